@@ -1,0 +1,209 @@
+package mainloop
+
+import (
+	"fmt"
+	"sync/atomic"
+
+	"goemu/internal/clock"
+)
+
+// VM is the machine's run state and the requests to change it. Requests may be made from any goroutine; everything else runs under
+// the machine lock.
+type VM struct {
+	// NoReboot turns a reset asked for by the guest or a user into a shutdown, NoShutdown a shutdown into a stop.
+	NoReboot, NoShutdown bool
+	// Pause stops all virtual CPUs and returns when none executes; Resume lets them go on. Both are called under the machine lock,
+	// which Pause may drop meanwhile.
+	Pause, Resume func()
+	// Reset puts all devices and CPUs into their power-on state; called with the CPUs paused.
+	Reset func(ShutdownCause)
+
+	loop    *Loop
+	state   atomic.Value // RunState
+	notify  []func(running bool, s RunState)
+	events  []func(Event)
+	pending atomic.Bool // service is posted
+	reset   atomic.Value
+	down    atomic.Value
+	power   atomic.Bool
+	suspend atomic.Bool
+	wakeup  atomic.Bool
+	stop    atomic.Value // RunState, "" if none
+	exited  atomic.Bool
+	exit    chan ShutdownCause
+}
+
+// Event is something that happened to the whole machine, as QMP reports it.
+type Event struct {
+	Name  string // RESET, SHUTDOWN, POWERDOWN, STOP, RESUME, SUSPEND, WAKEUP
+	Cause ShutdownCause
+}
+
+// NewVM returns a machine in state prelaunch, with the virtual clock stopped, whose requests are served on loop.
+func NewVM(loop *Loop) *VM {
+	v := &VM{loop: loop, exit: make(chan ShutdownCause, 1)}
+	v.state.Store(StatePrelaunch)
+	v.reset.Store(CauseNone)
+	v.down.Store(CauseNone)
+	v.stop.Store(RunState(""))
+	return v
+}
+
+// State returns the run state.
+func (v *VM) State() RunState { return v.state.Load().(RunState) }
+
+// Running tells whether the virtual CPUs may execute.
+func (v *VM) Running() bool { return v.State() == StateRunning }
+
+// Exit delivers the cause once when the emulator has to end.
+func (v *VM) Exit() <-chan ShutdownCause { return v.exit }
+
+// OnChange registers a function that is called under the machine lock when the machine starts or stops running.
+func (v *VM) OnChange(f func(running bool, s RunState)) { v.notify = append(v.notify, f) }
+
+// OnEvent registers a function that hears of machine-wide events under the machine lock.
+func (v *VM) OnEvent(f func(Event)) { v.events = append(v.events, f) }
+
+// SetState changes the run state without starting or stopping anything. An impossible transition is a bug of ours.
+func (v *VM) SetState(s RunState) {
+	old := v.State()
+	if old == s {
+		return
+	}
+	for _, to := range transitions[old] {
+		if to == s {
+			v.state.Store(s)
+			return
+		}
+	}
+	panic(fmt.Sprintf("BUG: invalid runstate transition: '%s' -> '%s'", old, s))
+}
+
+// Start makes the machine run.
+func (v *VM) Start() {
+	if v.Running() || v.State() == StateShutdown || v.State() == StateInternalError {
+		return
+	}
+	v.SetState(StateRunning)
+	clock.Virtual.Start()
+	v.changed(true)
+	v.emit("RESUME", CauseNone)
+	if v.Resume != nil {
+		v.Resume()
+	}
+}
+
+// Stop makes the machine stop running, in state s.
+func (v *VM) Stop(s RunState) {
+	if !v.Running() {
+		if v.State() != s {
+			v.SetState(s)
+		}
+		return
+	}
+	if v.Pause != nil {
+		v.Pause()
+	}
+	clock.Virtual.Stop()
+	v.SetState(s)
+	v.changed(false)
+	v.emit("STOP", CauseNone)
+}
+
+func (v *VM) changed(running bool) {
+	for _, f := range v.notify {
+		f(running, v.State())
+	}
+}
+
+func (v *VM) emit(name string, cause ShutdownCause) {
+	for _, f := range v.events {
+		f(Event{name, cause})
+	}
+}
+
+// RequestReset asks for a reset of the whole machine.
+func (v *VM) RequestReset(cause ShutdownCause) {
+	if v.NoReboot && cause != CauseSubsystemReset {
+		v.RequestShutdown(cause)
+		return
+	}
+	v.reset.Store(cause)
+	v.post()
+}
+
+// RequestShutdown asks for the end of the machine.
+func (v *VM) RequestShutdown(cause ShutdownCause) { v.down.Store(cause); v.post() }
+
+// RequestPowerdown presses the power button.
+func (v *VM) RequestPowerdown() { v.power.Store(true); v.post() }
+
+// RequestSuspend asks for suspension to RAM.
+func (v *VM) RequestSuspend() { v.suspend.Store(true); v.post() }
+
+// RequestWakeup ends a suspension; it does nothing in any other state.
+func (v *VM) RequestWakeup() { v.wakeup.Store(true); v.post() }
+
+// RequestStop asks for a stop in state s (an I/O error, a watchdog, an internal error).
+func (v *VM) RequestStop(s RunState) { v.stop.Store(s); v.post() }
+
+func (v *VM) post() {
+	if v.pending.CompareAndSwap(false, true) {
+		v.loop.Post(v.service)
+	}
+}
+
+// service acts on the requests, in QEMU's order.
+func (v *VM) service() {
+	v.pending.Store(false)
+	if v.suspend.Swap(false) && v.Running() {
+		v.Stop(StateSuspended)
+		v.emit("SUSPEND", CauseNone)
+	}
+	if cause := v.down.Swap(CauseNone).(ShutdownCause); cause != CauseNone {
+		v.serveShutdown(cause)
+	}
+	if cause := v.reset.Swap(CauseNone).(ShutdownCause); cause != CauseNone {
+		v.serveReset(cause)
+	}
+	if v.wakeup.Swap(false) && v.State() == StateSuspended {
+		v.Start()
+		v.emit("WAKEUP", CauseNone)
+	}
+	if v.power.Swap(false) {
+		v.emit("POWERDOWN", CauseNone)
+	}
+	if s := v.stop.Swap(RunState("")).(RunState); s != "" {
+		v.Stop(s)
+	}
+}
+
+func (v *VM) serveShutdown(cause ShutdownCause) {
+	v.emit("SHUTDOWN", cause)
+	if v.NoShutdown {
+		v.Stop(StateShutdown)
+		return
+	}
+	if !v.exited.Swap(true) {
+		v.exit <- cause
+	}
+}
+
+func (v *VM) serveReset(cause ShutdownCause) {
+	running := v.Running()
+	if running && v.Pause != nil {
+		v.Pause()
+	}
+	if v.Reset != nil {
+		v.Reset(cause)
+	}
+	if cause != CauseSubsystemReset {
+		v.emit("RESET", cause)
+	}
+	switch {
+	case running && v.Resume != nil:
+		v.Resume()
+	case !running && v.State() != StateInMigrate && v.State() != StateFinishMigrate:
+		v.SetState(StatePrelaunch)
+	}
+}
