@@ -1,0 +1,213 @@
+package memory
+
+import (
+	"fmt"
+	"os"
+	"sync"
+	"sync/atomic"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+// PageBits and PageSize give the granularity of dirty tracking.
+const (
+	PageBits = 12
+	PageSize = 1 << PageBits
+)
+
+// DirtyClient is a user of dirty tracking.
+type DirtyClient uint8
+
+// The clients.
+const (
+	DirtyMigration DirtyClient = iota
+	DirtyDisplay
+	dirtyClients
+)
+
+// RAMBlock is a piece of guest memory, mapped outside the Go heap so that it is never scanned or moved.
+type RAMBlock struct {
+	name  string
+	bytes []byte
+	dirty [dirtyClients]atomic.Pointer[[]atomic.Uint64] // nil while nobody tracks
+	code  []atomic.Uint64                               // pages that hold translated code
+	track atomic.Int32                                  // clients that track
+	hook  atomic.Pointer[func(off, n uint64)]
+}
+
+// NewRAMBlock maps size bytes of zeroed memory.
+func NewRAMBlock(name string, size uint64) (*RAMBlock, error) {
+	mapped := (size + PageSize - 1) &^ (PageSize - 1)
+	b, err := unix.Mmap(-1, 0, int(mapped), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
+	if err != nil {
+		return nil, fmt.Errorf("cannot set up guest memory '%s': %w", name, os.NewSyscallError("mmap", err))
+	}
+	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // a hint only
+	r := &RAMBlock{name: name, bytes: b[:size:size]}
+	r.code = make([]atomic.Uint64, r.words())
+	return r, nil
+}
+
+// Free unmaps the memory; nothing may use it afterwards.
+func (r *RAMBlock) Free() error {
+	b := r.bytes
+	r.bytes = nil
+	return unix.Munmap(unsafe.Slice(unsafe.SliceData(b), (len(b)+PageSize-1)&^(PageSize-1)))
+}
+
+// Name returns the block's name as it appears in a migration stream.
+func (r *RAMBlock) Name() string { return r.name }
+
+// Bytes returns the whole memory. Writers other than a virtual CPU must call MarkDirty for what they change.
+func (r *RAMBlock) Bytes() []byte { return r.bytes }
+
+// Size returns the number of bytes.
+func (r *RAMBlock) Size() uint64 { return uint64(len(r.bytes)) }
+
+// Host returns the host address of the first byte.
+func (r *RAMBlock) Host() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceData(r.bytes)) }
+
+func (r *RAMBlock) words() uint64 { return ((r.Size()+PageSize-1)>>PageBits + 63) / 64 }
+
+// Track begins dirty tracking for a client with all pages clean; Untrack ends it.
+func (r *RAMBlock) Track(c DirtyClient) {
+	m := make([]atomic.Uint64, r.words())
+	if r.dirty[c].Swap(&m) == nil {
+		r.track.Add(1)
+	}
+}
+
+// Untrack ends dirty tracking for a client.
+func (r *RAMBlock) Untrack(c DirtyClient) {
+	if r.dirty[c].Swap(nil) != nil {
+		r.track.Add(-1)
+	}
+}
+
+// Tracked tells whether any client tracks writes to the block, so that CPU writes must be reported with MarkDirty.
+func (r *RAMBlock) Tracked() bool { return r.track.Load() != 0 }
+
+// TestAndClearDirty tells whether a page was written since the last call and marks it clean.
+func (r *RAMBlock) TestAndClearDirty(c DirtyClient, page uint64) bool {
+	m := r.dirty[c].Load()
+	if m == nil || page>>6 >= uint64(len(*m)) {
+		return false
+	}
+	bit := uint64(1) << (page & 63)
+	return (*m)[page>>6].And(^bit)&bit != 0
+}
+
+// SetCode records that the page holds translated code, ClearCode that it does no longer.
+func (r *RAMBlock) SetCode(page uint64) { r.code[page>>6].Or(1 << (page & 63)) }
+
+// ClearCode records that the page holds no translated code.
+func (r *RAMBlock) ClearCode(page uint64) { r.code[page>>6].And(^(uint64(1) << (page & 63))) }
+
+// HasCode tells whether the page holds translated code.
+func (r *RAMBlock) HasCode(page uint64) bool { return r.code[page>>6].Load()>>(page&63)&1 != 0 }
+
+// OnCodeWrite makes f be called after a device has written [off, off+n) within pages that hold translated code. f runs on the
+// writer's goroutine, with or without the machine lock, and must only take locks of its own.
+func (r *RAMBlock) OnCodeWrite(f func(off, n uint64)) { r.hook.Store(&f) }
+
+// MarkDirty records that [off, off+n) has been written: it marks the pages dirty for every client that tracks and reports pages that
+// hold translated code. The range is clipped to the block.
+func (r *RAMBlock) MarkDirty(off, n uint64) {
+	if n == 0 || off >= r.Size() {
+		return
+	}
+	last := off + min(n, r.Size()-off) - 1
+	for page := off >> PageBits; page <= last>>PageBits; page++ {
+		if r.HasCode(page) {
+			if f := r.hook.Load(); f != nil {
+				from, to := max(off, page<<PageBits), min(last, page<<PageBits|(PageSize-1))
+				(*f)(from, to-from+1)
+			}
+		}
+	}
+	if r.track.Load() == 0 {
+		return
+	}
+	for c := range r.dirty {
+		if m := r.dirty[c].Load(); m != nil {
+			for page := off >> PageBits; page <= last>>PageBits; page++ {
+				(*m)[page>>6].Or(1 << (page & 63))
+			}
+		}
+	}
+}
+
+// load reads size bytes at off, which the caller has checked, in one access.
+func (r *RAMBlock) load(off uint64, size int) uint64 {
+	p := unsafe.Pointer(&r.bytes[off])
+	if off&uint64(size-1) == 0 {
+		switch size {
+		case 1:
+			return uint64(*(*uint8)(p))
+		case 2:
+			return uint64(*(*uint16)(p))
+		case 4:
+			return uint64(atomic.LoadUint32((*uint32)(p)))
+		case 8:
+			return atomic.LoadUint64((*uint64)(p))
+		}
+	}
+	var v uint64
+	for i := size - 1; i >= 0; i-- {
+		v = v<<8 | uint64(r.bytes[off+uint64(i)])
+	}
+	return v
+}
+
+// store writes size bytes at off, which the caller has checked, in one access.
+func (r *RAMBlock) store(off uint64, size int, v uint64) {
+	p := unsafe.Pointer(&r.bytes[off])
+	if off&uint64(size-1) == 0 {
+		switch size {
+		case 1:
+			*(*uint8)(p) = uint8(v)
+			return
+		case 2:
+			*(*uint16)(p) = uint16(v)
+			return
+		case 4:
+			atomic.StoreUint32((*uint32)(p), uint32(v))
+			return
+		case 8:
+			atomic.StoreUint64((*uint64)(p), v)
+			return
+		}
+	}
+	for i := range size {
+		r.bytes[off+uint64(i)] = uint8(v >> (8 * i))
+	}
+}
+
+var blocks struct {
+	sync.Mutex
+	list []*RAMBlock
+	news []func(*RAMBlock)
+}
+
+// register makes the block known to those that watch all blocks.
+func (r *RAMBlock) register() {
+	blocks.Lock()
+	blocks.list = append(blocks.list, r)
+	news := blocks.news
+	blocks.Unlock()
+	for _, f := range news {
+		f(r)
+	}
+}
+
+// EachBlock calls f for every RAM block of the machine, now and whenever a new one appears.
+func EachBlock(f func(*RAMBlock)) {
+	blocks.Lock()
+	blocks.news = append(blocks.news, f)
+	list := append([]*RAMBlock(nil), blocks.list...)
+	blocks.Unlock()
+	for _, b := range list {
+		f(b)
+	}
+}
