@@ -1,0 +1,226 @@
+package driver
+
+import (
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// newDir makes a directory with a raw disk d.img and goes there, so that messages contain the same names in every run.
+func newDir(t testing.TB) {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	if err := os.WriteFile("d.img", make([]byte, 10<<20), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile("q.img", append([]byte("QFI\xfb\x00\x00\x00\x03"), make([]byte, 65536)...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// badDrives are -drive options with mistakes; the messages are compared with QEMU's.
+var badDrives = []string{
+	"file=nope.img,if=none,format=raw",
+	"file=nope.img,if=none",
+	"file=d.img,if=none,format=foo",
+	"file=d.img,if=none,format=raw,cache=foo",
+	"file=d.img,if=none,format=raw,aio=foo",
+	"file=d.img,if=none,format=raw,discard=foo",
+	"file=d.img,if=none,format=raw,bogus=1",
+	"file=d.img,if=none,format=raw,readonly=maybe",
+	"file=d.img,if=foo,format=raw",
+	"file=d.img,if=none,format=raw,aio=native",
+	"if=none,format=raw",
+	"file=/tmp,if=none,format=raw",
+	"file=d.img,if=none,id=1a,format=raw",
+	"file=d.img,if=none,id=a,format=raw,werror=foo",
+	"file=d.img,if=none,id=a,format=raw,rerror=enospc",
+	"file=d.img,if=none,id=a,format=raw,detect-zeroes=foo",
+	"file=d.img,if=none,id=a,format=raw,media=foo",
+	"file=d.img,if=none,id=a,format=raw,index=1,unit=1",
+	"file=d.img,if=ide,id=a,format=raw,unit=2",
+	"file=d.img,if=none,format=raw,offset=512,size=1G",
+}
+
+// badBlockdevs are the same for -blockdev.
+var badBlockdevs = []string{
+	"driver=raw,file.driver=file,file.filename=d.img",
+	"driver=raw,node-name=a,file.driver=file",
+	"driver=raw,node-name=a,file.driver=file,file.filename=nope",
+	"driver=raw,node-name=a,file.driver=foo,file.filename=nope",
+	"driver=foo,node-name=a,file.driver=foo,file.filename=nope",
+	"driver=raw,node-name=a,file.driver=file,file.filename=d.img,bogus=2",
+	"driver=raw,node-name=a,file.driver=file,file.filename=d.img,file.bogus=2",
+	"driver=raw,node-name=a",
+	"driver=raw,node-name=a,file=zz",
+	`{"driver":"raw","node-name":"a","file":{"driver":"file","filename":"d.img"}`,
+	"node-name=a",
+	"driver=raw,node-name=a,file.driver=file,file.filename=d.img,cache.direct=foo",
+	"driver=raw,node-name=a,file.driver=file,file.filename=d.img,offset=512,size=1000000000",
+	"driver=raw,node-name=a,file.driver=file,file.filename=d.img,offset=512,size=1000",
+}
+
+// qemuMessage starts QEMU with one option and returns its complaint.
+func qemuMessage(t *testing.T, option, value string) string {
+	t.Helper()
+	cmd := exec.Command("qemu-system-x86_64", "-M", "none", "-S", "-display", "none", "-nodefaults", option, value)
+	var out strings.Builder
+	cmd.Stdout, cmd.Stderr = &out, &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	timer := time.AfterFunc(10*time.Second, func() { cmd.Process.Kill() })
+	defer timer.Stop()
+	cmd.Wait()
+	_, msg, ok := strings.Cut(out.String(), option+" "+value+": ")
+	if !ok {
+		t.Fatalf("QEMU accepts %s: %s", value, out.String())
+	}
+	return strings.TrimSpace(msg)
+}
+
+func TestMessages(t *testing.T) {
+	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
+		t.Skip("SKIPPED: qemu-system-x86_64 is not installed")
+	}
+	newDir(t)
+	check := func(option string, values []string, add func(*Graph, string) error) {
+		for _, v := range values {
+			t.Run(v, func(t *testing.T) {
+				g := NewGraph()
+				defer g.Close()
+				err := add(g, v)
+				if err == nil {
+					t.Fatal("accepted")
+				}
+				if want := qemuMessage(t, option, v); err.Error() != want {
+					t.Errorf("\ngoemu: %s\nQEMU:  %s", err, want)
+				}
+			})
+		}
+	}
+	check("-drive", badDrives, func(g *Graph, v string) error { _, err := g.AddDrive(v, "ide"); return err })
+	check("-blockdev", badBlockdevs, (*Graph).AddBlockdev)
+}
+
+func TestProbing(t *testing.T) {
+	newDir(t)
+	g := NewGraph()
+	defer g.Close()
+	var warnings []string
+	g.Warn = func(s string) { warnings = append(warnings, s) }
+	if _, err := g.AddDrive("file=d.img,if=none,id=a", "ide"); err != nil {
+		t.Fatal(err)
+	}
+	if len(warnings) != 1 || !strings.HasPrefix(warnings[0], "WARNING: Image format was not specified for 'd.img' and probing guessed raw.") {
+		t.Errorf("warnings: %q", warnings)
+	}
+	_, err := g.AddDrive("file=q.img,if=none", "ide")
+	if err == nil || err.Error() != "Could not open 'q.img': image format 'qcow2' is not supported, only raw images are" {
+		t.Error(err)
+	}
+}
+
+func TestNames(t *testing.T) {
+	newDir(t)
+	g := NewGraph()
+	defer g.Close()
+	for _, c := range []struct{ opt, id, err string }{
+		{"file=d.img,format=raw", "ide0-hd0", ""},
+		{"file=d.img,format=raw", "ide0-hd1", ""},
+		{"file=d.img,format=raw,media=cdrom", "ide1-cd0", ""},
+		{"file=d.img,format=raw,if=virtio", "virtio0", ""},
+		{"file=d.img,format=raw,if=none,id=x", "x", ""},
+		{"file=d.img,format=raw,if=none,id=x", "", "Duplicate ID 'x' for drive"},
+	} {
+		d, err := g.AddDrive(c.opt, "ide")
+		if err != nil {
+			if err.Error() != c.err {
+				t.Errorf("%s: %v", c.opt, err)
+			}
+			continue
+		}
+		if d.ID != c.id {
+			t.Errorf("%s: ID %s, want %s", c.opt, d.ID, c.id)
+		}
+	}
+}
+
+func TestClaim(t *testing.T) {
+	newDir(t)
+	g := NewGraph()
+	defer g.Close()
+	for _, v := range []string{"driver=file,node-name=f,filename=d.img", "driver=raw,node-name=r,file=f",
+		`{"driver":"raw","node-name":"j","read-only":true,"file":{"driver":"file","filename":"d.img"}}`} {
+		if err := g.AddBlockdev(v); err != nil {
+			t.Fatalf("%s: %v", v, err)
+		}
+	}
+	if _, err := g.AddDrive("file=d.img,format=raw,if=none,id=d,cache=writethrough", "ide"); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"f", "r", "j", "d"} {
+		b, ok, err := g.Claim(name, "dev")
+		if !ok || err != nil {
+			t.Fatalf("%s: %v %v", name, ok, err)
+		}
+		if n, _ := b.Length(); n != 10<<20 {
+			t.Errorf("%s: length %d", name, n)
+		}
+		if b.Info().ReadOnly != (name == "j") || b.Info().WriteCache != (name != "d") {
+			t.Errorf("%s: %+v", name, b.Info())
+		}
+	}
+	if _, _, err := g.Claim("d", "dev2"); err == nil || err.Error() != "Drive 'd' is already in use by another device" {
+		t.Error(err)
+	}
+	g.Release("d")
+	if _, ok, err := g.Claim("d", "dev2"); !ok || err != nil {
+		t.Error(err)
+	}
+	if _, ok, _ := g.Claim("nope", "dev"); ok {
+		t.Error("found something")
+	}
+}
+
+func TestSnapshot(t *testing.T) {
+	newDir(t)
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	g := NewGraph()
+	d, err := g.AddDrive("file=d.img,format=raw,if=none,snapshot=on", "ide")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Backend.WriteV(t.Context(), 0, [][]byte{[]byte("changed")}, false); err != nil {
+		t.Fatal(err)
+	}
+	if d.Backend.Info().ReadOnly {
+		t.Error("read only")
+	}
+	if err := errors.Join(d.Backend.Flush(t.Context()), g.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if b, _ := os.ReadFile("d.img"); b[0] != 0 {
+		t.Error("the image changed")
+	}
+	if left, _ := filepath.Glob(tmp + "/*"); len(left) != 0 {
+		t.Errorf("left: %v", left)
+	}
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("file=a,,b,if=none")
+	f.Add(`{"a":{"b":true}}`)
+	f.Fuzz(func(t *testing.T, s string) {
+		d, err := parseOptions(s)
+		if err == nil && d == nil {
+			t.Error("neither options nor error")
+		}
+		d.takeSize("size")
+	})
+}

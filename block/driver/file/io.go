@@ -1,0 +1,207 @@
+package file
+
+import (
+	"context"
+	"errors"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/block"
+)
+
+const (
+	iovMax  = 1024 // IOV_MAX of Linux
+	zeroBuf = 1 << 20
+)
+
+// errShortWrite is a write that made no progress.
+var errShortWrite = errors.New("No space left on device")
+
+// ReadV fills iov from off; bytes beyond the end of the file read as zero.
+func (f *File) ReadV(_ context.Context, off int64, iov [][]byte) error {
+	if !f.aligned(off, iov) {
+		return f.readBounced(off, iov)
+	}
+	return f.preadv(off, iov)
+}
+
+// TryReadV implements block.TryReader by RWF_NOWAIT: it answers only from the page cache.
+func (f *File) TryReadV(off int64, iov [][]byte) bool {
+	if f.opts.Direct || len(iov) > iovMax {
+		return false
+	}
+	n, err := unix.Preadv2(f.fd, iov, off, unix.RWF_NOWAIT)
+	return err == nil && int64(n) == block.IovLen(iov)
+}
+
+// WriteV stores iov at off and grows the file if needed.
+func (f *File) WriteV(_ context.Context, off int64, iov [][]byte, fua bool) error {
+	if f.opts.ReadOnly {
+		return block.ErrReadOnly
+	}
+	flags := 0
+	if fua && !f.opts.NoFlush {
+		flags = unix.RWF_DSYNC
+	}
+	if !f.aligned(off, iov) {
+		return f.writeBounced(off, iov, flags)
+	}
+	f.rmw.RLock()
+	defer f.rmw.RUnlock()
+	return f.pwritev(off, iov, flags)
+}
+
+// preadv reads everything that iov asks for, in as many calls as it takes.
+func (f *File) preadv(off int64, iov [][]byte) error {
+	var storage [16][]byte
+	rest := iov
+	for len(rest) > 0 {
+		n, err := unix.Preadv(f.fd, rest[:min(len(rest), iovMax)], off)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EINVAL && f.opts.Direct && n <= 0 && off >= f.size.Load():
+			n = 0
+		case err != nil:
+			return hostError(err)
+		}
+		if n == 0 { // beyond the end of the file
+			block.IovZero(rest)
+			return nil
+		}
+		off += int64(n)
+		rest = advance(storage[:0], rest, int64(n))
+	}
+	return nil
+}
+
+// pwritev writes all of iov.
+func (f *File) pwritev(off int64, iov [][]byte, flags int) error {
+	var storage [16][]byte
+	rest := iov
+	for len(rest) > 0 {
+		n, err := pwritev2(f.fd, rest[:min(len(rest), iovMax)], off, flags)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err != nil:
+			return hostError(err)
+		case n == 0 && block.IovLen(rest) > 0:
+			return errShortWrite
+		}
+		off += int64(n)
+		rest = advance(storage[:0], rest, int64(n))
+	}
+	f.grew(off)
+	return nil
+}
+
+func pwritev2(fd int, iov [][]byte, off int64, flags int) (int, error) {
+	if flags == 0 {
+		return unix.Pwritev(fd, iov, off)
+	}
+	return unix.Pwritev2(fd, iov, off, flags)
+}
+
+// grew notes that the file reaches at least to end.
+func (f *File) grew(end int64) {
+	for {
+		size := f.size.Load()
+		if end <= size || f.size.CompareAndSwap(size, end) {
+			return
+		}
+	}
+}
+
+// advance drops the first n bytes of iov. The usual case, everything transferred, allocates nothing.
+func advance(dst, iov [][]byte, n int64) [][]byte {
+	total := block.IovLen(iov)
+	if n >= total {
+		return nil
+	}
+	return append([][]byte(nil), block.IovSlice(dst, iov, n, total-n)...)
+}
+
+// Discard tells the host that the contents of a range do not matter.
+func (f *File) Discard(_ context.Context, off, n int64) error {
+	switch {
+	case f.opts.ReadOnly:
+		return block.ErrReadOnly
+	case !f.opts.Unmap || f.noPunch.Load():
+		return nil
+	}
+	err := f.punch(off, n)
+	if notSupported(err) {
+		return nil
+	}
+	return hostError(err)
+}
+
+// WriteZeroes clears a range; with mayUnmap the space may be given back.
+func (f *File) WriteZeroes(ctx context.Context, off, n int64, mayUnmap, fua bool) error {
+	if f.opts.ReadOnly {
+		return block.ErrReadOnly
+	}
+	err := f.zeroRange(off, n, mayUnmap && f.opts.Unmap)
+	if notSupported(err) {
+		return f.writeZeroBytes(ctx, off, n, fua)
+	}
+	if err == nil && fua {
+		return f.Flush(ctx)
+	}
+	return hostError(err)
+}
+
+// zeroRange tries the host's ways of clearing a range without writing it.
+func (f *File) zeroRange(off, n int64, unmap bool) error {
+	if off+n > f.size.Load() {
+		return unix.EOPNOTSUPP
+	}
+	if unmap && !f.noPunch.Load() {
+		if err := f.punch(off, n); !notSupported(err) {
+			return err
+		}
+	}
+	if f.noZero.Load() {
+		return unix.EOPNOTSUPP
+	}
+	err := retry(func() error {
+		return unix.Fallocate(f.fd, unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	})
+	if notSupported(err) {
+		f.noZero.Store(true)
+	}
+	return err
+}
+
+// punch makes a hole.
+func (f *File) punch(off, n int64) error {
+	if n <= 0 {
+		return nil
+	}
+	err := retry(func() error {
+		return unix.Fallocate(f.fd, unix.FALLOC_FL_PUNCH_HOLE|unix.FALLOC_FL_KEEP_SIZE, off, n)
+	})
+	if notSupported(err) {
+		f.noPunch.Store(true)
+	}
+	return err
+}
+
+// notSupported tells whether a fallocate mode is missing on the host, as opposed to having failed.
+func notSupported(err error) bool {
+	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)
+}
+
+// writeZeroBytes writes zeroes the plain way.
+func (f *File) writeZeroBytes(ctx context.Context, off, n int64, fua bool) error {
+	buf := alignedBuffer(min(n, zeroBuf))
+	for n > 0 {
+		l := min(n, zeroBuf)
+		if err := f.WriteV(ctx, off, [][]byte{buf[:l]}, fua); err != nil {
+			return err
+		}
+		off, n = off+l, n-l
+	}
+	return nil
+}
