@@ -132,13 +132,20 @@ const (
 	HFSSESoft   = 1 << 21 // MXCSR has an unmasked exception (or what the host cannot do): SSE takes the software path
 	HFSMM       = 1 << 22 // in SMM
 	HFInhibit   = 1 << 23 // interrupt shadow: translate one instruction, then leave
-	HFIOBPT     = 1 << 24 // CR4.DE and an I/O breakpoint enabled
+	HFLimits    = 1 << 24 // some segment has a limit or type that must be checked on access (never set for flat segments or 64-bit code)
 	HFOSXSAVE   = 1 << 25 // CR4.OSXSAVE
 	HFFSGSBase  = 1 << 26 // CR4.FSGSBASE
 	HFOneInsn   = 1 << 27 // debugger or breakpoint: one instruction a block
 	HFTSD       = 1 << 28 // CR4.TSD
-	HFLimits    = 1 << 29 // some segment has a limit or type that must be checked on access (never set for flat segments or 64-bit code)
+
+	// HFTopShift is the place of the x87 stack top in BlockFlags: three bits, always 0 in Env.HFlags itself.
+	HFTopShift = 29
+	HFTopMask  = 7 << HFTopShift
 )
+
+// BlockFlags is what a block is translated for and looked up by: HFlags and the x87 stack top. Blocks with x87 code check the top
+// themselves (leaving with ExitMode if it is another), so direct links and the jump cache need not.
+func (e *Env) BlockFlags() uint32 { return e.HFlags | e.FPTop&7<<HFTopShift }
 
 // Translation regimes (ir.MemOp.MMU).
 const (

@@ -307,9 +307,10 @@ func (b *Builder) CmpXchg(m MemOp, attr Attr, x Val, disp int64, expected, repl 
 // Fence is a full memory barrier.
 func (b *Builder) Fence() { b.Emit(OpFence, 0) }
 
-// LdV loads m.Size bytes into a vector register; attr may be AttrMerge.
-func (b *Builder) LdV(m MemOp, attr Attr, vd VReg, x Val, disp int64) {
+// LdV loads m.Size bytes into a vector register, zero-extended to size bytes (size ≥ m.Size); attr may be AttrMerge.
+func (b *Builder) LdV(m MemOp, size uint8, attr Attr, vd VReg, x Val, disp int64) {
 	in := b.mem(OpLdV, m, x, disp)
+	in.Size = size
 	in.VD, in.Attr = vd, attr
 	b.blk.UsesVec = true
 }

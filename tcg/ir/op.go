@@ -102,7 +102,7 @@ const (
 	OpProbe   // fault as a store (Imm2=1) or load (Imm2=0) of Mem would, without accessing
 
 	// Vectors and floating point; see vec.go and x87.go.
-	OpLdV // VD = load of Mem.Size bytes, the rest of the 32 bytes zero (or kept above Mem.Size if AttrMerge)
+	OpLdV // VD = load of Mem.Size bytes, zero-extended to Size (≥ Mem.Size), the rest of the 32 bytes zero (or kept above Size if AttrMerge)
 	OpStV // store the low Mem.Size bytes of VA
 	OpVec // VecOp
 	OpX87 // X87Op
