@@ -1,0 +1,98 @@
+package x86
+
+import "goemu/tcg/ir"
+
+// arith are the flags kept lazily in ir.Header.
+const arith = ir.FlagAll
+
+// Image is the image of the six arithmetic flags.
+func (e *Env) Image() uint64 { return ir.Image(e.CCOp, e.CCDst, e.CCSrc) }
+
+// crBit maps a control bit to a mode bit.
+type crBit struct {
+	cr uint64
+	hf uint32
+}
+
+var cr0Bits = [...]crBit{{CR0PE, HFPE}, {CR0MP, HFMP}, {CR0EM, HFEM}, {CR0TS, HFTS}}
+
+var cr4Bits = [...]crBit{
+	{CR4OSFXSR, HFOSFXSR}, {CR4UMIP, HFUMIP}, {CR4OSXSAVE, HFOSXSAVE}, {CR4FSGSBASE, HFFSGSBase}, {CR4TSD, HFTSD},
+}
+
+// hfKept are the mode bits that are not derived from other state: the privilege level, SMM and the debugger's wish.
+const hfKept = HFCPLMask | HFSMM | HFOneInsn
+
+// UpdateHFlags derives HFlags from the control registers, EFER, CS, SS, EFLAGS and the FPU control words.
+func (e *Env) UpdateHFlags() {
+	h := e.HFlags & hfKept
+	for _, b := range cr0Bits {
+		if e.CR[0]&b.cr != 0 {
+			h |= b.hf
+		}
+	}
+	for _, b := range cr4Bits {
+		if e.CR[4]&b.cr != 0 {
+			h |= b.hf
+		}
+	}
+	if h&HFPE == 0 {
+		h &^= HFCPLMask
+	}
+	if e.EFlags&FlagVM != 0 {
+		h |= HFVM | HFCPLMask
+	}
+	h |= e.segmentBits()
+	if e.EFlags&FlagTF != 0 {
+		h |= HFTF
+	}
+	if e.EFlags&FlagRF != 0 {
+		h |= HFRF
+	}
+	h |= uint32(e.EFlags&FlagIOPL) >> 12 << HFIOPLShift
+	if e.CR[4]&CR4SMAP != 0 && e.EFlags&FlagAC == 0 {
+		h |= HFSMAP
+	}
+	if e.CR[4]&CR4OSXSAVE != 0 && e.XCR0&(XFeatSSE|XFeatAVX) == XFeatSSE|XFeatAVX {
+		h |= HFAVX
+	}
+	if e.Shadow != 0 {
+		h |= HFInhibit
+	}
+	e.HFlags = h
+	e.UpdateFPUSoft()
+}
+
+// UpdateFPUSoft derives the mode bits that tell that floating-point exceptions are unmasked.
+func (e *Env) UpdateFPUSoft() {
+	e.HFlags &^= HFFPSoft | HFSSESoft
+	if e.FPCW&0x3f != 0x3f || e.FPSW&0x80 != 0 {
+		e.HFlags |= HFFPSoft
+	}
+	if e.MXCSR&MXCSRExcMask != MXCSRExcMask {
+		e.HFlags |= HFSSESoft
+	}
+}
+
+func (e *Env) segmentBits() (h uint32) {
+	cs, ss := &e.Seg[CS], &e.Seg[SS]
+	if e.EFER&EFERLMA != 0 {
+		h |= HFLMA
+		if cs.Flags&SegL != 0 {
+			return h | HFCS64 | HFCS32 | HFSS32
+		}
+	}
+	if cs.Flags&SegB != 0 {
+		h |= HFCS32
+	}
+	if ss.Flags&SegB != 0 {
+		h |= HFSS32
+	}
+	if e.Seg[DS].Base|e.Seg[ES].Base|ss.Base != 0 {
+		h |= HFAddSeg
+	}
+	return h
+}
+
+// SetCPL changes the current privilege level. UpdateHFlags does not derive it.
+func (e *Env) SetCPL(n int) { e.HFlags = e.HFlags&^HFCPLMask | uint32(n)&HFCPLMask }

@@ -1,0 +1,167 @@
+package x86
+
+// Model is a named CPU model: what CPUID says before the user's changes.
+type Model struct {
+	Name, Notes             string
+	Vendor                  string // 12 characters
+	Family, Model, Stepping int
+	Level, XLevel           uint32
+	ModelID                 string
+	Features                Features
+	AllFeatures             bool // everything that the accelerator implements
+	PhysBits                int  // 0: 40
+}
+
+// Vendors.
+const (
+	VendorIntel = "GenuineIntel"
+	VendorAMD   = "AuthenticAMD"
+)
+
+// sharedEDX are the bits of leaf 1 EDX that AMD repeats in leaf 0x80000001 EDX.
+const sharedEDX = 0x0183f3ff
+
+// Models are the known models.
+var Models = []Model{
+	{
+		Name: "qemu64", Notes: "QEMU Virtual CPU version 2.5+", Vendor: VendorAMD, Family: 15, Model: 107, Stepping: 1,
+		Level: 0xd, XLevel: 0x8000000A, ModelID: "QEMU Virtual CPU version 2.5+",
+		Features: Features{F1EDX: 0x078bfbfd, F1ECX: 1<<0 | 1<<13, F80000001EDX: 1<<29 | 1<<11 | 1<<20, F80000001ECX: 1<<0 | 1<<2},
+	},
+	{
+		Name: "max", Notes: "Enables all features supported by the accelerator in the current host", Vendor: VendorAMD, Family: 15, Model: 107,
+		Stepping: 1, Level: 0xd, XLevel: 0x8000000A, ModelID: "QEMU TCG CPU version 2.5+", AllFeatures: true,
+	},
+}
+
+// FindModel looks a model up by name.
+func FindModel(name string) *Model {
+	for i := range Models {
+		if Models[i].Name == name {
+			return &Models[i]
+		}
+	}
+	return nil
+}
+
+// Topology is how the virtual CPUs are grouped.
+type Topology struct{ Sockets, Dies, Cores, Threads int }
+
+// CPUs is the number of CPUs in full sockets.
+func (t Topology) CPUs() int { return max(t.Sockets, 1) * t.PerSocket() }
+
+// PerSocket is the number of threads of a socket.
+func (t Topology) PerSocket() int { return max(t.Dies, 1) * max(t.Cores, 1) * max(t.Threads, 1) }
+
+// Config is a CPU model with the user's changes applied: what a machine gives its CPUs.
+type Config struct {
+	Model    *Model
+	Features Features
+	Level    uint32
+	XLevel   uint32
+	PhysBits int
+	Topology Topology
+	// HideHypervisor leaves out the leaves at 0x40000000.
+	HideHypervisor bool
+	TSCFrequency   uint64 // Hz; 0: the host's
+}
+
+// NewConfig makes the configuration of a model, restricted to what the accelerator implements (supported). It returns the features
+// that the model has and the accelerator has not.
+func NewConfig(m *Model, supported *Features) (cfg *Config, missing Features) {
+	cfg = &Config{Model: m, Level: m.Level, XLevel: m.XLevel, PhysBits: m.PhysBits, Features: m.Features}
+	if cfg.PhysBits == 0 {
+		cfg.PhysBits = 40
+	}
+	if m.AllFeatures {
+		cfg.Features = *supported
+	}
+	cfg.Features.Set(FeatHypervisor, true)
+	cfg.finish()
+	for w := range cfg.Features {
+		missing[w] = cfg.Features[w] &^ supported[w]
+		cfg.Features[w] &= supported[w]
+	}
+	return cfg, missing
+}
+
+// FeatHypervisor is the bit that tells a guest that it runs virtualised.
+const FeatHypervisor = Feature(F1ECX)<<5 | 31
+
+// SetFeature applies "+f" or "-f".
+func (c *Config) SetFeature(f Feature, on bool) {
+	c.Features.Set(f, on)
+	c.finish()
+}
+
+// finish keeps derived bits in step.
+func (c *Config) finish() {
+	if c.Model.Vendor == VendorAMD {
+		c.Features[F80000001EDX] = c.Features[F80000001EDX]&^sharedEDX | c.Features[F1EDX]&sharedEDX
+	}
+	if c.Features.Has(FeatXSAVE) {
+		return
+	}
+	c.Features[FXSAVE] = 0
+}
+
+// XCR0Mask is the set of state components that XCR0 can enable.
+func (c *Config) XCR0Mask() uint64 {
+	if !c.Features.Has(FeatXSAVE) {
+		return 0
+	}
+	m := uint64(XFeatX87 | XFeatSSE)
+	if c.Features.Has(FeatAVX) {
+		m |= XFeatAVX
+	}
+	if c.Features.Has(FeatPKU) {
+		m |= XFeatPKRU
+	}
+	return m
+}
+
+// State components of XSAVE.
+const (
+	XFeatX87  = 1 << 0
+	XFeatSSE  = 1 << 1
+	XFeatAVX  = 1 << 2
+	XFeatPKRU = 1 << 9
+)
+
+// XComponent is the place of an extended state component in the standard format.
+type XComponent struct {
+	Bit, Offset, Size int
+	Aligned           bool // in the compacted format
+}
+
+// XComponents are the extended components, in order of their bits.
+var XComponents = []XComponent{{2, 0x240, 0x100, false}, {9, 0xa80, 8, false}}
+
+// XLegacySize is the size of the legacy area and the header.
+const XLegacySize = 0x240
+
+// XSize is the size of the standard format for a set of components, XSizeCompact of the compacted one.
+func XSize(mask uint64) uint32 {
+	n := XLegacySize
+	for _, c := range XComponents {
+		if mask>>c.Bit&1 != 0 {
+			n = max(n, c.Offset+c.Size)
+		}
+	}
+	return uint32(n)
+}
+
+// XSizeCompact is the size of the compacted format for a set of components.
+func XSizeCompact(mask uint64) uint32 {
+	n := XLegacySize
+	for _, c := range XComponents {
+		if mask>>c.Bit&1 == 0 {
+			continue
+		}
+		if c.Aligned {
+			n = (n + 63) &^ 63
+		}
+		n += c.Size
+	}
+	return uint32(n)
+}
