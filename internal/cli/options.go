@@ -1,0 +1,309 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"goemu/internal/config"
+)
+
+func (p *parser) help(string) error {
+	p.Usage = usage(p.prog)
+	return p.query(QueryHelp, "")
+}
+
+func (p *parser) version(string) error { return p.query(QueryVersion, "") }
+
+func (p *parser) machine(v string) error {
+	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "type")}
+	typ, _ := o.Get("type")
+	if isHelp(typ) {
+		return p.query(QueryMachines, "")
+	}
+	if wantsHelp(o) {
+		return p.query(QueryMachine, typ)
+	}
+	if list, ok := o.Get("accel"); ok {
+		for _, name := range strings.Split(list, ":") {
+			p.VM.Accels = append(p.VM.Accels, config.Options{Pairs: []config.Pair{{Key: "accel", Value: name}}})
+		}
+		o = o.Without("accel")
+	}
+	p.VM.Machine.Origin = p.origin
+	p.VM.Machine.Pairs = append(p.VM.Machine.Pairs, o.Pairs...)
+	return nil
+}
+
+func (p *parser) cpu(v string) error {
+	if isHelp(v) {
+		return p.query(QueryCPUs, "")
+	}
+	p.VM.CPU = v
+	return nil
+}
+
+func (p *parser) accel(v string) error {
+	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "accel")}
+	if name, _ := o.Get("accel"); isHelp(name) {
+		return p.query(QueryAccels, "")
+	}
+	p.VM.Accels = append(p.VM.Accels, o)
+	return nil
+}
+
+func (p *parser) memory(v string) (err error) {
+	o := config.Options{Pairs: parseOpts(v, "size")}
+	m := &p.VM.Memory
+	for _, pr := range o.Pairs {
+		s := pr.Value.(string)
+		switch pr.Key {
+		case "size":
+			m.Size, err = parseSize("size", s, 1<<20)
+		case "maxmem":
+			m.Max, err = parseSize("maxmem", s, 1)
+		case "slots":
+			m.Slots, err = parseNumber("slots", s)
+		default:
+			err = fmt.Errorf("Invalid parameter '%s'", pr.Key)
+		}
+		if err != nil {
+			return p.errorf("%w", err)
+		}
+	}
+	m.Size = (m.Size + 8191) &^ 8191
+	switch {
+	case m.Max != 0 && m.Max < m.Size:
+		return fmt.Errorf("invalid value of maxmem: maximum memory size (%#x) must be at least the initial memory size (%#x)", m.Max, m.Size)
+	case m.Slots != 0 && m.Max == 0:
+		return fmt.Errorf("slots specified but no max-size")
+	}
+	return nil
+}
+
+func (p *parser) numa(v string) error {
+	p.VM.NUMA = append(p.VM.NUMA, config.Options{Origin: p.origin, Pairs: parseOpts(v, "type")})
+	return nil
+}
+
+func (p *parser) global(v string) error {
+	g := config.Global{Origin: p.origin}
+	if dp, val, ok := strings.Cut(v, "="); ok && strings.Contains(dp, ".") && !strings.Contains(dp, ",") {
+		g.Driver, g.Property, _ = strings.Cut(dp, ".")
+		g.Value = val
+	} else {
+		for _, pr := range parseOpts(v, "") {
+			switch s := pr.Value.(string); pr.Key {
+			case "driver":
+				g.Driver = s
+			case "property":
+				g.Property = s
+			case "value":
+				g.Value = s
+			default:
+				return p.errorf("Invalid parameter '%s'", pr.Key)
+			}
+		}
+		if g.Driver == "" || g.Property == "" {
+			return p.errorf("options 'driver', 'property', and 'value' are required")
+		}
+	}
+	p.VM.Globals = append(p.VM.Globals, g)
+	return nil
+}
+
+func (p *parser) vmName(v string) error {
+	for _, pr := range parseOpts(v, "guest") {
+		switch s := pr.Value.(string); pr.Key {
+		case "guest":
+			p.VM.Name = s
+		case "debug-threads":
+			if _, err := parseBool(pr.Key, s); err != nil {
+				return p.errorf("%w", err)
+			}
+		case "process":
+			return p.errorf("Change of process name not supported by your OS")
+		default:
+			return p.errorf("Invalid parameter '%s'", pr.Key)
+		}
+	}
+	return nil
+}
+
+func (p *parser) uuid(v string) error {
+	if len(v) != 36 {
+		return p.errorf("failed to parse UUID string: wrong format")
+	}
+	for i, c := range strings.ToLower(v) {
+		dash := i == 8 || i == 13 || i == 18 || i == 23
+		if dash != (c == '-') || !dash && !strings.ContainsRune("0123456789abcdef", c) {
+			return p.errorf("failed to parse UUID string: wrong format")
+		}
+	}
+	p.VM.UUID = strings.ToLower(v)
+	return nil
+}
+
+func (p *parser) device(v string) error {
+	o, err := parseStructured(p.origin, v, "driver")
+	if err != nil {
+		return err
+	}
+	driver, ok := o.Get("driver")
+	switch {
+	case isHelp(driver):
+		return p.query(QueryDevices, "")
+	case wantsHelp(o):
+		return p.query(QueryDevice, driver)
+	case !ok:
+		return p.errorf("Parameter 'driver' is missing")
+	}
+	p.VM.Devices = append(p.VM.Devices, o)
+	return nil
+}
+
+func (p *parser) object(v string) error {
+	o, err := parseStructured(p.origin, v, "qom-type")
+	if err != nil {
+		return err
+	}
+	typ, ok := o.Get("qom-type")
+	switch {
+	case isHelp(typ):
+		return p.query(QueryObjects, "")
+	case wantsHelp(o):
+		return p.query(QueryObject, typ)
+	case !ok:
+		return p.errorf("Parameter 'qom-type' is missing")
+	}
+	p.VM.Objects = append(p.VM.Objects, o)
+	return nil
+}
+
+func (p *parser) blockdev(v string) error {
+	o, err := parseStructured(p.origin, v, "driver")
+	if err != nil {
+		return err
+	}
+	p.VM.Blockdevs = append(p.VM.Blockdevs, o)
+	return nil
+}
+
+func (p *parser) drive(v string) error {
+	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "file")}
+	if !strings.Contains(v, "=") && len(o.Pairs) == 1 { // "-drive x" has no implied key
+		o.Pairs[0] = config.Pair{Key: v, Value: "on"}
+	}
+	if f, _ := o.Get("format"); isHelp(f) {
+		return p.query(QueryFormats, "")
+	}
+	p.VM.Drives = append(p.VM.Drives, o)
+	return nil
+}
+
+func (p *parser) snapshot(string) error {
+	p.VM.Globals = append(p.VM.Globals, config.Global{Driver: "drive", Property: "snapshot", Value: "on"})
+	return nil
+}
+
+func (p *parser) chardev(v string) error {
+	o, err := parseStructured(p.origin, v, "backend")
+	if err != nil {
+		return err
+	}
+	if b, _ := o.Get("backend"); isHelp(b) {
+		return p.query(QueryChardevs, "")
+	}
+	p.VM.Chardevs = append(p.VM.Chardevs, o)
+	return nil
+}
+
+func (p *parser) serial(v string) error {
+	p.VM.Serials = append(p.VM.Serials, config.Source{Value: v, Origin: p.origin})
+	return nil
+}
+
+func (p *parser) display(v string) error {
+	switch {
+	case isHelp(v):
+		return p.query(QueryDisplays, "")
+	case v != "none":
+		return p.errorf("Parameter 'type' does not accept value '%s'", v)
+	}
+	p.VM.Display = v
+	return nil
+}
+
+func (p *parser) fwCfg(v string) error {
+	p.VM.FWCfg = append(p.VM.FWCfg, config.Options{Origin: p.origin, Pairs: parseOpts(v, "name")})
+	return nil
+}
+
+func (p *parser) smbios(v string) error {
+	p.VM.SMBIOS = append(p.VM.SMBIOS, config.Options{Origin: p.origin, Pairs: parseOpts(v, "")})
+	return nil
+}
+
+func (p *parser) rtc(v string) error {
+	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "")}
+	for _, pr := range o.Pairs {
+		s := pr.Value.(string)
+		switch pr.Key {
+		case "base":
+		case "clock":
+			if s != "host" && s != "rt" && s != "vm" {
+				return fmt.Errorf("invalid option value '%s'", s)
+			}
+		case "driftfix":
+			if s != "slew" && s != "none" {
+				return fmt.Errorf("invalid option value '%s'", s)
+			}
+		default:
+			return p.errorf("Invalid parameter '%s'", pr.Key)
+		}
+	}
+	p.VM.RTC = o
+	return nil
+}
+
+func (p *parser) logItems(v string) error {
+	if isHelp(v) {
+		return p.query(QueryLogItems, "")
+	}
+	if p.VM.Log.Items != "" {
+		p.VM.Log.Items += ","
+	}
+	p.VM.Log.Items += v
+	return nil
+}
+
+func (p *parser) kernel(v string) error { p.VM.Boot.Kernel = v; return nil }
+func (p *parser) append(v string) error {
+	p.VM.Boot.Append, p.VM.Boot.HasAppend = v, true
+	return nil
+}
+func (p *parser) initrd(v string) error {
+	p.VM.Boot.Initrd, p.VM.Boot.HasInitrd = v, true
+	return nil
+}
+func (p *parser) bios(v string) error     { p.VM.Firmware = v; return nil }
+func (p *parser) pidfile(v string) error  { p.VM.PIDFile = v; return nil }
+func (p *parser) logFile(v string) error  { p.VM.Log.File = v; return nil }
+func (p *parser) dataDir(v string) error  { p.VM.DataDirs = append(p.VM.DataDirs, v); return nil }
+func (p *parser) nographic(string) error  { p.VM.Nographic = true; return nil }
+func (p *parser) noACPI(string) error     { p.VM.NoACPI = true; return nil }
+func (p *parser) noHPET(string) error     { p.VM.NoHPET = true; return nil }
+func (p *parser) paused(string) error     { p.VM.Paused = true; return nil }
+func (p *parser) noReboot(string) error   { p.VM.NoReboot = true; return nil }
+func (p *parser) noShutdown(string) error { p.VM.NoShutdown = true; return nil }
+func (p *parser) daemonize(string) error  { p.VM.Daemonize = true; return nil }
+func (p *parser) nodefaults(string) error { p.VM.NoDefaults = true; return nil }
+
+// onlyNone accepts only the value "none" for an option whose subject goemu has not.
+func onlyNone(name string) func(*parser, string) error {
+	return func(p *parser, v string) error {
+		if v != "none" {
+			return p.errorf("'%s' is not supported; only -%s none is", v, name)
+		}
+		return nil
+	}
+}

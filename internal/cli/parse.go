@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"fmt"
+	"strings"
+
+	"goemu/internal/config"
+)
+
+// Query is something to print instead of starting a machine.
+type Query uint8
+
+// The queries.
+const (
+	QueryNone     Query = iota
+	QueryHelp           // -help
+	QueryVersion        // -version
+	QueryMachines       // -machine help
+	QueryMachine        // -machine TYPE,help: Request.Subject is the type
+	QueryCPUs           // -cpu help
+	QueryAccels         // -accel help
+	QueryDevices        // -device help
+	QueryDevice         // -device TYPE,help
+	QueryObjects        // -object help
+	QueryObject         // -object TYPE,help
+	QueryChardevs       // -chardev help
+	QueryDisplays       // -display help
+	QueryLogItems       // -d help
+	QueryFormats        // -drive format=help
+)
+
+// Request is the result of parsing.
+type Request struct {
+	VM      config.VM
+	Query   Query
+	Subject string
+	Usage   string // text of QueryHelp
+	// Warnings are lines for stderr.
+	Warnings []string
+}
+
+// parser carries the state of one parse.
+type parser struct {
+	Request
+	prog   string
+	origin string // "-device foo", of the option being applied
+}
+
+// stop ends the parse early because of a query.
+type stop struct{}
+
+func (stop) Error() string { return "stop" }
+
+// Parse parses the arguments (without the program's name). prog is how the program was called, for messages. An error's text is
+// what follows "prog: " in the message for the user.
+func Parse(prog string, args []string) (*Request, error) {
+	p := &parser{prog: prog}
+	occ, err := split(args)
+	if err != nil {
+		return nil, err
+	}
+	p.VM.SMP = config.SMP{}
+	for _, o := range occ {
+		p.origin = o.origin
+		if err := o.row.apply(p, o.value); err == (stop{}) {
+			return &p.Request, nil
+		} else if err != nil {
+			return nil, err
+		}
+	}
+	return &p.Request, p.finish()
+}
+
+// occurrence is one option as it stands on the command line.
+type occurrence struct {
+	row           *option
+	origin, value string
+}
+
+// split matches arguments with rows. All of them are matched before any is applied, so that a misspelt option is reported first.
+func split(args []string) ([]occurrence, error) {
+	var out []occurrence
+	for i := 0; i < len(args); i++ {
+		a := args[i]
+		if !strings.HasPrefix(a, "-") || a == "-" {
+			out = append(out, occurrence{&positional, a, a})
+			continue
+		}
+		row := lookup(strings.TrimPrefix(a[1:], "-"))
+		if row == nil {
+			return nil, fmt.Errorf("%s: invalid option", a)
+		}
+		o := occurrence{row: row, origin: a}
+		if row.arg {
+			if i++; i == len(args) {
+				return nil, fmt.Errorf("%s: requires an argument", a)
+			}
+			o.value = args[i]
+			o.origin += " " + o.value
+		}
+		out = append(out, o)
+	}
+	return out, nil
+}
+
+var positional = option{name: "disk_image", arg: true, apply: func(p *parser, v string) error {
+	p.VM.Drives = append(p.VM.Drives, config.Options{Origin: v, Pairs: []config.Pair{{Key: "file", Value: v}, {Key: "index", Value: "0"}, {Key: "media", Value: "disk"}}})
+	return nil
+}}
+
+// finish makes the checks that need all options.
+func (p *parser) finish() error {
+	b := &p.VM.Boot
+	switch {
+	case b.HasAppend && b.Kernel == "":
+		return fmt.Errorf("-append only allowed with -kernel option")
+	case b.HasInitrd && b.Kernel == "":
+		return fmt.Errorf("-initrd only allowed with -kernel option")
+	}
+	if p.VM.Nographic && p.VM.Daemonize {
+		return fmt.Errorf("-nographic cannot be used with -daemonize")
+	}
+	return p.resolveSMP()
+}
+
+// usage renders -help.
+func usage(prog string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "usage: %s [options] [disk_image]\n\n'disk_image' is a raw hard disk image, attached as a virtio disk\n", prog)
+	for _, s := range sections() {
+		fmt.Fprintf(&b, "\n%s\n", s.title)
+		for _, o := range s.rows {
+			if o.help != "" {
+				fmt.Fprintf(&b, "-%s%s\n", o.name, o.help)
+			}
+		}
+	}
+	b.WriteString("\nDuring emulation with -nographic or mux=on, the following keys are useful:\nctrl-a h    show the keys\nctrl-a x    exit the emulator\nctrl-a b    send a break\nctrl-a c    switch between console and monitor\n")
+	return b.String()
+}
+
+// errorf makes an error that starts with the option being applied.
+func (p *parser) errorf(format string, a ...any) error {
+	return fmt.Errorf("%s: %w", p.origin, fmt.Errorf(format, a...))
+}
+
+// query ends the parse with a query.
+func (p *parser) query(q Query, subject string) error {
+	p.Query, p.Subject = q, subject
+	return stop{}
+}
+
+// isHelp tells whether a value asks for help.
+func isHelp(s string) bool { return s == "help" || s == "?" }
+
+// wantsHelp tells whether a list of pairs has the member "help".
+func wantsHelp(o config.Options) bool {
+	for _, p := range o.Pairs {
+		if isHelp(p.Key) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"goemu/internal/config"
+)
+
+func parse(t *testing.T, args ...string) *Request {
+	t.Helper()
+	r, err := Parse("goemu", args)
+	require.NoError(t, err)
+	return r
+}
+
+func TestWholeLine(t *testing.T) {
+	r := parse(t, "-M", "pc,accel=kvm:tcg,hpet=off", "--cpu", "max,-avx2", "-m", "1.5G", "-smp", "4", "-kernel", "k", "-append", "console=ttyS0 x=1,2",
+		"-device", "virtio-rng-pci,max-bytes=5,id=a,,b", "-device", `{"driver":"virtio-blk-pci","drive":"d0","num-queues":2}`, "-nographic", "disk.img")
+	vm := r.VM
+	require.Equal(t, []config.Pair{{Key: "type", Value: "pc"}, {Key: "hpet", Value: "off"}}, vm.Machine.Pairs)
+	require.Len(t, vm.Accels, 2)
+	require.Equal(t, uint64(1536<<20), vm.Memory.Size)
+	require.Equal(t, config.SMP{CPUs: 4, MaxCPUs: 4, Sockets: 1, Dies: 1, Cores: 4, Threads: 1}, vm.SMP)
+	require.Equal(t, "console=ttyS0 x=1,2", vm.Boot.Append)
+	id, _ := vm.Devices[0].Get("id")
+	require.Equal(t, "a,b", id)
+	require.True(t, vm.Devices[1].JSON)
+	require.Equal(t, "disk.img", vm.Drives[0].Pairs[0].Value)
+	require.True(t, vm.Nographic)
+}
+
+func TestTopology(t *testing.T) {
+	for arg, want := range map[string]config.SMP{
+		"8,sockets=2":                    {CPUs: 8, MaxCPUs: 8, Sockets: 2, Dies: 1, Cores: 4, Threads: 1},
+		"cores=2,threads=2":              {CPUs: 4, MaxCPUs: 4, Sockets: 1, Dies: 1, Cores: 2, Threads: 2},
+		"2,maxcpus=8":                    {CPUs: 2, MaxCPUs: 8, Sockets: 1, Dies: 1, Cores: 8, Threads: 1},
+		"8,sockets=1,cores=2,dies=2":     {CPUs: 8, MaxCPUs: 8, Sockets: 1, Dies: 2, Cores: 2, Threads: 2},
+		"cpus=6,sockets=3,threads=2":     {CPUs: 6, MaxCPUs: 6, Sockets: 3, Dies: 1, Cores: 1, Threads: 2},
+		"4,sockets=2,cores=2,clusters=1": {CPUs: 4, MaxCPUs: 4, Sockets: 2, Dies: 1, Cores: 2, Threads: 1},
+	} {
+		require.Equal(t, want, parse(t, "-smp", arg).VM.SMP, arg)
+	}
+}
+
+func TestQueries(t *testing.T) {
+	for _, c := range []struct {
+		args    []string
+		query   Query
+		subject string
+	}{
+		{[]string{"-M", "help"}, QueryMachines, ""},
+		{[]string{"-M", "pc,help"}, QueryMachine, "pc"},
+		{[]string{"-cpu", "?"}, QueryCPUs, ""},
+		{[]string{"-device", "help"}, QueryDevices, ""},
+		{[]string{"-device", "isa-serial,help"}, QueryDevice, "isa-serial"},
+		{[]string{"-object", "help"}, QueryObjects, ""},
+		{[]string{"-d", "help"}, QueryLogItems, ""},
+		{[]string{"-drive", "format=help"}, QueryFormats, ""},
+		{[]string{"-version"}, QueryVersion, ""},
+	} {
+		r := parse(t, c.args...)
+		require.Equal(t, c.query, r.Query, "%v", c.args)
+		require.Equal(t, c.subject, r.Subject, "%v", c.args)
+	}
+	require.Contains(t, parse(t, "-help").Usage, "-kernel bzImage")
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add("-device", "virtio-rng-pci,x=1,,2")
+	f.Add("-device", `{"driver":"a","b":[1,{}]}`)
+	f.Add("-m", "1.5e3G")
+	f.Add("-smp", "4,cores=2")
+	f.Fuzz(func(t *testing.T, opt, val string) {
+		if opt == "-readconfig" || opt == "--readconfig" {
+			return
+		}
+		Parse("goemu", []string{opt, val})
+	})
+}

@@ -1,0 +1,115 @@
+// Package cli parses QEMU's command line: single-dash options from one table, comma separated key=value lists and JSON. It
+// fills a config.VM and starts nothing.
+package cli
+
+// option is one row of the option table.
+type option struct {
+	name  string
+	alias string // a second name
+	arg   bool   // takes a value
+	help  string // the text after the name in -help
+	apply func(p *parser, value string) error
+}
+
+// section is a group of rows under one heading of -help.
+type section struct {
+	title string
+	rows  []option
+}
+
+// sections is the option table. A row here is an option that works; there are no others.
+func sections() []section {
+	return []section{
+		{"Standard options:", []option{
+			{name: "h", help: "or -help     display this help and exit", apply: (*parser).help},
+			{name: "help", apply: (*parser).help},
+			{name: "version", help: "        display version information and exit", apply: (*parser).version},
+			{name: "machine", alias: "M", arg: true, help: helpMachine, apply: (*parser).machine},
+			{name: "cpu", arg: true, help: " cpu        select CPU ('-cpu help' for list)", apply: (*parser).cpu},
+			{name: "accel", arg: true, help: helpAccel, apply: (*parser).accel},
+			{name: "smp", arg: true, help: helpSMP, apply: (*parser).smp},
+			{name: "numa", arg: true, help: " node[,mem=size][,cpus=firstcpu[-lastcpu]][,nodeid=node]", apply: (*parser).numa},
+			{name: "global", arg: true, help: " driver.property=value\n-global driver=driver,property=property,value=value\n                set a global default for a driver property", apply: (*parser).global},
+			{name: "m", arg: true, help: " [size=]megs[,slots=n,maxmem=size]\n                configure guest RAM\n                size: initial amount of guest memory\n                slots: number of hotplug slots (default: none)\n                maxmem: maximum amount of guest memory (default: none)", apply: (*parser).memory},
+			{name: "name", arg: true, help: " string[,debug-threads=on|off]\n                string sets the name of the guest", apply: (*parser).vmName},
+			{name: "uuid", arg: true, help: " %08x-%04x-%04x-%04x-%012x\n                specify machine UUID", apply: (*parser).uuid},
+			{name: "device", arg: true, help: " driver[,prop[=value][,...]]\n                add device (based on driver)\n                prop=value,... sets driver properties\n                use '-device help' to print all possible drivers\n                use '-device driver,help' to print all possible properties", apply: (*parser).device},
+		}},
+		{"Block device options:", []option{
+			{name: "blockdev", arg: true, help: " [driver=]driver[,node-name=N][,read-only=on|off]\n          [,cache.direct=on|off][,cache.no-flush=on|off][,discard=ignore|unmap]\n                configure a block backend", apply: (*parser).blockdev},
+			{name: "drive", arg: true, help: " [file=file][,if=type][,id=name][,format=f][,cache=writethrough|writeback|none|directsync|unsafe]\n       [,snapshot=on|off][,readonly=on|off][,discard=ignore|unmap][,aio=threads]\n                use 'file' as a drive image", apply: (*parser).drive},
+			{name: "snapshot", help: "       write to temporary files instead of disk image files", apply: (*parser).snapshot},
+		}},
+		{"Display options:", []option{
+			{name: "display", arg: true, help: " none\n                select display backend type", apply: (*parser).display},
+			{name: "nographic", help: "      disable graphical output and redirect serial I/Os to console", apply: (*parser).nographic},
+		}},
+		{"x86-64 target only:", []option{
+			{name: "no-acpi", help: "        disable ACPI", apply: (*parser).noACPI},
+			{name: "no-hpet", help: "        disable HPET", apply: (*parser).noHPET},
+			{name: "smbios", arg: true, help: " type=0|1|2|3|4|11|17[,field=value][,...]\n                specify SMBIOS fields", apply: (*parser).smbios},
+		}},
+		{"Character device options:", []option{
+			{name: "chardev", arg: true, help: " help\n-chardev null|stdio|file|pipe|pty|socket|ringbuf,id=id[,mux=on|off][,...]", apply: (*parser).chardev},
+		}},
+		{"Boot Image or Kernel specific:", []option{
+			{name: "bios", arg: true, help: " file       set the filename for the BIOS", apply: (*parser).bios},
+			{name: "kernel", arg: true, help: " bzImage  use 'bzImage' as kernel image", apply: (*parser).kernel},
+			{name: "append", arg: true, help: " cmdline  use 'cmdline' as kernel command line", apply: (*parser).append},
+			{name: "initrd", arg: true, help: " file     use 'file' as initial ram disk", apply: (*parser).initrd},
+		}},
+		{"Debug/Expert options:", []option{
+			{name: "serial", arg: true, help: " dev      redirect the serial port to char device 'dev'", apply: (*parser).serial},
+			{name: "pidfile", arg: true, help: " file    write PID to 'file'", apply: (*parser).pidfile},
+			{name: "S", help: "              freeze CPU at startup", apply: (*parser).paused},
+			{name: "d", arg: true, help: " item1,...     enable logging of specified items (use '-d help' for a list of log items)", apply: (*parser).logItems},
+			{name: "D", arg: true, help: " logfile       output log to logfile (default stderr)", apply: (*parser).logFile},
+			{name: "L", arg: true, help: " path          set the directory for the BIOS, VGA BIOS and keymaps", apply: (*parser).dataDir},
+			{name: "no-reboot", help: "      exit instead of rebooting", apply: (*parser).noReboot},
+			{name: "no-shutdown", help: "    stop before shutdown", apply: (*parser).noShutdown},
+			{name: "rtc", arg: true, help: " [base=utc|localtime|<datetime>][,clock=host|rt|vm][,driftfix=none|slew]\n                set the RTC base and clock, enable drift fix for clock ticks", apply: (*parser).rtc},
+			{name: "daemonize", help: "      daemonize QEMU after initializing", apply: (*parser).daemonize},
+			{name: "nodefaults", help: "     don't create default devices", apply: (*parser).nodefaults},
+			{name: "no-user-config", help: " don't load default user-provided config files at startup", apply: ignore},
+			{name: "readconfig", arg: true, help: " <file>\n                read config file", apply: (*parser).readconfig},
+			{name: "fw_cfg", arg: true, help: " [name=]<name>,file=<file>\n                add named fw_cfg entry with contents from file\n-fw_cfg [name=]<name>,string=<str>\n                add named fw_cfg entry with contents from string", apply: (*parser).fwCfg},
+			{name: "object", arg: true, help: " TYPENAME[,PROP1=VALUE1,...]\n                create a new object of type TYPENAME setting properties\n                in the order they are specified", apply: (*parser).object},
+			// Options that scripts pass to switch a part off; the part is not there, so "none" is the only value.
+			{name: "monitor", arg: true, apply: onlyNone("monitor")},
+			{name: "parallel", arg: true, apply: onlyNone("parallel")},
+			{name: "vga", arg: true, apply: onlyNone("vga")},
+			{name: "net", arg: true, apply: onlyNone("net")},
+			{name: "nic", arg: true, apply: onlyNone("nic")},
+		}},
+	}
+}
+
+const helpMachine = ` [type=]name[,prop[=value][,...]]
+                selects emulated machine ('-machine help' for list,
+                '-machine name,help' for its properties)
+                property accel=accel1[:accel2[:...]] selects accelerator`
+
+const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
+                select accelerator (use 'help' for a list); given several times, the later ones are fall-backs
+                engine=jit|interp (how TCG executes translated code)
+                tb-size=n (TCG translation block cache size in MiB)
+                thread=single|multi (enable multi-threaded TCG)`
+
+const helpSMP = ` [[cpus=]n][,maxcpus=maxcpus][,sockets=sockets][,dies=dies][,cores=cores][,threads=threads]
+                set the number of initial CPUs to 'n' [default=1]
+                maxcpus= maximum number of total CPUs, including
+                offline CPUs for hotplug, etc`
+
+// lookup finds the row of an option name.
+func lookup(name string) *option {
+	for _, s := range sections() {
+		for r := range s.rows {
+			if o := &s.rows[r]; o.name == name || o.alias != "" && o.alias == name {
+				return o
+			}
+		}
+	}
+	return nil
+}
+
+func ignore(*parser, string) error { return nil }

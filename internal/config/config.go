@@ -1,0 +1,114 @@
+// Package config is the parsed description of a virtual machine: plain structs, no behaviour. The command line fills it, the machine
+// builder reads it.
+package config
+
+// VM describes one virtual machine as asked for by the user.
+type VM struct {
+	Name       string
+	UUID       string
+	Machine    Options // implied key: type
+	Accels     []Options
+	CPU        string // model[,feature…] as given; empty: the machine's default
+	Memory     Memory
+	SMP        SMP
+	Boot       Boot
+	Firmware   string
+	DataDirs   []string
+	Chardevs   []Options
+	Serials    []Source
+	Monitors   []Source
+	Drives     []Options
+	Blockdevs  []Options
+	Devices    []Options
+	Objects    []Options
+	Globals    []Global
+	FWCfg      []Options
+	SMBIOS     []Options
+	NUMA       []Options
+	RTC        Options
+	Display    string // none, or empty when not given
+	Nographic  bool
+	NoDefaults bool
+	NoReboot   bool
+	NoShutdown bool
+	NoACPI     bool
+	NoHPET     bool
+	Paused     bool // -S
+	Daemonize  bool
+	PIDFile    string
+	Log        Log
+}
+
+// Source is an option's value together with the text that an error message starts with ("-serial foo").
+type Source struct {
+	Value  string
+	Origin string
+}
+
+// Options is one structured option ("-device virtio-rng-pci,max-bytes=5"): keys in the order given.
+type Options struct {
+	Origin string // "-device virtio-rng-pci,max-bytes=5", for error messages
+	JSON   bool   // given as JSON: Value holds typed members
+	Pairs  []Pair
+}
+
+// Pair is one member of Options. Value is a string, or for JSON any of string, bool, json.Number, map[string]any, []any, nil.
+type Pair struct {
+	Key   string
+	Value any
+}
+
+// Get returns the last value given for key.
+func (o Options) Get(key string) (string, bool) {
+	for i := len(o.Pairs) - 1; i >= 0; i-- {
+		if o.Pairs[i].Key == key {
+			s, ok := o.Pairs[i].Value.(string)
+			return s, ok
+		}
+	}
+	return "", false
+}
+
+// Without returns o less the members named.
+func (o Options) Without(keys ...string) Options {
+	out := Options{Origin: o.Origin, JSON: o.JSON}
+next:
+	for _, p := range o.Pairs {
+		for _, k := range keys {
+			if p.Key == k {
+				continue next
+			}
+		}
+		out.Pairs = append(out.Pairs, p)
+	}
+	return out
+}
+
+// Memory is -m; sizes in bytes.
+type Memory struct {
+	Size, Max uint64
+	Slots     uint64
+}
+
+// SMP is the CPU topology, resolved: Sockets*Dies*Cores*Threads = MaxCPUs.
+type SMP struct {
+	CPUs, MaxCPUs                 int
+	Sockets, Dies, Cores, Threads int
+}
+
+// Boot names what is booted directly.
+type Boot struct {
+	Kernel, Initrd, Append string
+	HasAppend, HasInitrd   bool
+}
+
+// Global is -global driver.property=value.
+type Global struct {
+	Driver, Property, Value, Origin string
+}
+
+// Log is -d and -D.
+type Log struct {
+	Items string
+	File  string
+}
