@@ -1,0 +1,229 @@
+package pci
+
+import (
+	"fmt"
+	"os"
+
+	"goemu/hw/qdev"
+	"goemu/internal/memory"
+)
+
+// BusType is the type name of the bus.
+const BusType = "PCI"
+
+// functions is the number of slot and function numbers on a bus.
+const functions = 256
+
+// Bus is a PCI bus.
+type Bus struct {
+	qdev.Bus
+	mem    *memory.Region // what bus masters reach
+	pciMem *memory.Region // where memory BARs go
+	io     *memory.Region
+	first  uint8 // first devfn for devices without an address
+	funcs  [functions]Function
+	route  func(devfn uint8, pin int) int // INTx pin (0..3) to bus line
+	lines  []*qdev.IRQ
+	counts []int // functions that drive each line
+}
+
+// NewBus returns a bus that parent provides: mem is what bus masters reach, pciMem and io hold the BARs.
+func NewBus(parent qdev.Device, name string, mem, pciMem, io *memory.Region, firstDevFn uint8) *Bus {
+	b := &Bus{mem: mem, pciMem: pciMem, io: io, first: firstDevFn}
+	qdev.InitBus(b, parent, BusType, name, 0)
+	return b
+}
+
+// SetIRQs connects the interrupt lines of the bus; route maps a function's INTx pin (0..3) to one of them.
+func (b *Bus) SetIRQs(lines []*qdev.IRQ, route func(devfn uint8, pin int) int) {
+	b.lines, b.route, b.counts = lines, route, make([]int, len(lines))
+}
+
+// IRQLevel tells whether an interrupt line of the bus is driven.
+func (b *Bus) IRQLevel(line int) bool { return line < len(b.counts) && b.counts[line] != 0 }
+
+// Function returns the function at devfn, nil if there is none.
+func (b *Bus) Function(devfn uint8) Function { return b.funcs[devfn] }
+
+// RealizeChild implements qdev.BusRealizer.
+func (b *Bus) RealizeChild(dev qdev.Device) error {
+	fn, ok := dev.(Function)
+	if !ok {
+		return fmt.Errorf("Device '%s' can't go on %s bus", dev.Dev().Class().Name, BusType)
+	}
+	d := fn.PCI()
+	devfn, err := b.place(d)
+	if err != nil {
+		return err
+	}
+	d.init(fn, b, devfn)
+	if err := b.checkMultifunction(d, devfn); err != nil {
+		d.close()
+		return err
+	}
+	b.funcs[devfn] = fn
+	if err := fn.Realize(); err != nil {
+		b.funcs[devfn] = nil
+		d.close()
+		return err
+	}
+	if err := d.loadROM(); err != nil {
+		b.UnrealizeChild(dev)
+		return err
+	}
+	return nil
+}
+
+// UnrealizeChild implements qdev.BusRealizer.
+func (b *Bus) UnrealizeChild(dev qdev.Device) {
+	fn := dev.(Function)
+	d := fn.PCI()
+	for pin := range d.intx {
+		d.setINTx(pin, false)
+	}
+	fn.Unrealize()
+	d.close()
+	b.funcs[d.devfn] = nil
+}
+
+// place finds the slot for a device.
+func (b *Bus) place(d *Device) (uint8, error) {
+	if d.Addr < 0 {
+		for devfn := int(b.first); devfn < functions; devfn += 8 {
+			if b.funcs[devfn] == nil {
+				return uint8(devfn), nil
+			}
+		}
+		return 0, fmt.Errorf("PCI: no slot/function available for %s, all in use or reserved", d.Class().Name)
+	}
+	devfn := uint8(d.Addr)
+	if other := b.funcs[devfn]; other != nil {
+		id := other.Dev().ID()
+		if id == "" {
+			id = "(null)"
+		}
+		return 0, fmt.Errorf("PCI: slot %d function %d not available for %s, in use by %s,id=%s", devfn>>3, devfn&7,
+			d.Class().Name, other.Dev().Class().Name, id)
+	}
+	return devfn, nil
+}
+
+// checkMultifunction checks a new function against the others of its slot.
+func (b *Bus) checkMultifunction(d *Device, devfn uint8) error {
+	slot, multi := devfn>>3, d.Config[RegHeaderType]&headerMultifunction != 0
+	if devfn&7 != 0 {
+		f0 := b.funcs[slot<<3]
+		if f0 != nil && f0.PCI().Config[RegHeaderType]&headerMultifunction == 0 {
+			return fmt.Errorf("PCI: single function device can't be populated in function %x.%x", slot, devfn&7)
+		}
+		return nil
+	}
+	for f := uint8(1); !multi && f < 8; f++ {
+		if b.funcs[slot<<3|f] != nil {
+			return fmt.Errorf("PCI: %x.0 indicates single function, but %x.%x is already populated.", slot, slot, f)
+		}
+	}
+	return nil
+}
+
+// loadROM reads the expansion ROM given by the user.
+func (d *Device) loadROM() error {
+	if d.ROMFile == "" || d.ROMBar == 0 {
+		return nil
+	}
+	b, err := os.ReadFile(d.ROMFile)
+	if err != nil {
+		return fmt.Errorf("failed to find romfile \"%s\"", d.ROMFile)
+	}
+	if len(b) == 0 {
+		return fmt.Errorf("romfile \"%s\" is empty", d.ROMFile)
+	}
+	size := uint64(memory.PageSize)
+	for size < uint64(len(b)) {
+		size <<= 1
+	}
+	if d.ROMSize != 0xffffffff {
+		if uint64(d.ROMSize) < uint64(len(b)) {
+			return fmt.Errorf("romfile \"%s\" (%d bytes) is too large for ROM size %d", d.ROMFile, len(b), d.ROMSize)
+		}
+		size = uint64(d.ROMSize)
+		if size&(size-1) != 0 {
+			return fmt.Errorf("ROM size %d is not a power of two", d.ROMSize)
+		}
+	}
+	rom, err := memory.NewROM(d.Class().Name+".rom", size)
+	if err != nil {
+		return err
+	}
+	copy(rom.RAM().Bytes(), b)
+	d.rom = rom
+	d.SetBAR(romBAR, BARMem32, rom)
+	return nil
+}
+
+// BusReset implements the bus's part of a reset, after the devices' own.
+func (b *Bus) BusReset() {
+	for _, fn := range b.funcs {
+		if fn != nil {
+			fn.PCI().reset()
+		}
+	}
+}
+
+// SetINTx drives the function's interrupt pin.
+func (d *Device) SetINTx(level bool) {
+	if pin := int(d.Config[RegIntPin]); pin != 0 {
+		d.setINTx(pin-1, level)
+	}
+}
+
+// INTx returns a line that drives the function's interrupt pin.
+func (d *Device) INTx() *qdev.IRQ {
+	return qdev.NewIRQ(func(_ int, level bool) { d.SetINTx(level) }, 0)
+}
+
+func (d *Device) setINTx(pin int, level bool) {
+	if d.intx[pin] == level {
+		return
+	}
+	d.intx[pin] = level
+	d.Config[RegStatus] &^= statusInterrupt
+	if d.intx != [4]bool{} {
+		d.Config[RegStatus] |= statusInterrupt
+	}
+	if !d.intxOff {
+		d.drive(pin, level)
+	}
+}
+
+// updateINTx acts on a change of the interrupt disable bit.
+func (d *Device) updateINTx() {
+	disabled := d.Get16(RegCommand)&CommandIntxDisable != 0
+	if disabled == d.intxOff {
+		return
+	}
+	d.intxOff = disabled
+	for pin, level := range d.intx {
+		if level {
+			d.drive(pin, !disabled)
+		}
+	}
+}
+
+// drive changes the bus line that a pin is wired to.
+func (d *Device) drive(pin int, level bool) {
+	b := d.bus
+	if b.route == nil {
+		return
+	}
+	line := b.route(d.devfn, pin)
+	if line < 0 || line >= len(b.lines) {
+		return
+	}
+	if level {
+		b.counts[line]++
+	} else {
+		b.counts[line]--
+	}
+	b.lines[line].Set(b.counts[line] != 0)
+}

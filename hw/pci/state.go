@@ -1,0 +1,70 @@
+package pci
+
+import "goemu/migration/vmstate"
+
+// stateVersion is the version of the PCI header's own state.
+const stateVersion = 2
+
+// State is the state of every PCI function; device descriptions begin with it.
+var State = vmstate.Description[Device]{
+	Name: "PCIDevice", Version: stateVersion, MinVersion: 1,
+	PreSave: func(d *Device) { d.version = stateVersion },
+	Fields: []vmstate.Field[Device]{
+		vmstate.Of("version_id", func(d *Device) *int32 { return &d.version }),
+		vmstate.Buffer("config", ConfigSize, func(d *Device) []byte { return d.Config }).When(func(d *Device) bool { return len(d.Config) == ConfigSize }),
+		vmstate.Buffer("config", ExpressConfigSize, func(d *Device) []byte { return d.Config }).When(func(d *Device) bool { return len(d.Config) != ConfigSize }),
+		vmstate.Custom("irq_state", 16, saveINTx, loadINTx).Since(2),
+	},
+	PostLoad: func(d *Device, _ int) error {
+		d.updateMappings()
+		d.commandChanged()
+		d.syncMSIX()
+		return nil
+	},
+}
+
+func saveINTx(d *Device, w *vmstate.Writer) {
+	for _, level := range d.intx {
+		v := uint32(0)
+		if level {
+			v = 1
+		}
+		w.U32(v)
+	}
+}
+
+func loadINTx(d *Device, r *vmstate.Reader) error {
+	for pin := range d.intx {
+		d.setINTx(pin, r.U32() != 0)
+	}
+	return r.Err()
+}
+
+// SaveMSIX appends the MSI-X table and pending bits.
+func (d *Device) SaveMSIX(w *vmstate.Writer) {
+	d.msixMu.Lock()
+	defer d.msixMu.Unlock()
+	w.Raw(d.msix.table)
+	w.Raw(d.msix.pba[:(d.msix.entries+7)/8])
+}
+
+// LoadMSIX reads what SaveMSIX wrote.
+func (d *Device) LoadMSIX(r *vmstate.Reader) error {
+	d.msixMu.Lock()
+	copy(d.msix.table, r.Raw(len(d.msix.table)))
+	copy(d.msix.pba, r.Raw((d.msix.entries+7)/8))
+	d.msixMu.Unlock()
+	d.syncMSIX()
+	return r.Err()
+}
+
+// syncMSIX takes the enable and mask bits over from the configuration space.
+func (d *Device) syncMSIX() {
+	if d.msix.at == 0 {
+		return
+	}
+	d.msixMu.Lock()
+	flags := d.Get16(d.msix.at + msixFlags)
+	d.msix.enabled, d.msix.maskAll = flags&msixEnable != 0, flags&msixMaskAll != 0
+	d.msixMu.Unlock()
+}

@@ -1,0 +1,93 @@
+package qdev
+
+import "slices"
+
+// BusNode is any bus: a bus package's own type with a Bus embedded.
+type BusNode interface{ QBus() *Bus }
+
+// Bus is the part of a bus that this package looks after.
+type Bus struct {
+	name    string
+	typ     string
+	max     int // devices, 0 for no limit
+	node    BusNode
+	parent  Device
+	devices []Device
+}
+
+// QBus implements BusNode.
+func (b *Bus) QBus() *Bus { return b }
+
+// InitBus makes node a bus of type typ that parent (nil for the root) provides. max limits the number of devices if not zero.
+func InitBus(node BusNode, parent Device, typ, name string, max int) {
+	b := node.QBus()
+	b.name, b.typ, b.node, b.parent, b.max = name, typ, node, parent, max
+	if parent != nil {
+		p := parent.Dev()
+		p.buses = append(p.buses, b)
+	}
+}
+
+// Name returns the bus's name, as bus= takes it.
+func (b *Bus) Name() string { return b.name }
+
+// Type returns the bus's type.
+func (b *Bus) Type() string { return b.typ }
+
+// Node returns the whole bus.
+func (b *Bus) Node() BusNode { return b.node }
+
+// Owner returns the device that provides the bus.
+func (b *Bus) Owner() Device { return b.parent }
+
+// Devices returns the devices on the bus.
+func (b *Bus) Devices() []Device { return b.devices }
+
+// Full tells whether no further device fits.
+func (b *Bus) Full() bool { return b.max != 0 && len(b.devices) >= b.max }
+
+func (b *Bus) attach(d Device) { b.devices = append(b.devices, d) }
+
+func (b *Bus) detach(d Device) {
+	b.devices = slices.DeleteFunc(b.devices, func(x Device) bool { return x == d })
+}
+
+// Reset resets all devices on the bus.
+func (b *Bus) Reset() {
+	for _, d := range append([]Device(nil), b.devices...) {
+		Reset(d)
+	}
+	if r, ok := b.node.(interface{ BusReset() }); ok {
+		r.BusReset()
+	}
+}
+
+// Walk calls f for every device below the bus, parents first, until f returns false.
+func (b *Bus) Walk(f func(Device) bool) bool {
+	for _, d := range b.devices {
+		if !f(d) {
+			return false
+		}
+		for _, sub := range d.Dev().buses {
+			if !sub.Walk(f) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// find returns the first bus at or below b that matches.
+func (b *Bus) find(match func(*Bus) bool) *Bus {
+	if match(b) {
+		return b
+	}
+	for _, d := range b.devices {
+		for _, sub := range d.Dev().buses {
+			if m := sub.find(match); m != nil {
+				return m
+			}
+		}
+	}
+	return nil
+}

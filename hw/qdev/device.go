@@ -1,0 +1,183 @@
+// Package qdev is the common part of all device models: classes, devices, buses, interrupt lines and properties, under QEMU's names and
+// with QEMU's error texts. It knows no bus protocol and no concrete device.
+package qdev
+
+import (
+	"fmt"
+
+	"goemu/migration/vmstate"
+)
+
+// Category groups devices in -device help.
+type Category string
+
+// The categories.
+const (
+	Bridge  Category = "Controller/Bridge/Hub"
+	USB     Category = "USB"
+	Storage Category = "Storage"
+	Network Category = "Network"
+	Input   Category = "Input"
+	Display Category = "Display"
+	Sound   Category = "Sound"
+	Misc    Category = "Misc"
+	CPUs    Category = "CPU"
+	Other   Category = "Uncategorized"
+)
+
+// Class describes a device type. Classes are package-level values in lists; nothing registers itself.
+type Class struct {
+	Name     string
+	Parents  []string // types it inherits from, for -global and compatibility properties
+	Alias    string   // another name for -device
+	Bus      string   // type of bus it sits on, "" for none, "System" for the machine itself
+	Desc     string
+	Category Category
+	Internal bool // cannot be made with -device
+	New      func() Device
+	State    func(Device) vmstate.State // nil if nothing is migrated
+	// StateAlias is the instance the state is registered under when it is not the device's path.
+	StateAlias int
+}
+
+// Device is a device model. Embed a bus package's Device (or Base) for the methods that are not wanted.
+type Device interface {
+	Dev() *Base
+	// Realize checks the properties and connects the device; Unrealize undoes it.
+	Realize() error
+	Unrealize()
+	// Reset puts the device into its power-on state.
+	Reset()
+}
+
+// Base is the part of a device that this package looks after.
+type Base struct {
+	class    *Class
+	self     Device
+	id       string
+	bus      BusNode
+	buses    []*Bus
+	props    []property
+	realized bool
+}
+
+// Dev implements Device.
+func (b *Base) Dev() *Base { return b }
+
+// Realize implements Device with nothing to do.
+func (b *Base) Realize() error { return nil }
+
+// Unrealize implements Device with nothing to do.
+func (b *Base) Unrealize() {}
+
+// Reset implements Device with nothing to do.
+func (b *Base) Reset() {}
+
+// Class returns the device's type.
+func (b *Base) Class() *Class { return b.class }
+
+// ID returns the identifier given by the user, "" if none.
+func (b *Base) ID() string { return b.id }
+
+// SetID names the device.
+func (b *Base) SetID(id string) { b.id = id }
+
+// Parent returns the bus the device sits on.
+func (b *Base) Parent() BusNode { return b.bus }
+
+// Buses returns the buses that the device provides.
+func (b *Base) Buses() []*Bus { return b.buses }
+
+// Realized tells whether the device is in operation.
+func (b *Base) Realized() bool { return b.realized }
+
+// State returns the device's migrated state, nil if it has none.
+func (b *Base) State() vmstate.State {
+	if b.class == nil || b.class.State == nil {
+		return nil
+	}
+	return b.class.State(b.self)
+}
+
+// State makes a description of T the state of a class whose devices are *T.
+func State[T any](d *vmstate.Description[T]) func(Device) vmstate.State {
+	return func(dev Device) vmstate.State {
+		p, ok := any(dev).(*T)
+		if !ok {
+			panic(fmt.Sprintf("BUG: state %s of device %T", d.Name, dev))
+		}
+		return d.Bind(p)
+	}
+}
+
+// New returns a device of the class with its properties at their defaults.
+func New(c *Class) Device {
+	d := c.New()
+	b := d.Dev()
+	b.class, b.self = c, d
+	b.props = collect(d)
+	for i := range b.props {
+		b.props[i].setDefault()
+	}
+	return d
+}
+
+// BusRealizer is a bus that prepares a device around its own Realize.
+type BusRealizer interface {
+	RealizeChild(d Device) error
+	UnrealizeChild(d Device)
+}
+
+// Realize puts the device on a bus (nil for none) and into operation.
+func Realize(d Device, on BusNode) error {
+	b := d.Dev()
+	if b.class == nil {
+		panic(fmt.Sprintf("BUG: device %T was not made by qdev.New", d))
+	}
+	b.bus = on
+	var err error
+	if r, ok := on.(BusRealizer); ok {
+		err = r.RealizeChild(d)
+	} else {
+		err = d.Realize()
+	}
+	if err != nil {
+		b.bus = nil
+		return err
+	}
+	if on != nil {
+		on.QBus().attach(d)
+	}
+	b.realized = true
+	return nil
+}
+
+// Unrealize takes the device out of operation and off its bus.
+func Unrealize(d Device) {
+	b := d.Dev()
+	if !b.realized {
+		return
+	}
+	for _, bus := range b.buses {
+		for _, c := range append([]Device(nil), bus.devices...) {
+			Unrealize(c)
+		}
+	}
+	if r, ok := b.bus.(BusRealizer); ok {
+		r.UnrealizeChild(d)
+	} else {
+		d.Unrealize()
+	}
+	if b.bus != nil {
+		b.bus.QBus().detach(d)
+	}
+	b.realized, b.bus = false, nil
+}
+
+// Reset resets everything on the device's buses, then the device.
+func Reset(d Device) {
+	for _, bus := range d.Dev().buses {
+		bus.Reset()
+	}
+	d.Reset()
+}

@@ -1,0 +1,99 @@
+package qdev
+
+import (
+	"fmt"
+	"sort"
+	"strings"
+)
+
+// Setting is one name=value pair for a device.
+type Setting struct{ Name, Value string }
+
+// PropertyInfo describes one property of a device type, as -device X,help and device-list-properties show it.
+type PropertyInfo struct {
+	Name, Type, Help string
+	Default          string // in the form of the help text
+	HasDefault       bool
+}
+
+func (b *Base) property(name string) *property {
+	for i := range b.props {
+		if b.props[i].name == name {
+			return &b.props[i]
+		}
+	}
+	return nil
+}
+
+// Set sets a property from its text form; links resolves identifiers of backends and may be nil.
+func Set(d Device, links *Links, name, value string) error {
+	b := d.Dev()
+	p := b.property(name)
+	if p == nil {
+		return fmt.Errorf("Property '%s.%s' not found", b.class.Name, name)
+	}
+	return p.codec.parse(p, links, value)
+}
+
+// HasProperty tells whether the device has a property.
+func HasProperty(d Device, name string) bool { return d.Dev().property(name) != nil }
+
+// Get returns a property's text form.
+func Get(d Device, name string) (string, error) {
+	b := d.Dev()
+	p := b.property(name)
+	if p == nil {
+		return "", fmt.Errorf("Property '%s.%s' not found", b.class.Name, name)
+	}
+	return p.codec.format(p), nil
+}
+
+func (p *property) setDefault() {
+	if !p.has {
+		return
+	}
+	if err := p.codec.parse(p, nil, p.def); err != nil {
+		panic(fmt.Sprintf("BUG: default of %s.%s: %v", p.owner, p.name, err))
+	}
+}
+
+// Properties lists the properties of a class by name.
+func Properties(c *Class) []PropertyInfo {
+	d := New(c)
+	var out []PropertyInfo
+	for i := range d.Dev().props {
+		p := &d.Dev().props[i]
+		info := PropertyInfo{Name: p.name, Type: p.codec.typeName, Help: p.help}
+		if p.codec.showDefault && (p.has || !p.codec.link) {
+			info.Default, info.HasDefault = p.codec.format(p), true
+			if p.codec.quoted {
+				info.Default = `"` + info.Default + `"`
+			}
+		}
+		out = append(out, info)
+	}
+	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	return out
+}
+
+// Help returns the text of -device X,help.
+func Help(c *Class) string {
+	var s strings.Builder
+	props := Properties(c)
+	if len(props) == 0 {
+		fmt.Fprintf(&s, "There are no options for %s.\n", c.Name)
+		return s.String()
+	}
+	fmt.Fprintf(&s, "%s options:\n", c.Name)
+	for _, p := range props {
+		line := fmt.Sprintf("  %s=<%s>", p.Name, p.Type)
+		if p.Help != "" || p.HasDefault {
+			line = fmt.Sprintf("%-24s - %s", line, p.Help)
+		}
+		if p.HasDefault {
+			line += fmt.Sprintf(" (default: %s)", p.Default)
+		}
+		s.WriteString(line + "\n")
+	}
+	return s.String()
+}

@@ -1,0 +1,206 @@
+package qdev
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// Registry knows device types by name.
+type Registry struct {
+	byName map[string]*Class
+	names  []string
+}
+
+// NewRegistry returns a registry of the classes in the lists.
+func NewRegistry(lists ...[]*Class) *Registry {
+	r := &Registry{byName: map[string]*Class{}}
+	for _, list := range lists {
+		for _, c := range list {
+			if r.byName[c.Name] != nil {
+				panic("BUG: device type " + c.Name + " is listed twice")
+			}
+			r.byName[c.Name] = c
+			r.names = append(r.names, c.Name)
+		}
+	}
+	slices.Sort(r.names)
+	return r
+}
+
+// Names returns the names of all types in order.
+func (r *Registry) Names() []string { return r.names }
+
+// Lookup returns the type called name, nil if there is none.
+func (r *Registry) Lookup(name string) *Class {
+	if c := r.byName[name]; c != nil {
+		return c
+	}
+	for _, n := range r.names {
+		if c := r.byName[n]; c.Alias != "" && c.Alias == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// Global is a default for a property of every device of a type (-global and the machine's compatibility properties).
+type Global struct {
+	Driver, Property, Value string
+	Optional                bool // not an error if the device lacks the property
+}
+
+// Tree is the machine's device tree.
+type Tree struct {
+	Registry *Registry
+	Links    Links
+	Globals  []Global
+	root     Bus
+	ids      map[string]Device
+}
+
+// NewTree returns a tree with nothing but the main system bus.
+func NewTree(r *Registry) *Tree {
+	t := &Tree{Registry: r, ids: map[string]Device{}}
+	InitBus(&t.root, nil, "System", "main-system-bus", 0)
+	return t
+}
+
+// Root returns the main system bus.
+func (t *Tree) Root() *Bus { return &t.root }
+
+// New returns a device of a class with globals applied.
+func (t *Tree) New(c *Class) (Device, error) {
+	d := New(c)
+	for _, g := range t.Globals {
+		if g.Driver != c.Name && !slices.Contains(c.Parents, g.Driver) {
+			continue
+		}
+		if g.Optional && !HasProperty(d, g.Property) {
+			continue
+		}
+		if err := Set(d, &t.Links, g.Property, g.Value); err != nil {
+			return nil, fmt.Errorf("can't apply global %s.%s=%s: %w", g.Driver, g.Property, g.Value, err)
+		}
+	}
+	return d, nil
+}
+
+// Create makes a device of the machine itself: class, settings, bus (nil for the main system bus), in operation.
+func (t *Tree) Create(c *Class, on BusNode, settings ...Setting) (Device, error) {
+	d, err := t.New(c)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range settings {
+		if err := Set(d, &t.Links, s.Name, s.Value); err != nil {
+			return nil, err
+		}
+	}
+	if on == nil {
+		on = &t.root
+	}
+	return d, Realize(d, on)
+}
+
+// Add makes a device as -device and device_add do; driver, id and bus are taken out of the settings.
+func (t *Tree) Add(settings []Setting) (Device, error) {
+	var driver, id, busName string
+	var rest []Setting
+	for _, s := range settings {
+		switch s.Name {
+		case "driver":
+			driver = s.Value
+		case "id":
+			id = s.Value
+		case "bus":
+			busName = s.Value
+		default:
+			rest = append(rest, s)
+		}
+	}
+	if driver == "" {
+		return nil, errors.New("Parameter 'driver' is missing")
+	}
+	c := t.Registry.Lookup(driver)
+	switch {
+	case c == nil:
+		return nil, fmt.Errorf("'%s' is not a valid device model name", driver)
+	case c.Internal:
+		return nil, errors.New("Parameter 'driver' expects a pluggable device type")
+	}
+	bus, err := t.busFor(c, busName)
+	if err != nil {
+		return nil, err
+	}
+	if id != "" && t.ids[id] != nil {
+		return nil, fmt.Errorf("Duplicate device ID '%s'", id)
+	}
+	d, err := t.New(c)
+	if err != nil {
+		return nil, err
+	}
+	d.Dev().id = id
+	for _, s := range rest {
+		if err := Set(d, &t.Links, s.Name, s.Value); err != nil {
+			return nil, err
+		}
+	}
+	if err := Realize(d, bus.node); err != nil {
+		return nil, err
+	}
+	if id != "" {
+		t.ids[id] = d
+	}
+	return d, nil
+}
+
+// busFor finds the bus for a new device: the one called name, or the first of the right type with room.
+func (t *Tree) busFor(c *Class, name string) (*Bus, error) {
+	if name != "" {
+		b := t.FindBus(name)
+		switch {
+		case b == nil:
+			return nil, fmt.Errorf("Bus '%s' not found", name)
+		case c.Bus != b.typ:
+			return nil, fmt.Errorf("Device '%s' can't go on %s bus", c.Name, b.typ)
+		case b.Full():
+			return nil, fmt.Errorf("Bus '%s' is full", name)
+		}
+		return b, nil
+	}
+	if c.Bus == "" {
+		return &t.root, nil
+	}
+	b := t.root.find(func(b *Bus) bool { return b.typ == c.Bus && !b.Full() })
+	if b == nil {
+		return nil, fmt.Errorf("No '%s' bus found for device '%s'", c.Bus, c.Name)
+	}
+	return b, nil
+}
+
+// FindBus returns the bus called name, nil if there is none.
+func (t *Tree) FindBus(name string) *Bus {
+	return t.root.find(func(b *Bus) bool { return b.name == name })
+}
+
+// Find returns the device with the identifier id, nil if there is none.
+func (t *Tree) Find(id string) Device { return t.ids[id] }
+
+// Remove takes a device out of operation.
+func (t *Tree) Remove(d Device) {
+	if t.ids[d.Dev().id] == d {
+		delete(t.ids, d.Dev().id)
+	}
+	Unrealize(d)
+}
+
+// Close takes all devices out of operation, the last one first.
+func (t *Tree) Close() {
+	for devs := t.root.devices; len(devs) > 0; devs = t.root.devices {
+		t.Remove(devs[len(devs)-1])
+	}
+}
+
+// Reset resets all devices.
+func (t *Tree) Reset() { t.root.Reset() }
