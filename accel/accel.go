@@ -45,6 +45,10 @@ type InterruptController interface {
 	// ReadMSR and WriteMSR are the x2APIC registers 0x800..0x8ff; ok is false for #GP.
 	ReadMSR(index uint32) (value uint64, ok bool)
 	WriteMSR(index uint32, value uint64) (ok bool)
+	// ReadPage and WritePage are accesses to the controller's register page, which only its own CPU sees at the address in Base. The
+	// CPU makes them instead of Bus accesses while Base has the enable bit (11) and not the x2APIC bit (10) set; offset is 0..0xfff.
+	ReadPage(offset uint32, size int) uint32
+	WritePage(offset uint32, size int, value uint32)
 	// Deadline and SetDeadline are IA32_TSC_DEADLINE.
 	Deadline() uint64
 	SetDeadline(uint64)
