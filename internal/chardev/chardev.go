@@ -1,0 +1,367 @@
+// Package chardev has the host side of character devices: a Backend moves bytes between a host endpoint (terminal, socket, file, …)
+// and the Ports that device models hold. It knows no device; everything a Port calls back runs on the main loop under the machine
+// lock, while the endpoint is served by goroutines of the backend's own.
+package chardev
+
+import (
+	"fmt"
+	"sync"
+	"time"
+)
+
+// Event is something that happened to the endpoint.
+type Event uint8
+
+// The events.
+const (
+	Opened Event = iota // somebody is at the other end
+	Closed              // nobody is any more
+	Break               // a break condition was received
+	MuxIn               // this port of a mux has the input now
+	MuxOut              // and has lost it
+)
+
+// Frontend is a device (or the monitor) on a port. Its methods run on the main loop under the machine lock.
+type Frontend interface {
+	// CanRead tells how many bytes Read takes now. When that grows from zero, the frontend calls Port.AcceptInput.
+	CanRead() int
+	// Read delivers input, never more than CanRead said.
+	Read(p []byte)
+	Event(e Event)
+}
+
+// Loop is where callbacks are posted; mainloop.Main is one.
+type Loop interface{ Post(f func()) }
+
+// endpoint is the host side of a backend.
+type endpoint interface {
+	// name is what query-chardev shows as the file name.
+	name() string
+	// stop ends the endpoint's goroutines and releases its files; output already accepted is written if that does not block for long.
+	stop()
+	// wrote is called, without locks, after output was put into the backend's queue.
+	wrote()
+}
+
+const (
+	outputLimit  = 64 << 10               // bytes accepted and not yet written
+	inputLimit   = 4 << 10                // bytes of input waiting at a port before the endpoint stops reading
+	gatherDelay  = 500 * time.Microsecond // how long a small output waits for more
+	gatherEnough = 1 << 10                // output of this size does not wait
+)
+
+// Backend is a character device of the host.
+type Backend struct {
+	ID   string
+	Kind string // stdio, socket, …
+	loop Loop
+	end  endpoint
+	mux  *mux // nil if the backend takes one frontend only
+	log  *logFile
+
+	mu        sync.Mutex
+	outCond   sync.Cond // output was queued, or closed
+	inCond    sync.Cond // a port's input was taken, or closed
+	out       []byte
+	taken     []byte // being written
+	ports     []*Port
+	connected bool
+	discard   bool // nobody is connected and output has nowhere to go
+	closed    bool
+}
+
+// Port is a frontend's end of a backend.
+type Port struct {
+	b  *Backend
+	fe Frontend
+
+	// Under b.mu:
+	in       []byte
+	posted   bool // a delivery is on the loop's queue
+	writable func()
+	detached bool
+}
+
+func newBackend(id, kind string, loop Loop) *Backend {
+	b := &Backend{ID: id, Kind: kind, loop: loop}
+	b.outCond.L, b.inCond.L = &b.mu, &b.mu
+	return b
+}
+
+// Name is the endpoint as query-chardev shows it.
+func (b *Backend) Name() string { return b.end.name() }
+
+// Connected tells whether somebody is at the other end.
+func (b *Backend) Connected() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.connected
+}
+
+// maxMuxPorts is how many frontends share a mux.
+const maxMuxPorts = 4
+
+// Attach gives f a port. Only a mux takes more than one frontend. Preconditions: the machine lock is held.
+func (b *Backend) Attach(f Frontend) (*Port, error) {
+	p := &Port{b: b, fe: f}
+	b.mu.Lock()
+	limit := 1
+	if b.mux != nil {
+		limit = maxMuxPorts
+	}
+	if len(b.ports) >= limit {
+		b.mu.Unlock()
+		if b.mux != nil {
+			return nil, fmt.Errorf("too many uses of multiplexed chardev '%s' (maximum is %d)", b.ID, maxMuxPorts)
+		}
+		return nil, fmt.Errorf("Device '%s' is in use", b.ID)
+	}
+	b.ports = append(b.ports, p)
+	connected, last := b.connected, len(b.ports)-1
+	b.mu.Unlock()
+	if connected {
+		p.fe.Event(Opened)
+	}
+	if b.mux != nil {
+		b.mux.setFocus(last)
+	}
+	b.inCond.Broadcast()
+	return p, nil
+}
+
+// InUse tells whether a frontend holds the backend.
+func (b *Backend) InUse() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.ports) > 0
+}
+
+// Detach gives the port up; the frontend hears nothing more. Preconditions: the machine lock is held.
+func (p *Port) Detach() {
+	b := p.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.detached = true
+	for i, q := range b.ports {
+		if q == p {
+			b.ports = append(b.ports[:i:i], b.ports[i+1:]...)
+			break
+		}
+	}
+	b.inCond.Broadcast()
+}
+
+// Backend returns the backend of the port.
+func (p *Port) Backend() *Backend { return p.b }
+
+// Write queues output and returns how many bytes were taken; it never blocks and may be called from any goroutine. After a short
+// count OnWritable tells when there is room again. Output to an endpoint with nobody connected is taken and dropped.
+func (p *Port) Write(data []byte) int {
+	if m := p.b.mux; m != nil {
+		return m.write(p.b, data)
+	}
+	return p.b.write(data)
+}
+
+func (b *Backend) write(data []byte) int {
+	b.mu.Lock()
+	if b.closed || b.discard {
+		b.mu.Unlock()
+		return len(data)
+	}
+	n := min(len(data), outputLimit-len(b.out))
+	wasEmpty := len(b.out) == 0
+	b.out = append(b.out, data[:n]...)
+	enough := len(b.out) >= gatherEnough && len(b.out)-n < gatherEnough
+	b.mu.Unlock()
+	if n > 0 && (wasEmpty || enough) {
+		b.end.wrote()
+	}
+	return n
+}
+
+// OnWritable makes f run once on the main loop when there is room for output again; at once if there is some now. A nil f forgets
+// an earlier request.
+func (p *Port) OnWritable(f func()) {
+	b := p.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p.writable = f
+	if f != nil && (len(b.out) < outputLimit || b.discard || b.closed) {
+		b.notifyWritable()
+	}
+}
+
+// notifyWritable posts the waiting callbacks. Preconditions: b.mu is held.
+func (b *Backend) notifyWritable() {
+	for _, p := range b.ports {
+		if p.writable == nil {
+			continue
+		}
+		b.loop.Post(func() {
+			b.mu.Lock()
+			f := p.writable
+			p.writable = nil
+			if p.detached {
+				f = nil
+			}
+			b.mu.Unlock()
+			if f != nil {
+				f()
+			}
+		})
+	}
+}
+
+// AcceptInput tells that the frontend can read again.
+func (p *Port) AcceptInput() {
+	b := p.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(p.in) > 0 {
+		p.post()
+	}
+}
+
+// post schedules a delivery. Preconditions: b.mu is held.
+func (p *Port) post() {
+	if !p.posted && !p.detached {
+		p.posted = true
+		p.b.loop.Post(p.deliver)
+	}
+}
+
+// deliver hands waiting input to the frontend, as much as it takes. It runs on the loop under the machine lock.
+func (p *Port) deliver() {
+	b := p.b
+	b.mu.Lock()
+	p.posted = false
+	b.mu.Unlock()
+	for {
+		n := p.fe.CanRead()
+		b.mu.Lock()
+		n = min(n, len(p.in))
+		if n <= 0 || p.detached {
+			b.mu.Unlock()
+			return
+		}
+		chunk := append([]byte(nil), p.in[:n]...)
+		p.in = p.in[n:]
+		if len(p.in) == 0 {
+			p.in = nil
+		}
+		b.inCond.Broadcast()
+		b.mu.Unlock()
+		p.fe.Read(chunk)
+	}
+}
+
+// event tells all frontends of a change, on the loop.
+func (b *Backend) event(e Event) {
+	b.loop.Post(func() {
+		b.mu.Lock()
+		ports := append([]*Port(nil), b.ports...)
+		b.mu.Unlock()
+		for _, p := range ports {
+			p.fe.Event(e)
+		}
+	})
+}
+
+// setConnected records a connection or its end; without one, output is dropped if drop is set.
+func (b *Backend) setConnected(on, drop bool) {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return
+	}
+	changed := b.connected != on
+	b.connected, b.discard = on, drop && !on
+	if b.discard {
+		b.out = b.out[:0]
+		b.notifyWritable()
+	}
+	b.mu.Unlock()
+	if !changed {
+		return
+	}
+	if on {
+		b.event(Opened)
+	} else {
+		b.event(Closed)
+	}
+}
+
+// receive takes input from the endpoint; it blocks while the port that gets it is full, and returns false when the backend is closed.
+func (b *Backend) receive(data []byte) bool {
+	if b.mux != nil {
+		return b.mux.receive(b, data)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(data) > 0 {
+		if len(b.ports) == 0 {
+			return !b.closed // nobody listens
+		}
+		n, ok := b.feed(b.ports[0], data)
+		if !ok {
+			return false
+		}
+		data = data[n:]
+	}
+	return !b.closed
+}
+
+// feed gives a port some input, waiting until there is room. Preconditions: b.mu is held.
+func (b *Backend) feed(p *Port, data []byte) (n int, ok bool) {
+	for len(p.in) >= inputLimit && !b.closed && !p.detached {
+		b.inCond.Wait()
+	}
+	if b.closed {
+		return 0, false
+	}
+	if p.detached {
+		return len(data), true
+	}
+	n = min(len(data), inputLimit-len(p.in))
+	p.in = append(p.in, data[:n]...)
+	p.post()
+	return n, true
+}
+
+// nextOutput waits for output and takes it all; ok is false when the backend is closed and nothing is left. stop ends the wait early.
+func (b *Backend) nextOutput(stop *bool) (data []byte, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(b.out) == 0 && !b.closed && !*stop {
+		b.outCond.Wait()
+	}
+	if !b.closed && !*stop && len(b.out) < gatherEnough {
+		b.mu.Unlock()
+		time.Sleep(gatherDelay)
+		b.mu.Lock()
+	}
+	if *stop || len(b.out) == 0 {
+		return nil, false
+	}
+	b.out, b.taken = b.taken[:0], b.out
+	b.notifyWritable()
+	return b.taken, true
+}
+
+// Close releases the endpoint. Frontends hear nothing more.
+func (b *Backend) Close() {
+	b.mu.Lock()
+	if b.closed {
+		b.mu.Unlock()
+		return
+	}
+	b.closed = true
+	b.outCond.Broadcast()
+	b.inCond.Broadcast()
+	b.mu.Unlock()
+	b.end.stop()
+	if b.log != nil {
+		b.log.close()
+	}
+}

@@ -1,0 +1,26 @@
+package chardev
+
+import (
+	"fmt"
+	"os"
+)
+
+// logFile gets a copy of a backend's output.
+type logFile struct{ f *os.File }
+
+func openLog(path string, appendTo bool) (*logFile, error) {
+	flags := os.O_WRONLY | os.O_CREATE | os.O_TRUNC
+	if appendTo {
+		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
+	}
+	f, err := os.OpenFile(path, flags, 0o666)
+	if err != nil {
+		return nil, fmt.Errorf("Unable to open logfile %s: %s", path, reason(err))
+	}
+	return &logFile{f}, nil
+}
+
+// write appends; a full disk loses log lines and nothing else.
+func (l *logFile) write(p []byte) { _, _ = l.f.Write(p) }
+
+func (l *logFile) close() { l.f.Close() }

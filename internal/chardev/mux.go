@@ -1,0 +1,199 @@
+package chardev
+
+import (
+	"fmt"
+	"time"
+)
+
+// The escape character of a mux and the commands after it.
+const (
+	muxEscape    = 0x01 // Ctrl-A
+	cmdHelp      = 'h'
+	cmdQuestion  = '?'
+	cmdExit      = 'x'
+	cmdSave      = 's'
+	cmdBreak     = 'b'
+	cmdSwitch    = 'c'
+	cmdTimestamp = 't'
+)
+
+// muxHelp is what C-a h prints.
+var muxHelp = [...]struct{ keys, does string }{
+	{"h", "print this help"},
+	{"x", "exit emulator"},
+	{"s", "save disk data back to file (if -snapshot)"},
+	{"t", "toggle console timestamps"},
+	{"b", "send break (magic sysrq)"},
+	{"c", "switch between console and monitor"},
+	{"C-a", "sends C-a"},
+}
+
+// Hooks are what the commands of a mux do to the emulator; nil functions do nothing. They run on the main loop.
+type Hooks struct {
+	Exit      func() // C-a x
+	SaveDisks func() // C-a s
+}
+
+// mux lets several frontends share a backend: all write, one has the input.
+type mux struct {
+	hooks *Hooks
+	b     *Backend
+	now   func() time.Time
+
+	// Under b.mu:
+	focus     int
+	escaped   bool // the escape character was read
+	stamps    bool // put the time before each line
+	lineStart bool
+	stampsAt  time.Time
+}
+
+func newMux(b *Backend, hooks *Hooks) *mux {
+	return &mux{b: b, hooks: hooks, now: time.Now, lineStart: true}
+}
+
+// setFocus gives port n the input. Preconditions: the machine lock is held, b.mu is not.
+func (m *mux) setFocus(n int) {
+	m.b.mu.Lock()
+	tell := m.moveFocus(n)
+	m.b.mu.Unlock()
+	tell()
+}
+
+// moveFocus gives port n the input and returns what tells the ports, to be called under the machine lock. Preconditions: b.mu is held.
+func (m *mux) moveFocus(n int) (tell func()) {
+	var old, now *Port
+	if m.focus < len(m.b.ports) {
+		old = m.b.ports[m.focus]
+	}
+	m.focus = n
+	if n < len(m.b.ports) {
+		now = m.b.ports[n]
+	}
+	m.b.inCond.Broadcast()
+	return func() {
+		if old != nil && old != now {
+			old.fe.Event(MuxOut)
+		}
+		if now != nil {
+			now.fe.Event(MuxIn)
+		}
+	}
+}
+
+// write adds timestamps if they are on.
+func (m *mux) write(b *Backend, data []byte) int {
+	b.mu.Lock()
+	stamps := m.stamps
+	b.mu.Unlock()
+	if !stamps {
+		return b.write(data)
+	}
+	for _, c := range data {
+		b.mu.Lock()
+		start, since := m.lineStart, m.now().Sub(m.stampsAt)
+		m.lineStart = c == '\n'
+		b.mu.Unlock()
+		if start {
+			b.write(timestamp(since))
+		}
+		b.write([]byte{c})
+	}
+	return len(data)
+}
+
+// timestamp formats the time since stamps were switched on.
+func timestamp(d time.Duration) []byte {
+	s := int64(d / time.Second)
+	return fmt.Appendf(nil, "[%02d:%02d:%02d.%03d] ", s/3600, s/60%60, s%60, int64(d/time.Millisecond)%1000)
+}
+
+// receive splits input into commands and data for the port that has the input.
+func (m *mux) receive(b *Backend, data []byte) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for len(data) > 0 {
+		if m.escaped {
+			m.escaped = false
+			if data[0] != muxEscape {
+				m.command(data[0])
+				data = data[1:]
+				continue
+			}
+			if !m.give(data[:1]) {
+				return false
+			}
+			data = data[1:]
+			continue
+		}
+		n := 0
+		for n < len(data) && data[n] != muxEscape {
+			n++
+		}
+		if !m.give(data[:n]) {
+			return false
+		}
+		if data = data[n:]; len(data) > 0 {
+			m.escaped = true
+			data = data[1:]
+		}
+	}
+	return !b.closed
+}
+
+// give feeds the port that has the input. Preconditions: b.mu is held.
+func (m *mux) give(data []byte) bool {
+	for len(data) > 0 {
+		if m.focus >= len(m.b.ports) {
+			return !m.b.closed
+		}
+		n, ok := m.b.feed(m.b.ports[m.focus], data)
+		if !ok {
+			return false
+		}
+		data = data[n:]
+	}
+	return true
+}
+
+// command carries out the command c. Preconditions: b.mu is held.
+func (m *mux) command(c byte) {
+	b := m.b
+	post := func(f func()) {
+		if f != nil {
+			b.loop.Post(f)
+		}
+	}
+	switch c {
+	case cmdHelp, cmdQuestion:
+		post(m.help)
+	case cmdExit:
+		post(func() {
+			b.write([]byte("QEMU: Terminated\n\r"))
+			if m.hooks.Exit != nil {
+				m.hooks.Exit()
+			}
+		})
+	case cmdSave:
+		post(m.hooks.SaveDisks)
+	case cmdBreak:
+		if m.focus < len(b.ports) {
+			fe := b.ports[m.focus].fe
+			post(func() { fe.Event(Break) })
+		}
+	case cmdSwitch:
+		if n := len(b.ports); n > 0 {
+			post(m.moveFocus((m.focus + 1) % n))
+		}
+	case cmdTimestamp:
+		m.stamps, m.lineStart, m.stampsAt = !m.stamps, false, m.now()
+	}
+}
+
+func (m *mux) help() {
+	text := []byte("\n\r")
+	for _, h := range muxHelp {
+		text = fmt.Appendf(text, "C-a %-4s %s\n\r", h.keys, h.does)
+	}
+	m.b.write(text)
+}

@@ -1,0 +1,372 @@
+package chardev
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// socketEnd is a stream socket, as a server for one client at a time or as a client.
+type socketEnd struct {
+	b         *Backend
+	addr      socketAddr
+	server    bool
+	nodelay   bool
+	reconnect time.Duration
+	listener  net.Listener
+
+	ctx    context.Context
+	cancel context.CancelFunc
+	wg     sync.WaitGroup
+
+	mu   sync.Mutex
+	cur  *pump
+	gone chan struct{} // closed when cur has ended
+}
+
+// socketAddr is where to listen or connect.
+type socketAddr struct {
+	network, address string // of package net: tcp or unix
+	to               int    // tcp server: the last port to try, 0 for none
+	fd               int    // an inherited socket, -1 for none
+}
+
+func (a socketAddr) String() string {
+	if a.fd >= 0 {
+		return "fd:" + strconv.Itoa(a.fd)
+	}
+	return a.network + ":" + a.address
+}
+
+// text is the address as error texts have it.
+func (a socketAddr) text() string {
+	if a.fd >= 0 {
+		return strconv.Itoa(a.fd)
+	}
+	return a.address
+}
+
+func openSocket(b *Backend, s *Spec) error {
+	e := &socketEnd{b: b}
+	wait, err := e.parse(s)
+	if err != nil {
+		return err
+	}
+	e.ctx, e.cancel = context.WithCancel(context.Background())
+	b.end, b.discard = e, true
+	if !e.server {
+		return e.startClient()
+	}
+	if e.listener, err = e.addr.listen(); err != nil {
+		return err
+	}
+	if wait {
+		s.notify(fmt.Sprintf("info: QEMU waiting for connection on: %s", e.name()))
+		c, err := e.listener.Accept()
+		if err != nil {
+			e.listener.Close()
+			return err
+		}
+		e.serve(c)
+	}
+	e.wg.Add(1)
+	go e.acceptLoop()
+	return nil
+}
+
+// parse reads the options.
+func (e *socketEnd) parse(s *Spec) (wait bool, err error) {
+	for _, o := range []struct {
+		name string
+		to   *bool
+		def  bool
+	}{{"server", &e.server, false}, {"delay", &e.nodelay, true}} {
+		if *o.to, err = s.boolean(o.name, o.def); err != nil {
+			return false, err
+		}
+	}
+	e.nodelay = !e.nodelay
+	if s.has("nodelay") {
+		if e.nodelay, err = s.boolean("nodelay", false); err != nil {
+			return false, err
+		}
+	}
+	if wait, err = s.boolean("wait", e.server); err != nil {
+		return false, err
+	}
+	seconds, err := s.number("reconnect", 0)
+	if err != nil {
+		return false, err
+	}
+	e.reconnect = time.Duration(seconds) * time.Second
+	switch {
+	case e.server && seconds != 0:
+		return false, errors.New("'reconnect' option is incompatible with socket in server listen mode")
+	case !e.server && s.has("wait"):
+		return false, errors.New("'wait' option is incompatible with socket in client connect mode")
+	}
+	for _, o := range []string{"telnet", "tn3270", "websocket", "tls-creds"} {
+		if on, err := s.boolean(o, false); err != nil || on {
+			return false, fmt.Errorf("chardev: socket: option '%s' is not supported", o)
+		}
+	}
+	e.addr, err = parseSocketAddr(s)
+	return wait, err
+}
+
+func parseSocketAddr(s *Spec) (a socketAddr, err error) {
+	path, hasPath := s.get("path")
+	host, hasHost := s.get("host")
+	fd, hasFD := s.get("fd")
+	n := 0
+	for _, has := range []bool{hasPath, hasHost, hasFD} {
+		if has {
+			n++
+		}
+	}
+	a.fd = -1
+	switch {
+	case n > 1:
+		return a, errors.New("None or one of 'path', 'fd' or 'host' option required.")
+	case hasPath:
+		a.network, a.address = "unix", path
+		abstract, err := s.boolean("abstract", false)
+		if err != nil {
+			return a, err
+		}
+		if abstract {
+			a.address = "@" + path
+		}
+	case hasHost:
+		return parseInet(s, host)
+	default:
+		if a.fd, err = strconv.Atoi(fd); err != nil || a.fd < 0 {
+			return a, fmt.Errorf("Unable to parse FD number %s", fd)
+		}
+	}
+	return a, nil
+}
+
+func parseInet(s *Spec, host string) (a socketAddr, err error) {
+	a.fd, a.network = -1, "tcp"
+	port, ok := s.get("port")
+	if !ok {
+		return a, errors.New("chardev: socket: no port given")
+	}
+	v4, err := s.boolean("ipv4", false)
+	if err != nil {
+		return a, err
+	}
+	v6, err := s.boolean("ipv6", false)
+	if err != nil {
+		return a, err
+	}
+	switch {
+	case v4 && !v6:
+		a.network = "tcp4"
+	case v6 && !v4:
+		a.network = "tcp6"
+	}
+	to, err := s.number("to", 0)
+	a.to = int(min(to, 65535))
+	a.address = net.JoinHostPort(host, port)
+	return a, err
+}
+
+// listen opens the listening socket.
+func (a socketAddr) listen() (net.Listener, error) {
+	if a.fd >= 0 {
+		f := os.NewFile(uintptr(a.fd), "socket")
+		l, err := net.FileListener(f)
+		if err != nil {
+			return nil, fmt.Errorf("Failed to listen on socket: %s", reason(err))
+		}
+		return l, nil
+	}
+	if a.network == "unix" && a.address[0] != '@' {
+		// A socket file left behind by an earlier run is in the way of bind.
+		if st, err := os.Stat(a.address); err == nil && st.Mode()&os.ModeSocket != 0 {
+			os.Remove(a.address)
+		}
+	}
+	host, port, _ := net.SplitHostPort(a.address)
+	first, numErr := strconv.Atoi(port)
+	for p := first; ; p++ {
+		address := a.address
+		if a.to > 0 && numErr == nil {
+			address = net.JoinHostPort(host, strconv.Itoa(p))
+		}
+		l, err := net.Listen(a.network, address)
+		if err == nil {
+			return l, nil
+		}
+		if p < a.to && errors.Is(err, syscall.EADDRINUSE) {
+			continue
+		}
+		if a.network == "unix" {
+			return nil, fmt.Errorf("Failed to bind socket to %s: %s", a.address, netReason(err))
+		}
+		return nil, a.resolveError(err, "Failed to find an available port")
+	}
+}
+
+// dial connects.
+func (a socketAddr) dial(ctx context.Context) (net.Conn, error) {
+	if a.fd >= 0 {
+		f := os.NewFile(uintptr(a.fd), "socket")
+		c, err := net.FileConn(f)
+		if err != nil {
+			return nil, fmt.Errorf("Failed to use socket %d: %s", a.fd, reason(err))
+		}
+		return c, nil
+	}
+	var d net.Dialer
+	c, err := d.DialContext(ctx, a.network, a.address)
+	if err != nil {
+		return nil, a.resolveError(err, fmt.Sprintf("Failed to connect to '%s'", a.text()))
+	}
+	return c, nil
+}
+
+// resolveError tells a name that cannot be resolved from everything else.
+func (a socketAddr) resolveError(err error, what string) error {
+	var dns *net.DNSError
+	var addr *net.AddrError
+	switch {
+	case errors.As(err, &dns) && dns.Err == "unknown port":
+		return fmt.Errorf("address resolution failed for %s: Servname not supported for ai_socktype", a.text())
+	case errors.As(err, &dns), errors.As(err, &addr):
+		return fmt.Errorf("address resolution failed for %s: Name or service not known", a.text())
+	}
+	return fmt.Errorf("%s: %s", what, netReason(err))
+}
+
+// netReason is strerror's text for an error of package net.
+func netReason(err error) string {
+	var no syscall.Errno
+	if errors.As(err, &no) {
+		return reason(no)
+	}
+	return reason(err)
+}
+
+// name implements endpoint.
+func (e *socketEnd) name() string {
+	s := ""
+	if !e.b.Connected() {
+		s = "disconnected:"
+	}
+	addr := e.addr
+	if e.listener != nil && addr.fd < 0 && addr.network != "unix" {
+		addr.address = e.listener.Addr().String()
+	}
+	if addr.network != "unix" && addr.fd < 0 {
+		addr.network = "tcp"
+	}
+	s += addr.String()
+	if e.server {
+		s += ",server=on"
+	}
+	return s
+}
+
+func (e *socketEnd) wrote() { e.b.outCond.Broadcast() }
+
+// serve starts the pump on a new connection.
+func (e *socketEnd) serve(c net.Conn) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetNoDelay(e.nodelay)
+	}
+	gone := make(chan struct{})
+	e.mu.Lock()
+	e.gone = gone
+	e.b.setConnected(true, true)
+	e.cur = startPump(e.b, c, true, func() { close(gone) })
+	e.mu.Unlock()
+}
+
+// ended waits until the present connection is over and cleans up after it; false when the backend closes.
+func (e *socketEnd) ended() bool {
+	e.mu.Lock()
+	gone, p := e.gone, e.cur
+	e.mu.Unlock()
+	if p == nil {
+		return true
+	}
+	select {
+	case <-gone:
+	case <-e.ctx.Done():
+		return false
+	}
+	p.stop(false)
+	e.mu.Lock()
+	e.cur = nil
+	e.mu.Unlock()
+	e.b.setConnected(false, true)
+	return true
+}
+
+func (e *socketEnd) acceptLoop() {
+	defer e.wg.Done()
+	for e.ended() {
+		c, err := e.listener.Accept()
+		if err != nil {
+			return
+		}
+		e.serve(c)
+	}
+}
+
+// startClient connects; with reconnect= a failure is tried again later.
+func (e *socketEnd) startClient() error {
+	c, err := e.addr.dial(e.ctx)
+	switch {
+	case err == nil:
+		e.serve(c)
+	case e.reconnect == 0:
+		return err
+	}
+	e.wg.Add(1)
+	go e.clientLoop()
+	return nil
+}
+
+func (e *socketEnd) clientLoop() {
+	defer e.wg.Done()
+	for e.ended() && e.reconnect > 0 {
+		select {
+		case <-e.ctx.Done():
+			return
+		case <-time.After(e.reconnect):
+		}
+		if c, err := e.addr.dial(e.ctx); err == nil {
+			e.serve(c)
+		}
+	}
+}
+
+// stop implements endpoint.
+func (e *socketEnd) stop() {
+	e.cancel()
+	if e.listener != nil {
+		e.listener.Close()
+	}
+	e.wg.Wait()
+	e.mu.Lock()
+	p := e.cur
+	e.mu.Unlock()
+	if p != nil {
+		p.stop(true)
+	}
+	if e.server && e.addr.network == "unix" && e.addr.address[0] != '@' {
+		_ = unix.Unlink(e.addr.address)
+	}
+}

@@ -1,0 +1,270 @@
+package chardev
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"sync"
+)
+
+// Spec is a parsed -chardev option or legacy string.
+type Spec struct {
+	ID, Kind string
+	Mux      bool
+	// Notice is a line to print for the user after Open, as "char device redirected to …".
+	Notice string
+	// Notify, if set, prints lines that must appear before Open returns (waiting for a connection).
+	Notify func(line string)
+	// Warnings are lines about deprecated forms.
+	Warnings []string
+	opts     map[string]string
+}
+
+// options are the parameters that -chardev knows, whatever the backend.
+var options = map[string]bool{}
+
+const optionNames = "backend path input-path host port fd to ipv4 ipv6 wait server delay nodelay reconnect telnet tn3270 tls-creds tls-authz " +
+	"websocket width height cols rows mux signal name debug size chardev append logfile logappend mouse clipboard tight abstract localaddr localport"
+
+var optionsOnce sync.Once
+
+func knownOption(name string) bool {
+	optionsOnce.Do(func() {
+		for _, n := range strings.Fields(optionNames) {
+			options[n] = true
+		}
+	})
+	return options[name]
+}
+
+// splitOptions cuts "a=b,c,,d=e" at single commas.
+func splitOptions(s string) []string {
+	var out []string
+	var cur strings.Builder
+	for i := 0; i < len(s); i++ {
+		switch {
+		case s[i] != ',':
+			cur.WriteByte(s[i])
+		case i+1 < len(s) && s[i+1] == ',':
+			cur.WriteByte(',')
+			i++
+		default:
+			out = append(out, cur.String())
+			cur.Reset()
+		}
+	}
+	return append(out, cur.String())
+}
+
+// Parse reads the value of -chardev.
+func Parse(text string) (*Spec, error) {
+	s := &Spec{opts: map[string]string{}}
+	for i, item := range splitOptions(text) {
+		key, value, hasValue := strings.Cut(item, "=")
+		switch {
+		case i == 0 && !hasValue:
+			key, value = "backend", item
+		case item == "":
+			continue
+		case !hasValue:
+			key, value = s.shortForm(item)
+		}
+		if err := s.set(key, value); err != nil {
+			return nil, err
+		}
+	}
+	return s, s.finish()
+}
+
+// shortForm turns "server" into server=on and "nowait" into wait=off.
+func (s *Spec) shortForm(item string) (key, value string) {
+	key, value = item, "on"
+	if !knownOption(item) && strings.HasPrefix(item, "no") && knownOption(item[2:]) {
+		key, value = item[2:], "off"
+	}
+	s.Warnings = append(s.Warnings, fmt.Sprintf("warning: short-form boolean option '%s' deprecated\nPlease use %s=%s instead", item, key, value))
+	return key, value
+}
+
+func (s *Spec) set(key, value string) error {
+	switch {
+	case key == "id":
+		if !wellFormedID(value) {
+			return errors.New("Parameter 'id' expects an identifier\nIdentifiers consist of letters, digits, '-', '.', '_', starting with a letter.")
+		}
+		s.ID = value
+	case !knownOption(key):
+		return fmt.Errorf("Invalid parameter '%s'", key)
+	default:
+		s.opts[key] = value
+	}
+	return nil
+}
+
+// finish checks what every backend has.
+func (s *Spec) finish() (err error) {
+	if s.ID == "" {
+		return errors.New("chardev: no id specified")
+	}
+	kind, ok := s.get("backend")
+	if !ok {
+		return fmt.Errorf("chardev: \"%s\" missing backend", s.ID)
+	}
+	s.Kind = kind
+	s.Mux, err = s.boolean("mux", false)
+	return err
+}
+
+// wellFormedID tells whether QEMU takes s as an identifier.
+func wellFormedID(s string) bool {
+	for i, c := range s {
+		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
+		if !letter && (i == 0 || !(c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_')) {
+			return false
+		}
+	}
+	return s != ""
+}
+
+func (s *Spec) get(name string) (string, bool) {
+	v, ok := s.opts[name]
+	return v, ok
+}
+
+func (s *Spec) has(name string) bool {
+	_, ok := s.opts[name]
+	return ok
+}
+
+func (s *Spec) notify(line string) {
+	if s.Notify != nil {
+		s.Notify(line)
+	}
+}
+
+func (s *Spec) boolean(name string, def bool) (bool, error) {
+	switch v, ok := s.opts[name]; {
+	case !ok:
+		return def, nil
+	case v == "on" || v == "yes" || v == "true" || v == "y":
+		return true, nil
+	case v == "off" || v == "no" || v == "false" || v == "n":
+		return false, nil
+	}
+	return false, fmt.Errorf("Parameter '%s' expects 'on' or 'off'", name)
+}
+
+func (s *Spec) number(name string, def uint64) (uint64, error) {
+	v, ok := s.opts[name]
+	if !ok {
+		return def, nil
+	}
+	n, err := strconv.ParseUint(v, 0, 64)
+	if err != nil {
+		return 0, fmt.Errorf("Parameter '%s' expects a number", name)
+	}
+	return n, nil
+}
+
+// size reads a number with a binary suffix.
+func (s *Spec) size(name string, def uint64) (uint64, error) {
+	v, ok := s.opts[name]
+	if !ok {
+		return def, nil
+	}
+	digits, shift := v, 0
+	if v != "" {
+		if i := strings.IndexByte("bkmgtpe", v[len(v)-1]|0x20); i >= 0 {
+			digits, shift = v[:len(v)-1], 10*i
+		}
+	}
+	n, err := strconv.ParseUint(digits, 0, 64)
+	if err != nil || n<<shift>>shift != n {
+		return 0, fmt.Errorf("Parameter '%s' expects a non-negative number below 2^64\n"+
+			"Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.", name)
+	}
+	return n << shift, nil
+}
+
+// ErrNone is what ParseLegacy answers to "none": no device at all.
+var ErrNone = errors.New("none")
+
+// ParseLegacy reads what -serial, -monitor, -parallel and -debugcon take; label is the new backend's ID. For "chardev:ID" it returns
+// a Spec of kind "" with that ID.
+func ParseLegacy(label, text string) (*Spec, error) {
+	s := &Spec{ID: label, opts: map[string]string{}}
+	if id, ok := strings.CutPrefix(text, "chardev:"); ok {
+		s.ID = id
+		return s, nil
+	}
+	if rest, ok := strings.CutPrefix(text, "mon:"); ok {
+		s.Mux, text = true, rest
+		if rest == "stdio" {
+			s.opts["signal"] = "off" // Ctrl-C goes to the guest
+		}
+	}
+	if text == "none" {
+		return nil, ErrNone
+	}
+	for _, f := range legacyForms {
+		if rest, ok := strings.CutPrefix(text, f.prefix); ok && (f.prefix[len(f.prefix)-1] == ':' || f.prefix[len(f.prefix)-1] == '/' || rest == "") {
+			s.Kind = f.kind
+			return s, f.parse(s, rest)
+		}
+	}
+	return nil, fmt.Errorf("'%s' is not a valid char driver", text)
+}
+
+// legacyForms are the strings of ParseLegacy: a prefix that ends in a colon or slash takes a rest, others are whole words.
+var legacyForms = [...]struct {
+	prefix, kind string
+	parse        func(s *Spec, rest string) error
+}{
+	{"null", "null", legacyWord},
+	{"pty", "pty", legacyWord},
+	{"stdio", "stdio", legacyWord},
+	{"file:", "file", legacyPath},
+	{"pipe:", "pipe", legacyPath},
+	{"tcp:", "socket", legacyInet},
+	{"unix:", "socket", legacyUnix},
+	{"/dev/parport", "parallel", legacyWord},
+	{"/dev/", "serial", func(s *Spec, rest string) error { return legacyPath(s, "/dev/"+rest) }},
+}
+
+func legacyWord(*Spec, string) error { return nil }
+
+func legacyPath(s *Spec, rest string) error {
+	s.opts["path"] = rest
+	return nil
+}
+
+// legacyOptions reads the options after the address.
+func legacyOptions(s *Spec, items []string) error {
+	for _, item := range items {
+		key, value, ok := strings.Cut(item, "=")
+		if !ok {
+			key, value = s.shortForm(item)
+		}
+		if err := s.set(key, value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func legacyUnix(s *Spec, rest string) error {
+	items := splitOptions(rest)
+	s.opts["path"] = items[0]
+	return legacyOptions(s, items[1:])
+}
+
+func legacyInet(s *Spec, rest string) error {
+	items := splitOptions(rest)
+	i := strings.LastIndexByte(items[0], ':')
+	if i < 0 {
+		return fmt.Errorf("'%s' is not a valid char driver", "tcp:"+rest)
+	}
+	s.opts["host"], s.opts["port"] = strings.Trim(items[0][:i], "[]"), items[0][i+1:]
+	return legacyOptions(s, items[1:])
+}

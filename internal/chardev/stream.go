@@ -1,0 +1,100 @@
+package chardev
+
+import (
+	"io"
+	"sync"
+	"time"
+)
+
+// conn is an open two-way byte stream. Close makes a Read in progress return.
+type conn interface {
+	io.ReadWriteCloser
+}
+
+// drainTime is how long closing waits for accepted output to be written.
+const drainTime = time.Second
+
+// pump serves one conn with a reader and a writer goroutine.
+type pump struct {
+	b    *Backend
+	c    conn
+	done bool // under b.mu
+	wg   sync.WaitGroup
+	wdon chan struct{} // writer ended
+}
+
+// startPump begins to serve c; ended is called once, from a goroutine, when the other side has gone. With a nil ended the
+// end of input does not end output, and output that fails is dropped from then on.
+func startPump(b *Backend, c conn, read bool, ended func()) *pump {
+	p := &pump{b: b, c: c, wdon: make(chan struct{})}
+	if read {
+		p.wg.Add(1)
+		go p.readLoop(ended)
+	}
+	p.wg.Add(1)
+	go p.writeLoop(ended)
+	return p
+}
+
+func (p *pump) readLoop(ended func()) {
+	defer p.wg.Done()
+	buf := make([]byte, inputLimit)
+	for {
+		n, err := p.c.Read(buf)
+		if n > 0 && !p.b.receive(buf[:n]) {
+			return
+		}
+		if err != nil {
+			if ended != nil && p.finish() {
+				go ended()
+			}
+			return
+		}
+	}
+}
+
+func (p *pump) writeLoop(ended func()) {
+	defer p.wg.Done()
+	defer close(p.wdon)
+	for {
+		data, ok := p.b.nextOutput(&p.done)
+		if !ok {
+			return
+		}
+		if l := p.b.log; l != nil {
+			l.write(data)
+		}
+		if _, err := p.c.Write(data); err != nil {
+			switch {
+			case ended == nil:
+				p.b.setConnected(false, true)
+			case p.finish():
+				go ended()
+			}
+			return
+		}
+	}
+}
+
+// finish stops both loops; true for the first call.
+func (p *pump) finish() bool {
+	p.b.mu.Lock()
+	first := !p.done
+	p.done = true
+	p.b.outCond.Broadcast()
+	p.b.mu.Unlock()
+	return first
+}
+
+// stop ends the pump: drains output for a while if the backend closes, then closes the connection and waits for the goroutines.
+func (p *pump) stop(drain bool) {
+	if drain {
+		select {
+		case <-p.wdon:
+		case <-time.After(drainTime):
+		}
+	}
+	p.finish()
+	p.c.Close()
+	p.wg.Wait()
+}
