@@ -8,7 +8,44 @@ import (
 
 	"goemu/tcg"
 	"goemu/tcg/ir"
+	"goemu/tcg/tcgtest"
 )
+
+const ramBase, ramSize = tcgtest.RAMBase, tcgtest.RAMSize
+
+var globals = tcgtest.Globals
+
+// machine is a test CPU with its engine.
+type machine struct {
+	*tcgtest.Machine
+	t   testing.TB
+	eng *Engine
+}
+
+func newMachine(t testing.TB) *machine { return &machine{tcgtest.New(), t, New(globals)} }
+
+// compile makes the block of a text.
+func (m *machine) compile(text string, id uint64) tcg.Code {
+	m.t.Helper()
+	b, err := ir.Parse(text, globals)
+	if err != nil {
+		m.t.Fatalf("%v in:\n%s", err, text)
+	}
+	if err := ir.Verify(b, len(globals)); err != nil {
+		m.t.Fatalf("%v in:\n%s", err, text)
+	}
+	c, err := m.eng.Compile(b, id)
+	if err != nil {
+		m.t.Fatal(err)
+	}
+	return c
+}
+
+// run compiles and runs one block.
+func (m *machine) run(text string) tcg.Leave {
+	m.t.Helper()
+	return m.eng.Run(m, m.compile(text, 1))
+}
 
 const tail = "\ngoto ->0\nexit 0 direct 0x2000\n"
 
@@ -60,15 +97,15 @@ func TestOperations(t *testing.T) {
 	} {
 		t.Run(c.op, func(t *testing.T) {
 			m := newMachine(t)
-			m.env.Regs[0], m.env.Regs[1], m.env.Regs[2] = c.a, c.b, c.f
+			m.Env.Regs[0], m.Env.Regs[1], m.Env.Regs[2] = c.a, c.b, c.f
 			res := "v5, f6"
 			if c.op[:4] == "mulu" || c.op[:4] == "muls" {
 				res = "v5, _, f6"
 			}
 			m.run("v1 = get.8 rax\nv2 = get.8 rcx\nv4 = get.8 rdx\nf3 = fromimg.8 v4\n" +
 				res + " = " + c.op + "\nset.8 rax, v5\nsetflags f6" + tail)
-			if m.env.Regs[0] != c.want || m.guestFlags() != c.flag {
-				t.Errorf("got %#x flags %#x, want %#x flags %#x", m.env.Regs[0], m.guestFlags(), c.want, c.flag)
+			if m.Env.Regs[0] != c.want || m.Flags() != c.flag {
+				t.Errorf("got %#x flags %#x, want %#x flags %#x", m.Env.Regs[0], m.Flags(), c.want, c.flag)
 			}
 		})
 	}
@@ -101,10 +138,10 @@ func TestPlain(t *testing.T) {
 	} {
 		t.Run(c.op, func(t *testing.T) {
 			m := newMachine(t)
-			m.env.Regs[0], m.env.Regs[1] = c.a, c.b
+			m.Env.Regs[0], m.Env.Regs[1] = c.a, c.b
 			m.run("v1 = get.8 rax\nv2 = get.8 rcx\nv5 = " + c.op + "\nset.8 rax, v5" + tail)
-			if m.env.Regs[0] != c.want {
-				t.Errorf("got %#x, want %#x", m.env.Regs[0], c.want)
+			if m.Env.Regs[0] != c.want {
+				t.Errorf("got %#x, want %#x", m.Env.Regs[0], c.want)
 			}
 		})
 	}
@@ -156,14 +193,14 @@ func TestDivide(t *testing.T) {
 	} {
 		t.Run(fmt.Sprintf("%s %x:%x %x", c.op, c.hi, c.lo, c.d), func(t *testing.T) {
 			m := newMachine(t)
-			m.env.Regs[0], m.env.Regs[1], m.env.Regs[2] = c.lo, c.hi, c.d
+			m.Env.Regs[0], m.Env.Regs[1], m.Env.Regs[2] = c.lo, c.hi, c.d
 			leave := m.run("insn.2 #0x1000\nv1 = get.8 rax\nv2 = get.8 rcx\nv3 = get.8 rdx\nv4, v5 = " + c.op + " v1, v2, v3\nset.8 rax, v4\nset.8 rdx, v5" + tail)
 			if c.divideError {
-				if leave != tcg.LeaveDivide || m.env.PC != 0x1000 || m.env.Regs[0] != c.lo {
-					t.Errorf("left by %d at %#x with %#x, want a division error", leave, m.env.PC, m.env.Regs[0])
+				if leave != tcg.LeaveDivide || m.Env.PC != 0x1000 || m.Env.Regs[0] != c.lo {
+					t.Errorf("left by %d at %#x with %#x, want a division error", leave, m.Env.PC, m.Env.Regs[0])
 				}
-			} else if leave != tcg.LeaveDirect || m.env.Regs[0] != c.quo || m.env.Regs[2] != c.rem {
-				t.Errorf("left by %d with %#x, %#x, want %#x, %#x", leave, m.env.Regs[0], m.env.Regs[2], c.quo, c.rem)
+			} else if leave != tcg.LeaveDirect || m.Env.Regs[0] != c.quo || m.Env.Regs[2] != c.rem {
+				t.Errorf("left by %d with %#x, %#x, want %#x, %#x", leave, m.Env.Regs[0], m.Env.Regs[2], c.quo, c.rem)
 			}
 		})
 	}
@@ -172,8 +209,8 @@ func TestDivide(t *testing.T) {
 // TestMemory makes accesses on the fast path, the slow path, across pages, to a device and to nowhere.
 func TestMemory(t *testing.T) {
 	m := newMachine(t)
-	for i := range m.ram {
-		m.ram[i] = byte(i * 7)
+	for i := range m.RAM {
+		m.RAM[i] = byte(i * 7)
 	}
 	const body = "insn.3 #0x1000\nv1 = get.8 rax\nv2 = ld.%[1]d #0x8, m0, v1\nv3 = get.8 rcx\nv4 = add.%[1]d v2, v3\nst.%[1]d #0x8, m0, v1, v4\nset.8 rdx, v2" + tail
 	for _, c := range []struct {
@@ -181,30 +218,30 @@ func TestMemory(t *testing.T) {
 		size uint8
 		slow int
 	}{{ramBase, 1, 0}, {ramBase + 3, 8, 0}, {ramBase + 0xffc, 4, 0}, {ramBase + 0xffd, 4, 2}, {ramBase + 0x1800, 2, 2}} {
-		m.env.Regs[0], m.env.Regs[1], m.slow = c.addr-8, 0x0101010101010101, 0
-		want := byte(m.ram[c.addr-ramBase])
-		if leave := m.run(fmt.Sprintf(body, c.size)); leave != tcg.LeaveDirect || byte(m.env.Regs[2]) != want || m.ram[c.addr-ramBase] != want+1 || m.slow != c.slow {
+		m.Env.Regs[0], m.Env.Regs[1], m.Slow = c.addr-8, 0x0101010101010101, 0
+		want := byte(m.RAM[c.addr-ramBase])
+		if leave := m.run(fmt.Sprintf(body, c.size)); leave != tcg.LeaveDirect || byte(m.Env.Regs[2]) != want || m.RAM[c.addr-ramBase] != want+1 || m.Slow != c.slow {
 			t.Errorf("%#x: left by %d, loaded %#x (want %#x), stored %#x, %d slow accesses (want %d)",
-				c.addr, leave, m.env.Regs[2], want, m.ram[c.addr-ramBase], m.slow, c.slow)
+				c.addr, leave, m.Env.Regs[2], want, m.RAM[c.addr-ramBase], m.Slow, c.slow)
 		}
 	}
-	m.env.Regs[0], m.env.Regs[2] = 0x500000, 77
-	if leave := m.run(fmt.Sprintf(body, 4)); leave != tcg.LeaveFault || m.env.PC != 0x1000 || m.env.Regs[2] != 77 {
-		t.Errorf("access to nowhere left by %d at %#x, rdx %d", leave, m.env.PC, m.env.Regs[2])
+	m.Env.Regs[0], m.Env.Regs[2] = 0x500000, 77
+	if leave := m.run(fmt.Sprintf(body, 4)); leave != tcg.LeaveFault || m.Env.PC != 0x1000 || m.Env.Regs[2] != 77 {
+		t.Errorf("access to nowhere left by %d at %#x, rdx %d", leave, m.Env.PC, m.Env.Regs[2])
 	}
-	m.env.Regs[0], m.device = ramBase+ramSize-8, 5
-	if leave := m.run(fmt.Sprintf(body, 4)); leave != tcg.LeaveReason || m.device != 0x01010106 {
-		t.Errorf("device access left by %d, device has %#x", leave, m.device)
+	m.Env.Regs[0], m.DeviceReg = ramBase+ramSize-8, 5
+	if leave := m.run(fmt.Sprintf(body, 4)); leave != tcg.LeaveReason || m.DeviceReg != 0x01010106 {
+		t.Errorf("device access left by %d, device has %#x", leave, m.DeviceReg)
 	}
-	m.env.Regs[0] = ramBase + 1
+	m.Env.Regs[0] = ramBase + 1
 	if leave := m.run("v1 = get.8 rax\nv2 = ld.4 #0, m0a4, v1" + tail); leave != tcg.LeaveFault {
 		t.Errorf("misaligned access left by %d", leave)
 	}
-	m.ram[0] = 0x80
-	m.env.Regs[0] = ramBase
+	m.RAM[0] = 0x80
+	m.Env.Regs[0] = ramBase
 	m.run("v1 = get.8 rax\nv2 = ld.1 #0, m0s, v1\nset.8 rcx, v2" + tail)
-	if m.env.Regs[1] != ^uint64(0x7f) {
-		t.Errorf("sign-extending load gives %#x", m.env.Regs[1])
+	if m.Env.Regs[1] != ^uint64(0x7f) {
+		t.Errorf("sign-extending load gives %#x", m.Env.Regs[1])
 	}
 }
 
@@ -214,28 +251,28 @@ func TestAtomics(t *testing.T) {
 	for _, size := range []uint8{1, 2, 4, 8} {
 		for off := uint64(0xff0); off < 0x1010; off++ {
 			for k := ir.AtomicXchg; k <= ir.AtomicXor; k++ {
-				for i := range m.ram {
-					m.ram[i] = byte(i*5 + 1)
+				for i := range m.RAM {
+					m.RAM[i] = byte(i*5 + 1)
 				}
 				op := ir.MemOp{Size: size}
 				before, _ := m.Load(ramBase+off, op)
-				m.env.Regs[0], m.env.Regs[1] = ramBase+off, 0xfedcba9876543210
+				m.Env.Regs[0], m.Env.Regs[1] = ramBase+off, 0xfedcba9876543210
 				m.run(fmt.Sprintf("v1 = get.8 rax\nv2 = get.8 rcx\nv3 = atomic.%d #0, %%%d, m0, v1, v2\nset.8 rdx, v3", size, k) + tail)
 				after, _ := m.Load(ramBase+off, op)
-				if want := applyAtomic(k, before, 0xfedcba9876543210) & ir.SizeMask(size); m.env.Regs[2] != before || after != want {
-					t.Fatalf("size %d at %#x kind %d: old %#x (want %#x), new %#x (want %#x)", size, off, k, m.env.Regs[2], before, after, want)
+				if want := tcgtest.Apply(k, before, 0xfedcba9876543210) & ir.SizeMask(size); m.Env.Regs[2] != before || after != want {
+					t.Fatalf("size %d at %#x kind %d: old %#x (want %#x), new %#x (want %#x)", size, off, k, m.Env.Regs[2], before, after, want)
 				}
 			}
 			old, _ := m.Load(ramBase+off, ir.MemOp{Size: size})
 			for _, expect := range []uint64{old, old + 1} {
-				m.env.Regs[0], m.env.Regs[1] = ramBase+off, expect
+				m.Env.Regs[0], m.Env.Regs[1] = ramBase+off, expect
 				m.run(fmt.Sprintf("v1 = get.8 rax\nv2 = get.8 rcx\nv4 = const.8 #0x1122334455667788\nv3 = cmpxchg.%d #0, m0, v1, v2, v4\nset.8 rdx, v3", size) + tail)
 				want := old
 				if expect == old {
 					want = 0x1122334455667788 & ir.SizeMask(size)
 				}
-				if after, _ := m.Load(ramBase+off, ir.MemOp{Size: size}); after != want || m.env.Regs[2] != old {
-					t.Fatalf("cmpxchg size %d at %#x: old %#x (want %#x), new %#x (want %#x)", size, off, m.env.Regs[2], old, after, want)
+				if after, _ := m.Load(ramBase+off, ir.MemOp{Size: size}); after != want || m.Env.Regs[2] != old {
+					t.Fatalf("cmpxchg size %d at %#x: old %#x (want %#x), new %#x (want %#x)", size, off, m.Env.Regs[2], old, after, want)
 				}
 				old, _ = m.Load(ramBase+off, ir.MemOp{Size: size})
 			}
@@ -252,8 +289,8 @@ func TestAtomicsConcurrent(t *testing.T) {
 		code[i] = a.compile(fmt.Sprintf("v1 = get.8 rax\nv2 = const.8 #1\nv3 = atomic.2 #%#x, %%1, m0, v1, v2", i*2)+tail, uint64(i))
 	}
 	b := newMachine(t)
-	b.env.TLB, b.env.Jumps, b.ram = a.env.TLB, a.env.Jumps, a.ram
-	a.env.Regs[0], b.env.Regs[0] = ramBase+0x10, ramBase+0x10
+	b.ShareMemory(a.Machine)
+	a.Env.Regs[0], b.Env.Regs[0] = ramBase+0x10, ramBase+0x10
 	const n = 20000
 	for i, cpu := range []*machine{a, b} {
 		wg.Go(func() {
@@ -272,11 +309,11 @@ func TestAtomicsConcurrent(t *testing.T) {
 func TestHelper(t *testing.T) {
 	m := newMachine(t)
 	var act tcg.Action
-	m.helper = func(id uint32, a, b, c uint64) (uint64, tcg.Action) {
-		if id != 9 || a != 1 || b != 0 || c != 3 || m.env.PC != 0x1003 || m.env.Regs[0] != 3 {
-			t.Errorf("helper %d(%d, %d, %d) at %#x, rax %d", id, a, b, c, m.env.PC, m.env.Regs[0])
+	m.OnHelper = func(id uint32, a, b, c uint64) (uint64, tcg.Action) {
+		if id != 9 || a != 1 || b != 0 || c != 3 || m.Env.PC != 0x1003 || m.Env.Regs[0] != 3 {
+			t.Errorf("helper %d(%d, %d, %d) at %#x, rax %d", id, a, b, c, m.Env.PC, m.Env.Regs[0])
 		}
-		m.env.ExitInfo = 42
+		m.Env.ExitInfo = 42
 		return 100, act
 	}
 	const text = "insn.3 #0x1000\nv1 = const.8 #1\nv3 = const.8 #3\nset.8 rax, v3\ninsn.2 #0x1003\nv4 = call.8 #9, v1, _, v3\nset.8 rcx, v4" + tail
@@ -285,9 +322,9 @@ func TestHelper(t *testing.T) {
 		leave tcg.Leave
 		rcx   uint64
 	}{{tcg.Continue, tcg.LeaveDirect, 100}, {tcg.Fault, tcg.LeaveFault, 5}, {tcg.Stop, tcg.LeaveReason, 5}} {
-		act, m.env.Regs[1] = c.act, 5
-		if leave := m.run(text); leave != c.leave || m.env.Regs[1] != c.rcx {
-			t.Errorf("action %d: left by %d, rcx %d", c.act, leave, m.env.Regs[1])
+		act, m.Env.Regs[1] = c.act, 5
+		if leave := m.run(text); leave != c.leave || m.Env.Regs[1] != c.rcx {
+			t.Errorf("action %d: left by %d, rcx %d", c.act, leave, m.Env.Regs[1])
 		}
 	}
 }
@@ -297,35 +334,35 @@ func TestChaining(t *testing.T) {
 	m := newMachine(t)
 	a := m.compile("v1 = get.8 rax\nv2 = const.8 #1\nv3 = add.8 v1, v2\nset.8 rax, v3\ngoto ->0\nexit 0 direct 0x2000", 7)
 	b := m.compile("v1 = get.8 rax\nv2 = const.8 #1000\nf3 = getflags\n_, f4 = sub.8 v1, v2\nexitif e, ->0, f4\ngoto ->1\nexit 0 reason 3 0x3000\nexit 1 direct 0x1000", 8)
-	if l := m.eng.Run(m, a); l != tcg.LeaveDirect || m.env.ExitTB != 7 || m.env.ExitSlot != 0 || m.env.PC != 0x2000 {
-		t.Fatalf("left by %d from block %d", l, m.env.ExitTB)
+	if l := m.eng.Run(m, a); l != tcg.LeaveDirect || m.Env.ExitTB != 7 || m.Env.ExitSlot != 0 || m.Env.PC != 0x2000 {
+		t.Fatalf("left by %d from block %d", l, m.Env.ExitTB)
 	}
 	m.eng.Link(a, 0, b, false)
 	m.eng.Link(b, 1, a, false)
-	if l := m.eng.Run(m, a); l != tcg.LeaveReason || m.env.ExitInfo != 3 || m.env.PC != 0x3000 || m.env.Regs[0] != 1000 {
-		t.Fatalf("left by %d at %#x with %d", l, m.env.PC, m.env.Regs[0])
+	if l := m.eng.Run(m, a); l != tcg.LeaveReason || m.Env.ExitInfo != 3 || m.Env.PC != 0x3000 || m.Env.Regs[0] != 1000 {
+		t.Fatalf("left by %d at %#x with %d", l, m.Env.PC, m.Env.Regs[0])
 	}
-	m.env.ExitReq = 1
-	if l := m.eng.Run(m, a); l != tcg.LeavePoll || m.env.PC != 0x2000 {
-		t.Errorf("left by %d at %#x, want a poll", l, m.env.PC)
+	m.Env.ExitReq = 1
+	if l := m.eng.Run(m, a); l != tcg.LeavePoll || m.Env.PC != 0x2000 {
+		t.Errorf("left by %d at %#x, want a poll", l, m.Env.PC)
 	}
-	m.env.ExitReq, m.env.Regs[0] = 0, 0
+	m.Env.ExitReq, m.Env.Regs[0] = 0, 0
 	m.eng.Unlink(b, 1)
-	if l := m.eng.Run(m, a); l != tcg.LeaveDirect || m.env.ExitTB != 8 || m.env.ExitSlot != 1 {
-		t.Errorf("after Unlink left by %d from %d", l, m.env.ExitTB)
+	if l := m.eng.Run(m, a); l != tcg.LeaveDirect || m.Env.ExitTB != 8 || m.Env.ExitSlot != 1 {
+		t.Errorf("after Unlink left by %d from %d", l, m.Env.ExitTB)
 	}
 	m.eng.Link(b, 1, a, true)
-	if l := m.eng.Run(m, a); l != tcg.LeaveLookup || m.env.PC != 0x1000 {
-		t.Errorf("across pages left by %d at %#x", l, m.env.PC)
+	if l := m.eng.Run(m, a); l != tcg.LeaveLookup || m.Env.PC != 0x1000 {
+		t.Errorf("across pages left by %d at %#x", l, m.Env.PC)
 	}
-	m.jumps[ir.JumpIndex(0x1000)] = ir.JumpEntry{PC: 0x1000, Code: m.eng.JumpTarget(a)}
-	if l := m.eng.Run(m, a); l != tcg.LeaveReason || m.env.Regs[0] != 1000 {
-		t.Errorf("through the jump cache left by %d with %d", l, m.env.Regs[0])
+	m.Jumps[ir.JumpIndex(0x1000)] = ir.JumpEntry{PC: 0x1000, Code: m.eng.JumpTarget(a)}
+	if l := m.eng.Run(m, a); l != tcg.LeaveReason || m.Env.Regs[0] != 1000 {
+		t.Errorf("through the jump cache left by %d with %d", l, m.Env.Regs[0])
 	}
 	j := m.compile("v1 = get.8 rcx\njump.8 v1", 9)
-	m.env.Regs[0], m.env.Regs[1] = 990, 0x1000
-	if l := m.eng.Run(m, j); l != tcg.LeaveReason || m.env.Regs[0] != 1000 {
-		t.Errorf("indirect jump left by %d with %d", l, m.env.Regs[0])
+	m.Env.Regs[0], m.Env.Regs[1] = 990, 0x1000
+	if l := m.eng.Run(m, j); l != tcg.LeaveReason || m.Env.Regs[0] != 1000 {
+		t.Errorf("indirect jump left by %d with %d", l, m.Env.Regs[0])
 	}
 }
 
@@ -334,8 +371,8 @@ func TestPoison(t *testing.T) {
 	m := newMachine(t)
 	m.eng.PoisonUpperBits()
 	m.run("v1 = const.8 #0x1ff\nv2, _ = add.1 v1, v1\nset.8 rax, v2\nv3, _ = add.4 v1, v1\nset.8 rcx, v3\nv4 = ext.1 v1\nset.8 rdx, v4" + tail)
-	if m.env.Regs[0] != 0xdeadbeefdeadbefe || m.env.Regs[1] != 0x3fe || m.env.Regs[2] != 0xff {
-		t.Errorf("got %#x", m.env.Regs[:3])
+	if m.Env.Regs[0] != 0xdeadbeefdeadbefe || m.Env.Regs[1] != 0x3fe || m.Env.Regs[2] != 0xff {
+		t.Errorf("got %#x", m.Env.Regs[:3])
 	}
 }
 
@@ -369,21 +406,21 @@ func TestManyConstants(t *testing.T) {
 		}
 	}
 	m.run("v1 = const.8 #0xffffffffffff\nv2 = const.8 #7\nset.8 rax, v1\nset.8 rcx, v2" + tail)
-	if m.env.Regs[0] != 0xffffffffffff || m.env.Regs[1] != 7 {
-		t.Errorf("got %#x", m.env.Regs[:2])
+	if m.Env.Regs[0] != 0xffffffffffff || m.Env.Regs[1] != 7 {
+		t.Errorf("got %#x", m.Env.Regs[:2])
 	}
 }
 
 // BenchmarkLoop is a counting loop with a load and a store; it reports IR instructions per second.
 func BenchmarkLoop(b *testing.B) {
-	m := newMachine(&testing.T{})
+	m := newMachine(b)
 	const text = "insn.3 #0x1000\nv1 = get.8 rax\nv2 = get.8 rdx\nv3 = ld.8 #0, m0, v2\nv4, f5 = add.8 v3, v1\nst.8 #8, m0, v2, v4\nsetflags f5\n" +
 		"v6 = const.8 #1\nv7, f8 = sub.8 v1, v6\nset.8 rax, v7\nsetflags f8\nexitif ne, ->0, f8\ngoto ->1\nexit 0 direct 0x1000\nexit 1 reason 1 0x2000"
 	c := m.compile(text, 1)
 	m.eng.Link(c, 0, c, false)
-	m.env.Regs[2] = ramBase
+	m.Env.Regs[2] = ramBase
 	for b.Loop() {
-		m.env.Regs[0] = 100000
+		m.Env.Regs[0] = 100000
 		m.eng.Run(m, c)
 	}
 	b.ReportMetric(100000*10/(float64(b.Elapsed().Nanoseconds())/float64(b.N))*1000, "MIR/s")

@@ -35,7 +35,11 @@ func (b *Builder) fold2(op Op, size uint8, x, y Val) (Val, bool) {
 
 // Op2F is a two-operand operation with flags; fin may be None where the operation allows it.
 func (b *Builder) Op2F(op Op, size uint8, x, y, fin Val) (v, f Val) {
-	v, f = b.NewVal(resultBytes(size)), b.NewFlags()
+	zext := resultBytes(size)
+	if op == OpBsf || op == OpBsr { // y passes through unextended
+		zext = 8
+	}
+	v, f = b.NewVal(zext), b.NewFlags()
 	in := b.Emit(op, size)
 	in.Dst, in.A, in.B, in.FIn, in.FOut = v, x, y, fin, f
 	return v, f
