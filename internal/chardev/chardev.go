@@ -62,6 +62,7 @@ type Backend struct {
 	mu        sync.Mutex
 	outCond   sync.Cond // output was queued, or closed
 	inCond    sync.Cond // a port's input was taken, or closed
+	roomCond  sync.Cond // output was taken, or closed
 	out       []byte
 	taken     []byte // being written
 	ports     []*Port
@@ -84,9 +85,12 @@ type Port struct {
 
 func newBackend(id, kind string, loop Loop) *Backend {
 	b := &Backend{ID: id, Kind: kind, loop: loop}
-	b.outCond.L, b.inCond.L = &b.mu, &b.mu
+	b.outCond.L, b.inCond.L, b.roomCond.L = &b.mu, &b.mu, &b.mu
 	return b
 }
+
+// String returns the identifier.
+func (b *Backend) String() string { return b.ID }
 
 // Name is the endpoint as query-chardev shows it.
 func (b *Backend) Name() string { return b.end.name() }
@@ -180,6 +184,22 @@ func (b *Backend) write(data []byte) int {
 	return n
 }
 
+// WriteAll queues output and waits while there is no room for it; for devices that have no way to make the guest wait.
+func (p *Port) WriteAll(data []byte) {
+	b := p.b
+	for len(data) > 0 {
+		data = data[p.Write(data):]
+		if len(data) == 0 {
+			return
+		}
+		b.mu.Lock()
+		for len(b.out) >= outputLimit && !b.discard && !b.closed {
+			b.roomCond.Wait()
+		}
+		b.mu.Unlock()
+	}
+}
+
 // OnWritable makes f run once on the main loop when there is room for output again; at once if there is some now. A nil f forgets
 // an earlier request.
 func (p *Port) OnWritable(f func()) {
@@ -192,8 +212,9 @@ func (p *Port) OnWritable(f func()) {
 	}
 }
 
-// notifyWritable posts the waiting callbacks. Preconditions: b.mu is held.
+// notifyWritable tells that there is room for output. Preconditions: b.mu is held.
 func (b *Backend) notifyWritable() {
+	b.roomCond.Broadcast()
 	for _, p := range b.ports {
 		if p.writable == nil {
 			continue
@@ -359,6 +380,7 @@ func (b *Backend) Close() {
 	b.closed = true
 	b.outCond.Broadcast()
 	b.inCond.Broadcast()
+	b.roomCond.Broadcast()
 	b.mu.Unlock()
 	b.end.stop()
 	if b.log != nil {

@@ -1,0 +1,111 @@
+// Package qtest drives the chips of an installed QEMU through its qtest protocol, so that tests can hold the same conversation with
+// QEMU's model of a device and with ours.
+package qtest
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os/exec"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// QEMU is a running QEMU whose CPUs do not execute.
+type QEMU struct {
+	t   testing.TB
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+// Start runs qemu-system-x86_64 with args until the test ends; the test is skipped where QEMU is missing.
+func Start(t testing.TB, args ...string) *QEMU {
+	t.Helper()
+	path, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		t.Skip("SKIPPED: qemu-system-x86_64 is not installed, devices are not compared")
+	}
+	args = append([]string{"-accel", "tcg", "-S", "-qtest", "stdio", "-qtest-log", "/dev/null", "-display", "none", "-monitor", "none"}, args...)
+	cmd := exec.Command(path, args...)
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Skip("SKIPPED: ", err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return &QEMU{t: t, in: in, out: bufio.NewReader(out)}
+}
+
+// Command sends one line and returns the words after OK. Interrupt reports in between are skipped.
+func (q *QEMU) Command(format string, a ...any) []string {
+	q.t.Helper()
+	if _, err := fmt.Fprintf(q.in, format+"\n", a...); err != nil {
+		q.t.Fatalf("qtest "+format+": %v", append(a, err)...)
+	}
+	for {
+		line, err := q.out.ReadString('\n')
+		if err != nil {
+			q.t.Fatalf("qtest: %v", err)
+		}
+		f := strings.Fields(line)
+		switch {
+		case len(f) > 0 && f[0] == "IRQ":
+			continue
+		case len(f) == 0 || f[0] != "OK":
+			q.t.Fatalf("qtest "+format+": %s", append(a, line)...)
+		}
+		return f[1:]
+	}
+}
+
+func (q *QEMU) number(format string, a ...any) uint64 {
+	q.t.Helper()
+	f := q.Command(format, a...)
+	if len(f) != 1 {
+		q.t.Fatalf("qtest "+format+": %v", append(a, f)...)
+	}
+	v, err := strconv.ParseUint(f[0], 0, 64)
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	return v
+}
+
+var (
+	portSuffix = map[int]string{1: "b", 2: "w", 4: "l"}
+	memSuffix  = map[int]string{1: "b", 2: "w", 4: "l", 8: "q"}
+)
+
+// In reads an I/O port.
+func (q *QEMU) In(port uint16, size int) uint32 {
+	q.t.Helper()
+	return uint32(q.number("in%s 0x%x", portSuffix[size], port))
+}
+
+// Out writes an I/O port.
+func (q *QEMU) Out(port uint16, size int, v uint32) {
+	q.t.Helper()
+	q.Command("out%s 0x%x 0x%x", portSuffix[size], port, v)
+}
+
+// Load reads memory.
+func (q *QEMU) Load(addr uint64, size int) uint64 {
+	q.t.Helper()
+	return q.number("read%s 0x%x", memSuffix[size], addr)
+}
+
+// Store writes memory.
+func (q *QEMU) Store(addr uint64, size int, v uint64) {
+	q.t.Helper()
+	q.Command("write%s 0x%x 0x%x", memSuffix[size], addr, v)
+}
