@@ -1,0 +1,136 @@
+// Bench compares goemu with QEMU, work by work, in one run: the same kernel, the same programs, one after the other. It prints times and
+// ratios (above 1: goemu is faster), checks that the results are equal, and can write JSON and an SVG chart.
+package main
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math"
+	"os"
+	"strings"
+	"time"
+)
+
+// row is one line of the table. Times are nanoseconds; 0 means not measured.
+type row struct {
+	Name   string  `json:"name"`
+	Group  string  `json:"group"`
+	Native float64 `json:"native_ns,omitempty"`
+	QEMU   float64 `json:"qemu_ns"`
+	Goemu  float64 `json:"goemu_ns"`
+}
+
+// ratio is how many times faster goemu is than QEMU.
+func (r row) ratio() float64 { return r.QEMU / r.Goemu }
+
+type options struct {
+	goemu, qemu, only, json, svg string
+	runs                         int
+}
+
+func main() {
+	var o options
+	flag.StringVar(&o.goemu, "goemu", "bin/goemu", "the goemu `binary`, with options if need be")
+	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
+	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot idle start …)")
+	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")
+	flag.StringVar(&o.json, "json", "", "write the figures to this `file`")
+	flag.StringVar(&o.svg, "svg", "", "write a bar chart to this `file`")
+	flag.Parse()
+	if err := bench(o); err != nil {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+func bench(o options) error {
+	dir, err := os.MkdirTemp("", "goemu-bench-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(dir)
+	s, err := prepare(dir)
+	if err != nil {
+		return err
+	}
+	pair := [2]*emulator{{"QEMU", strings.Fields(o.qemu)}, {"goemu", strings.Fields(o.goemu)}}
+	var rows []row
+	for _, m := range []func(options, *setup, [2]*emulator) ([]row, error){boots, works, idle} {
+		r, err := m(o, s, pair)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, r...)
+	}
+	print(rows)
+	if o.json != "" {
+		b, err := json.MarshalIndent(rows, "", "\t")
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(o.json, append(b, '\n'), 0o644); err != nil {
+			return err
+		}
+	}
+	if o.svg != "" {
+		return os.WriteFile(o.svg, chart(rows), 0o644)
+	}
+	return nil
+}
+
+// print shows the table and the geometric means of each group.
+func print(rows []row) {
+	fmt.Printf("%-14s %-6s %12s %12s %12s %8s %8s\n", "work", "group", "native", "QEMU", "goemu", "/native", "vs QEMU")
+	logs := map[string][]float64{}
+	var order []string
+	for _, r := range rows {
+		slow := "-"
+		if r.Native > 0 {
+			slow = fmt.Sprintf("%.2f", r.Goemu/r.Native)
+		}
+		fmt.Printf("%-14s %-6s %12s %12s %12s %8s %7.2fx\n", r.Name, r.Group, show(r.Native), show(r.QEMU), show(r.Goemu), slow, r.ratio())
+		if logs[r.Group] == nil {
+			order = append(order, r.Group)
+		}
+		logs[r.Group] = append(logs[r.Group], math.Log(r.ratio()))
+	}
+	var cpu []float64
+	for _, g := range order {
+		fmt.Printf("geometric mean of %-5s %.2fx\n", g, geomean(logs[g]))
+		if strings.Contains("int fp mem sys go", g) {
+			cpu = append(cpu, logs[g]...)
+		}
+	}
+	if len(cpu) > 0 {
+		fmt.Printf("geometric mean of all CPU works %.2fx\n", geomean(cpu))
+	}
+}
+
+func geomean(logs []float64) float64 {
+	sum := 0.0
+	for _, l := range logs {
+		sum += l
+	}
+	return math.Exp(sum / float64(len(logs)))
+}
+
+func show(ns float64) string {
+	if ns == 0 {
+		return "-"
+	}
+	return time.Duration(ns).Round(10 * time.Microsecond).String()
+}
+
+// selected tells whether -only asks for a work.
+func (o options) selected(name, group string) bool {
+	if o.only == "" {
+		return true
+	}
+	for s := range strings.SplitSeq(o.only, ",") {
+		if s == name || s == group {
+			return true
+		}
+	}
+	return false
+}
