@@ -1,0 +1,60 @@
+//go:build linux
+
+package amd64
+
+import (
+	"fmt"
+	"sync/atomic"
+	"syscall"
+	"unsafe"
+)
+
+// memfd_create of the amd64 system-call table.
+const (
+	sysMemfdCreate = 319
+	mfdCloexec     = 1
+)
+
+// codeCache is one block of memory mapped twice: rw is written, rx is executed.
+type codeCache struct {
+	rw, rx []byte
+	base   uintptr // address of rx[0]
+	next   int     // first free byte
+	floor  int     // what Flush keeps: the stubs
+}
+
+func newCodeCache(size int) (*codeCache, error) {
+	name := [...]byte{'j', 'i', 't', 0}
+	fd, _, errno := syscall.Syscall(sysMemfdCreate, uintptr(unsafe.Pointer(&name[0])), mfdCloexec, 0)
+	if errno != 0 {
+		return nil, fmt.Errorf("memfd_create: %w", errno)
+	}
+	defer syscall.Close(int(fd))
+	if err := syscall.Ftruncate(int(fd), int64(size)); err != nil {
+		return nil, err
+	}
+	rw, err := syscall.Mmap(int(fd), 0, size, syscall.PROT_READ|syscall.PROT_WRITE, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("mapping the code cache: %w", err)
+	}
+	rx, err := syscall.Mmap(int(fd), 0, size, syscall.PROT_READ|syscall.PROT_EXEC, syscall.MAP_SHARED)
+	if err != nil {
+		_ = syscall.Munmap(rw)
+		return nil, fmt.Errorf("mapping the code cache: %w", err)
+	}
+	return &codeCache{rw: rw, rx: rx, base: uintptr(unsafe.Pointer(&rx[0]))}, nil
+}
+
+func (c *codeCache) close() error {
+	err := syscall.Munmap(c.rx)
+	if e := syscall.Munmap(c.rw); err == nil {
+		err = e
+	}
+	c.rw, c.rx = nil, nil
+	return err
+}
+
+// patch stores a 4-byte aligned rel32 while other CPUs may execute it.
+func (c *codeCache) patch(off int, v int32) {
+	atomic.StoreInt32((*int32)(unsafe.Pointer(&c.rw[off])), v)
+}

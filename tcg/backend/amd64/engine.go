@@ -1,0 +1,166 @@
+package amd64
+
+import (
+	"encoding/binary"
+	"errors"
+	"sort"
+
+	"golang.org/x/sys/cpu"
+
+	"goemu/tcg"
+	"goemu/tcg/ir"
+)
+
+var errNoSoft = errors.New("amd64: no software execution of vector instructions")
+
+// defaultCache is the size of the code cache when none is given.
+const defaultCache = 256 << 20
+
+// Options of an Engine.
+type Options struct {
+	CacheSize int          // bytes of code cache; 0: a default
+	Vec       ir.VecLayout // where the vector state is
+	// Soft executes a vector or x87 instruction on the environment: in has args A, B, C and the image of FIn; it returns Dst, Dst2 and
+	// the image of FOut. Nil: blocks with such instructions are refused.
+	Soft func(cpu tcg.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64)
+}
+
+// Engine implements tcg.Engine by generated code.
+type Engine struct {
+	globals  []ir.GlobalInfo
+	opt      Options
+	pin      [maxGlobals]Reg // host register of a global, or NoReg
+	pinnedTo [16]int         // global of a host register, or -1
+	cache    *codeCache
+	comp     compiler
+	emitters [ir.OpEnd]func(*compiler, *ir.Inst)
+	softs    []ir.Inst
+
+	enterStub, leaveStub, flagsStub uintptr
+
+	// Dump, if set, is called with the code of each new block.
+	Dump func(b *ir.Block, entry uintptr, code []byte)
+}
+
+// pinnable are the registers for globals. A global whose index is such a register's number goes there, others take what is left.
+var pinnable = [...]Reg{RAX, RCX, RDX, RBX, RSI, RDI, R8, R9, R12, R13}
+
+// New makes an engine for a frontend's globals.
+func New(globals []ir.GlobalInfo, opt Options) (*Engine, error) {
+	switch {
+	case !Supported:
+		return nil, errors.New("amd64: generated code cannot run on this host")
+	case !cpu.X86.HasBMI1 || !cpu.X86.HasBMI2 || !cpu.X86.HasPOPCNT || !cpu.X86.HasSSE42 || !cpu.X86.HasADX:
+		return nil, errors.New("amd64: the host CPU lacks BMI1, BMI2, ADX, POPCNT or SSE4.2")
+	case len(globals) > maxGlobals:
+		return nil, errors.New("amd64: too many globals")
+	}
+	if opt.CacheSize == 0 {
+		opt.CacheSize = defaultCache
+	}
+	cache, err := newCodeCache(opt.CacheSize)
+	if err != nil {
+		return nil, err
+	}
+	e := &Engine{globals: globals, opt: opt, cache: cache, emitters: makeEmitters()}
+	e.comp.e = e
+	e.assignPins()
+	e.emitStubs()
+	return e, nil
+}
+
+// assignPins gives the hottest globals host registers.
+func (e *Engine) assignPins() {
+	for i := range e.pin {
+		e.pin[i] = NoReg
+	}
+	for i := range e.pinnedTo {
+		e.pinnedTo[i] = -1
+	}
+	var hot []int
+	for g := range e.globals {
+		if e.globals[g].Hot > 0 {
+			hot = append(hot, g)
+		}
+	}
+	sort.SliceStable(hot, func(i, j int) bool { return e.globals[hot[i]].Hot > e.globals[hot[j]].Hot })
+	hot = hot[:min(len(hot), len(pinnable))]
+	var free uint32
+	for _, r := range pinnable {
+		free |= 1 << r
+	}
+	assign := func(g int, r Reg) {
+		e.pin[g], e.pinnedTo[r] = r, g
+		free &^= 1 << r
+	}
+	for _, g := range hot {
+		if free>>g&1 != 0 && g < 16 {
+			assign(g, Reg(g))
+		}
+	}
+	for _, g := range hot {
+		if e.pin[g] != NoReg {
+			continue
+		}
+		for _, r := range pinnable {
+			if free>>r&1 != 0 {
+				assign(g, r)
+				break
+			}
+		}
+	}
+}
+
+// globalMem is a global's place in the environment.
+func (e *Engine) globalMem(g ir.Global) Operand { return envMem(e.globals[g].Offset) }
+
+// keep stores an instruction for software execution and returns its index.
+func (e *Engine) keep(in *ir.Inst) int32 {
+	e.softs = append(e.softs, *in)
+	return int32(len(e.softs) - 1)
+}
+
+// Name implements tcg.Engine.
+func (e *Engine) Name() string { return "jit" }
+
+// JumpTarget implements tcg.Engine.
+func (e *Engine) JumpTarget(c tcg.Code) uint64 { return uint64(c.Entry) }
+
+// exitInfo reads the row of an exit: positions in the cache of the patched rel32 (0: the exit is not linkable) and of the stub.
+func (e *Engine) exitInfo(c tcg.Code, slot int) (patch, stub int) {
+	entry := int(c.Entry - e.cache.base)
+	at := entry - (slot+1)*exitInfoSize
+	p := int32(binary.LittleEndian.Uint32(e.cache.rw[at:]))
+	if p == 0 {
+		return 0, 0
+	}
+	return entry + int(p), entry + int(int32(binary.LittleEndian.Uint32(e.cache.rw[at+4:])))
+}
+
+// Link implements tcg.Engine. Exits to other pages go through the jump cache and are not linked.
+func (e *Engine) Link(from tcg.Code, slot int, to tcg.Code, crossPage bool) {
+	if crossPage {
+		return
+	}
+	if patch, _ := e.exitInfo(from, slot); patch != 0 {
+		e.cache.patch(patch, int32(int(to.Entry-e.cache.base)-(patch+4)))
+	}
+}
+
+// Unlink implements tcg.Engine.
+func (e *Engine) Unlink(from tcg.Code, slot int) {
+	if patch, stub := e.exitInfo(from, slot); patch != 0 {
+		e.cache.patch(patch, int32(stub-(patch+4)))
+	}
+}
+
+// Flush implements tcg.Engine.
+func (e *Engine) Flush() {
+	e.cache.next = e.cache.floor
+	e.softs = e.softs[:0]
+}
+
+// Close implements tcg.Engine.
+func (e *Engine) Close() error { return e.cache.close() }
+
+func putU64(b []byte, v uint64) { binary.LittleEndian.PutUint64(b, v) }

@@ -1,0 +1,262 @@
+package amd64
+
+import "goemu/tcg/ir"
+
+// Offsets inside a TLB entry.
+const (
+	tlbRead   = 0
+	tlbWrite  = 8
+	tlbAddend = 24
+)
+
+// slowPath is code to be emitted behind the block: the call that leaves for Go when an inline check fails.
+type slowPath struct {
+	jcc    int // position of the rel32 that jumps here
+	jcc2   int // another one, or 0
+	d      desc
+	mem    ir.MemOp
+	kind   uint8 // of an atomic
+	resume int   // position to go on at; 0: never comes back
+	args   [2]argLoc
+	pre    func(c *compiler) // emits code ahead of the call, nil for none
+	post   func(c *compiler) // emits code to be run when resuming, before going on; nil for none
+}
+
+// argLoc is a value that a slow path stores to Header.Args.
+type argLoc struct {
+	used  bool
+	isImm bool
+	imm   int32
+	op    Operand
+	tmp   Reg // register that may be used to move a memory operand
+}
+
+// ref is a guest address in registers: base + disp.
+type ref struct {
+	base Reg
+	disp int32
+}
+
+// addr fetches the address of a memory instruction.
+func (c *compiler) addr(in *ir.Inst) ref {
+	d := int64(in.Imm)
+	if d == int64(int32(d)) && int32(d) < 1<<31-64 {
+		return ref{c.use(in.A), int32(d)}
+	}
+	r := c.use(in.A)
+	u := c.temp()
+	c.movImm(u, in.Imm)
+	c.lea(8, u, MX(u, r, 0, 0))
+	c.locked &^= 1 << r
+	return ref{u, 0}
+}
+
+// tlb emits the check of an access. It returns the host operand (using temp t, which holds the addend) and the jump to the slow path.
+// t and u are temps; u is free afterwards.
+func (c *compiler) tlb(a ref, m ir.MemOp, write bool, t, u Reg) (host Operand, jcc int) {
+	c.leaOrMov(t, a.base, a.disp)
+	last, alignMask := int32(m.Size)-1, int32(0)
+	if m.Align > 1 { // what is aligned to less than its size goes the slow way: it might cross a page
+		last, alignMask = 0, max(int32(m.Align), int32(m.Size))-1
+	}
+	c.leaOrMov(u, a.base, a.disp+last)
+	c.shiftImm(shShr, 8, R(t), ir.PageBits-5)
+	c.alu(aluAnd, 8, t, envMem(offTLB+uint32(m.MMU)*16+8))
+	c.alu(aluAdd, 8, t, envMem(offTLB+uint32(m.MMU)*16))
+	c.aluImm(aluAnd, 8, R(u), -1<<ir.PageBits|alignMask)
+	tag := int32(tlbRead)
+	if write {
+		tag = tlbWrite
+	}
+	c.alu(aluCmp, 8, u, M(t, tag))
+	jcc = c.jccFwd(byte(ir.CondNE))
+	c.load(8, t, M(t, tlbAddend))
+	return MX(t, a.base, 0, a.disp), jcc
+}
+
+func (c *compiler) leaOrMov(d, base Reg, disp int32) {
+	if disp == 0 {
+		c.mov(8, d, base)
+	} else {
+		c.lea(8, d, M(base, disp))
+	}
+}
+
+// access describes a slow memory access.
+func (c *compiler) access(k leaveKind, a ref, result Reg) desc {
+	return desc{kind: k, reg: result, reg2: a.base, n: a.disp, pc: c.insnPC}
+}
+
+// ld is OpLd.
+func (c *compiler) ld(in *ir.Inst) {
+	t := c.plan(in.Dst)
+	a := c.addr(in)
+	h, u := c.temp(), c.temp()
+	if !t.pinned {
+		t.reg = h
+	}
+	c.clobber()
+	o, jcc := c.tlb(a, in.Mem, false, h, u)
+	if in.Mem.Signed {
+		c.loadSigned(in.Mem.Size, t.reg, o)
+	} else {
+		c.load(in.Mem.Size, t.reg, o)
+	}
+	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.access(leaveLoad, a, t.reg), mem: in.Mem, resume: c.pos()})
+	c.free(u)
+	c.define(in.Dst, t)
+}
+
+// arg is the location of v for a slow path.
+func (c *compiler) arg(v ir.Val, tmp Reg) argLoc {
+	if n, ok := c.imm(v, 8); ok {
+		return argLoc{used: true, isImm: true, imm: n}
+	}
+	return argLoc{used: true, op: c.operand(v), tmp: tmp}
+}
+
+// st is OpSt.
+func (c *compiler) st(in *ir.Inst) {
+	if c.rmwAt == c.i {
+		c.stRMW(in)
+		return
+	}
+	a := c.addr(in)
+	var r Reg = NoReg
+	n, isImm := c.imm(in.B, in.Mem.Size)
+	if !isImm {
+		r = c.use(in.B)
+	}
+	h, u := c.temp(), c.temp()
+	c.clobber()
+	o, jcc := c.tlb(a, in.Mem, true, h, u)
+	s := slowPath{jcc: jcc, d: c.access(leaveStore, a, NoReg), mem: in.Mem}
+	if isImm {
+		c.storeImm(in.Mem.Size, o, n)
+		s.args[0] = argLoc{used: true, isImm: true, imm: n}
+	} else {
+		c.store(in.Mem.Size, o, r)
+		s.args[0] = argLoc{used: true, op: R(r)}
+	}
+	s.resume = c.pos()
+	c.slow = append(c.slow, s)
+}
+
+// rmwVal is the temporary that holds the host address of an open OpLdRMW.
+func (c *compiler) rmwVal() ir.Val { return ir.Val(len(c.b.Vals)) }
+
+// ldRMW is OpLdRMW. The host address is kept for the store that follows in the same guest instruction; 0 means: store the slow way.
+func (c *compiler) ldRMW(in *ir.Inst) {
+	c.rmwAt = -1
+	for k := c.i + 1; int(k) < len(c.b.Insts) && c.b.Insts[k].Op != ir.OpInsn; k++ {
+		if s := &c.b.Insts[k]; s.Op == ir.OpSt && s.A == in.A && s.Imm == in.Imm && s.Mem.Size == in.Mem.Size {
+			c.rmwAt = k
+			break
+		} else if s.Op == ir.OpCall {
+			break
+		}
+	}
+	a := c.addr(in)
+	h, u := c.temp(), c.temp()
+	c.clobber()
+	_, jcc := c.tlb(a, in.Mem, true, h, u)
+	c.lea(8, h, MX(h, a.base, 0, a.disp))
+	t := target{reg: u}
+	if in.Mem.Signed {
+		c.loadSigned(in.Mem.Size, u, M(h, 0))
+	} else {
+		c.load(in.Mem.Size, u, M(h, 0))
+	}
+	d := c.access(leaveRMW, a, u)
+	d.aux = uint8(h)
+	c.slow = append(c.slow, slowPath{jcc: jcc, d: d, mem: in.Mem, resume: c.pos()})
+	if c.rmwAt >= 0 {
+		v := c.rmwVal()
+		c.v[v] = valState{last: c.rmwAt, setAt: -1, reg: h, slot: -1}
+		c.reg[h] = v
+	}
+	c.define(in.Dst, t)
+}
+
+// stRMW completes a read-modify-write on the address that ldRMW checked.
+func (c *compiler) stRMW(in *ir.Inst) {
+	v := c.rmwVal()
+	a := c.addr(in)
+	h := c.use(v)
+	n, isImm := c.imm(in.B, in.Mem.Size)
+	r := NoReg
+	if !isImm {
+		r = c.use(in.B)
+	}
+	c.clobber()
+	c.rm(opTest, 8, h, R(h))
+	s := slowPath{jcc: c.jccFwd(byte(ir.CondE)), d: c.access(leaveStore, a, NoReg), mem: in.Mem}
+	if isImm {
+		c.storeImm(in.Mem.Size, M(h, 0), n)
+		s.args[0] = argLoc{used: true, isImm: true, imm: n}
+	} else {
+		c.store(in.Mem.Size, M(h, 0), r)
+		s.args[0] = argLoc{used: true, op: R(r)}
+	}
+	s.resume = c.pos()
+	c.slow = append(c.slow, s)
+	if sl := c.v[v].slot; sl >= 0 {
+		c.slots |= 1 << sl
+		c.v[v].slot = -1
+	}
+	c.rmwAt = -1
+}
+
+// probe is OpProbe.
+func (c *compiler) probe(in *ir.Inst) {
+	a := c.addr(in)
+	h, u := c.temp(), c.temp()
+	c.clobber()
+	m := in.Mem
+	_, jcc := c.tlb(a, m, in.Imm2 != 0, h, u)
+	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.access(leaveProbe, a, NoReg), mem: m, kind: in.Imm2, resume: c.pos()})
+}
+
+// emitSlow emits the slow paths collected in a block.
+func (c *compiler) emitSlow() {
+	for i := range c.slow {
+		s := &c.slow[i]
+		c.bind(s.jcc)
+		if s.jcc2 != 0 {
+			c.bind(s.jcc2)
+		}
+		if s.pre != nil {
+			s.pre(c)
+		}
+		for k := range s.args {
+			c.storeArg(&s.args[k], offArgs+uint32(k)*8)
+		}
+		if s.d.kind >= leaveLoad && s.d.kind <= leaveCmpXchg || s.d.kind >= leaveLoadV {
+			at := c.pos() + 5 // of the descriptor
+			resume := s.resume - at
+			if s.post != nil {
+				resume = descSize
+			}
+			s.d.x = packMem(s.mem, s.kind, int32(resume))
+		}
+		c.leave(s.d)
+		if s.post != nil {
+			s.post(c)
+			c.b1(0xe9)
+			c.u32(uint32(s.resume - (c.pos() + 4)))
+		}
+	}
+}
+
+func (c *compiler) storeArg(l *argLoc, off uint32) {
+	switch {
+	case !l.used:
+	case l.isImm:
+		c.storeImm(8, envMem(off), l.imm)
+	case l.op.IsMem():
+		c.rm(opMovLoad, 8, l.tmp, l.op)
+		c.store(8, envMem(off), l.tmp)
+	default:
+		c.store(8, envMem(off), l.op.Reg)
+	}
+}
