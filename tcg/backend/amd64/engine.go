@@ -36,7 +36,7 @@ type Engine struct {
 	emitters [ir.OpEnd]func(*compiler, *ir.Inst)
 	softs    []ir.Inst
 
-	enterStub, leaveStub, flagsStub uintptr
+	enterStub, leaveStub, flagsStub, emptyStub uintptr
 
 	// Dump, if set, is called with the code of each new block.
 	Dump func(b *ir.Block, entry uintptr, code []byte)

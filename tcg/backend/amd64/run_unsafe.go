@@ -24,6 +24,10 @@ func (e *Engine) Run(cpu tcg.CPU, code tcg.Code) tcg.Leave {
 	base := unsafe.Add(unsafe.Pointer(r.hdr), EnvBias)
 	r.hdr.Resume = uint64(code.Entry)
 	for {
+		// An empty entry matches the all-ones program counter, which belongs to entry 0: make it lead somewhere.
+		if j := (*ir.JumpEntry)(unsafe.Add(nil, r.hdr.Jumps)); j.Code == 0 {
+			j.PC, j.Code = ^uint64(0), uint64(e.emptyStub)
+		}
 		runJIT(base, e.enterStub)
 		at := int(uintptr(r.hdr.Resume) - e.cache.base)
 		d := decodeDesc(e.cache.rw[at : at+descSize])
@@ -126,7 +130,7 @@ func (r *runner) load(d *desc) (tcg.Leave, bool) {
 func (r *runner) store(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, _, rel := unpackMem(d.x)
-	return r.resume(r.cpu.Store(r.guestAddr(d), m, r.hdr.Args[0]), rel)
+	return r.resume(r.cpu.Store(r.guestAddr(d), m, r.hdr.Args[0]&ir.SizeMask(m.Size)), rel)
 }
 
 // loadRMW is the load of a read-modify-write: on plain RAM the store that follows uses the host address.
@@ -156,7 +160,7 @@ func (r *runner) probe(d *desc) (tcg.Leave, bool) {
 func (r *runner) atomic(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, k, rel := unpackMem(d.x)
-	v, act := r.cpu.Atomic(r.guestAddr(d), m, ir.AtomicKind(k), r.hdr.Args[0])
+	v, act := r.cpu.Atomic(r.guestAddr(d), m, ir.AtomicKind(k), r.hdr.Args[0]&ir.SizeMask(m.Size))
 	if act == tcg.Continue {
 		*r.reg(d.reg) = v
 	}
@@ -166,7 +170,7 @@ func (r *runner) atomic(d *desc) (tcg.Leave, bool) {
 func (r *runner) cmpXchg(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, _, rel := unpackMem(d.x)
-	v, act := r.cpu.CmpXchg(r.guestAddr(d), m, r.hdr.Args[0], r.hdr.Args[1])
+	v, act := r.cpu.CmpXchg(r.guestAddr(d), m, r.hdr.Args[0]&ir.SizeMask(m.Size), r.hdr.Args[1]&ir.SizeMask(m.Size))
 	if act == tcg.Continue {
 		*r.reg(d.reg) = v
 	}

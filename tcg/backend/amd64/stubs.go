@@ -20,6 +20,9 @@ func (e *Engine) emitStubs() {
 	e.flagsStub = a.pc()
 	a.flagsStub()
 	align()
+	e.emptyStub = a.pc()
+	a.leave(desc{kind: leaveLookup, reg: NoReg, reg2: NoReg, pc: ^uint64(0)})
+	align()
 	copy(e.cache.rw, a.buf)
 	e.cache.floor = len(a.buf)
 	e.cache.next = e.cache.floor
