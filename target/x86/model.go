@@ -41,7 +41,7 @@ func FindModel(name string) *Model {
 			return &Models[i]
 		}
 	}
-	return nil
+	return findNamed(name)
 }
 
 // Topology is how the virtual CPUs are grouped.
@@ -64,6 +64,8 @@ type Config struct {
 	// HideHypervisor leaves out the leaves at 0x40000000.
 	HideHypervisor bool
 	TSCFrequency   uint64 // Hz; 0: the host's
+
+	quiet, enforce bool // check=off, enforce=on
 }
 
 // NewConfig makes the configuration of a model, restricted to what the accelerator implements (supported). It returns the features

@@ -1,0 +1,171 @@
+package x86
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// cpuProps are the properties of a CPU that are not feature bits.
+var cpuProps = map[string]func(c *Config, s string) error{
+	"level":                 number(func(c *Config, n uint64) error { c.Level = uint32(n); return nil }),
+	"xlevel":                number(func(c *Config, n uint64) error { c.XLevel = uint32(n); return nil }),
+	"min-level":             number(func(c *Config, n uint64) error { c.Level = max(c.Level, uint32(n)); return nil }),
+	"min-xlevel":            number(func(c *Config, n uint64) error { c.XLevel = max(c.XLevel, uint32(n)); return nil }),
+	"family":                number(func(c *Config, n uint64) error { c.edit(func(m *Model) { m.Family = int(n) }); return nil }),
+	"model":                 number(func(c *Config, n uint64) error { c.edit(func(m *Model) { m.Model = int(n) }); return nil }),
+	"stepping":              number(func(c *Config, n uint64) error { c.edit(func(m *Model) { m.Stepping = int(n) }); return nil }),
+	"tsc-frequency":         number(func(c *Config, n uint64) error { c.TSCFrequency = n; return nil }),
+	"phys-bits":             number(physBits),
+	"model-id":              func(c *Config, s string) error { c.edit(func(m *Model) { m.ModelID = s }); return nil },
+	"vendor":                vendor,
+	"tcg-cpuid":             boolean(func(c *Config, on bool) { c.HideHypervisor = !on }),
+	"migratable":            boolean(func(*Config, bool) {}),
+	"host-phys-bits":        boolean(func(*Config, bool) {}),
+	"l3-cache":              boolean(func(*Config, bool) {}),
+	"legacy-cache":          boolean(func(*Config, bool) {}),
+	"full-cpuid-auto-level": boolean(func(*Config, bool) {}),
+	"check":                 boolean(func(c *Config, on bool) { c.quiet = !on }),
+	"enforce":               boolean(func(c *Config, on bool) { c.enforce = on }),
+}
+
+// edit changes a copy of the model.
+func (c *Config) edit(f func(*Model)) {
+	m := *c.Model
+	f(&m)
+	c.Model = &m
+}
+
+func physBits(c *Config, n uint64) error {
+	if n < 32 || n > 52 {
+		return propError(fmt.Sprintf("phys-bits should be between 32 and 52  (but is %d)", n))
+	}
+	c.PhysBits = int(n)
+	return nil
+}
+
+func vendor(c *Config, s string) error {
+	if len(s) != 12 {
+		return fmt.Errorf("Property '.vendor' doesn't take value '%s'", s)
+	}
+	c.edit(func(m *Model) { m.Vendor = s })
+	return nil
+}
+
+// propError is an error whose text stands alone.
+type propError string
+
+func (e propError) Error() string { return string(e) }
+
+// errType is a value of the wrong type; the text needs the name of the property.
+var errNumber, errBool = errors.New("expects uint64"), errors.New("expects 'on' or 'off'")
+
+func number(set func(*Config, uint64) error) func(*Config, string) error {
+	return func(c *Config, s string) error {
+		n, err := strconv.ParseUint(s, 0, 64)
+		if err != nil {
+			return errNumber
+		}
+		return set(c, n)
+	}
+}
+
+func boolean(set func(*Config, bool)) func(*Config, string) error {
+	return func(c *Config, s string) error {
+		switch s {
+		case "on", "yes", "true", "y":
+			set(c, true)
+		case "off", "no", "false", "n":
+			set(c, false)
+		default:
+			return errBool
+		}
+		return nil
+	}
+}
+
+// ParseOption reads the value of -cpu: a model and changes to it. supported is what the accelerator implements; acc is its name in
+// warnings. The topology is the caller's to fill in.
+func ParseOption(option string, supported *Features, acc string) (cfg *Config, warnings []string, err error) {
+	name, rest, _ := strings.Cut(option, ",")
+	m := FindModel(name)
+	if m == nil {
+		return nil, nil, fmt.Errorf("unable to find CPU model '%s'", name)
+	}
+	cfg, missing := NewConfig(m, supported)
+	want := cfg.Features
+	for w := range want {
+		want[w] |= missing[w]
+	}
+	cfg.Features = want
+	for opt := range strings.SplitSeq(rest, ",") {
+		if opt == "" {
+			continue
+		}
+		if err := cfg.apply(name, opt); err != nil {
+			return nil, nil, err
+		}
+	}
+	for w := range cfg.Features {
+		absent := cfg.Features[w] &^ supported[w]
+		cfg.Features[w] &^= absent
+		for b := 0; absent>>b != 0; b++ {
+			if absent>>b&1 != 0 {
+				warnings = append(warnings, fmt.Sprintf("%s doesn't support requested feature: %s", acc, bitText(FeatureWord(w), b)))
+			}
+		}
+	}
+	cfg.finish()
+	if cfg.enforce && len(warnings) > 0 {
+		return nil, warnings, fmt.Errorf("%s doesn't support requested features", acc)
+	}
+	if cfg.quiet {
+		warnings = nil
+	}
+	return cfg, warnings, nil
+}
+
+// apply makes one change: +f, -f, f=on, property=value.
+func (c *Config) apply(model, opt string) error {
+	notFound := func(n string) error { return fmt.Errorf("Property '%s-x86_64-cpu.%s' not found", model, n) }
+	if opt[0] == '+' || opt[0] == '-' {
+		f, ok := FeatureByName(opt[1:])
+		if !ok {
+			return notFound(opt[1:])
+		}
+		c.SetFeature(f, opt[0] == '+')
+		return nil
+	}
+	name, val, has := strings.Cut(opt, "=")
+	if !has {
+		val = "on"
+	}
+	var err error
+	if f, ok := FeatureByName(name); ok {
+		err = boolean(func(c *Config, on bool) { c.SetFeature(f, on) })(c, val)
+	} else if set := cpuProps[name]; set != nil {
+		err = set(c, val)
+	} else {
+		err = notFound(name)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, new(propError)):
+		return err
+	case err == errNumber || err == errBool:
+		err = fmt.Errorf("Parameter '%s' %w", name, err)
+	}
+	return fmt.Errorf("can't apply global %s-x86_64-cpu.%s=%s: %w", model, name, val, err)
+}
+
+// bitText names a feature bit as warnings do.
+func bitText(w FeatureWord, bit int) string {
+	i := &Words[w]
+	s := fmt.Sprintf("CPUID.%02XH:%s", i.Leaf, [4]string{"EAX", "EBX", "ECX", "EDX"}[i.Reg])
+	if n := i.Names[bit]; n != "" {
+		s += "." + n
+	}
+	return fmt.Sprintf("%s [bit %d]", s, bit)
+}

@@ -1,0 +1,78 @@
+package x86
+
+import (
+	"os/exec"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// everything is a set of features with all bits on.
+func everything() *Features {
+	f := new(Features)
+	for w := range f {
+		f[w] = ^uint32(0)
+	}
+	return f
+}
+
+func mustFeature(t *testing.T, name string) Feature {
+	t.Helper()
+	f, ok := FeatureByName(name)
+	require.True(t, ok, name)
+	return f
+}
+
+func TestNamedModels(t *testing.T) {
+	for _, n := range namedModels {
+		m := FindModel(n.name)
+		require.NotNil(t, m, n.name)
+		for f := range strings.FieldsSeq(n.features) {
+			_, ok := FeatureByName(f)
+			require.True(t, ok, "%s: unknown feature %s", n.name, f)
+		}
+	}
+	cfg, warn, err := ParseOption("Skylake-Client,-avx2,+la57,family=7", everything(), "TCG")
+	require.NoError(t, err)
+	require.Empty(t, warn)
+	require.False(t, cfg.Features.Has(mustFeature(t, "avx2")))
+	require.Equal(t, 7, cfg.Model.Family)
+	require.True(t, cfg.Features.Has(mustFeature(t, "la57")))
+}
+
+func TestOptionErrors(t *testing.T) {
+	for opt, want := range map[string]string{
+		"nosuch":              "unable to find CPU model 'nosuch'",
+		"qemu64,+foo":         "Property 'qemu64-x86_64-cpu.foo' not found",
+		"qemu64,foo":          "can't apply global qemu64-x86_64-cpu.foo=on: Property 'qemu64-x86_64-cpu.foo' not found",
+		"qemu64,avx2=foo":     "can't apply global qemu64-x86_64-cpu.avx2=foo: Parameter 'avx2' expects 'on' or 'off'",
+		"qemu64,level=foo":    "can't apply global qemu64-x86_64-cpu.level=foo: Parameter 'level' expects uint64",
+		"qemu64,vendor=x":     "can't apply global qemu64-x86_64-cpu.vendor=x: Property '.vendor' doesn't take value 'x'",
+		"qemu64,phys-bits=99": "phys-bits should be between 32 and 52  (but is 99)",
+	} {
+		_, _, err := ParseOption(opt, everything(), "TCG")
+		require.EqualError(t, err, want)
+	}
+	_, warn, err := ParseOption("Skylake-Client", &Features{}, "TCG")
+	require.NoError(t, err)
+	require.Contains(t, warn, "TCG doesn't support requested feature: CPUID.01H:ECX.pcid [bit 17]")
+	_, _, err = ParseOption("Skylake-Client,enforce", &Features{}, "TCG")
+	require.Error(t, err)
+}
+
+// TestHelpAsQEMU: every model that QEMU lists is listed in the same words, but for those that need other accelerators.
+func TestHelpAsQEMU(t *testing.T) {
+	qemu, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		t.Skip("ORACLE MISSING: qemu-system-x86_64")
+	}
+	out, err := exec.Command(qemu, "-cpu", "help").Output()
+	require.NoError(t, err)
+	ours := ModelsHelp()
+	for l := range strings.SplitSeq(string(out), "\n") {
+		if strings.HasPrefix(l, "x86 ") && !strings.HasPrefix(l, "x86 host ") && !strings.HasPrefix(l, "x86 base ") {
+			require.Contains(t, ours, strings.TrimRight(l, " "))
+		}
+	}
+}
