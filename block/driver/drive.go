@@ -44,6 +44,9 @@ func (g *Graph) AddDrive(text, defaultIF string) (*Drive, error) {
 	if err != nil {
 		return nil, err
 	}
+	_, hasFile := opts["file"]
+	_, hasName := opts["file.filename"]
+	_, hasFormat := opts["format"]
 	drv := &Drive{Index: -1}
 	if err := drv.takeLegacy(opts, defaultIF); err != nil {
 		return nil, err
@@ -51,8 +54,10 @@ func (g *Graph) AddDrive(text, defaultIF string) (*Drive, error) {
 	if err := g.nameDrive(drv, opts); err != nil {
 		return nil, err
 	}
-	if drv.Backend, err = g.openDrive(drv, opts); err != nil {
-		return nil, err
+	if hasFile || hasName || hasFormat { // otherwise a drive without medium
+		if drv.Backend, err = g.openDrive(drv, opts); err != nil {
+			return nil, err
+		}
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()

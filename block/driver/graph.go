@@ -111,13 +111,32 @@ func (g *Graph) Claim(name, user string) (b block.Backend, ok bool, err error) {
 	return n.disk, true, nil
 }
 
+// Source returns the disk with the name as devices take it; ok is false if there is none.
+func (g *Graph) Source(name string) (s *block.Source, ok bool) {
+	if !g.Has(name) {
+		return nil, false
+	}
+	s = &block.Source{Name: name, WError: "auto", RError: "auto"}
+	if d := g.Drive(name); d != nil {
+		s.WError, s.RError = d.WError, d.RError
+	}
+	s.Claim = func(user string) (block.Backend, error) {
+		b, _, err := g.Claim(name, user)
+		return b, err
+	}
+	s.Release = func() { g.Release(name) }
+	return s, true
+}
+
 // Release takes the disk from its user.
 func (g *Graph) Release(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if d := g.drive(name); d != nil {
 		d.user = ""
-		block.Detach(d.Backend)
+		if d.Backend != nil {
+			block.Detach(d.Backend)
+		}
 	} else if n := g.nodes[name]; n != nil && n.disk != nil {
 		delete(g.users, name)
 		block.Detach(n.disk)

@@ -1,0 +1,33 @@
+package block
+
+import "errors"
+
+// Source is a disk that a user can give to a device by name (a property of type *Source). It has one user at a time.
+type Source struct {
+	Name string
+	// WError and RError say what to do about failed writes and reads: ignore, stop, report, enospc or auto. The device's own options
+	// come first.
+	WError, RError string
+	// Claim hands out the disk; a nil backend without error is a drive without medium. Release takes it back.
+	Claim   func(user string) (Backend, error)
+	Release func()
+}
+
+// ID is the source's name.
+func (s *Source) ID() string { return s.Name }
+
+// SourceOf makes a source of a single backend, for programs and tests.
+func SourceOf(name string, b Backend) *Source {
+	used := false
+	return &Source{
+		Name: name, WError: "auto", RError: "auto",
+		Claim: func(string) (Backend, error) {
+			if used {
+				return nil, errors.New("Drive '" + name + "' is already in use by another device")
+			}
+			used = true
+			return b, nil
+		},
+		Release: func() { used = false; Detach(b) },
+	}
+}

@@ -1,0 +1,208 @@
+package blk
+
+import (
+	"encoding/binary"
+	"math/bits"
+
+	"goemu/block"
+	"goemu/hw/qdev"
+	"goemu/hw/virtio"
+)
+
+var le = binary.LittleEndian
+
+// autoQueues asks for as many queues as the transport likes.
+const autoQueues = 0xffff
+
+// Props are the options of -device virtio-blk-…
+type Props struct {
+	Drive *block.Source `prop:"drive" help:"Node name or ID of a block device to use as a backend"`
+
+	LogicalBlock  qdev.Size      `prop:"logical_block_size,default=0" help:"A power of two between 512 B and 2 MiB"`
+	PhysicalBlock qdev.Size      `prop:"physical_block_size,default=0" help:"A power of two between 512 B and 2 MiB"`
+	MinIO         qdev.Size      `prop:"min_io_size,default=0"`
+	OptIO         qdev.Size      `prop:"opt_io_size,default=0"`
+	DiscardGrain  qdev.Size      `prop:"discard_granularity,default=4294967295"`
+	WriteCache    qdev.OnOffAuto `prop:"write-cache,default=auto"`
+	ShareRW       bool           `prop:"share-rw,default=false"`
+	BootIndex     int32          `prop:"bootindex"`
+
+	RError ErrorAction `prop:"rerror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
+	WError ErrorAction `prop:"werror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
+
+	Cyls  uint32 `prop:"cyls,default=0"`
+	Heads uint32 `prop:"heads,default=0"`
+	Secs  uint32 `prop:"secs,default=0"`
+
+	Serial           string `prop:"serial"`
+	ConfigWCE        bool   `prop:"config-wce,default=on"`
+	NumQueues        uint16 `prop:"num-queues,default=65535"`
+	QueueSize        uint16 `prop:"queue-size,default=256"`
+	SegMaxAdjust     bool   `prop:"seg-max-adjust,default=true"`
+	Discard          bool   `prop:"discard,default=on"`
+	ReportGrain      bool   `prop:"report-discard-granularity,default=true"`
+	WriteZeroes      bool   `prop:"write-zeroes,default=on"`
+	MaxDiscard       uint32 `prop:"max-discard-sectors,default=4194303"`
+	MaxZeroes        uint32 `prop:"max-write-zeroes-sectors,default=4194303"`
+	WCEIfConfigurble bool   `prop:"x-enable-wce-if-config-wce,default=true"`
+}
+
+// Model is the device type virtio-blk-device without its transport.
+type Model struct {
+	virtio.Device
+	Common virtio.Props
+	Props  Props
+
+	backend     block.Backend
+	geo         geometry
+	originalWCE bool
+	queues      int
+	errs        errorPolicy
+}
+
+// Virtio implements virtio.Type.
+func (m *Model) Virtio() *virtio.Device { return &m.Device }
+
+// Setup implements virtio.Type: it checks the options and takes the disk.
+func (m *Model) Setup(user string, autoQueueCount int) error {
+	if m.Props.NumQueues == autoQueues {
+		m.Props.NumQueues = uint16(autoQueueCount)
+	}
+	if err := m.claim(user); err != nil {
+		return err
+	}
+	if err := m.check(); err != nil {
+		m.release()
+		return err
+	}
+	m.queues = int(m.Props.NumQueues)
+	m.originalWCE = m.backend.Info().WriteCache
+	m.Init("virtio-blk", virtio.IDBlock, m, &m.Common, m.configSize())
+	for range m.queues {
+		q := m.AddQueue(m.Props.QueueSize, false, m.handle)
+		q.Try = m.try
+	}
+	return nil
+}
+
+// Vectors implements virtio.Type: one interrupt for each queue and one for the configuration.
+func (m *Model) Vectors() int { return int(m.Props.NumQueues) + 1 }
+
+// Teardown implements virtio.Type.
+func (m *Model) Teardown() {
+	m.Close()
+	m.release()
+}
+
+func (m *Model) configSize() int {
+	switch {
+	case m.Props.WriteZeroes:
+		return cfgSizeZeroes
+	case m.Props.Discard:
+		return cfgSizeDiscard
+	}
+	return cfgSizeBase
+}
+
+// Features implements virtio.Model.
+func (m *Model) Features(f uint64) uint64 {
+	set := func(bit int, on bool) {
+		if on {
+			f |= 1 << bit
+		}
+	}
+	set(featureSegMax, true)
+	set(featureGeometry, true)
+	set(featureTopology, true)
+	set(featureBlkSize, true)
+	set(featureConfigWCE, m.Props.ConfigWCE)
+	set(featureDiscard, m.Props.Discard)
+	set(featureWriteZeroes, m.Props.WriteZeroes)
+	if f>>virtio.FeatureVersion1&1 == 0 {
+		f &^= 1 << virtio.FeatureAnyLayout
+		set(featureSCSI, true)
+	}
+	info := m.backend.Info()
+	set(featureFlush, info.WriteCache || m.Props.WCEIfConfigurble && m.Props.ConfigWCE)
+	set(featureRO, info.ReadOnly)
+	set(featureMQ, m.queues > 1)
+	return f
+}
+
+// capacity is the size of the disk in sectors.
+func (m *Model) capacity() uint64 {
+	n, err := m.backend.Length()
+	if err != nil {
+		return 0
+	}
+	return uint64(n) >> sectorBits
+}
+
+// ReadConfig implements virtio.Model.
+func (m *Model) ReadConfig(b []byte) {
+	clear(b)
+	p := &m.Props
+	blockSize := uint32(p.LogicalBlock)
+	le.PutUint64(b[cfgCapacity:], m.capacity())
+	segMax := uint32(128 - 2)
+	if p.SegMaxAdjust {
+		segMax = uint32(p.QueueSize) - 2
+	}
+	le.PutUint32(b[cfgSegMax:], segMax)
+	le.PutUint16(b[cfgCylinders:], uint16(m.geo.cyls))
+	b[cfgHeads], b[cfgSectors] = uint8(m.geo.heads), m.configSectors()
+	le.PutUint32(b[cfgBlkSize:], blockSize)
+	b[cfgPhysicalExp] = uint8(bits.Len32(uint32(p.PhysicalBlock)/blockSize) - 1)
+	le.PutUint16(b[cfgMinIO:], uint16(uint32(p.MinIO)/blockSize))
+	le.PutUint32(b[cfgOptIO:], uint32(p.OptIO)/blockSize)
+	if m.backend.Info().WriteCache {
+		b[cfgWCE] = 1
+	}
+	le.PutUint16(b[cfgNumQueues:], uint16(m.queues))
+	if p.Discard && len(b) >= cfgSizeDiscard {
+		grain := uint32(p.DiscardGrain)
+		if grain == defaultDiscardGrain || !p.ReportGrain {
+			grain = blockSize
+		}
+		le.PutUint32(b[cfgMaxDiscard:], p.MaxDiscard)
+		le.PutUint32(b[cfgMaxDiscardSeg:], 1)
+		le.PutUint32(b[cfgDiscardAlign:], grain>>sectorBits)
+	}
+	if p.WriteZeroes && len(b) >= cfgSizeZeroes {
+		le.PutUint32(b[cfgMaxZeroes:], p.MaxZeroes)
+		le.PutUint32(b[cfgMaxZeroesSeg:], 1)
+		b[cfgZeroesMayUnmap] = 1
+	}
+}
+
+// configSectors is the sectors per track in the configuration space: cut to whole logical blocks if the disk is not a whole number of
+// cylinders of them.
+func (m *Model) configSectors() uint8 {
+	length := m.capacity() << sectorBits
+	if length/uint64(m.geo.heads)/uint64(m.geo.secs)%uint64(m.Props.LogicalBlock) != 0 {
+		mask := uint32(m.Props.LogicalBlock)/sectorSize - 1
+		return uint8(m.geo.secs &^ mask)
+	}
+	return uint8(m.geo.secs)
+}
+
+// WriteConfig implements virtio.Model: only the write cache can be switched.
+func (m *Model) WriteConfig(b []byte) {
+	m.backend.SetWriteCache(b[cfgWCE] != 0)
+}
+
+// SetStatus implements virtio.Model. A driver that cannot switch the write cache gets one only if it can flush it.
+func (m *Model) SetStatus(status uint8) {
+	if status&virtio.StatusDriverOK == 0 {
+		return
+	}
+	if !m.Has(featureConfigWCE) {
+		m.backend.SetWriteCache(m.Has(featureFlush))
+	}
+}
+
+// Reset implements virtio.Model.
+func (m *Model) Reset() {
+	m.errs.drop()
+	m.backend.SetWriteCache(m.originalWCE)
+}

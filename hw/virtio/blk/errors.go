@@ -1,0 +1,111 @@
+package blk
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/hw/virtio"
+	"goemu/hw/virtio/ring"
+)
+
+// ErrorAction is a policy for failed requests.
+type ErrorAction string
+
+// The policies. Stop halts the machine until the user resumes it, and then tries again; enospc does so when the host is out of space.
+const (
+	ErrorAuto   ErrorAction = "auto"
+	ErrorIgnore ErrorAction = "ignore"
+	ErrorReport ErrorAction = "report"
+	ErrorStop   ErrorAction = "stop"
+	ErrorENOSPC ErrorAction = "enospc"
+)
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (a *ErrorAction) UnmarshalText(b []byte) error {
+	v := ErrorAction(b)
+	if !slices.Contains([]ErrorAction{ErrorAuto, ErrorIgnore, ErrorReport, ErrorStop, ErrorENOSPC}, v) {
+		return fmt.Errorf("unknown policy %s", b)
+	}
+	*a = v
+	return nil
+}
+
+// PropertyType implements qdev.TypeNamer.
+func (ErrorAction) PropertyType() string { return "BlockdevOnError" }
+
+// StopMachine halts the machine because of a disk error; it is set by the machine, must not block and may be called without any lock.
+// While it is nil, stop means report.
+var StopMachine func()
+
+// errorPolicy decides about failed requests and keeps those that are tried again.
+type errorPolicy struct {
+	read, write ErrorAction
+
+	mu   sync.Mutex
+	held []heldRequest // guarded by mu
+}
+
+type heldRequest struct {
+	q *virtio.Queue
+	e *ring.Element
+}
+
+// newErrorPolicy combines the options of the device and of the drive.
+func (m *Model) newErrorPolicy() (errorPolicy, error) {
+	pick := func(dev ErrorAction, drive string, def ErrorAction) ErrorAction {
+		switch {
+		case dev != ErrorAuto:
+			return dev
+		case drive != "" && drive != string(ErrorAuto):
+			return ErrorAction(drive)
+		}
+		return def
+	}
+	p := errorPolicy{
+		read:  pick(m.Props.RError, m.Props.Drive.RError, ErrorReport),
+		write: pick(m.Props.WError, m.Props.Drive.WError, ErrorENOSPC),
+	}
+	return p, nil
+}
+
+// action is what to do about an error.
+func (p *errorPolicy) action(write bool, err error) ErrorAction {
+	a := p.read
+	if write {
+		a = p.write
+	}
+	if a == ErrorENOSPC {
+		a = ErrorReport
+		if errors.Is(err, unix.ENOSPC) {
+			a = ErrorStop
+		}
+	}
+	if a == ErrorStop && StopMachine == nil {
+		a = ErrorReport
+	}
+	return a
+}
+
+// hold keeps a request until the machine runs again.
+func (p *errorPolicy) hold(q *virtio.Queue, e *ring.Element) {
+	p.mu.Lock()
+	p.held = append(p.held, heldRequest{q, e})
+	p.mu.Unlock()
+	StopMachine()
+}
+
+// take returns the requests to be tried again.
+func (p *errorPolicy) take() []heldRequest {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	h := p.held
+	p.held = nil
+	return h
+}
+
+// drop forgets all requests.
+func (p *errorPolicy) drop() { p.take() }

@@ -1,0 +1,275 @@
+package blk
+
+import (
+	"context"
+
+	"goemu/block"
+	"goemu/hw/virtio"
+	"goemu/hw/virtio/ring"
+)
+
+// Sizes up to which a request is served at once by the goroutine that takes it.
+const (
+	tryMax    = 16 << 10 // on the notifying goroutine, a virtual CPU's
+	inlineMax = 64 << 10
+)
+
+// request is a parsed request.
+type request struct {
+	kind   uint32
+	sector uint64
+	out    [][]byte // after the header
+	in     [][]byte // before the status
+	status []byte   // one byte
+	outLen uint64
+	inLen  uint64
+}
+
+// Mistakes of the driver that break the device, in QEMU's words.
+const (
+	errHeaders = ring.Error("virtio-blk missing headers")
+	errOutHdr  = ring.Error("virtio-blk request outhdr too short")
+	errInHdr   = ring.Error("virtio-blk request inhdr too short")
+	errSegHdr  = ring.Error("virtio-blk discard/write_zeroes header too short")
+)
+
+// parse takes a chain apart. The header is read once: the driver may change it at any time.
+func parse(e *ring.Element) (r request, err error) {
+	if len(e.Out) == 0 || len(e.In) == 0 {
+		return r, errHeaders
+	}
+	if e.OutLen() < hdrSize {
+		return r, errOutHdr
+	}
+	if e.InLen() < 1 {
+		return r, errInHdr
+	}
+	var hdr [hdrSize]byte
+	block.IovGather(hdr[:], e.Out)
+	r.kind = le.Uint32(hdr[:])
+	r.sector = le.Uint64(hdr[hdrSector:])
+	r.out, r.outLen = skip(e.Out, hdrSize), e.OutLen()-hdrSize
+	r.inLen = e.InLen() - 1
+	last := e.In[len(e.In)-1]
+	r.status = last[len(last)-1:]
+	r.in = e.In
+	if len(last) == 1 {
+		r.in = r.in[:len(r.in)-1]
+	} else {
+		r.in[len(r.in)-1] = last[:len(last)-1]
+	}
+	return r, nil
+}
+
+// skip drops the first n bytes of a vector in place.
+func skip(iov [][]byte, n int) [][]byte {
+	for n > 0 && len(iov) > 0 {
+		if n < len(iov[0]) {
+			iov[0] = iov[0][n:]
+			break
+		}
+		n -= len(iov[0])
+		iov = iov[1:]
+	}
+	return iov
+}
+
+// handle is the queue handler.
+func (m *Model) handle(q *virtio.Queue) bool {
+	for {
+		e := q.Pop()
+		if e == nil {
+			return true
+		}
+		r, err := parse(e)
+		if err != nil {
+			q.Detach(e)
+			m.Fail(err)
+			return true
+		}
+		if m.quick(&r) {
+			m.finish(q, e, &r)
+			continue
+		}
+		q.Spread()
+		m.serve(q, e, &r)
+		if !q.Rejoin() {
+			return false
+		}
+	}
+}
+
+// quick serves a request that the host can answer at once and tells whether it did. The status is set then.
+func (m *Model) quick(r *request) bool {
+	switch {
+	case r.kind&^typeBarrier == typeIn && r.inLen <= inlineMax:
+		if r.inLen == 0 || !m.inRange(r.sector, r.inLen) || !block.TryReadV(m.backend, int64(r.sector)<<sectorBits, r.in) {
+			return false
+		}
+		r.status[0] = statusOK
+		return true
+	case r.kind == typeGetID:
+		m.getID(r)
+		return true
+	}
+	return false
+}
+
+// try is quick for the goroutine of a virtual CPU that notifies the queue: it takes small reads as long as the host has the data at
+// hand, and leaves everything else to the queue's own goroutines.
+func (m *Model) try(q *virtio.Queue) bool {
+	e := q.Pop()
+	if e == nil {
+		return true
+	}
+	if e.OutLen() == hdrSize && e.InLen() > 1 && e.InLen() <= tryMax+1 {
+		if r, ok := m.tryRead(e); ok {
+			m.finish(q, e, &r)
+			return q.Empty()
+		}
+	}
+	q.Unpop(e)
+	return false
+}
+
+// tryRead serves a read from the host's page cache. It leaves the element as it is if it cannot.
+func (m *Model) tryRead(e *ring.Element) (request, bool) {
+	var hdr [hdrSize]byte
+	block.IovGather(hdr[:], e.Out)
+	last := len(e.In) - 1
+	n := e.InLen() - 1
+	sector := le.Uint64(hdr[hdrSector:])
+	if le.Uint32(hdr[:]) != typeIn || len(e.In[last]) != 1 || !m.inRange(sector, n) ||
+		!block.TryReadV(m.backend, int64(sector)<<sectorBits, e.In[:last]) {
+		return request{}, false
+	}
+	e.In[last][0] = statusOK
+	return request{inLen: n}, true
+}
+
+// finish gives a request back: everything up to and including the status counts as written.
+func (m *Model) finish(q *virtio.Queue, e *ring.Element, r *request) {
+	q.Push(e, uint32(r.inLen+1))
+}
+
+// serve does a request, however long it takes.
+func (m *Model) serve(q *virtio.Queue, e *ring.Element, r *request) {
+	var err error
+	write := false
+	kind := r.kind &^ typeBarrier
+	switch kind &^ typeOut {
+	case typeIn:
+		if kind&typeOut != 0 {
+			write = true
+			err = m.write(r)
+		} else {
+			err = m.read(r)
+		}
+	case typeFlush:
+		write = true
+		err = m.backend.Flush(context.Background())
+	case typeGetID:
+		m.getID(r)
+		m.finish(q, e, r)
+		return
+	case typeDiscard &^ typeOut, typeWriteZeroes &^ typeOut:
+		write = true
+		var broken bool
+		if broken, err = m.segment(r, kind); broken {
+			q.Detach(e)
+			m.Fail(err)
+			return
+		}
+	default:
+		err = errUnsupported
+	}
+	m.complete(q, e, r, write, err)
+}
+
+// complete sets the status that belongs to an error and gives the request back, or keeps it to be tried again.
+func (m *Model) complete(q *virtio.Queue, e *ring.Element, r *request, write bool, err error) {
+	switch {
+	case err == nil:
+		r.status[0] = statusOK
+	case err == errUnsupported:
+		r.status[0] = statusUnsupp
+	case err == errRange:
+		r.status[0] = statusIOErr
+	default:
+		switch m.errs.action(write, err) {
+		case ErrorIgnore:
+			r.status[0] = statusOK
+		case ErrorStop:
+			m.restore(e, r)
+			m.errs.hold(q, e)
+			return
+		default:
+			r.status[0] = statusIOErr
+		}
+	}
+	m.finish(q, e, r)
+}
+
+const (
+	errUnsupported = ring.Error("request not supported")
+	errRange       = ring.Error("request out of range")
+)
+
+// inRange checks a request of n bytes against the size of the disk.
+func (m *Model) inRange(sector, n uint64) bool {
+	perBlock := uint64(m.Props.LogicalBlock) >> sectorBits
+	count, total := n>>sectorBits, m.capacity()
+	return count <= maxRequestSectors && n%uint64(m.Props.LogicalBlock) == 0 && sector%perBlock == 0 && sector <= total && count <= total-sector
+}
+
+func (m *Model) read(r *request) error {
+	if !m.inRange(r.sector, r.inLen) {
+		return errRange
+	}
+	return m.backend.ReadV(context.Background(), int64(r.sector)<<sectorBits, r.in)
+}
+
+func (m *Model) write(r *request) error {
+	if !m.inRange(r.sector, r.outLen) {
+		return errRange
+	}
+	return m.backend.WriteV(context.Background(), int64(r.sector)<<sectorBits, r.out, false)
+}
+
+// getID answers with the serial number.
+func (m *Model) getID(r *request) {
+	var id [idSize]byte
+	n := min(copy(id[:], m.Props.Serial)+1, idSize)
+	block.IovScatter(r.in, id[:n])
+	r.status[0] = statusOK
+}
+
+// segment does a discard or write zeroes request. broken says that the request itself is malformed.
+func (m *Model) segment(r *request, kind uint32) (broken bool, err error) {
+	if kind&typeOut == 0 || r.outLen > segSize {
+		return false, errUnsupported // of several segments we offer none
+	}
+	var seg [segSize]byte
+	if block.IovGather(seg[:], r.out) < segSize {
+		return true, errSegHdr
+	}
+	sector, count, flags := le.Uint64(seg[:]), uint64(le.Uint32(seg[segSectors:])), le.Uint32(seg[segFlags:])
+	zero := kind == typeWriteZeroes
+	limit := m.Props.MaxDiscard
+	if zero {
+		limit = m.Props.MaxZeroes
+	}
+	switch {
+	case count > uint64(limit) || !m.inRange(sector, count<<sectorBits):
+		return false, errRange
+	case flags&^segFlagZero != 0 || !zero && flags != 0:
+		return false, errUnsupported
+	case zero && !m.Props.WriteZeroes || !zero && !m.Props.Discard:
+		return false, errUnsupported
+	}
+	off, n := int64(sector)<<sectorBits, int64(count)<<sectorBits
+	if zero {
+		return false, m.backend.WriteZeroes(context.Background(), off, n, flags&segFlagZero != 0, false)
+	}
+	return false, m.backend.Discard(context.Background(), off, n)
+}
