@@ -125,6 +125,9 @@ func (d *Device) setStarted(on bool) {
 			q.stop()
 		}
 	}
+	if s, ok := d.model.(Starter); ok && on {
+		s.Started()
+	}
 }
 
 // Reset is the reset of the whole device, from the driver or the machine.

@@ -84,6 +84,22 @@ func (q *Queue) SetAddress(desc uint64) {
 	q.Setup()
 }
 
+// SetNum takes the size that a driver of the modern interface chooses; impossible ones are ignored.
+func (q *Queue) SetNum(n uint16) {
+	if n != 0 && n <= ring.MaxSize {
+		q.Num = n
+	}
+}
+
+// Enable serves a queue that a driver enables after the device as a whole.
+func (q *Queue) Enable() {
+	if q.dev.started && !q.active.Load() {
+		q.start()
+	} else {
+		q.wake()
+	}
+}
+
 // Setup takes the addresses and the size into use. Wrong values break the device when the queue is used.
 func (q *Queue) Setup() {
 	if q.Desc == 0 {
@@ -221,6 +237,9 @@ func (q *Queue) leave() {
 	q.workers--
 	q.mu.Unlock()
 }
+
+// Go runs f on a goroutine that stop waits for.
+func (q *Queue) Go(f func()) { q.wg.Go(f) }
 
 // Spread lets another goroutine take chains from the queue while the caller, a handler, is busy with one. It must call Rejoin after.
 func (q *Queue) Spread() {

@@ -3,6 +3,13 @@
 // and no transport.
 package virtio
 
+import (
+	"fmt"
+
+	"goemu/hw/qdev"
+	"goemu/hw/virtio/ring"
+)
+
 // Device IDs (virtio 1.2, section 5).
 const (
 	IDNet     = 1
@@ -26,7 +33,7 @@ const (
 // Bits of the interrupt status register (virtio 1.2, section 4.1.4.5).
 const (
 	ISRQueue  = 1
-	ISRConfig = 2
+	ISRConfig = 3 // configuration changes set the queue bit too, as drivers of the legacy interface expect
 )
 
 // Feature bits that do not belong to a device type (virtio 1.2, section 6).
@@ -54,12 +61,12 @@ const MaxQueues = 1024
 
 // Props are the options that every virtio device has.
 type Props struct {
-	IndirectDesc  bool `prop:"indirect_desc,default=on"`
-	EventIdx      bool `prop:"event_idx,default=on"`
-	NotifyOnEmpty bool `prop:"notify_on_empty,default=on"`
-	AnyLayout     bool `prop:"any_layout,default=on"`
-	IOMMUPlatform bool `prop:"iommu_platform,default=off"`
-	QueueReset    bool `prop:"queue_reset,default=on"`
+	IndirectDesc  bool `prop:"indirect_desc,default=on" help:"on/off"`
+	EventIdx      bool `prop:"event_idx,default=on" help:"on/off"`
+	NotifyOnEmpty bool `prop:"notify_on_empty,default=on" help:"on/off"`
+	AnyLayout     bool `prop:"any_layout,default=on" help:"on/off"`
+	IOMMUPlatform bool `prop:"iommu_platform,default=off" help:"on/off"`
+	QueueReset    bool `prop:"queue_reset,default=on" help:"on/off"`
 }
 
 // features are the bits that the options stand for.
@@ -97,3 +104,32 @@ type Transport interface {
 	// ConfigInterrupt tells the driver of a changed configuration.
 	ConfigInterrupt()
 }
+
+// Starter is a Model that wants to know when its queues begin to be served.
+type Starter interface{ Started() }
+
+// TypeInfo is what transports must know of a device type.
+type TypeInfo struct {
+	Name      string // as in virtio-NAME-device
+	ID        uint16
+	PCIDevice uint16 // device ID of a transitional PCI function
+	PCIClass  uint16
+	Category  qdev.Category
+}
+
+// Type is a device type as transports see it: a Model with options and a life cycle.
+type Type interface {
+	TypeInfo() TypeInfo
+	// Virtio is the common part of the device.
+	Virtio() *Device
+	// Setup checks the options and takes the back end, on behalf of the device that carries the type. queues is the number of queues
+	// to use where the user left the choice.
+	Setup(owner qdev.Device, queues int) error
+	// Vectors is the number of MSI-X vectors that the device can use.
+	Vectors() int
+	// Teardown ends what Setup began.
+	Teardown()
+}
+
+// Errorf makes an error for Device.Fail.
+func Errorf(format string, args ...any) error { return ring.Error(fmt.Sprintf(format, args...)) }

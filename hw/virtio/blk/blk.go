@@ -51,7 +51,7 @@ type Props struct {
 type Model struct {
 	virtio.Device
 	Common virtio.Props
-	Props  Props
+	Props  Props `owner:"virtio-blk-device"`
 
 	backend     block.Backend
 	geo         geometry
@@ -63,12 +63,17 @@ type Model struct {
 // Virtio implements virtio.Type.
 func (m *Model) Virtio() *virtio.Device { return &m.Device }
 
+// TypeInfo implements virtio.Type.
+func (*Model) TypeInfo() virtio.TypeInfo {
+	return virtio.TypeInfo{Name: "blk", ID: virtio.IDBlock, PCIDevice: 0x1001, PCIClass: 0x0100, Category: qdev.Storage}
+}
+
 // Setup implements virtio.Type: it checks the options and takes the disk.
-func (m *Model) Setup(user string, autoQueueCount int) error {
+func (m *Model) Setup(owner qdev.Device, queues int) error {
 	if m.Props.NumQueues == autoQueues {
-		m.Props.NumQueues = uint16(autoQueueCount)
+		m.Props.NumQueues = uint16(queues)
 	}
-	if err := m.claim(user); err != nil {
+	if err := m.claim(owner.Dev().ID()); err != nil {
 		return err
 	}
 	if err := m.check(); err != nil {

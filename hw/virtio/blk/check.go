@@ -6,8 +6,8 @@ import (
 	"fmt"
 
 	"goemu/block"
-	"goemu/hw/virtio/ring"
 	"goemu/hw/qdev"
+	"goemu/hw/virtio/ring"
 )
 
 // Limits of the options.
@@ -72,9 +72,7 @@ func (m *Model) check() error {
 	}
 	geo, err := m.findGeometry()
 	m.geo = geo
-	if err == nil {
-		m.errs, err = m.newErrorPolicy()
-	}
+	m.setErrorPolicy()
 	return err
 }
 
@@ -164,8 +162,8 @@ const (
 	mbrEndHead, mbrEndSector       = 5, 6
 	mbrCount                       = 12
 
-	guessMinCyls, guessMaxCyls    = 2, 16383
-	standardHeads, standardSecs   = 16, 63
+	guessMinCyls, guessMaxCyls  = 2, 16383
+	standardHeads, standardSecs = 16, 63
 )
 
 // guessGeometry looks for a partition whose end tells the number of heads and sectors. Without one, and with more heads than a

@@ -52,10 +52,11 @@ type errorPolicy struct {
 type heldRequest struct {
 	q *virtio.Queue
 	e *ring.Element
+	r request
 }
 
-// newErrorPolicy combines the options of the device and of the drive.
-func (m *Model) newErrorPolicy() (errorPolicy, error) {
+// setErrorPolicy combines the options of the device and of the drive.
+func (m *Model) setErrorPolicy() {
 	pick := func(dev ErrorAction, drive string, def ErrorAction) ErrorAction {
 		switch {
 		case dev != ErrorAuto:
@@ -65,11 +66,8 @@ func (m *Model) newErrorPolicy() (errorPolicy, error) {
 		}
 		return def
 	}
-	p := errorPolicy{
-		read:  pick(m.Props.RError, m.Props.Drive.RError, ErrorReport),
-		write: pick(m.Props.WError, m.Props.Drive.WError, ErrorENOSPC),
-	}
-	return p, nil
+	m.errs.read = pick(m.Props.RError, m.Props.Drive.RError, ErrorReport)
+	m.errs.write = pick(m.Props.WError, m.Props.Drive.WError, ErrorENOSPC)
 }
 
 // action is what to do about an error.
@@ -91,9 +89,9 @@ func (p *errorPolicy) action(write bool, err error) ErrorAction {
 }
 
 // hold keeps a request until the machine runs again.
-func (p *errorPolicy) hold(q *virtio.Queue, e *ring.Element) {
+func (p *errorPolicy) hold(h heldRequest) {
 	p.mu.Lock()
-	p.held = append(p.held, heldRequest{q, e})
+	p.held = append(p.held, h)
 	p.mu.Unlock()
 	StopMachine()
 }
@@ -109,3 +107,10 @@ func (p *errorPolicy) take() []heldRequest {
 
 // drop forgets all requests.
 func (p *errorPolicy) drop() { p.take() }
+
+// Started implements virtio.Starter: requests that failed before the machine stopped are tried again.
+func (m *Model) Started() {
+	for _, h := range m.errs.take() {
+		h.q.Go(func() { m.serve(h.q, h.e, &h.r) })
+	}
+}

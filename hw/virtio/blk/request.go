@@ -200,8 +200,7 @@ func (m *Model) complete(q *virtio.Queue, e *ring.Element, r *request, write boo
 		case ErrorIgnore:
 			r.status[0] = statusOK
 		case ErrorStop:
-			m.restore(e, r)
-			m.errs.hold(q, e)
+			m.errs.hold(heldRequest{q, e, *r})
 			return
 		default:
 			r.status[0] = statusIOErr

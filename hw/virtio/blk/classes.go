@@ -1,0 +1,9 @@
+package blk
+
+import (
+	"goemu/hw/qdev"
+	"goemu/hw/virtio/transport"
+)
+
+// Classes are the device types of this package.
+func Classes() []*qdev.Class { return transport.PCIClasses[Model]() }

@@ -1,0 +1,338 @@
+package transport
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+	"goemu/hw/virtio"
+	"goemu/internal/mainloop"
+	"goemu/internal/memory"
+)
+
+// autoVectors leaves the number of MSI-X vectors to the device type.
+const autoVectors = 0xffffffff
+
+// PCIProps are the options of every virtio-…-pci device.
+type PCIProps struct {
+	IOEventFD       bool   `prop:"ioeventfd,default=on" help:"on/off"`
+	Vectors         uint32 `prop:"vectors,default=4294967295"`
+	PagePerVQ       bool   `prop:"page-per-vq,default=off" help:"on/off"`
+	ModernPIONotify bool   `prop:"modern-pio-notify,default=off" help:"on/off"`
+	Class           uint32 `prop:"class,default=0"`
+}
+
+// ModeProps choose the interfaces of a device whose type name does not.
+type ModeProps struct {
+	DisableLegacy qdev.OnOffAuto `prop:"disable-legacy,default=auto" help:"on/off/auto"`
+	DisableModern bool           `prop:"disable-modern,default=false"`
+}
+
+// PCI is the common part of all virtio-…-pci devices.
+type PCI struct {
+	pci.Device
+	PCIProps
+
+	legacy, modern bool
+	typ            virtio.Type
+	dev            *virtio.Device
+	nvectors       int
+
+	cfgCap        int // place of the access window's capability
+	bar           *memory.Region
+	dfSelect      uint32
+	gfSelect      uint32
+	guestFeatures [2]uint32
+	queueReset    uint16 // the driver reads what it wrote
+}
+
+// setMode decides which interfaces there are.
+func (p *PCI) setMode(mode ModeProps) error {
+	p.legacy, p.modern = mode.DisableLegacy != qdev.On, !mode.DisableModern
+	if !p.legacy && !p.modern {
+		return errors.New("device cannot work as neither modern nor legacy mode is enabled\nSet either disable-modern or disable-legacy to off")
+	}
+	return nil
+}
+
+// info is the configuration header of a device of the given type.
+func (p *PCI) info(t virtio.TypeInfo) pci.Info {
+	i := pci.Info{Vendor: pci.VendorVirtio, Class: t.PCIClass}
+	if p.Class != 0 {
+		i.Class = uint16(p.Class)
+	}
+	if p.legacy {
+		i.Device, i.Revision = t.PCIDevice, pciRevision
+		i.SubVendor, i.SubDevice = pci.VendorVirtio, t.ID
+	} else {
+		i.Device, i.Revision = pciModernBase+t.ID, pciRevisionV1
+	}
+	return i
+}
+
+// realize puts the device type, which must be set up, behind the function.
+func (p *PCI) realize(typ virtio.Type) error {
+	p.typ, p.dev = typ, typ.Virtio()
+	p.SetInterruptPin(1)
+	p.addMSIX() // before the BARs: QEMU's order of capabilities is the reverse
+	if p.modern {
+		p.addModern()
+	}
+	p.linkMSIX()
+	if p.legacy {
+		p.addLegacy()
+	}
+	extra := uint64(1) << virtio.FeatureBadFeature
+	if p.modern {
+		extra |= 1 << virtio.FeatureVersion1
+	}
+	p.dev.Plug(p, p.DMA(), extra)
+	return nil
+}
+
+// addMSIX decides on the number of vectors.
+func (p *PCI) addMSIX() {
+	p.nvectors = int(p.Vectors)
+	if p.Vectors == autoVectors {
+		p.nvectors = p.typ.Vectors()
+	}
+}
+
+// linkMSIX adds the MSI-X capability, after those of the modern interface. A number that is impossible is no error: the device goes
+// without, with a warning.
+func (p *PCI) linkMSIX() {
+	if p.nvectors == 0 {
+		return
+	}
+	if err := p.AddMSIXBar(p.nvectors, msixBAR, p.Dev().Class().Name+"-msix"); err != nil {
+		if p.Vectors != autoVectors && Warn != nil {
+			Warn(fmt.Sprintf("warning: unable to init msix vectors to %d", p.Vectors))
+		}
+		p.nvectors = 0
+	}
+}
+
+// Warn gets the text of warnings; nil drops them.
+var Warn func(text string)
+
+// addModern builds the modern BAR with its structures and the capabilities that describe them.
+func (p *PCI) addModern() {
+	mult := uint64(notifyMult)
+	if p.PagePerVQ {
+		mult = notifyMultPage
+	}
+	notifySize := mult * maxQueuesBySpec
+	p.bar = memory.NewContainer("virtio-pci", ceilPow2(offNotify+notifySize))
+	structures := []struct {
+		typ  uint8
+		name string
+		at   uint64
+		size uint64
+		ops  memory.Ops
+	}{
+		{capCommon, "virtio-pci-common", offCommon, sizeStructure, (*commonOps)(p)},
+		{capISR, "virtio-pci-isr", offISR, sizeStructure, (*isrOps)(p)},
+		{capDevice, "virtio-pci-device", offDevice, sizeStructure, (*deviceOps)(p)},
+		{capNotify, "virtio-pci-notify", offNotify, notifySize, &notifyOps{p, mult}},
+	}
+	for _, s := range structures {
+		r := memory.NewIO(s.name, s.size, s.ops)
+		r.Unlocked = s.typ == capNotify
+		p.bar.Add(r, s.at, 0)
+		p.addCap(s.typ, modernBAR, s.at, s.size, uint32(mult))
+	}
+	if p.ModernPIONotify {
+		io := memory.NewIO("virtio-pci-notify-pio", sizePIONotify, (*pioNotifyOps)(p))
+		io.Unlocked = true
+		p.SetBAR(modernIOBAR, pci.BARIO, io)
+		p.addCap(capNotify, modernIOBAR, 0, sizePIONotify, 0)
+	}
+	p.cfgCap = p.addCap(capPCICfg, 0, 0, 0, 0)
+	p.Writable[p.cfgCap+capBAR] = 0xff
+	p.SetWritable32(p.cfgCap+capOffset, 0xffffffff)
+	p.SetWritable32(p.cfgCap+capLength, 0xffffffff)
+	p.SetWritable32(p.cfgCap+capData, 0xffffffff)
+	p.SetBAR(modernBAR, pci.BARMem64|pci.BARPrefetch, p.bar)
+}
+
+// addCap adds a vendor capability that describes a structure.
+func (p *PCI) addCap(typ uint8, bar uint8, off, size uint64, mult uint32) int {
+	n := capSize
+	if typ == capNotify || typ == capPCICfg {
+		n = capSizeExtra
+	}
+	at, err := p.AddCapability(pci.CapVendor, 0, n)
+	if err != nil {
+		panic("BUG: " + err.Error())
+	}
+	c := p.Config[at:]
+	c[capLen], c[capType], c[capBAR] = uint8(n), typ, bar
+	binary.LittleEndian.PutUint32(c[capOffset:], uint32(off))
+	binary.LittleEndian.PutUint32(c[capLength:], uint32(size))
+	if typ == capNotify {
+		binary.LittleEndian.PutUint32(c[capData:], mult)
+	}
+	return at
+}
+
+// addLegacy builds the legacy BAR.
+func (p *PCI) addLegacy() {
+	size := legConfigNoMSIX
+	if p.MSIXEntries() > 0 {
+		size = legConfigMSIX
+	}
+	r := memory.NewIO("virtio-pci", ceilPow2(uint64(size+p.dev.ConfigSize())), (*legacyOps)(p))
+	p.SetBAR(legacyBAR, pci.BARIO, r)
+}
+
+func ceilPow2(n uint64) uint64 { return 1 << bits.Len64(n-1) }
+
+// Reset implements qdev.Device.
+func (p *PCI) Reset() { p.resetDevice() }
+
+// resetDevice is the reset of the virtio device and of the transport's part of it.
+func (p *PCI) resetDevice() {
+	p.unuse(p.dev.ConfigVector())
+	for i := range p.dev.Queues() {
+		p.unuse(p.dev.Queue(i).Vector())
+	}
+	p.dev.Reset()
+	p.updateINTx()
+	p.dfSelect, p.gfSelect, p.guestFeatures, p.queueReset = 0, 0, [2]uint32{}, 0
+}
+
+func (p *PCI) unuse(v uint16) {
+	if v != virtio.NoVector {
+		p.UnuseVector(int(v))
+	}
+}
+
+// use takes a vector into use; the driver sees by NoVector that it does not exist.
+func (p *PCI) use(v uint16) uint16 {
+	if v != virtio.NoVector && !p.UseVector(int(v)) {
+		return virtio.NoVector
+	}
+	return v
+}
+
+func (p *PCI) setConfigVector(v uint16) {
+	p.unuse(p.dev.ConfigVector())
+	p.dev.SetConfigVector(p.use(v))
+}
+
+func (p *PCI) setQueueVector(v uint16) {
+	if q := p.queue(); q != nil {
+		p.unuse(q.Vector())
+		q.SetVector(p.use(v))
+	}
+}
+
+// queue is the selected queue, nil if there is none.
+func (p *PCI) queue() *virtio.Queue { return p.dev.Queue(int(p.dev.QueueSel)) }
+
+// setStatus takes a status from the driver.
+func (p *PCI) setStatus(v uint8) {
+	if v == 0 {
+		p.resetDevice()
+		return
+	}
+	p.dev.SetStatus(v)
+}
+
+// QueueInterrupt implements virtio.Transport.
+func (p *PCI) QueueInterrupt(q *virtio.Queue) { p.interrupt(q.Vector()) }
+
+// ConfigInterrupt implements virtio.Transport.
+func (p *PCI) ConfigInterrupt() { p.interrupt(p.dev.ConfigVector()) }
+
+// interrupt sends a message where messages are enabled and otherwise drives the pin.
+func (p *PCI) interrupt(vector uint16) {
+	if p.MSIXEnabled() {
+		if vector != virtio.NoVector {
+			p.NotifyMSIX(int(vector))
+		}
+		return
+	}
+	underLock(p.updateINTx)
+}
+
+// underLock runs f under the machine lock: now if the lock is free, otherwise soon on the main loop. The caller may hold the lock.
+func underLock(f func()) {
+	if mainloop.Lock.TryLock() {
+		f()
+		mainloop.Lock.Unlock()
+		return
+	}
+	mainloop.Post(f)
+}
+
+// updateINTx drives the interrupt pin as the interrupt status asks.
+func (p *PCI) updateINTx() {
+	p.SetINTx(p.dev.ISR()&virtio.ISRQueue != 0 && !p.MSIXEnabled())
+}
+
+// readISR is the driver's read of the interrupt status, which clears it.
+func (p *PCI) readISR() uint64 {
+	v := p.dev.AckISR(0xff)
+	p.SetINTx(false)
+	return uint64(v)
+}
+
+// WriteConfig implements pci.ConfigWriter.
+func (p *PCI) WriteConfig(addr, size int, v uint32) {
+	p.DefaultWriteConfig(addr, size, v)
+	if addr <= pci.RegCommand && addr+size > pci.RegCommand && !p.Mastering() && p.dev != nil {
+		if s := p.dev.Status(); s&virtio.StatusDriverOK != 0 {
+			p.dev.SetStatus(s &^ virtio.StatusDriverOK)
+		}
+	}
+	if at, n, ok := p.window(addr, size); ok {
+		if ops, off := p.structure(at); ops != nil {
+			ops.Write(off, n, uint64(p.Get32(p.cfgCap+capData))&(1<<(8*n)-1))
+		}
+	}
+}
+
+// ReadConfig implements pci.ConfigReader.
+func (p *PCI) ReadConfig(addr, size int) uint32 {
+	if at, n, ok := p.window(addr, size); ok {
+		if ops, off := p.structure(at); ops != nil {
+			var b [8]byte
+			binary.LittleEndian.PutUint64(b[:], ops.Read(off, n))
+			copy(p.Config[p.cfgCap+capData:][:n], b[:])
+		}
+	}
+	return p.DefaultReadConfig(addr, size)
+}
+
+// window tells whether an access to the configuration space goes through the access window, and to which part of the modern BAR.
+func (p *PCI) window(addr, size int) (at uint64, n int, ok bool) {
+	data := p.cfgCap + capData
+	if p.cfgCap == 0 || p.dev == nil || addr >= data+4 || addr+size <= data {
+		return 0, 0, false
+	}
+	at, n = uint64(p.Get32(p.cfgCap+capOffset)), int(p.Get32(p.cfgCap+capLength))
+	return at, n, (n == 1 || n == 2 || n == 4) && at%uint64(n) == 0
+}
+
+// structure finds what lies at an offset of the modern BAR.
+func (p *PCI) structure(at uint64) (memory.Ops, uint64) {
+	switch {
+	case at < offISR:
+		return (*commonOps)(p), at - offCommon
+	case at < offDevice:
+		return (*isrOps)(p), at - offISR
+	case at < offNotify:
+		return (*deviceOps)(p), at - offDevice
+	case at < p.bar.Size():
+		mult := uint64(notifyMult)
+		if p.PagePerVQ {
+			mult = notifyMultPage
+		}
+		return &notifyOps{p, mult}, at - offNotify
+	}
+	return nil, 0
+}

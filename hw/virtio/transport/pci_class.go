@@ -1,0 +1,87 @@
+package transport
+
+import (
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+	"goemu/hw/virtio"
+)
+
+// pciFunction is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
+type pciFunction[T any, P pointer[T]] struct {
+	PCI
+	ModeProps
+	Type T
+}
+
+type pciFixed[T any, P pointer[T]] struct {
+	PCI
+	mode ModeProps
+	Type T
+}
+
+// pointer says that *T is a device type.
+type pointer[T any] interface {
+	*T
+	virtio.Type
+}
+
+// PCIInfo implements pci.Function.
+func (f *pciFunction[T, P]) PCIInfo() pci.Info { return describe(&f.PCI, f.ModeProps, P(&f.Type)) }
+
+// PCIInfo implements pci.Function.
+func (f *pciFixed[T, P]) PCIInfo() pci.Info { return describe(&f.PCI, f.mode, P(&f.Type)) }
+
+func describe(p *PCI, mode ModeProps, t virtio.Type) pci.Info {
+	_ = p.setMode(mode) // Realize reports the error
+	return p.info(t.TypeInfo())
+}
+
+// Realize implements qdev.Device.
+func (f *pciFunction[T, P]) Realize() error { return realizePCI(&f.PCI, f.ModeProps, f, P(&f.Type)) }
+
+// Realize implements qdev.Device.
+func (f *pciFixed[T, P]) Realize() error { return realizePCI(&f.PCI, f.mode, f, P(&f.Type)) }
+
+func realizePCI(p *PCI, mode ModeProps, owner qdev.Device, t virtio.Type) error {
+	if err := p.setMode(mode); err != nil {
+		return err
+	}
+	if err := t.Setup(owner, max(CPUs, 1)); err != nil {
+		return err
+	}
+	return p.realize(t)
+}
+
+// CPUs is the number of virtual CPUs, for devices that use a queue for each; it is set by the machine.
+var CPUs int
+
+// Unrealize implements qdev.Device.
+func (p *PCI) Unrealize() {
+	p.typ.Teardown()
+}
+
+// PCIClasses returns the three classes of a device type on PCI: virtio-X-pci, virtio-X-pci-transitional and
+// virtio-X-pci-non-transitional.
+func PCIClasses[T any, P pointer[T]]() []*qdev.Class {
+	info := P(new(T)).TypeInfo()
+	name := "virtio-" + info.Name + "-pci"
+	class := func(suffix string, fresh func() qdev.Device) *qdev.Class {
+		c := &qdev.Class{
+			Name: name + suffix, Bus: pci.BusType, Category: info.Category, New: fresh,
+			Parents: []string{name + "-base", "virtio-pci", "virtio-" + info.Name + "-device", "virtio-device", "pci-device", "device"},
+		}
+		if suffix == "" {
+			c.Alias = "virtio-" + info.Name
+		}
+		return c
+	}
+	return []*qdev.Class{
+		class("", func() qdev.Device { return new(pciFunction[T, P]) }),
+		class("-transitional", func() qdev.Device {
+			return &pciFixed[T, P]{mode: ModeProps{DisableLegacy: qdev.Off}}
+		}),
+		class("-non-transitional", func() qdev.Device {
+			return &pciFixed[T, P]{mode: ModeProps{DisableLegacy: qdev.On}}
+		}),
+	}
+}
