@@ -31,8 +31,8 @@ type ModeProps struct {
 	DisableModern bool           `prop:"disable-modern,default=false"`
 }
 
-// PCI is the common part of all virtio-…-pci devices.
-type PCI struct {
+// PCIBase is the common part of all virtio-…-pci devices.
+type PCIBase struct {
 	pci.Device
 	PCIProps
 
@@ -50,7 +50,7 @@ type PCI struct {
 }
 
 // setMode decides which interfaces there are.
-func (p *PCI) setMode(mode ModeProps) error {
+func (p *PCIBase) setMode(mode ModeProps) error {
 	p.legacy, p.modern = mode.DisableLegacy != qdev.On, !mode.DisableModern
 	if !p.legacy && !p.modern {
 		return errors.New("device cannot work as neither modern nor legacy mode is enabled\nSet either disable-modern or disable-legacy to off")
@@ -59,7 +59,7 @@ func (p *PCI) setMode(mode ModeProps) error {
 }
 
 // info is the configuration header of a device of the given type.
-func (p *PCI) info(t virtio.TypeInfo) pci.Info {
+func (p *PCIBase) info(t virtio.TypeInfo) pci.Info {
 	i := pci.Info{Vendor: pci.VendorVirtio, Class: t.PCIClass}
 	if p.Class != 0 {
 		i.Class = uint16(p.Class)
@@ -74,7 +74,7 @@ func (p *PCI) info(t virtio.TypeInfo) pci.Info {
 }
 
 // realize puts the device type, which must be set up, behind the function.
-func (p *PCI) realize(typ virtio.Type) error {
+func (p *PCIBase) realize(typ virtio.Type) error {
 	p.typ, p.dev = typ, typ.Virtio()
 	p.SetInterruptPin(1)
 	p.addMSIX() // before the BARs: QEMU's order of capabilities is the reverse
@@ -94,7 +94,7 @@ func (p *PCI) realize(typ virtio.Type) error {
 }
 
 // addMSIX decides on the number of vectors.
-func (p *PCI) addMSIX() {
+func (p *PCIBase) addMSIX() {
 	p.nvectors = int(p.Vectors)
 	if p.Vectors == autoVectors {
 		p.nvectors = p.typ.Vectors()
@@ -103,7 +103,7 @@ func (p *PCI) addMSIX() {
 
 // linkMSIX adds the MSI-X capability, after those of the modern interface. A number that is impossible is no error: the device goes
 // without, with a warning.
-func (p *PCI) linkMSIX() {
+func (p *PCIBase) linkMSIX() {
 	if p.nvectors == 0 {
 		return
 	}
@@ -119,7 +119,7 @@ func (p *PCI) linkMSIX() {
 var Warn func(text string)
 
 // addModern builds the modern BAR with its structures and the capabilities that describe them.
-func (p *PCI) addModern() {
+func (p *PCIBase) addModern() {
 	mult := uint64(notifyMult)
 	if p.PagePerVQ {
 		mult = notifyMultPage
@@ -159,7 +159,7 @@ func (p *PCI) addModern() {
 }
 
 // addCap adds a vendor capability that describes a structure.
-func (p *PCI) addCap(typ uint8, bar uint8, off, size uint64, mult uint32) int {
+func (p *PCIBase) addCap(typ uint8, bar uint8, off, size uint64, mult uint32) int {
 	n := capSize
 	if typ == capNotify || typ == capPCICfg {
 		n = capSizeExtra
@@ -179,7 +179,7 @@ func (p *PCI) addCap(typ uint8, bar uint8, off, size uint64, mult uint32) int {
 }
 
 // addLegacy builds the legacy BAR.
-func (p *PCI) addLegacy() {
+func (p *PCIBase) addLegacy() {
 	size := legConfigNoMSIX
 	if p.MSIXEntries() > 0 {
 		size = legConfigMSIX
@@ -191,10 +191,10 @@ func (p *PCI) addLegacy() {
 func ceilPow2(n uint64) uint64 { return 1 << bits.Len64(n-1) }
 
 // Reset implements qdev.Device.
-func (p *PCI) Reset() { p.resetDevice() }
+func (p *PCIBase) Reset() { p.resetDevice() }
 
 // resetDevice is the reset of the virtio device and of the transport's part of it.
-func (p *PCI) resetDevice() {
+func (p *PCIBase) resetDevice() {
 	p.unuse(p.dev.ConfigVector())
 	for i := range p.dev.Queues() {
 		p.unuse(p.dev.Queue(i).Vector())
@@ -204,26 +204,26 @@ func (p *PCI) resetDevice() {
 	p.dfSelect, p.gfSelect, p.guestFeatures, p.queueReset = 0, 0, [2]uint32{}, 0
 }
 
-func (p *PCI) unuse(v uint16) {
+func (p *PCIBase) unuse(v uint16) {
 	if v != virtio.NoVector {
 		p.UnuseVector(int(v))
 	}
 }
 
 // use takes a vector into use; the driver sees by NoVector that it does not exist.
-func (p *PCI) use(v uint16) uint16 {
+func (p *PCIBase) use(v uint16) uint16 {
 	if v != virtio.NoVector && !p.UseVector(int(v)) {
 		return virtio.NoVector
 	}
 	return v
 }
 
-func (p *PCI) setConfigVector(v uint16) {
+func (p *PCIBase) setConfigVector(v uint16) {
 	p.unuse(p.dev.ConfigVector())
 	p.dev.SetConfigVector(p.use(v))
 }
 
-func (p *PCI) setQueueVector(v uint16) {
+func (p *PCIBase) setQueueVector(v uint16) {
 	if q := p.queue(); q != nil {
 		p.unuse(q.Vector())
 		q.SetVector(p.use(v))
@@ -231,10 +231,10 @@ func (p *PCI) setQueueVector(v uint16) {
 }
 
 // queue is the selected queue, nil if there is none.
-func (p *PCI) queue() *virtio.Queue { return p.dev.Queue(int(p.dev.QueueSel)) }
+func (p *PCIBase) queue() *virtio.Queue { return p.dev.Queue(int(p.dev.QueueSel)) }
 
 // setStatus takes a status from the driver.
-func (p *PCI) setStatus(v uint8) {
+func (p *PCIBase) setStatus(v uint8) {
 	if v == 0 {
 		p.resetDevice()
 		return
@@ -243,13 +243,13 @@ func (p *PCI) setStatus(v uint8) {
 }
 
 // QueueInterrupt implements virtio.Transport.
-func (p *PCI) QueueInterrupt(q *virtio.Queue) { p.interrupt(q.Vector()) }
+func (p *PCIBase) QueueInterrupt(q *virtio.Queue) { p.interrupt(q.Vector()) }
 
 // ConfigInterrupt implements virtio.Transport.
-func (p *PCI) ConfigInterrupt() { p.interrupt(p.dev.ConfigVector()) }
+func (p *PCIBase) ConfigInterrupt() { p.interrupt(p.dev.ConfigVector()) }
 
 // interrupt sends a message where messages are enabled and otherwise drives the pin.
-func (p *PCI) interrupt(vector uint16) {
+func (p *PCIBase) interrupt(vector uint16) {
 	if p.MSIXEnabled() {
 		if vector != virtio.NoVector {
 			p.NotifyMSIX(int(vector))
@@ -270,19 +270,19 @@ func underLock(f func()) {
 }
 
 // updateINTx drives the interrupt pin as the interrupt status asks.
-func (p *PCI) updateINTx() {
+func (p *PCIBase) updateINTx() {
 	p.SetINTx(p.dev.ISR()&virtio.ISRQueue != 0 && !p.MSIXEnabled())
 }
 
 // readISR is the driver's read of the interrupt status, which clears it.
-func (p *PCI) readISR() uint64 {
+func (p *PCIBase) readISR() uint64 {
 	v := p.dev.AckISR(0xff)
 	p.SetINTx(false)
 	return uint64(v)
 }
 
 // WriteConfig implements pci.ConfigWriter.
-func (p *PCI) WriteConfig(addr, size int, v uint32) {
+func (p *PCIBase) WriteConfig(addr, size int, v uint32) {
 	p.DefaultWriteConfig(addr, size, v)
 	if addr <= pci.RegCommand && addr+size > pci.RegCommand && !p.Mastering() && p.dev != nil {
 		if s := p.dev.Status(); s&virtio.StatusDriverOK != 0 {
@@ -297,7 +297,7 @@ func (p *PCI) WriteConfig(addr, size int, v uint32) {
 }
 
 // ReadConfig implements pci.ConfigReader.
-func (p *PCI) ReadConfig(addr, size int) uint32 {
+func (p *PCIBase) ReadConfig(addr, size int) uint32 {
 	if at, n, ok := p.window(addr, size); ok {
 		if ops, off := p.structure(at); ops != nil {
 			var b [8]byte
@@ -309,7 +309,7 @@ func (p *PCI) ReadConfig(addr, size int) uint32 {
 }
 
 // window tells whether an access to the configuration space goes through the access window, and to which part of the modern BAR.
-func (p *PCI) window(addr, size int) (at uint64, n int, ok bool) {
+func (p *PCIBase) window(addr, size int) (at uint64, n int, ok bool) {
 	data := p.cfgCap + capData
 	if p.cfgCap == 0 || p.dev == nil || addr >= data+4 || addr+size <= data {
 		return 0, 0, false
@@ -319,7 +319,7 @@ func (p *PCI) window(addr, size int) (at uint64, n int, ok bool) {
 }
 
 // structure finds what lies at an offset of the modern BAR.
-func (p *PCI) structure(at uint64) (memory.Ops, uint64) {
+func (p *PCIBase) structure(at uint64) (memory.Ops, uint64) {
 	switch {
 	case at < offISR:
 		return (*commonOps)(p), at - offCommon

@@ -8,13 +8,13 @@ import (
 
 // pciFunction is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
 type pciFunction[T any, P pointer[T]] struct {
-	PCI
+	PCIBase
 	ModeProps
 	Type T
 }
 
 type pciFixed[T any, P pointer[T]] struct {
-	PCI
+	PCIBase
 	mode ModeProps
 	Type T
 }
@@ -26,23 +26,29 @@ type pointer[T any] interface {
 }
 
 // PCIInfo implements pci.Function.
-func (f *pciFunction[T, P]) PCIInfo() pci.Info { return describe(&f.PCI, f.ModeProps, P(&f.Type)) }
+func (f *pciFunction[T, P]) PCIInfo() pci.Info { return describe(&f.PCIBase, f.ModeProps, P(&f.Type)) }
 
 // PCIInfo implements pci.Function.
-func (f *pciFixed[T, P]) PCIInfo() pci.Info { return describe(&f.PCI, f.mode, P(&f.Type)) }
+func (f *pciFixed[T, P]) PCIInfo() pci.Info { return describe(&f.PCIBase, f.mode, P(&f.Type)) }
 
-func describe(p *PCI, mode ModeProps, t virtio.Type) pci.Info {
+func describe(p *PCIBase, mode ModeProps, t virtio.Type) pci.Info {
 	_ = p.setMode(mode) // Realize reports the error
 	return p.info(t.TypeInfo())
 }
 
-// Realize implements qdev.Device.
-func (f *pciFunction[T, P]) Realize() error { return realizePCI(&f.PCI, f.ModeProps, f, P(&f.Type)) }
+// VirtioDevice is the device type behind the function.
+func (f *pciFunction[T, P]) VirtioDevice() P { return &f.Type }
+
+// VirtioDevice is the device type behind the function.
+func (f *pciFixed[T, P]) VirtioDevice() P { return &f.Type }
 
 // Realize implements qdev.Device.
-func (f *pciFixed[T, P]) Realize() error { return realizePCI(&f.PCI, f.mode, f, P(&f.Type)) }
+func (f *pciFunction[T, P]) Realize() error { return realizePCI(&f.PCIBase, f.ModeProps, f, P(&f.Type)) }
 
-func realizePCI(p *PCI, mode ModeProps, owner qdev.Device, t virtio.Type) error {
+// Realize implements qdev.Device.
+func (f *pciFixed[T, P]) Realize() error { return realizePCI(&f.PCIBase, f.mode, f, P(&f.Type)) }
+
+func realizePCI(p *PCIBase, mode ModeProps, owner qdev.Device, t virtio.Type) error {
 	if err := p.setMode(mode); err != nil {
 		return err
 	}
@@ -56,7 +62,7 @@ func realizePCI(p *PCI, mode ModeProps, owner qdev.Device, t virtio.Type) error 
 var CPUs int
 
 // Unrealize implements qdev.Device.
-func (p *PCI) Unrealize() {
+func (p *PCIBase) Unrealize() {
 	p.typ.Teardown()
 }
 

@@ -6,10 +6,10 @@ import (
 )
 
 // legacyOps is the legacy interface: a header of registers, then the device type's configuration space.
-type legacyOps PCI
+type legacyOps PCIBase
 
 // config splits off accesses to the configuration space, whose place depends on MSI-X being enabled.
-func (p *PCI) legacyConfig(off uint64) (uint64, bool) {
+func (p *PCIBase) legacyConfig(off uint64) (uint64, bool) {
 	base := uint64(legConfigNoMSIX)
 	if p.MSIXEnabled() {
 		base = legConfigMSIX
@@ -19,7 +19,7 @@ func (p *PCI) legacyConfig(off uint64) (uint64, bool) {
 
 // Read implements memory.Ops.
 func (o *legacyOps) Read(off uint64, size int) uint64 {
-	p := (*PCI)(o)
+	p := (*PCIBase)(o)
 	d := p.dev
 	if at, ok := p.legacyConfig(off); ok {
 		return d.ReadConfig(at, size)
@@ -59,7 +59,7 @@ func (o *legacyOps) Read(off uint64, size int) uint64 {
 
 // Write implements memory.Ops.
 func (o *legacyOps) Write(off uint64, size int, v uint64) {
-	p := (*PCI)(o)
+	p := (*PCIBase)(o)
 	d := p.dev
 	if at, ok := p.legacyConfig(off); ok {
 		d.WriteConfig(at, size, v)

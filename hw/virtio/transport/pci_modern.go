@@ -9,11 +9,11 @@ const legacyFeatures = 1<<virtio.FeatureBadFeature | 1<<virtio.FeatureNotifyOnEm
 func modernFeatures(d *virtio.Device) uint64 { return d.HostFeatures() &^ legacyFeatures }
 
 // commonOps is the common configuration structure.
-type commonOps PCI
+type commonOps PCIBase
 
 // Read implements memory.Ops.
 func (o *commonOps) Read(off uint64, size int) uint64 {
-	p := (*PCI)(o)
+	p := (*PCIBase)(o)
 	d := p.dev
 	switch off {
 	case comDFSelect:
@@ -51,7 +51,7 @@ func (o *commonOps) Read(off uint64, size int) uint64 {
 	return 0
 }
 
-func (p *PCI) readQueue(q *virtio.Queue, off uint64) uint64 {
+func (p *PCIBase) readQueue(q *virtio.Queue, off uint64) uint64 {
 	switch off {
 	case comQSize:
 		return uint64(q.Num)
@@ -78,7 +78,7 @@ func queueAddress(q *virtio.Queue, off uint64) (a *uint64, shift uint) {
 
 // Write implements memory.Ops.
 func (o *commonOps) Write(off uint64, size int, v uint64) {
-	p := (*PCI)(o)
+	p := (*PCIBase)(o)
 	d := p.dev
 	switch off {
 	case comDFSelect:
@@ -107,7 +107,7 @@ func (o *commonOps) Write(off uint64, size int, v uint64) {
 	}
 }
 
-func (p *PCI) writeQueue(q *virtio.Queue, off uint64, v uint64) {
+func (p *PCIBase) writeQueue(q *virtio.Queue, off uint64, v uint64) {
 	switch off {
 	case comQSize:
 		q.SetNum(uint16(v))
@@ -130,16 +130,16 @@ func (p *PCI) writeQueue(q *virtio.Queue, off uint64, v uint64) {
 }
 
 // isrOps is the interrupt status.
-type isrOps PCI
+type isrOps PCIBase
 
 // Read implements memory.Ops.
-func (o *isrOps) Read(uint64, int) uint64 { return (*PCI)(o).readISR() }
+func (o *isrOps) Read(uint64, int) uint64 { return (*PCIBase)(o).readISR() }
 
 // Write implements memory.Ops.
 func (o *isrOps) Write(uint64, int, uint64) {}
 
 // deviceOps is the device type's configuration space.
-type deviceOps PCI
+type deviceOps PCIBase
 
 // Read implements memory.Ops.
 func (o *deviceOps) Read(off uint64, size int) uint64 { return o.dev.ReadConfig(off, size) }
@@ -149,7 +149,7 @@ func (o *deviceOps) Write(off uint64, size int, v uint64) { o.dev.WriteConfig(of
 
 // notifyOps takes notifications; it is called without the machine lock.
 type notifyOps struct {
-	p    *PCI
+	p    *PCIBase
 	mult uint64
 }
 
@@ -160,15 +160,15 @@ func (o *notifyOps) Read(uint64, int) uint64 { return 0 }
 func (o *notifyOps) Write(off uint64, _ int, _ uint64) { o.p.kick(off / o.mult) }
 
 // pioNotifyOps is the same in the port space; the value says which queue is meant.
-type pioNotifyOps PCI
+type pioNotifyOps PCIBase
 
 // Read implements memory.Ops.
 func (o *pioNotifyOps) Read(uint64, int) uint64 { return 0 }
 
 // Write implements memory.Ops.
-func (o *pioNotifyOps) Write(_ uint64, _ int, v uint64) { (*PCI)(o).kick(v & 0xffff) }
+func (o *pioNotifyOps) Write(_ uint64, _ int, v uint64) { (*PCIBase)(o).kick(v & 0xffff) }
 
-func (p *PCI) kick(n uint64) {
+func (p *PCIBase) kick(n uint64) {
 	if n >= virtio.MaxQueues {
 		return
 	}

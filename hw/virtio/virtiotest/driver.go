@@ -149,9 +149,13 @@ func (d *Driver) SetUsedEvent(n uint16) {
 	d.Mem.Store(d.Cfg.Avail+4+2*uint64(d.Cfg.Num), 2, uint64(n))
 }
 
-// Next returns the next used chain.
+// Next returns the next used chain. If there is none, it asks for an interrupt at the next one.
 func (d *Driver) Next() (head uint16, written uint32, ok bool) {
 	idx, _ := d.Mem.Load(d.Cfg.Used+2, 2)
+	if uint16(idx) == d.UsedIdx && d.EventIdx {
+		d.SetUsedEvent(d.UsedIdx)
+		idx, _ = d.Mem.Load(d.Cfg.Used+2, 2)
+	}
 	if uint16(idx) == d.UsedIdx {
 		return 0, 0, false
 	}
