@@ -36,7 +36,7 @@ type InterruptController interface {
 	// Ack returns the vector of the pending interrupt of the highest priority and marks it in service; ok is false if none is left
 	// (a spurious wake-up).
 	Ack() (vector uint8, ok bool)
-	// TPR and SetTPR are the task priority, bits 7..4 as in CR8.
+	// TPR and SetTPR are the whole task priority register; CR8 is its bits 7..4.
 	TPR() uint8
 	SetTPR(uint8)
 	// Base and SetBase are IA32_APIC_BASE; SetBase reports false for a value that must raise #GP.
