@@ -1,0 +1,194 @@
+package mc146818
+
+import (
+	"math/bits"
+	"time"
+)
+
+// encode and decode convert between numbers and the format that register B selects.
+func (r *RTC) encode(v int) uint8 {
+	if r.cmos[regB]&bBinary != 0 {
+		return uint8(v)
+	}
+	return uint8(v/10<<4 | v%10)
+}
+
+func (r *RTC) decode(v uint8) int {
+	if v&alarmAny == alarmAny {
+		return -1
+	}
+	if r.cmos[regB]&bBinary != 0 {
+		return int(v)
+	}
+	return int(v>>4)*10 + int(v&0xf)
+}
+
+// hour decodes an hour register.
+func (r *RTC) hour(v uint8) int {
+	if v&alarmAny == alarmAny {
+		return -1
+	}
+	if r.cmos[regB]&b24H != 0 {
+		return r.decode(v)
+	}
+	h := r.decode(v&^hourPM) % 12
+	if v&hourPM != 0 {
+		h += 12
+	}
+	return h
+}
+
+// showTime puts a time into the registers.
+func (r *RTC) showTime(t time.Time) {
+	c := &r.cmos
+	c[regSeconds], c[regMinutes] = r.encode(t.Second()), r.encode(t.Minute())
+	if c[regB]&b24H != 0 {
+		c[regHours] = r.encode(t.Hour())
+	} else {
+		h := t.Hour() % 12
+		if h == 0 {
+			h = 12
+		}
+		c[regHours] = r.encode(h)
+		if t.Hour() >= 12 {
+			c[regHours] |= hourPM
+		}
+	}
+	c[regDayOfWeek] = r.encode(int(t.Weekday()) + 1)
+	c[regDayOfMonth], c[regMonth] = r.encode(t.Day()), r.encode(int(t.Month()))
+	year := t.Year() - int(r.props.BaseYear)
+	c[regYear] = r.encode(year % 100)
+	c[regCentury] = r.encode(year / 100)
+	c[regCenturyPS2] = c[regCentury]
+}
+
+// updateTime brings the registers up to date.
+func (r *RTC) updateTime() {
+	if r.cmos[regB]&bSet == 0 {
+		r.showTime(time.Unix(r.now()/second, 0).UTC())
+	}
+}
+
+// takeTime makes what the guest has written the time.
+func (r *RTC) takeTime() {
+	c := &r.cmos
+	year := r.decode(c[regYear]) + int(r.props.BaseYear) + 100*r.decode(c[regCentury])
+	t := time.Date(year, time.Month(r.decode(c[regMonth])), r.decode(c[regDayOfMonth]), r.hour(c[regHours]), r.decode(c[regMinutes]),
+		r.decode(c[regSeconds]), 0, time.UTC)
+	r.baseRTC, r.lastUpdate = t.Unix(), r.clk.Now()
+}
+
+// untilAlarm returns the seconds until the alarm, between 1 and a day.
+func (r *RTC) untilAlarm() int64 {
+	want := [3]int{r.hour(r.cmos[regHoursAlarm]), r.decode(r.cmos[regMinutesAlarm]), r.decode(r.cmos[regSecondsAlarm])}
+	if r.running() {
+		r.updateTime()
+	}
+	now := r.hour(r.cmos[regHours])*3600 + r.decode(r.cmos[regMinutes])*60 + r.decode(r.cmos[regSeconds])
+	match := func(t int) bool {
+		return (want[0] < 0 || want[0] == t/3600) && (want[1] < 0 || want[1] == t/60%60) && (want[2] < 0 || want[2] == t%60)
+	}
+	if now < 0 {
+		return secondsADay
+	}
+	for d := 1; d <= secondsADay; { // skip what cannot match
+		t := (now + d) % secondsADay
+		switch {
+		case match(t):
+			return int64(d)
+		case want[0] >= 0 && want[0] != t/3600:
+			d += 3600 - t%3600
+		case want[1] >= 0 && want[1] != t/60%60:
+			d += 60 - t%60
+		default:
+			d++
+		}
+	}
+	return secondsADay
+}
+
+// checkUpdateTimer sets the timer for the next second or alarm if anybody can notice it.
+func (r *RTC) checkUpdateTimer() {
+	c := &r.cmos
+	if c[regA]&aDivReset == aDivReset {
+		r.update.Del()
+		return
+	}
+	next := r.clk.Now() + second - r.now()%second
+	r.nextAlarm = uint64(next + (r.untilAlarm()-1)*second)
+	if c[regA]&aUIP == 0 && c[regC]&cUF != 0 {
+		if c[regB]&bSet != 0 || c[regC]&cAF != 0 {
+			r.update.Del()
+			return
+		}
+		next = int64(r.nextAlarm)
+	}
+	if r.update.Expiry() != next {
+		r.update.Mod(next)
+	}
+}
+
+// updateDue is the callback of the update timer.
+func (r *RTC) updateDue() {
+	if r.cmos[regA]&aDivReset == aDivReset {
+		return
+	}
+	r.updateTime()
+	r.cmos[regA] &^= aUIP
+	flags := uint8(cUF)
+	if r.clk.Now() >= int64(r.nextAlarm) {
+		flags |= cAF
+		if r.cmos[regB]&bAIE != 0 && r.wakeup != nil {
+			r.wakeup()
+		}
+	}
+	news := flags &^ r.cmos[regC]
+	r.cmos[regC] |= flags
+	if news&r.cmos[regB] != 0 {
+		r.cmos[regC] |= cIRQF
+		r.irq.Raise()
+	}
+	r.checkUpdateTimer()
+}
+
+// muldiv returns a*b/c without overflow in between.
+func muldiv(a, b, c uint64) uint64 {
+	hi, lo := bits.Mul64(a, b)
+	q, _ := bits.Div64(hi%c, lo, c)
+	return q
+}
+
+// ticks returns the period of the periodic interrupt in crystal clocks, 0 if it is off.
+func (r *RTC) ticks() uint32 {
+	code := r.cmos[regA] & aRate
+	if code == 0 || r.cmos[regB]&bPIE == 0 {
+		return 0
+	}
+	if code <= 2 {
+		code += 7
+	}
+	return 1 << (code - 1)
+}
+
+// setPeriod starts or stops the periodic interrupt at the time now.
+func (r *RTC) setPeriod(now int64) {
+	r.period = r.ticks()
+	if r.period == 0 {
+		r.coalesced = 0
+		r.periodic.Del()
+		return
+	}
+	next := muldiv(uint64(now), crystal, uint64(second)) + uint64(r.period)
+	r.nextPeriod = int64(muldiv(next, uint64(second), crystal)) + 1
+	r.periodic.Mod(r.nextPeriod)
+}
+
+// periodicDue is the callback of the periodic timer.
+func (r *RTC) periodicDue() {
+	r.setPeriod(r.nextPeriod)
+	r.cmos[regC] |= cPF
+	if r.cmos[regB]&bPIE != 0 {
+		r.cmos[regC] |= cIRQF
+		r.irq.Raise()
+	}
+}
