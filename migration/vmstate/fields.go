@@ -156,3 +156,6 @@ func Timer[T any](name string, at func(*T) TimerState) Field[T] {
 func Custom[T any](name string, size int, save func(*T, *Writer), load func(*T, *Reader) error) Field[T] {
 	return Field[T]{name: name, size: size, save: save, load: load}
 }
+
+// Nested returns f with the layout of what it holds, for custom fields that save nested objects.
+func (f Field[T]) Nested(layout func() *Layout) Field[T] { f.nested = layout; return f }

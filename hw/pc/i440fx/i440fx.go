@@ -1,0 +1,219 @@
+// Package i440fx is the Intel 82441FX PCI and memory controller: host bridge, the windows through which RAM is seen between 640 KiB
+// and 1 MiB, and the memory for system management mode.
+package i440fx
+
+import (
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+	"goemu/internal/memory"
+	"goemu/migration/vmstate"
+)
+
+// Identity.
+const (
+	deviceID = 0x1237
+	revision = 2
+)
+
+// Registers (82441FX data sheet, §3.2).
+const (
+	regPAM   = 0x59
+	numPAM   = 7
+	regSMRAM = 0x72
+
+	smramLocked, smramOpen, smramClosed, smramEnable = 0x10, 0x40, 0x20, 0x08
+	smramFixed                                       = 0x02 // the segment, read-only
+	smramWritable                                    = 0x7f &^ 0x07
+
+	pamRead, pamWrite = 1, 2
+)
+
+// Addresses of the legacy area.
+const (
+	smramBase, smramSize = 0xa0000, 0x20000
+	pamBase              = 0xc0000
+	pamExpansion         = 0x4000
+	biosBase, biosSize   = 0xf0000, 0x10000
+	numWindows           = 13
+	windowPriority       = 1
+	pciPriority          = -1
+)
+
+// window is a range whose reads and writes go to RAM or to PCI as a PAM register says.
+type window struct {
+	ram, rom, pci *memory.Region
+}
+
+// Bridge is the device type i440FX, function 00.0.
+type Bridge struct {
+	pci.Device
+	host    *Host
+	windows [numWindows]window
+	smram   *memory.Region // hides RAM behind PCI at the video addresses
+	smmRAM  *memory.Region // shows RAM there to system management mode
+}
+
+// Class is the device type of the bridge, HostClass that of what sits above it.
+var (
+	Class = qdev.Class{Name: "i440FX", Bus: pci.BusType, Desc: "Host bridge", Internal: true, Category: qdev.Bridge,
+		New: func() qdev.Device { return new(Bridge) }, State: qdev.State(&bridgeState)}
+	HostClass = qdev.Class{Name: "i440FX-pcihost", Parents: []string{"pci-host-bridge"}, Internal: true, Category: qdev.Bridge,
+		New: func() qdev.Device { return new(Host) }, State: qdev.State(&hostState)}
+)
+
+var bridgeState = vmstate.Description[Bridge]{Name: "I440FX", Version: 3, MinVersion: 3,
+	Fields: []vmstate.Field[Bridge]{
+		vmstate.Struct("parent_obj", &pci.State, func(b *Bridge) *pci.Device { return &b.Device }),
+		vmstate.Unused[Bridge](1),
+	},
+	PostLoad: func(b *Bridge, _ int) error { b.updateWindows(); return nil }}
+
+var hostState = vmstate.Description[Host]{Name: "PCIHost", Version: 1, MinVersion: 1, Fields: []vmstate.Field[Host]{
+	vmstate.Of("config_reg", func(h *Host) *uint32 { return &h.Ports.Address }),
+}}
+
+// Host is the host bridge as a whole: it provides the PCI bus.
+type Host struct {
+	qdev.Base
+	Bus    *pci.Bus
+	Ports  *pci.ConfigPorts
+	PCI    *memory.Region // PCI's memory space, below system memory
+	SMRAM  *memory.Region // what system management mode sees in addition
+	Bridge *Bridge
+
+	mem, ram, io *memory.Region
+}
+
+// New builds the bridge: mem is system memory, ram the low part of RAM (at address zero of mem), io the port space.
+func New(tree *qdev.Tree, mem, ram, io *memory.Region) (*Host, error) {
+	d, err := tree.New(&HostClass)
+	if err != nil {
+		return nil, err
+	}
+	h := d.(*Host)
+	h.mem, h.ram, h.io = mem, ram, io
+	h.PCI = memory.NewContainer("pci", memory.Whole)
+	h.SMRAM = memory.NewContainer("smram", 1<<32)
+	mem.Add(h.PCI, 0, pciPriority)
+	h.Bus = pci.NewBus(h, "pci.0", mem, h.PCI, io, 0)
+	h.Ports = pci.NewConfigPorts(h.Bus, io)
+	if err := qdev.Realize(h, tree.Root()); err != nil {
+		return nil, err
+	}
+	b, err := tree.New(&Class)
+	if err != nil {
+		return nil, err
+	}
+	h.Bridge = b.(*Bridge)
+	h.Bridge.host, h.Bridge.Addr = h, 0
+	return h, qdev.Realize(h.Bridge, h.Bus)
+}
+
+// Reset implements qdev.Device.
+func (h *Host) Reset() { h.Ports.Address = 0 }
+
+// PCIInfo implements pci.Function.
+func (b *Bridge) PCIInfo() pci.Info {
+	return pci.Info{Vendor: pci.VendorIntel, Device: deviceID, Revision: revision, Class: pci.ClassBridgeHost}
+}
+
+// Realize implements qdev.Device.
+func (b *Bridge) Realize() error {
+	h := b.host
+	memory.Begin()
+	defer memory.Commit()
+	b.smram = memory.NewAlias("smram-region", h.PCI, smramBase, smramSize)
+	h.mem.Add(b.smram, smramBase, windowPriority)
+	b.smmRAM = memory.NewAlias("smram-low", h.ram, smramBase, smramSize)
+	h.SMRAM.Add(b.smmRAM, smramBase, 0)
+	for i := range b.windows {
+		at, size := windowAt(i)
+		w := &b.windows[i]
+		w.ram = memory.NewAlias("pam-ram", h.ram, at, size)
+		w.rom = memory.NewAlias("pam-rom", h.ram, at, size)
+		w.rom.SetReadOnly(true)
+		w.pci = memory.NewAlias("pam-pci", h.PCI, at, size)
+		for _, r := range []*memory.Region{w.ram, w.rom, w.pci} {
+			r.SetEnabled(false)
+			h.mem.Add(r, at, windowPriority)
+		}
+	}
+	b.Config[regSMRAM] = smramFixed
+	b.updateWindows()
+	return nil
+}
+
+// windowAt returns the place of a window: the first is the BIOS segment, the others the expansion areas.
+func windowAt(i int) (at, size uint64) {
+	if i == 0 {
+		return biosBase, biosSize
+	}
+	return pamBase + uint64(i-1)*pamExpansion, pamExpansion
+}
+
+// attributes returns the read and write bits of a window.
+func (b *Bridge) attributes(i int) uint8 {
+	reg, shift := field(i)
+	return b.Config[reg] >> shift & (pamRead | pamWrite)
+}
+
+// field returns where the attributes of a window are: the BIOS segment has the upper half of the first register, the others follow.
+func field(i int) (reg, shift int) {
+	return regPAM + (i+1)/2, (i + 1) % 2 * 4
+}
+
+// updateWindows connects the windows as the registers say.
+func (b *Bridge) updateWindows() {
+	memory.Begin()
+	defer memory.Commit()
+	for i := range b.windows {
+		w, a := &b.windows[i], b.attributes(i)
+		w.ram.SetEnabled(a == pamRead|pamWrite)
+		w.rom.SetEnabled(a == pamRead)
+		w.pci.SetEnabled(a&pamRead == 0)
+	}
+	smram := b.Config[regSMRAM]
+	b.smram.SetEnabled(smram&smramOpen == 0)
+	b.smmRAM.SetEnabled(smram&smramEnable != 0 && smram&smramClosed == 0)
+}
+
+// WriteConfig implements pci.ConfigWriter.
+func (b *Bridge) WriteConfig(addr, size int, v uint32) {
+	old := b.Config[regSMRAM]
+	b.DefaultWriteConfig(addr, size, v)
+	if addr > regSMRAM || addr+size <= regPAM {
+		return
+	}
+	if addr <= regSMRAM && addr+size > regSMRAM {
+		b.writeSMRAM(old)
+	}
+	b.updateWindows()
+}
+
+// writeSMRAM keeps the fixed bits, and all of them once the register is locked.
+func (b *Bridge) writeSMRAM(old uint8) {
+	if old&smramLocked != 0 {
+		b.Config[regSMRAM] = old
+		return
+	}
+	v := b.Config[regSMRAM]&smramWritable | smramFixed
+	if v&smramLocked != 0 {
+		v &^= smramOpen
+	}
+	b.Config[regSMRAM] = v
+}
+
+// ShadowRAM makes a range between 0xc0000 and 0xfffff RAM, as firmware does: writable or read-only.
+func (b *Bridge) ShadowRAM(from, to uint64, writable bool) {
+	attr := uint8(pamRead)
+	if writable {
+		attr |= pamWrite
+	}
+	for i := range b.windows {
+		if at, size := windowAt(i); at >= from && at+size <= to {
+			reg, shift := field(i)
+			b.Config[reg] = b.Config[reg]&^((pamRead|pamWrite)<<shift) | attr<<shift
+		}
+	}
+	b.updateWindows()
+}

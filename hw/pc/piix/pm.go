@@ -1,0 +1,201 @@
+package piix
+
+import (
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+	"goemu/internal/mainloop"
+	"goemu/internal/memory"
+)
+
+// Registers of the power management function (82371AB data sheet, §7).
+const (
+	pmDevice, pmRevision = 0x7113, 3
+
+	regPMBase   = 0x40
+	regDevActB  = 0x58 // byte 3 holds the SMI enable
+	regSMI      = regDevActB + 3
+	smiEnable   = 0x02
+	regPMMisc   = 0x80
+	pmEnable    = 0x01
+	regSMBBase  = 0x90
+	regSMBConf  = 0xd2
+	smbConfInit = 0x09 // enabled, interrupt 9
+	pmBaseMask  = 0xffc0
+
+	portAPM, apmPorts       = 0xb2, 2 // SMI command and status
+	acpiEnable, acpiDisable = 0xf1, 0xf0
+)
+
+// PM is the power management function, the device type PIIX4_PM.
+type PM struct {
+	pci.Device
+	acpi  acpiRegs
+	smb   smbus
+	props struct {
+		DisableS3 uint8  `prop:"disable_s3,default=0"`
+		DisableS4 uint8  `prop:"disable_s4,default=0"`
+		S4        uint8  `prop:"s4_val,default=2"`
+		SMBBase   uint32 `prop:"smb_io_base,default=0"`
+		SMM       bool   `prop:"smm-enabled,default=false"`
+	}
+	apmc, apms uint8
+	hotplug    hotplug
+	io         *memory.Region
+	smi        *qdev.IRQ
+	sci        *qdev.IRQ
+	vm         *mainloop.VM
+	pm         *memory.Region
+	smbIO      *memory.Region
+}
+
+// PMClass is the device type.
+var PMClass = qdev.Class{Name: "PIIX4_PM", Bus: pci.BusType, Desc: "PM", Internal: true, Category: qdev.Bridge,
+	New: func() qdev.Device { return new(PM) }, State: qdev.State(&pmState)}
+
+// PMConfig says how the function is connected.
+type PMConfig struct {
+	SCI, SMI             *qdev.IRQ
+	VM                   *mainloop.VM
+	IO                   *memory.Region
+	SMM                  bool
+	DisableS3, DisableS4 bool
+	SMBBase              uint32
+}
+
+// NewPM puts the function on the bus at devfn.
+func NewPM(tree *qdev.Tree, bus *pci.Bus, devfn uint8, c PMConfig) (*PM, error) {
+	d, err := tree.New(&PMClass)
+	if err != nil {
+		return nil, err
+	}
+	p := d.(*PM)
+	p.Addr, p.sci, p.smi, p.vm, p.io = qdev.DevFn(devfn), c.SCI, c.SMI, c.VM, c.IO
+	p.props.SMBBase, p.props.SMM = c.SMBBase, c.SMM
+	if c.DisableS3 {
+		p.props.DisableS3 = 1
+	}
+	if c.DisableS4 {
+		p.props.DisableS4 = 1
+	}
+	return p, qdev.Realize(p, bus)
+}
+
+// PCIInfo implements pci.Function.
+func (p *PM) PCIInfo() pci.Info {
+	return pci.Info{Vendor: pci.VendorIntel, Device: pmDevice, Revision: pmRevision, Class: pci.ClassBridgeOther}
+}
+
+// Realize implements qdev.Device.
+func (p *PM) Realize() error {
+	p.acpi.init(p.sci, p.vm)
+	p.acpi.disableS3, p.acpi.s4 = p.props.DisableS3 != 0, p.props.S4
+	if p.props.DisableS4 != 0 {
+		p.acpi.s4 = 0xff
+	}
+	p.acpi.acpiOnly = !p.props.SMM
+	p.Set16(pci.RegStatus, pci.StatusFastBack|pci.StatusDevselMed)
+	p.SetInterruptPin(1)
+	p.Set32(regSMBBase, p.props.SMBBase|1)
+	p.Config[regSMBConf] = smbConfInit
+	p.pm = p.acpi.region()
+	p.pm.SetEnabled(false)
+	p.io.Add(p.pm, 0, 0)
+	p.smbIO = memory.NewIO("pm-smbus", smbPorts, &p.smb)
+	p.smbIO.Valid = memory.Access{Min: 1, Max: 1}
+	p.io.Add(p.smbIO, 0, 0)
+	apm := memory.NewIO("apm-io", apmPorts, (*apmOps)(p))
+	apm.Valid = memory.Access{Min: 1, Max: 1}
+	p.io.Add(apm, portAPM, 0)
+	gpe := memory.NewIO("acpi-gpe0", gpeBytes, (*gpeOps)(&p.acpi))
+	gpe.Valid, gpe.Impl = memory.Access{Min: 1, Max: 4}, memory.Access{Min: 1, Max: 1}
+	p.io.Add(gpe, gpeBase, 0)
+	p.updateSMBus()
+	p.vm.OnEvent(func(e mainloop.Event) {
+		switch e.Name {
+		case "POWERDOWN":
+			p.acpi.raise(pm1PowerButton)
+		case "WAKEUP":
+			p.acpi.raise(pm1Wake)
+		}
+	})
+	return nil
+}
+
+// Reset implements qdev.Device.
+func (p *PM) Reset() {
+	p.Set32(regDevActB, 0)
+	p.Set32(regPMBase, 1)
+	p.Config[regPMMisc] = 0
+	if !p.props.SMM {
+		p.Config[regSMI] = smiEnable
+	}
+	p.acpi.reset()
+	p.smb.reset()
+	p.hotplug = hotplug{}
+	p.updatePM()
+}
+
+// SetupPM places and enables the registers, as firmware does.
+func (p *PM) SetupPM(base, smbBase uint32) {
+	p.WriteConfig(regPMBase, 4, base|1)
+	p.WriteConfig(regPMMisc, 1, pmEnable)
+	p.WriteConfig(regSMBBase, 4, smbBase|1)
+	p.WriteConfig(regSMBConf, 1, smbConfInit)
+}
+
+// RTCAlarm reports an alarm of the real-time clock.
+func (p *PM) RTCAlarm() { p.acpi.raise(pm1RTC) }
+
+func (p *PM) updatePM() {
+	memory.Begin()
+	defer memory.Commit()
+	p.pm.SetEnabled(p.Config[regPMMisc]&pmEnable != 0)
+	p.pm.SetOffset(uint64(p.Get32(regPMBase) & pmBaseMask))
+}
+
+func (p *PM) updateSMBus() {
+	memory.Begin()
+	defer memory.Commit()
+	p.smbIO.SetEnabled(p.Config[regSMBConf]&1 != 0)
+	p.smbIO.SetOffset(uint64(p.Get32(regSMBBase) & pmBaseMask))
+}
+
+// WriteConfig implements pci.ConfigWriter.
+func (p *PM) WriteConfig(addr, size int, v uint32) {
+	p.DefaultWriteConfig(addr, size, v)
+	touches := func(at, n int) bool { return addr < at+n && addr+size > at }
+	if touches(regPMMisc, 1) {
+		p.updatePM()
+	}
+	if touches(regSMBConf, 1) {
+		p.updateSMBus()
+	}
+}
+
+type apmOps PM
+
+// Read implements memory.Ops.
+func (o *apmOps) Read(off uint64, _ int) uint64 {
+	if off == 0 {
+		return uint64(o.apmc)
+	}
+	return uint64(o.apms)
+}
+
+// Write implements memory.Ops: a command switches ACPI mode and causes a system management interrupt if those are enabled.
+func (o *apmOps) Write(off uint64, _ int, v uint64) {
+	if off != 0 {
+		o.apms = uint8(v)
+		return
+	}
+	o.apmc = uint8(v)
+	switch o.apmc {
+	case acpiEnable:
+		o.acpi.setACPI(true)
+	case acpiDisable:
+		o.acpi.setACPI(false)
+	}
+	if o.Config[regSMI]&smiEnable != 0 {
+		o.smi.Raise()
+	}
+}
