@@ -1,0 +1,90 @@
+package acpi
+
+import "encoding/binary"
+
+// Blob is the tables placed at an address.
+type Blob struct {
+	Addr uint64
+	Data []byte
+	Root uint64 // address of the RSDT, or the XSDT of a hardware-reduced machine
+	XSDT bool
+}
+
+// tableAlign is the alignment of every table; the FACS needs it.
+const tableAlign = 64
+
+// Build lays out all tables except the root pointer from base on.
+func Build(m *Machine, base uint64) *Blob {
+	b := &Blob{Addr: base}
+	put := func(t []byte, align int) uint64 {
+		for len(b.Data)%align != 0 {
+			b.Data = append(b.Data, 0)
+		}
+		at := base + uint64(len(b.Data))
+		b.Data = append(b.Data, t...)
+		return at
+	}
+	facsAddr := uint64(0)
+	if m.PM != nil {
+		facsAddr = put(facs(), tableAlign)
+	}
+	dsdtAddr := put(m.dsdt(), tableAlign)
+	list := []uint64{put(m.fadt(facsAddr, dsdtAddr), 1), put(m.madt(), 1)}
+	if m.HPET {
+		list = append(list, put(m.hpet(), 1))
+	}
+	if len(m.Nodes) > 0 {
+		list = append(list, put(m.srat(), 1))
+		if m.distances() {
+			list = append(list, put(m.slit(), 1))
+		}
+	}
+	if m.PM != nil {
+		list = append(list, put(m.waet(), 1))
+	}
+	b.XSDT = m.PM == nil
+	b.Root = put(m.root(list, b.XSDT), 1)
+	return b
+}
+
+// root is the table of tables.
+func (m *Machine) root(list []uint64, wide bool) []byte {
+	var body []byte
+	for _, a := range list {
+		if wide {
+			body = binary.LittleEndian.AppendUint64(body, a)
+		} else {
+			body = binary.LittleEndian.AppendUint32(body, uint32(a))
+		}
+	}
+	if wide {
+		return m.table("XSDT", 1, body)
+	}
+	return m.table("RSDT", 1, body)
+}
+
+// Root pointer layouts (ACPI 5.2.5.3): revision 0 is 20 bytes, revision 2 has the XSDT and is 36.
+const (
+	rsdpSizeV0, rsdpSizeV2 = 20, 36
+	rsdpChecksum           = 8
+	rsdpExtChecksum        = 32
+)
+
+// RSDP builds the root pointer, to be placed on a 16-byte boundary.
+func (m *Machine) RSDP(b *Blob) []byte {
+	le := binary.LittleEndian
+	p := make([]byte, rsdpSizeV2)
+	copy(p, "RSD PTR ")
+	copy(p[9:], pad(m.OEMID, defaultOEMID, 6))
+	if !b.XSDT {
+		le.PutUint32(p[16:], uint32(b.Root))
+		setChecksum(p[:rsdpSizeV0], rsdpChecksum)
+		return p[:rsdpSizeV0]
+	}
+	p[15] = 2
+	le.PutUint32(p[20:], rsdpSizeV2)
+	le.PutUint64(p[24:], b.Root)
+	setChecksum(p[:rsdpSizeV0], rsdpChecksum)
+	setChecksum(p, rsdpExtChecksum)
+	return p
+}
