@@ -27,6 +27,7 @@ const (
 	HelperSysexit  // (opsize bytes)
 	HelperRSM      // ()
 	HelperHLT      // (next): checks CPL; sets PC
+	HelperStepJump // (pc, reason): an indirect jump in a single-stepped block: sets PC and stops with this exit reason
 
 	// Segments and descriptor tables.
 	HelperLoadSeg       // (segment number, selector)

@@ -1,0 +1,375 @@
+package x86
+
+import (
+	"goemu/target/x86"
+	"goemu/tcg/ir"
+)
+
+// Segment registers.
+
+// segLoaded ends the instruction that loaded a segment register: other segments, other mode bits; SS also shuts out interrupts for
+// one instruction.
+func (t *Translator) segLoaded(seg uint8) {
+	b := t.b
+	if seg == x86.SS && t.hflags&x86.HFInhibit == 0 {
+		b.StEnv(4, offShadow, b.Const(1))
+		b.StEnv(4, offHF, b.Or(4, b.LdEnv(4, offHF), b.Const(x86.HFInhibit)))
+	}
+	if seg == x86.SS || !t.code64() {
+		t.leave(x86.ExitMode)
+	}
+}
+
+func genMovToSeg(t *Translator, d *inst) {
+	if d.reg3 == x86.CS || d.reg3 > x86.GS {
+		t.raiseUD()
+		return
+	}
+	t.call(x86.HelperLoadSeg, t.b.Const(uint64(d.reg3)), t.b.Ext(2, t.read(1)))
+	t.segLoaded(d.reg3)
+}
+
+func genMovFromSeg(t *Translator, d *inst) {
+	if d.reg3 > x86.GS {
+		t.raiseUD()
+		return
+	}
+	t.write(0, t.b.LdEnv(2, segOffset(d.reg3, segSelector)))
+}
+
+// genLoadFar is LDS, LES, LFS, LGS, LSS.
+func genLoadFar(seg uint8) genFunc {
+	return func(t *Translator, d *inst) {
+		off, sel := t.farPointer()
+		t.call(x86.HelperLoadSeg, t.b.Const(uint64(seg)), sel)
+		t.setReg(d.opsize, d.reg, off)
+		t.segLoaded(seg)
+	}
+}
+
+func genStoreSel(seg uint8) genFunc {
+	return func(t *Translator, _ *inst) {
+		if !t.umip() {
+			t.write(0, t.b.LdEnv(2, segOffset(seg, segSelector)))
+		}
+	}
+}
+
+// umip raises #GP if user-mode instruction prevention forbids the instruction.
+func (t *Translator) umip() bool {
+	if t.hflags&x86.HFUMIP == 0 || t.cpl() == 0 {
+		return false
+	}
+	t.raiseGP()
+	return true
+}
+
+// genLoadTable runs a helper on a selector.
+func genLoadTable(h x86.Helper) genFunc {
+	return func(t *Translator, _ *inst) { t.call(h, t.b.Ext(2, t.read(0))) }
+}
+
+func genLarLsl(h x86.Helper) genFunc {
+	return func(t *Translator, _ *inst) {
+		b := t.b
+		v := t.call(h, b.Ext(2, t.read(1)))
+		n := t.opSize(0)
+		old := t.read(0)
+		if n == 4 {
+			v = b.Ext(4, v)
+			b.Set(ir.Global(t.d.reg), b.Select(8, ir.CondE, b.Flags(), v, old))
+			return
+		}
+		t.write(0, b.Select(n, ir.CondE, b.Flags(), v, old))
+	}
+}
+
+// genARPL is the meaning of opcode 63 outside 64-bit mode.
+func genARPL(t *Translator, d *inst) {
+	if !t.protected() {
+		t.raiseUD()
+		return
+	}
+	b := t.b
+	var x ir.Val
+	m := t.memOp(2)
+	if d.mod == 3 {
+		v := t.call(x86.HelperARPL, b.Ext(2, t.gpr(d.rm)), b.Ext(2, t.gpr(d.reg)))
+		t.setGPR(2, d.rm, v)
+		return
+	}
+	a, disp := t.ea()
+	x = b.LdRMW(m, a, disp)
+	v := t.call(x86.HelperARPL, x, b.Ext(2, t.gpr(d.reg)))
+	b.St(m, a, disp, v)
+}
+
+// Descriptor tables.
+
+func genStoreTable(table uintptr) genFunc {
+	return func(t *Translator, d *inst) {
+		if t.umip() {
+			return
+		}
+		b := t.b
+		n := max(t.codeSize(), 4)
+		limit, base := b.LdEnv(4, table+tableLimit), b.LdEnv(8, table+tableBase)
+		a, disp := t.at(2)
+		b.St(t.memOp(n), a, disp, base)
+		a, disp = t.ea()
+		b.St(t.memOp(2), a, disp, limit)
+	}
+}
+
+func genLGDT(h x86.Helper) genFunc {
+	return func(t *Translator, d *inst) {
+		b := t.b
+		a, disp := t.ea()
+		limit := b.Ld(t.memOp(2), a, disp)
+		a, disp = t.at(2)
+		base := b.Ld(t.memOp(max(t.codeSize(), 4)), a, disp)
+		if d.opsize == 2 {
+			base = b.And(8, base, b.Const(0xffffff))
+		}
+		t.call(h, base, limit)
+	}
+}
+
+func genSMSW(t *Translator, _ *inst) {
+	if !t.umip() {
+		t.write(0, t.b.LdEnv(8, offCR0))
+	}
+}
+
+func genLMSW(t *Translator, _ *inst) {
+	t.call(x86.HelperLMSW, t.b.Ext(2, t.read(0)))
+	t.leave(x86.ExitMode)
+}
+
+func genINVLPG(t *Translator, _ *inst) {
+	t.call(x86.HelperINVLPG, t.linearEA())
+	t.leave(x86.ExitMode)
+}
+
+func genINVPCID(t *Translator, d *inst) {
+	n := pick(t.code64(), 8, 4)
+	t.call(x86.HelperINVPCID, t.b.Ext(n, t.gpr(d.reg)), t.linearEA())
+	t.leave(x86.ExitMode)
+}
+
+func genCLTS(t *Translator, _ *inst) {
+	t.call(x86.HelperCLTS)
+	t.leave(x86.ExitMode)
+}
+
+// Control and debug registers. LOCK MOV CR0 as another name of CR8 is not supported.
+
+const cr8 = 8
+
+func validCR(n uint8) bool { return n == 0 || n == 2 || n == 3 || n == 4 || n == cr8 }
+
+func genMovFromCR(t *Translator, d *inst) {
+	if !validCR(d.reg) {
+		t.raiseUD()
+		return
+	}
+	t.setGPR(pick(t.code64(), 8, 4), d.rm, t.call(x86.HelperReadCR, t.b.Const(uint64(d.reg))))
+}
+
+func genMovToCR(t *Translator, d *inst) {
+	if !validCR(d.reg) {
+		t.raiseUD()
+		return
+	}
+	t.call(x86.HelperWriteCR, t.b.Const(uint64(d.reg)), t.b.Ext(pick(t.code64(), 8, 4), t.gpr(d.rm)))
+	if d.reg == cr8 {
+		t.leave(x86.ExitIRQ)
+		return
+	}
+	t.leave(x86.ExitMode)
+}
+
+func genMovFromDR(t *Translator, d *inst) {
+	if d.reg > 7 {
+		t.raiseUD()
+		return
+	}
+	t.setGPR(pick(t.code64(), 8, 4), d.rm, t.call(x86.HelperReadDR, t.b.Const(uint64(d.reg))))
+}
+
+func genMovToDR(t *Translator, d *inst) {
+	if d.reg > 7 {
+		t.raiseUD()
+		return
+	}
+	t.call(x86.HelperWriteDR, t.b.Const(uint64(d.reg)), t.b.Ext(pick(t.code64(), 8, 4), t.gpr(d.rm)))
+	t.leave(x86.ExitMode)
+}
+
+// genModeHelper is a helper that may change what translation depends on.
+func genModeHelper(h x86.Helper) genFunc {
+	return func(t *Translator, _ *inst) {
+		t.call(h)
+		t.leave(x86.ExitMode)
+	}
+}
+
+func genWRMSR(t *Translator, _ *inst) {
+	t.call(x86.HelperWRMSR)
+	t.leave(x86.ExitMode)
+}
+
+func genXGETBV(t *Translator, _ *inst) {
+	if t.hflags&x86.HFOSXSAVE == 0 {
+		t.raiseUD()
+		return
+	}
+	t.call(x86.HelperXGETBV)
+}
+
+func genXSETBV(t *Translator, _ *inst) {
+	if t.hflags&x86.HFOSXSAVE == 0 {
+		t.raiseUD()
+		return
+	}
+	t.call(x86.HelperXSETBV)
+	t.leave(x86.ExitMode)
+}
+
+// genRDTSC is RDTSC and RDTSCP.
+func genRDTSC(h x86.Helper) genFunc {
+	return func(t *Translator, _ *inst) {
+		if t.hflags&x86.HFTSD != 0 && t.cpl() != 0 {
+			t.raiseGP()
+			return
+		}
+		t.call(h)
+	}
+}
+
+func genRDPID(t *Translator, d *inst) {
+	t.setGPR(pick(t.code64(), 8, 4), d.rm, t.b.LdEnv(8, offTSCAux))
+}
+
+func genRandom(h x86.Helper) genFunc {
+	return func(t *Translator, _ *inst) {
+		v := t.call(h, t.b.Const(uint64(t.opSize(0))))
+		t.write(0, v)
+	}
+}
+
+func genReadBase(seg uint8) genFunc {
+	return func(t *Translator, _ *inst) {
+		if t.hflags&x86.HFFSGSBase == 0 {
+			t.raiseUD()
+			return
+		}
+		t.write(0, t.b.LdEnv(8, segOffset(seg, segBase)))
+	}
+}
+
+func genWriteBase(seg uint8) genFunc {
+	return func(t *Translator, _ *inst) {
+		if t.hflags&x86.HFFSGSBase == 0 {
+			t.raiseUD()
+			return
+		}
+		t.call(x86.HelperWriteFSGSBase, t.b.Const(uint64(seg)), t.b.Ext(t.opSize(0), t.read(0)))
+	}
+}
+
+func genMonitor(t *Translator, d *inst) {
+	t.call(x86.HelperMONITOR, t.addBase(t.b.Ext(d.addrsize, t.gpr(x86.RAX)), t.srcSeg()))
+}
+
+func genMwait(t *Translator, d *inst) { t.control(x86.HelperMWAIT, t.b.Const(d.next)) }
+
+// Flags.
+
+// genAC is STAC and CLAC: they change the translation regime of supervisor accesses.
+func genAC(on bool) genFunc {
+	return func(t *Translator, _ *inst) {
+		b := t.b
+		t.eflag(x86.FlagAC, on)
+		if t.hflags&x86.HFSMAP != 0 == on { // what HFSMAP says changes, unless CR4.SMAP is clear
+			smap := b.Extract(b.LdEnv(8, offCR0+4*8), cr4SMAP, 1)
+			hf := b.And(4, b.LdEnv(4, offHF), b.Const(^uint64(x86.HFSMAP)&0xffffffff))
+			if !on {
+				hf = b.Or(4, hf, b.Shl(4, smap, b.Const(hfSMAPBit)))
+			}
+			b.StEnv(4, offHF, hf)
+			t.leave(x86.ExitMode)
+		}
+	}
+}
+
+const (
+	cr4SMAP   = 21 // bit numbers
+	hfSMAPBit = 18
+)
+
+// ioAllowed tells whether CLI and STI work without further checks.
+func (t *Translator) ioAllowed() bool {
+	return t.hflags&x86.HFPE == 0 || t.cpl() <= t.iopl() && (t.hflags&x86.HFVM == 0 || t.iopl() == 3)
+}
+
+func genCLI(t *Translator, _ *inst) {
+	if !t.ioAllowed() {
+		t.call(x86.HelperCLI)
+		return
+	}
+	t.eflag(x86.FlagIF, false)
+}
+
+func genSTI(t *Translator, _ *inst) {
+	if !t.ioAllowed() {
+		t.call(x86.HelperSTI)
+		t.leave(x86.ExitIRQ)
+		return
+	}
+	b := t.b
+	if t.hflags&x86.HFInhibit == 0 {
+		on := b.And(8, b.LdEnv(8, offEFlags), b.Const(x86.FlagIF))
+		b.ExitNZ(4, on, t.exitTo(t.d.next)) // already set: no shadow
+		b.StEnv(4, offShadow, b.Const(1))
+		b.StEnv(4, offHF, b.Or(4, b.LdEnv(4, offHF), b.Const(x86.HFInhibit)))
+	}
+	t.eflag(x86.FlagIF, true)
+	t.leave(x86.ExitIRQ)
+}
+
+// Ports.
+
+// port is the port number of IN and OUT.
+func (t *Translator) port(i int) ir.Val {
+	if t.d.ops[i] == opIb {
+		return t.b.Const(t.d.imm)
+	}
+	return t.b.Ext(2, t.gpr(x86.RDX))
+}
+
+func genIn(t *Translator, _ *inst) {
+	n := t.opSize(0)
+	v := t.call(x86.HelperIn, t.port(1), t.b.Const(uint64(n)))
+	t.setGPR(n, x86.RAX, v)
+}
+
+func genOut(t *Translator, _ *inst) {
+	n := t.opSize(1)
+	v := t.b.Ext(n, t.gpr(x86.RAX))
+	t.call(x86.HelperOut, t.port(0), t.b.Const(uint64(n)), v)
+}
+
+// Memory order and caches.
+
+func genFence(t *Translator, d *inst) {
+	if d.reg3 == 6 {
+		t.b.Fence()
+	}
+}
+
+// genFlushLine: caches are not modelled, but the address must be readable.
+func genFlushLine(t *Translator, _ *inst) {
+	a, disp := t.ea()
+	t.b.Probe(t.memOp(1), a, disp, false)
+}
