@@ -43,7 +43,9 @@ func (f *pciFunction[T, P]) VirtioDevice() P { return &f.Type }
 func (f *pciFixed[T, P]) VirtioDevice() P { return &f.Type }
 
 // Realize implements qdev.Device.
-func (f *pciFunction[T, P]) Realize() error { return realizePCI(&f.PCIBase, f.ModeProps, f, P(&f.Type)) }
+func (f *pciFunction[T, P]) Realize() error {
+	return realizePCI(&f.PCIBase, f.ModeProps, f, P(&f.Type))
+}
 
 // Realize implements qdev.Device.
 func (f *pciFixed[T, P]) Realize() error { return realizePCI(&f.PCIBase, f.mode, f, P(&f.Type)) }

@@ -1,0 +1,57 @@
+package mc146818
+
+// Bytes of a PC's CMOS memory that describe the machine to its firmware.
+const (
+	cmosFloppies     = 0x10
+	cmosEquipment    = 0x14
+	cmosBaseMemory   = 0x15 // KiB, two bytes
+	cmosExtMemory    = 0x17 // KiB above 1 MiB, two bytes, repeated at 0x30
+	cmosExtMemory2   = 0x30
+	cmosMemoryAt16M  = 0x34 // 64 KiB blocks above 16 MiB, two bytes
+	cmosBootFlags    = 0x38 // third boot device, floppy signature check
+	cmosBootDevices  = 0x3d // second and first boot device
+	cmosMemoryAt4G   = 0x5b // 64 KiB blocks above 4 GiB, three bytes
+	cmosCPUs         = 0x5f // processors less one
+	equipmentFPU     = 0x02
+	equipmentMouse   = 0x04
+	baseMemoryKB     = 640
+	maxWord          = 0xffff
+	blockShift       = 16
+	mib, sixteenMiBs = 1 << 20, 16 << 20
+)
+
+// PC describes a machine to the firmware.
+type PC struct {
+	Below4G, Above4G uint64 // bytes of RAM
+	CPUs             int
+	Boot             string // order of boot devices, letters as -boot has them
+}
+
+// bootNibbles are the codes of boot devices.
+var bootNibbles = map[byte]uint8{'a': 1, 'b': 1, 'c': 2, 'd': 3, 'n': 4}
+
+// SetPC fills in the machine's description as QEMU does.
+func (r *RTC) SetPC(m PC) {
+	word := func(at int, v uint64) {
+		v = min(v, maxWord)
+		r.SetCMOS(at, uint8(v))
+		r.SetCMOS(at+1, uint8(v>>8))
+	}
+	above := func(v, base uint64) uint64 { return max(v, base) - base }
+	word(cmosBaseMemory, min(m.Below4G>>10, baseMemoryKB))
+	word(cmosExtMemory, above(m.Below4G, mib)>>10)
+	word(cmosExtMemory2, above(m.Below4G, mib)>>10)
+	word(cmosMemoryAt16M, above(m.Below4G, sixteenMiBs)>>blockShift)
+	for i := range 3 {
+		r.SetCMOS(cmosMemoryAt4G+i, uint8(m.Above4G>>blockShift>>(8*i)))
+	}
+	r.SetCMOS(cmosCPUs, uint8(m.CPUs-1))
+	var boot [3]uint8
+	for i := range min(len(m.Boot), len(boot)) {
+		boot[i] = bootNibbles[m.Boot[i]]
+	}
+	r.SetCMOS(cmosBootDevices, boot[1]<<4|boot[0])
+	r.SetCMOS(cmosBootFlags, boot[2]<<4)
+	r.SetCMOS(cmosEquipment, equipmentFPU|equipmentMouse)
+	r.SetCMOS(cmosFloppies, 0)
+}
