@@ -6,6 +6,4 @@ import (
 )
 
 // Classes are the device types of this package.
-func Classes() []*qdev.Class {
-	return append(transport.PCIClasses[Model](), transport.DeviceClass[Model]())
-}
+func Classes() []*qdev.Class { return transport.PCIClasses[Model]() }

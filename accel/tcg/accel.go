@@ -1,0 +1,224 @@
+package tcg
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"goemu/accel"
+	"goemu/internal/memory"
+	"goemu/target/x86"
+	eng "goemu/tcg"
+	front "goemu/tcg/frontend/x86"
+	"goemu/tcg/opt"
+)
+
+// maxInsns is the largest number of guest instructions in a block.
+const maxInsns = 64
+
+// Options configure the accelerator of one machine.
+type Options struct {
+	Engine  eng.Engine
+	Config  *x86.Config // of all CPUs
+	Memory  *memory.AddressSpace
+	SMM     *memory.AddressSpace // what CPUs see in system management mode; nil: the same
+	Machine accel.Machine
+	// NoOptimise leaves out the passes over the intermediate representation.
+	NoOptimise bool
+	// SingleThread makes the virtual CPUs take turns (thread=single).
+	SingleThread bool
+}
+
+// Accel translates for the CPUs of one machine.
+type Accel struct {
+	opt       Options
+	engine    eng.Engine
+	front     *front.Translator
+	optimizer *opt.Optimizer
+	machine   accel.Machine
+	gen       atomic.Uint64
+	cpus      atomic.Pointer[[]*CPU]
+	mu        sync.Mutex // guards table, watching, flushes and the frontend
+	table     table
+	watching  map[*memory.RAMBlock]bool
+	flushes   int
+
+	tsc tscClock
+
+	// Stopping all CPUs but one.
+	exMu     sync.Mutex // held for the whole exclusive section
+	stopping atomic.Bool
+	gateMu   sync.Mutex
+	gate     *sync.Cond
+	turn     sync.Mutex // SingleThread: held while executing
+	running  sync.WaitGroup
+}
+
+// New returns an accelerator without CPUs.
+func New(o Options) (*Accel, error) {
+	if o.Engine == nil || o.Config == nil || o.Memory == nil || o.Machine == nil {
+		return nil, fmt.Errorf("tcg: incomplete options")
+	}
+	a := &Accel{opt: o, engine: o.Engine, machine: o.Machine, table: newTable(), watching: map[*memory.RAMBlock]bool{}}
+	a.front = front.New(front.Config{Features: o.Config.Features, Single: o.SingleThread})
+	a.optimizer = opt.New(front.Globals)
+	a.gate = sync.NewCond(&a.gateMu)
+	a.cpus.Store(&[]*CPU{})
+	a.tsc.init(o.Config.TSCFrequency)
+	o.Memory.Listen(viewListener{a})
+	if o.SMM != nil {
+		o.SMM.Listen(viewListener{a})
+	}
+	return a, nil
+}
+
+// viewListener flushes the TLBs when the memory map changes.
+type viewListener struct{ a *Accel }
+
+// ViewChanged implements memory.Listener.
+func (l viewListener) ViewChanged(_, _ []memory.Range) {
+	for _, c := range l.a.list() {
+		c.request(reqFlush)
+	}
+}
+
+func (a *Accel) list() []*CPU { return *a.cpus.Load() }
+
+// CPUs returns the virtual CPUs in the order of their creation.
+func (a *Accel) CPUs() []*CPU { return a.list() }
+
+// parallel tells whether several CPUs may execute at the same time.
+func (a *Accel) parallel() bool { return len(a.list()) > 1 && !a.opt.SingleThread }
+
+// exclusive runs f while no other CPU executes translated code. c, the CPU that calls, may be nil; it must not be inside Engine.Run.
+func (a *Accel) exclusive(c *CPU, f func()) {
+	if c != nil && c.inExclusive {
+		f()
+		return
+	}
+	if c != nil {
+		c.leaveGate() // so that another exclusive section can go first
+		defer c.enterGate()
+	}
+	a.exMu.Lock()
+	defer a.exMu.Unlock()
+	a.stopping.Store(true)
+	for _, o := range a.list() {
+		if o != c {
+			setExitReq(&o.env.Header)
+		}
+	}
+	a.gateMu.Lock()
+	for a.anyInside(c) {
+		a.gate.Wait()
+	}
+	a.gateMu.Unlock()
+	if c != nil {
+		c.inExclusive = true
+	}
+	f()
+	if c != nil {
+		c.inExclusive = false
+	}
+	a.gateMu.Lock()
+	a.stopping.Store(false)
+	a.gate.Broadcast()
+	a.gateMu.Unlock()
+}
+
+func (a *Accel) anyInside(except *CPU) bool {
+	for _, o := range a.list() {
+		if o != except && o.inside.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// enterGate is called before the CPU executes translated code, leaveGate after.
+func (c *CPU) enterGate() {
+	a := c.accel
+	for {
+		c.inside.Store(true)
+		if !a.stopping.Load() || c.inExclusive {
+			return
+		}
+		c.leaveGate()
+		a.gateMu.Lock()
+		for a.stopping.Load() {
+			a.gate.Wait()
+		}
+		a.gateMu.Unlock()
+	}
+}
+
+func (c *CPU) leaveGate() {
+	c.inside.Store(false)
+	if a := c.accel; a.stopping.Load() {
+		a.gateMu.Lock()
+		a.gate.Broadcast()
+		a.gateMu.Unlock()
+	}
+}
+
+// Start begins to execute all CPUs. Their request lines decide which of them run.
+func (a *Accel) Start() {
+	for _, c := range a.list() {
+		if !c.started.Swap(true) {
+			a.running.Add(1)
+			go c.main()
+		}
+	}
+}
+
+// Pause stops all CPUs and waits until they have stopped; the TSC stands still. Resume lets them go on.
+func (a *Accel) Pause() {
+	for _, c := range a.list() {
+		c.request(reqPause)
+	}
+	for _, c := range a.list() {
+		c.waitParked()
+	}
+	a.tsc.stop()
+}
+
+// Resume lets paused CPUs go on.
+func (a *Accel) Resume() {
+	a.tsc.start()
+	for _, c := range a.list() {
+		c.unrequest(reqPause)
+	}
+}
+
+// Close ends all CPUs and frees their memory.
+func (a *Accel) Close() error {
+	for _, c := range a.list() {
+		c.request(reqQuit)
+	}
+	a.running.Wait()
+	err := a.engine.Close()
+	for _, c := range a.list() {
+		if e := c.free(); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// Stats are counters for the curious.
+type Stats struct{ Blocks, Flushes int }
+
+// Stats returns the state of the block table.
+func (a *Accel) Stats() Stats {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return Stats{len(a.table.byKey), a.flushes}
+}
+
+// threads makes sure that Go gives every CPU and the rest of the program a processor.
+func (a *Accel) threads() {
+	if n := len(a.list()) + 4; runtime.GOMAXPROCS(0) < n {
+		runtime.GOMAXPROCS(n)
+	}
+}

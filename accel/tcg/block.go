@@ -1,0 +1,417 @@
+package tcg
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"goemu/internal/memory"
+	"goemu/target/x86"
+	eng "goemu/tcg"
+	front "goemu/tcg/frontend/x86"
+	"goemu/tcg/ir"
+)
+
+// key identifies a block: where its code is in host memory (which stands for the guest physical address), and everything that
+// translation depends on.
+type key struct {
+	host   uintptr
+	pc     uint64
+	csBase uint64
+	flags  uint32
+	cond   uint32 // blockOnce
+}
+
+// blockOnce marks blocks of one instruction that the execution loop asked for, beside the normal ones.
+const blockOnce = 1
+
+// block is a translated block in the table.
+type block struct {
+	key    key
+	id     uint64
+	code   eng.Code
+	target uint64 // Engine.JumpTarget
+	bytes  int
+	page   *codePage
+	page2  *codePage // of the last bytes, if the block crosses a page boundary
+	exits  []ir.Exit
+	out    []*block // what the exits are linked to
+	in     []link   // exits of other blocks that are linked to this one
+	dead   bool
+}
+
+type link struct {
+	from *block
+	slot int
+}
+
+// codePage is a page of RAM that holds translated code.
+type codePage struct {
+	host   uintptr
+	ram    *memory.RAMBlock
+	page   uint64 // in ram
+	blocks []*block
+}
+
+// table is the set of all blocks, under Accel.mu.
+type table struct {
+	byKey map[key]*block
+	byID  []*block
+	pages map[uintptr]*codePage
+}
+
+func newTable() table {
+	return table{byKey: map[key]*block{}, byID: []*block{nil}, pages: map[uintptr]*codePage{}}
+}
+
+// codeAddr is the linear address of a program counter.
+func (c *CPU) codeAddr(pc uint64) uint64 {
+	if c.env.HFlags&x86.HFCS64 != 0 {
+		return pc
+	}
+	return (pc + c.env.Seg[x86.CS].Base) & 0xffffffff
+}
+
+// codePlace is where code is fetched from.
+type codePlace struct {
+	addr   uint64  // linear
+	host   uintptr // 0: not in RAM
+	global bool
+	large  bool
+	phys   uint64 // page
+}
+
+// place finds the code at a linear address; ok is false if the fetch faults.
+func (c *CPU) place(addr uint64) (p codePlace, ok bool) {
+	e, m, ok := c.resolve(addr, accExec, c.mmuIndex())
+	if !ok {
+		return p, false
+	}
+	p = codePlace{addr: addr, global: m.flags&metaGlobal != 0, large: m.flags&(metaLarge2M|metaLarge1G) != 0, phys: m.phys}
+	if e.Code&ir.TLBMMIO == 0 {
+		p.host = uintptr(addr + e.Addend)
+	}
+	return p, true
+}
+
+// find returns the block at the program counter, translating it if need be. ok is false if fetching it raised an exception.
+func (c *CPU) find() (b *block, ok bool, err error) {
+	e := c.env
+	addr := c.codeAddr(e.PC)
+	p, ok := c.place(addr)
+	if !ok {
+		return nil, false, nil
+	}
+	k := key{host: p.host, pc: e.PC, csBase: e.Seg[x86.CS].Base, flags: e.BlockFlags()}
+	if c.once {
+		k.cond |= blockOnce
+	}
+	a := c.accel
+	if p.host == 0 {
+		return c.translateBlock(k, p)
+	}
+	a.mu.Lock()
+	b = a.table.byKey[k]
+	a.mu.Unlock()
+	if b != nil && b.page2 != nil {
+		second, ok := c.place(c.next(addr&pageMask, 1<<ir.PageBits))
+		if !ok || second.host&^(1<<ir.PageBits-1) != b.page2.host {
+			b = nil
+		} else {
+			p.global = p.global && second.global
+		}
+	}
+	if b == nil {
+		if b, ok, err = c.translateBlock(k, p); !ok || err != nil {
+			return b, ok, err
+		}
+		if b.page2 != nil {
+			p.global = false
+		}
+	}
+	if c.jumps != nil && !c.once {
+		c.jumps.add(k.pc, b.target, p.global)
+		c.jumpPages.add(addr >> ir.PageBits)
+		c.largeCode = c.largeCode || p.large
+	}
+	return b, true, nil
+}
+
+// translateBlock translates and enters the block k. In the one case that the code cache is full, all blocks go.
+func (c *CPU) translateBlock(k key, p codePlace) (*block, bool, error) {
+	for tries := 0; ; tries++ {
+		b, ok, err := c.translateOnce(k, p)
+		var full eng.ErrFull
+		if err == nil || !errors.As(err, &full) || tries > 0 {
+			return b, ok, err
+		}
+		c.accel.exclusive(c, c.accel.flushBlocks)
+	}
+}
+
+func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
+	a := c.accel
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if b := a.table.byKey[k]; b != nil && b.page2 == nil && p.host != 0 {
+		return b, true, nil // another CPU was faster
+	}
+	var page *codePage
+	if p.host != 0 {
+		page = a.codePage(c, p.host, p.phys)
+	}
+	limit := maxInsns
+	if c.once || p.host == 0 {
+		limit = 1
+	}
+	f := &c.fetch
+	*f = fetcher{c: c, first: p}
+	irb, err := a.front.Translate(k.pc, k.csBase, k.flags, f, limit)
+	if errors.Is(err, front.ErrFetch) {
+		return nil, false, nil // the exception is recorded
+	}
+	if err != nil {
+		return nil, true, fmt.Errorf("cannot translate the code at %#x: %w", k.pc, err)
+	}
+	c.traceCode(irb, &f.first)
+	a.optimise(irb)
+	b := &block{key: k, id: uint64(len(a.table.byID)), bytes: irb.Bytes, page: page}
+	if b.code, err = a.engine.Compile(irb, b.id); err != nil {
+		return nil, true, err
+	}
+	b.target = a.engine.JumpTarget(b.code)
+	b.exits = slices.Clone(irb.Exits)
+	b.out = make([]*block, len(b.exits))
+	a.table.byID = append(a.table.byID, b)
+	if page == nil {
+		return b, true, nil
+	}
+	if off := uint64(p.host) & ^pageMask; off+uint64(b.bytes) > 1<<ir.PageBits {
+		if f.second.host == 0 {
+			return b, true, nil // its end is not in RAM: used once
+		}
+		b.page2 = a.codePage(c, f.second.host, f.second.phys)
+		b.page2.blocks = append(b.page2.blocks, b)
+	}
+	page.blocks = append(page.blocks, b)
+	if old := a.table.byKey[k]; old != nil {
+		a.kill(old)
+	}
+	a.table.byKey[k] = b
+	return b, true, nil
+}
+
+// codePage finds or makes the record of the page around host and protects it from unnoticed stores. Called under mu.
+func (a *Accel) codePage(c *CPU, host uintptr, phys uint64) *codePage {
+	host &^= 1<<ir.PageBits - 1
+	if p := a.table.pages[host]; p != nil {
+		return p
+	}
+	r := c.physRange(phys)
+	p := &codePage{host: host, ram: r.RAM, page: (r.Offset + (phys - r.Start)) >> ir.PageBits}
+	a.table.pages[host] = p
+	a.watchRAM(p.ram)
+	p.ram.SetCode(p.page)
+	for _, cpu := range a.list() {
+		for i := range cpu.tlbs {
+			cpu.tlbs[i].protect(host)
+		}
+	}
+	return p
+}
+
+// kill takes a block out of everything. Called under mu.
+func (a *Accel) kill(b *block) {
+	if b.dead {
+		return
+	}
+	b.dead = true
+	if a.table.byKey[b.key] == b {
+		delete(a.table.byKey, b.key)
+	}
+	for _, l := range b.in {
+		if l.from.out[l.slot] == b {
+			a.engine.Unlink(l.from.code, l.slot)
+			l.from.out[l.slot] = nil
+		}
+	}
+	b.in = nil
+	for slot, to := range b.out {
+		if to != nil {
+			a.engine.Unlink(b.code, slot)
+			to.in = slices.DeleteFunc(to.in, func(l link) bool { return l.from == b })
+			b.out[slot] = nil
+		}
+	}
+	for _, cpu := range a.list() {
+		cpu.forget(b)
+	}
+	a.table.byID[b.id] = nil
+}
+
+// overlaps tells whether a block has code in [off, off+n) of a page.
+func (b *block) overlaps(p *codePage, off, n uint64) bool {
+	start := uint64(b.key.host) & ^pageMask
+	end := start + uint64(b.bytes)
+	if p != b.page {
+		start, end = 0, end-1<<ir.PageBits
+	}
+	return start < off+n && off < end
+}
+
+// invalidate kills the blocks in [off, off+n) of a page; called under mu.
+func (a *Accel) invalidate(p *codePage, off, n uint64) {
+	keep := p.blocks[:0]
+	for _, b := range p.blocks {
+		if b.dead {
+			continue
+		}
+		if b.overlaps(p, off, n) {
+			a.kill(b)
+			continue
+		}
+		keep = append(keep, b)
+	}
+	clear(p.blocks[len(keep):])
+	p.blocks = keep
+	if len(keep) == 0 {
+		delete(a.table.pages, p.host)
+		p.ram.ClearCode(p.page)
+	}
+}
+
+// codeWritten is told of writes that do not come from a CPU.
+func (a *Accel) codeWritten(ram *memory.RAMBlock, off, n uint64) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	host := uintptr(ram.Host()) + uintptr(off)
+	if p := a.table.pages[host&^(1<<ir.PageBits-1)]; p != nil {
+		a.invalidate(p, off&^pageMask, n)
+	}
+}
+
+// watchRAM asks a RAM block to report such writes. Called under mu.
+func (a *Accel) watchRAM(ram *memory.RAMBlock) {
+	if a.watching[ram] {
+		return
+	}
+	a.watching[ram] = true
+	ram.OnCodeWrite(func(off, n uint64) { a.codeWritten(ram, off, n) })
+}
+
+// notDirty is called before a store to a page that may hold code or whose writes are tracked. It reports false if the store would
+// change the code being executed: then nothing may be stored, and the instruction is executed again by itself.
+func (c *CPU) notDirty(e *ir.TLBEntry, addr uint64, n int) bool {
+	a := c.accel
+	host := uintptr(addr + e.Addend)
+	a.mu.Lock()
+	p := a.table.pages[host&^(1<<ir.PageBits-1)]
+	if p != nil {
+		off := addr & ^pageMask
+		if !c.once && c.runsIn(p, off, uint64(n)) {
+			a.mu.Unlock()
+			return false
+		}
+		a.invalidate(p, off, uint64(n))
+	}
+	a.mu.Unlock()
+	c.cleanTag(e)
+	if e.Write&ir.TLBNotDirty != 0 {
+		c.markDirty(host, uint64(n))
+	}
+	return true
+}
+
+// stillCode is called after a store that notDirty allowed: if another CPU has translated the page in between, from the old bytes,
+// those blocks go too.
+func (c *CPU) stillCode(host uintptr, n int) {
+	a := c.accel
+	if !a.parallel() {
+		return
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if p := a.table.pages[host&^(1<<ir.PageBits-1)]; p != nil {
+		a.invalidate(p, uint64(host)&^pageMask, uint64(n))
+	}
+}
+
+// runsIn tells whether the instruction being executed may belong to a block with code in [off, off+n) of a page.
+func (c *CPU) runsIn(p *codePage, off, n uint64) bool {
+	pc := c.env.PC
+	for _, b := range p.blocks {
+		if !b.dead && pc-b.key.pc < uint64(b.bytes) && b.overlaps(p, off, n) {
+			return true
+		}
+	}
+	return false
+}
+
+// cleanTag lets stores go directly to a page that needs no watching any more.
+func (c *CPU) cleanTag(e *ir.TLBEntry) {
+	host := uintptr(e.Write&pageMask + e.Addend)
+	ram, page, ok := c.ramAt(host)
+	if ok && !ram.HasCode(page) && !ram.Tracked() {
+		andTag(&e.Write, ^uint64(ir.TLBNotDirty))
+		if ram.HasCode(page) { // made code in between
+			orTag(&e.Write, ir.TLBNotDirty)
+		}
+	}
+}
+
+// ramAt finds the RAM block around a host address in this CPU's view.
+func (c *CPU) ramAt(host uintptr) (ram *memory.RAMBlock, page uint64, ok bool) {
+	for _, r := range c.space().View().Ranges {
+		if r.RAM == nil {
+			continue
+		}
+		if off := uint64(host) - uint64(uintptr(r.RAM.Host())); off < r.RAM.Size() {
+			return r.RAM, off >> ir.PageBits, true
+		}
+	}
+	return nil, 0, false
+}
+
+// markDirty reports a store to tracked RAM.
+func (c *CPU) markDirty(host uintptr, n uint64) {
+	if ram, _, ok := c.ramAt(host); ok && ram.Tracked() {
+		ram.MarkDirty(uint64(host)-uint64(uintptr(ram.Host())), n)
+	}
+}
+
+// flushBlocks drops every block. No CPU executes code.
+func (a *Accel) flushBlocks() {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, p := range a.table.pages {
+		p.ram.ClearCode(p.page)
+	}
+	a.table = newTable()
+	for _, c := range a.list() {
+		c.flushJumps(true)
+	}
+	a.engine.Flush()
+	a.flushes++
+}
+
+// chain links the exit through which the last block was left to the block that follows. Only exits within a page are linked firmly;
+// others go through the jump cache.
+func (c *CPU) chain(fromID uint64, slot int, to *block) {
+	a := c.accel
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if fromID >= uint64(len(a.table.byID)) {
+		return
+	}
+	from := a.table.byID[fromID]
+	if from == nil || from.dead || to.dead || slot >= len(from.out) || from.out[slot] != nil || to.page == nil || from.page == nil {
+		return
+	}
+	if from.key.cond != 0 || (from.key.flags^to.key.flags)&^x86.HFTopMask != 0 || from.key.csBase != to.key.csBase || from.exits[slot].PC != to.key.pc {
+		return
+	}
+	cross := from.page != to.page || to.page2 != nil || c.codeAddr(from.key.pc)>>ir.PageBits != c.codeAddr(to.key.pc)>>ir.PageBits
+	a.engine.Link(from.code, slot, to.code, cross)
+	from.out[slot] = to
+	to.in = append(to.in, link{from, slot})
+}

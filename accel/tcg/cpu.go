@@ -1,0 +1,255 @@
+package tcg
+
+import (
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/accel"
+	"goemu/internal/memory"
+	"goemu/target/x86"
+	"goemu/tcg/ir"
+)
+
+// Requests to a CPU beside the accel.IRQ lines, in CPU.req.
+const (
+	reqPause uint32 = 1 << iota // the machine is stopped
+	reqDo                       // functions wait
+	reqFlush                    // the memory map changed
+	reqA20                      // the A20 gate changed
+	reqQuit
+)
+
+// CPU is a virtual CPU. It implements accel.CPU for the machine and goemu/tcg.CPU for the engine.
+type CPU struct {
+	accel  *Accel
+	env    *x86.Env // outside the Go heap
+	cfg    *x86.Config
+	index  int
+	apicID uint32
+	ic     accel.InterruptController
+
+	mem     []byte // environment, TLBs, jump caches
+	tlbs    [ir.NumMMU]tlb
+	noJumps uint64 // address of a jump cache that stays empty
+
+	lines  atomic.Uint32 // accel.IRQ
+	req    atomic.Uint32
+	halted atomic.Bool
+	parked atomic.Bool
+	inside atomic.Bool // executing translated code
+	wake   chan struct{}
+
+	started atomic.Bool
+	doMu    sync.Mutex
+	do      []func()
+	a20     atomic.Bool // A20 gate: true = address line 20 works
+
+	// All below belongs to the CPU's goroutine.
+	inExclusive bool
+	once        bool // the next block is one instruction that may overwrite itself and access watched pages
+	alone       bool // … and runs while no other CPU does
+	again       bool // why a load failed: it must be made in a block of its own
+	waitSIPI    bool // after INIT: an application processor waits for its start-up interrupt
+	nmiBlocked  bool
+	smiBlocked  bool
+	ev          event // what Fault or a helper recorded
+	jumps       *jumpSet
+	jumpSets    [numJumpSets]jumpSet
+	jumpClock   uint64
+	jumpPages   bloom // pages with code in the jump caches
+	largeCode   bool  // and whether some are parts of large pages
+	lastRange   *memory.Range
+	lastView    *memory.FlatView
+	watchPages  map[uint64]bool
+	watchDR6    uint64
+	msr         msrs
+	last        lastExit
+	fetch       fetcher
+	smmNMI      bool // nmiBlocked before SMM
+}
+
+// lastExit is the direct exit through which the last run ended; id 0: another way.
+type lastExit struct {
+	id   uint64
+	slot int
+}
+
+// Layout of the memory of a CPU.
+const (
+	envRoom  = 64 << 10
+	tlbRoom  = tlbMax * entSize
+	cpuBytes = envRoom + ir.NumMMU*tlbRoom + (numJumpSets+1)*jumpBytes
+)
+
+// NewCPU adds a CPU. It is reset and does not run before Start; a CPU other than the first waits for a start-up interrupt.
+func (a *Accel) NewCPU(index int, apicID uint32, ic accel.InterruptController) (*CPU, error) {
+	mem, err := mapMemory(cpuBytes)
+	if err != nil {
+		return nil, err
+	}
+	c := &CPU{accel: a, cfg: a.opt.Config, index: index, apicID: apicID, ic: ic, mem: mem, env: envAt(mem), wake: make(chan struct{}, 1)}
+	off := envRoom
+	for i := range c.tlbs {
+		b := mem[off : off+tlbRoom]
+		c.tlbs[i].init(entriesAt(b), &c.env.TLB[i], addrOf(b))
+		off += tlbRoom
+	}
+	for i := range c.jumpSets {
+		b := mem[off : off+jumpBytes]
+		s := &c.jumpSets[i]
+		s.addr, s.entries = uint64(addrOf(b)), jumpsAt(b)
+		clearJumps(s.entries)
+		off += jumpBytes
+	}
+	b := mem[off : off+jumpBytes]
+	clearJumps(jumpsAt(b))
+	c.noJumps = uint64(addrOf(b))
+	c.env.Jumps = c.noJumps
+	c.a20.Store(true)
+	c.Reset()
+	list := append(append([]*CPU(nil), a.list()...), c)
+	a.cpus.Store(&list)
+	a.threads()
+	return c, nil
+}
+
+func (c *CPU) free() error {
+	err := unix.Munmap(c.mem)
+	c.mem, c.env = nil, nil
+	return err
+}
+
+// SetInterruptController connects the local interrupt controller; it must be done before Start.
+func (c *CPU) SetInterruptController(ic accel.InterruptController) { c.ic = ic }
+
+// Reset puts the CPU in its power-up state. It must not be running (use Raise(accel.IRQReset) otherwise).
+func (c *CPU) Reset() {
+	c.env.HFlags = 0
+	c.env.Reset(c.cfg, false)
+	c.msr.reset()
+	c.env.TSCOffset = 0
+	c.ev = event{}
+	c.nmiBlocked, c.smiBlocked = false, false
+	c.halted.Store(false)
+	c.waitSIPI = c.index != 0
+	c.applyA20()
+	c.flushTLB(true)
+}
+
+// Index implements accel.CPU.
+func (c *CPU) Index() int { return c.index }
+
+// APICID implements accel.CPU.
+func (c *CPU) APICID() uint32 { return c.apicID }
+
+// Halted implements accel.CPU.
+func (c *CPU) Halted() bool { return c.halted.Load() }
+
+// Env is the CPU's environment. It may be used on the CPU's goroutine (Do), or while the CPU is paused or not started.
+func (c *CPU) Env() *x86.Env { return c.env }
+
+// Header implements goemu/tcg.CPU.
+func (c *CPU) Header() *ir.Header { return &c.env.Header }
+
+// Raise implements accel.CPU.
+func (c *CPU) Raise(l accel.IRQ) {
+	if old := c.lines.Or(uint32(l)); old&uint32(l) != uint32(l) {
+		c.kick()
+	}
+}
+
+// Lower implements accel.CPU.
+func (c *CPU) Lower(l accel.IRQ) {
+	c.lines.And(^uint32(l))
+	if l&accel.IRQHalt != 0 {
+		c.kick()
+	}
+}
+
+// kick makes the CPU look at its requests soon.
+func (c *CPU) kick() {
+	setExitReq(&c.env.Header)
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (c *CPU) request(r uint32) {
+	c.req.Or(r)
+	c.kick()
+}
+
+func (c *CPU) unrequest(r uint32) {
+	c.req.And(^r)
+	c.kick()
+}
+
+// Do implements accel.CPU. On a CPU that has not been started f runs at once.
+func (c *CPU) Do(f func()) {
+	if !c.started.Load() {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	c.doMu.Lock()
+	c.do = append(c.do, func() { f(); close(done) })
+	c.doMu.Unlock()
+	c.request(reqDo)
+	<-done
+}
+
+// runDo runs what Do has queued.
+func (c *CPU) runDo() {
+	c.req.And(^reqDo)
+	c.doMu.Lock()
+	list := c.do
+	c.do = nil
+	c.doMu.Unlock()
+	for _, f := range list {
+		f()
+	}
+}
+
+// SetA20 opens or closes the A20 gate.
+func (c *CPU) SetA20(on bool) {
+	if c.a20.Swap(on) != on {
+		c.request(reqA20)
+	}
+}
+
+func (c *CPU) applyA20() {
+	mask := ^uint64(0)
+	if !c.a20.Load() {
+		mask &^= 1 << 20
+	}
+	if c.env.A20Mask != mask {
+		c.env.A20Mask = mask
+		c.flushTLB(true)
+	}
+}
+
+// space is the address space that the CPU sees now.
+func (c *CPU) space() *memory.AddressSpace {
+	if c.env.HFlags&x86.HFSMM != 0 && c.accel.opt.SMM != nil {
+		return c.accel.opt.SMM
+	}
+	return c.accel.opt.Memory
+}
+
+// waitParked waits until the CPU has noticed reqPause.
+func (c *CPU) waitParked() {
+	if !c.started.Load() {
+		return
+	}
+	for !c.parked.Load() && c.req.Load()&reqQuit == 0 {
+		c.kick()
+		c.accel.gateMu.Lock()
+		if !c.parked.Load() {
+			c.accel.gate.Wait()
+		}
+		c.accel.gateMu.Unlock()
+	}
+}

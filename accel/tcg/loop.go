@@ -1,0 +1,325 @@
+package tcg
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"goemu/accel"
+	"goemu/target/x86"
+	eng "goemu/tcg"
+)
+
+// Exit reasons of the accelerator itself, beside x86.Exit*.
+const (
+	exitOnce  = 0x100 + iota // execute the instruction at PC by itself: it overwrites its own block or hits a watched page
+	exitAlone                // … while no other CPU executes
+	exitSet                  // a helper has set PC and mode
+)
+
+// main is the goroutine of a CPU.
+func (c *CPU) main() {
+	runtime.LockOSThread()
+	defer c.accel.running.Done()
+	for c.req.Load()&reqQuit == 0 {
+		c.guarded()
+	}
+	c.setParked(true)
+}
+
+// guarded executes until quit or an internal error, which stops the machine and parks the CPU.
+func (c *CPU) guarded() {
+	defer func() {
+		if r := recover(); r != nil {
+			c.leaveGate()
+			c.internalError(fmt.Sprintf("%v\n%s", r, debug.Stack()))
+		}
+	}()
+	for {
+		clearExitReq(&c.env.Header)
+		if c.pendingWork() {
+			c.last.id = 0
+			if !c.service() {
+				return
+			}
+		}
+		c.step()
+	}
+}
+
+// internalError reports a bug of the translator and stops this CPU for good.
+func (c *CPU) internalError(text string) {
+	c.accel.machine.Request(accel.ShutdownInternal, text+"\n"+c.Dump())
+	c.request(reqPause)
+	c.wait(func() bool { return c.req.Load()&reqQuit != 0 })
+}
+
+// pendingWork tells whether anything asks for attention.
+func (c *CPU) pendingWork() bool {
+	return c.req.Load()|c.lines.Load() != 0 || c.halted.Load() || c.waitSIPI
+}
+
+func (c *CPU) setParked(on bool) {
+	c.accel.gateMu.Lock()
+	c.parked.Store(on)
+	c.accel.gate.Broadcast()
+	c.accel.gateMu.Unlock()
+}
+
+// wait blocks until cond holds, serving Do and memory map changes meanwhile.
+func (c *CPU) wait(cond func() bool) {
+	for {
+		if c.req.Load()&reqDo != 0 {
+			c.runDo()
+		}
+		if c.req.Load()&reqFlush != 0 {
+			c.flushMap()
+		}
+		if cond() {
+			return
+		}
+		<-c.wake
+	}
+}
+
+// flushMap acts on a change of the memory map.
+func (c *CPU) flushMap() {
+	c.req.And(^reqFlush)
+	c.lastRange, c.lastView = nil, nil
+	c.flushTLB(true)
+}
+
+// service handles requests and interrupts until the CPU may execute; false means quit.
+func (c *CPU) service() bool {
+	for {
+		r := c.req.Load()
+		switch {
+		case r&reqQuit != 0:
+			return false
+		case r&reqDo != 0:
+			c.runDo()
+		case r&reqFlush != 0:
+			c.flushMap()
+		case r&reqA20 != 0:
+			c.req.And(^reqA20)
+			c.applyA20()
+		case r&reqPause != 0 || c.lines.Load()&uint32(accel.IRQHalt) != 0:
+			c.park()
+		case c.serviceLines():
+		case c.halted.Load() || c.waitSIPI:
+			c.idle()
+		default:
+			return true
+		}
+	}
+}
+
+// park waits while the machine is stopped.
+func (c *CPU) park() {
+	c.setParked(true)
+	c.wait(func() bool {
+		return c.req.Load()&reqQuit != 0 || c.req.Load()&reqPause == 0 && c.lines.Load()&uint32(accel.IRQHalt) == 0
+	})
+	c.setParked(false)
+}
+
+// idle waits for a line that ends HLT or the wait for start-up.
+func (c *CPU) idle() {
+	c.wait(func() bool { return c.req.Load() != 0 || c.wakingLines() != 0 })
+}
+
+// wakingLines are the lines that would be acted upon now.
+func (c *CPU) wakingLines() uint32 {
+	l := c.lines.Load()
+	if c.waitSIPI {
+		return l & uint32(accel.IRQReset|accel.IRQInit|accel.IRQSIPI|accel.IRQHalt)
+	}
+	if c.env.EFlags&x86.FlagIF == 0 {
+		l &^= uint32(accel.IRQHard)
+	}
+	if c.nmiBlocked {
+		l &^= uint32(accel.IRQNMI)
+	}
+	if c.smiBlocked {
+		l &^= uint32(accel.IRQSMI)
+	}
+	return l &^ uint32(accel.IRQSIPI)
+}
+
+// serviceLines acts on one request line; false if there is nothing to do now.
+func (c *CPU) serviceLines() bool {
+	l := accel.IRQ(c.lines.Load())
+	if l == 0 {
+		return false
+	}
+	shadow := c.env.Shadow != 0
+	switch {
+	case l&accel.IRQReset != 0:
+		c.Lower(accel.IRQReset)
+		c.Reset()
+	case l&accel.IRQInit != 0 && !c.smiBlocked:
+		c.Lower(accel.IRQInit)
+		c.init()
+	case l&accel.IRQSIPI != 0:
+		c.Lower(accel.IRQSIPI)
+		if c.waitSIPI {
+			c.startUp()
+		}
+	case c.waitSIPI:
+		return false
+	case l&accel.IRQSMI != 0 && !c.smiBlocked && !shadow:
+		c.Lower(accel.IRQSMI)
+		c.halted.Store(false)
+		c.enterSMM()
+	case l&accel.IRQNMI != 0 && !c.nmiBlocked && !shadow:
+		c.Lower(accel.IRQNMI)
+		c.halted.Store(false)
+		c.nmiBlocked = true
+		c.deliver(event{kind: evHardware, vector: x86.ExcNMI})
+	case l&accel.IRQHard != 0 && c.env.EFlags&x86.FlagIF != 0 && !shadow:
+		return c.interrupt()
+	default:
+		return false
+	}
+	return true
+}
+
+// interrupt takes a maskable interrupt, if there still is one.
+func (c *CPU) interrupt() bool {
+	if c.ic == nil {
+		c.Lower(accel.IRQHard)
+		return true
+	}
+	vec, ok := c.ic.Ack()
+	if !ok {
+		c.Lower(accel.IRQHard)
+		if vec, ok = c.ic.Ack(); !ok { // nothing came between the two
+			return true
+		}
+	}
+	c.halted.Store(false)
+	c.deliver(event{kind: evHardware, vector: vec})
+	return true
+}
+
+// init is the INIT request: the CPU waits for a start-up interrupt, except the first, which starts from the reset vector.
+func (c *CPU) init() {
+	c.env.Reset(c.cfg, true)
+	c.flushTLB(true)
+	c.halted.Store(false)
+	c.nmiBlocked, c.smiBlocked = false, false
+	if c.ic != nil {
+		c.ic.InitReset()
+		c.waitSIPI = c.ic.Base()&x86.APICBaseBSP == 0
+		return
+	}
+	c.waitSIPI = c.index != 0
+}
+
+// startUp begins execution at the page that the start-up interrupt names.
+func (c *CPU) startUp() {
+	c.waitSIPI = false
+	v := uint64(c.ic.SIPIVector())
+	c.env.Seg[x86.CS].Selector = uint16(v << 8)
+	c.env.Seg[x86.CS].Base = v << 12
+	c.env.PC = 0
+	c.env.UpdateHFlags()
+}
+
+// step finds and runs the next block, and what it links to, and acts on why it came back.
+func (c *CPU) step() {
+	if c.env.DR[7]&0xff != 0 && c.breakpoint() {
+		return
+	}
+	c.selectJumps()
+	if c.alone && c.accel.parallel() {
+		c.accel.exclusive(c, c.execute)
+		return
+	}
+	c.execute()
+}
+
+// execute runs blocks until something else is to be done.
+func (c *CPU) execute() {
+	b, ok, err := c.find()
+	switch {
+	case err != nil:
+		c.onceDone()
+		panic(err)
+	case !ok:
+		c.onceDone()
+		c.deliverRecorded()
+		return
+	}
+	if c.last.id != 0 {
+		c.chain(c.last.id, c.last.slot, b)
+		c.last.id = 0
+	}
+	if !c.inExclusive {
+		c.enterGate()
+	}
+	c.traceExec(b)
+	leave := c.accel.engine.Run(c, b.code)
+	if !c.inExclusive {
+		c.leaveGate()
+	}
+	c.left(leave, b.key.flags)
+}
+
+// onceDone ends the special treatment of one instruction.
+func (c *CPU) onceDone() {
+	c.once, c.alone = false, false
+}
+
+// left acts on the end of a run that began with a block of these flags.
+func (c *CPU) left(leave eng.Leave, flags uint32) {
+	h := &c.env.Header
+	once := c.once
+	c.onceDone()
+	switch leave {
+	case eng.LeaveDirect:
+		if !once {
+			c.last.id, c.last.slot = h.ExitTB, int(h.ExitSlot)
+		}
+	case eng.LeaveFault:
+		c.watchDR6 = 0
+		c.deliverRecorded()
+		return
+	case eng.LeaveDivide:
+		c.watchDR6 = 0
+		c.deliver(event{kind: evFault, vector: x86.ExcDE})
+		return
+	case eng.LeaveReason:
+		c.leftFor(h.ExitInfo, flags)
+	}
+	if c.watchDR6 != 0 && !c.once {
+		c.env.DR[6] |= c.watchDR6
+		c.watchDR6 = 0
+		c.deliver(event{kind: evTrap, vector: x86.ExcDB})
+	}
+}
+
+// leftFor acts on the reason that a block or a callback gave.
+func (c *CPU) leftFor(reason, flags uint32) {
+	switch reason {
+	case x86.ExitHalt:
+		c.halted.Store(true)
+	case x86.ExitPause:
+		runtime.Gosched()
+	case x86.ExitException:
+		c.watchDR6 = 0
+		c.deliver(event{kind: evFault, vector: uint8(c.env.Args[0]), hasErr: c.env.Args[1] != x86.NoErrorCode, err: uint32(c.env.Args[1])})
+	case x86.ExitDebug:
+		if flags&x86.HFTF != 0 {
+			c.singleStep()
+		}
+	case exitSet:
+		if flags&x86.HFTF != 0 && c.env.EFlags&x86.FlagTF != 0 {
+			c.singleStep()
+		}
+	case exitOnce:
+		c.once = true
+	case exitAlone:
+		c.once, c.alone = true, true
+	}
+}

@@ -1,0 +1,288 @@
+package tcg
+
+import "goemu/target/x86"
+
+// Model-specific registers.
+const (
+	msrTSC          = 0x10
+	msrAPICBase     = 0x1b
+	msrThreadCount  = 0x35
+	msrFeatCtl      = 0x3a
+	msrTSCAdjust    = 0x3b
+	msrUcodeRev     = 0x8b
+	msrSMBase       = 0x9e
+	msrMTRRCap      = 0xfe
+	msrSysenterCS   = 0x174
+	msrSysenterESP  = 0x175
+	msrSysenterEIP  = 0x176
+	msrMCGCap       = 0x179
+	msrMCGStatus    = 0x17a
+	msrMCGCtl       = 0x17b
+	msrPerfStatus   = 0x198
+	msrMiscEnable   = 0x1a0
+	msrMTRRPhys     = 0x200 // 8 pairs
+	msrMTRRFix64K   = 0x250
+	msrMTRRFix16K   = 0x258 // 2
+	msrMTRRFix4K    = 0x268 // 8
+	msrPAT          = 0x277
+	msrMTRRDef      = 0x2ff
+	msrMC0          = 0x400 // 10 banks of 4
+	msrPKRS         = 0x6e1
+	msrTSCDeadline  = 0x6e0
+	msrX2APIC       = 0x800
+	msrXSS          = 0xda0
+	msrEFER         = 0xc0000080
+	msrSTAR         = 0xc0000081
+	msrLSTAR        = 0xc0000082
+	msrCSTAR        = 0xc0000083
+	msrFMASK        = 0xc0000084
+	msrFSBase       = 0xc0000100
+	msrGSBase       = 0xc0000101
+	msrKernelGSBase = 0xc0000102
+	msrTSCAux       = 0xc0000103
+
+	mcBanks     = 10
+	mcgCapValue = 1<<24 | 1<<8 | mcBanks // SER_P, MCG_CTL_P and the number of banks
+	mtrrCap     = 8 | 1<<8 | 1<<10       // 8 variable ranges, fixed ranges, write combining
+	patReset    = 0x0007040600070406
+	perfStatus  = 1000 | 4<<40
+	ucodeAMD    = 0x01000065
+	ucodeIntel  = 0x1_0000_0000
+)
+
+// msrs are the model-specific registers that only store a value.
+type msrs struct {
+	pat, miscEnable, featCtl, tscAdjust uint64
+	mtrrDef, mtrrFix64K                 uint64
+	mtrrFix16K                          [2]uint64
+	mtrrFix4K                           [8]uint64
+	mtrrPhys                            [16]uint64
+	mcgStatus, mcgCtl                   uint64
+	mc                                  [4 * mcBanks]uint64
+}
+
+func (m *msrs) reset() {
+	*m = msrs{pat: patReset, miscEnable: 1, mcgCtl: ^uint64(0)}
+	for i := 0; i < len(m.mc); i += 4 {
+		m.mc[i] = ^uint64(0)
+	}
+}
+
+// place is the storage of a register that only stores a value, nil for others.
+func (m *msrs) place(i uint32) *uint64 {
+	switch i {
+	case msrPAT:
+		return &m.pat
+	case msrMiscEnable:
+		return &m.miscEnable
+	case msrFeatCtl:
+		return &m.featCtl
+	case msrTSCAdjust:
+		return &m.tscAdjust
+	case msrMTRRDef:
+		return &m.mtrrDef
+	case msrMTRRFix64K:
+		return &m.mtrrFix64K
+	case msrMCGStatus:
+		return &m.mcgStatus
+	case msrMCGCtl:
+		return &m.mcgCtl
+	}
+	for _, r := range [...]struct {
+		base uint32
+		s    []uint64
+	}{{msrMTRRFix16K, m.mtrrFix16K[:]}, {msrMTRRFix4K, m.mtrrFix4K[:]}, {msrMTRRPhys, m.mtrrPhys[:]}, {msrMC0, m.mc[:]}} {
+		if d := i - r.base; d < uint32(len(r.s)) {
+			return &r.s[d]
+		}
+	}
+	return nil
+}
+
+// envMSR is the field of the environment that holds a register, nil for others.
+func (c *CPU) envMSR(i uint32) *uint64 {
+	e := c.env
+	switch i {
+	case msrSysenterCS:
+		return &e.SysenterCS
+	case msrSysenterESP:
+		return &e.SysenterESP
+	case msrSysenterEIP:
+		return &e.SysenterEIP
+	case msrSTAR:
+		return &e.Star
+	case msrLSTAR:
+		return &e.LStar
+	case msrCSTAR:
+		return &e.CStar
+	case msrFMASK:
+		return &e.FMask
+	case msrFSBase:
+		return &e.Seg[x86.FS].Base
+	case msrGSBase:
+		return &e.Seg[x86.GS].Base
+	case msrKernelGSBase:
+		return &e.KernelGSBase
+	case msrTSCAux:
+		return &e.TSCAux
+	}
+	return nil
+}
+
+// readMSR returns a model-specific register. Unknown ones read as 0, as under QEMU's translator.
+func (c *CPU) readMSR(i uint32) uint64 {
+	if p := c.envMSR(i); p != nil {
+		if i == msrSysenterCS {
+			return *p & 0xffff
+		}
+		return *p
+	}
+	if p := c.msr.place(i); p != nil {
+		return *p
+	}
+	if i>>8 == msrX2APIC>>8 && c.ic != nil {
+		v, ok := c.ic.ReadMSR(i)
+		if !ok {
+			c.gp(0)
+		}
+		return v
+	}
+	switch i {
+	case msrTSC:
+		return c.readTSC()
+	case msrAPICBase:
+		if c.ic != nil {
+			return c.ic.Base()
+		}
+	case msrEFER:
+		return c.env.EFER
+	case msrThreadCount:
+		t := c.cfg.Topology
+		return uint64(t.PerSocket()) | uint64(t.PerSocket()/max(t.Threads, 1))<<16
+	case msrUcodeRev:
+		if c.cfg.Model.Vendor == x86.VendorAMD {
+			return ucodeAMD
+		}
+		return ucodeIntel
+	case msrSMBase:
+		if c.env.HFlags&x86.HFSMM == 0 {
+			c.gp(0)
+		}
+		return uint64(c.env.SMBase)
+	case msrMTRRCap:
+		if c.cfg.Features.Has(x86.FeatMTRR) {
+			return mtrrCap
+		}
+	case msrMCGCap:
+		return mcgCapValue
+	case msrPerfStatus:
+		return perfStatus
+	case msrXSS:
+		return c.env.XSS
+	case msrTSCDeadline:
+		if c.ic != nil && c.cfg.Features.Has(x86.FeatDeadline) {
+			return c.ic.Deadline()
+		}
+	}
+	return 0
+}
+
+// writeMSR sets a model-specific register; unknown ones ignore it.
+func (c *CPU) writeMSR(i uint32, v uint64) {
+	e := c.env
+	if p := c.envMSR(i); p != nil {
+		switch i {
+		case msrFSBase, msrGSBase, msrKernelGSBase, msrLSTAR, msrCSTAR, msrSysenterESP, msrSysenterEIP:
+			if !c.canonical(v) {
+				c.gp(0)
+			}
+		case msrSysenterCS:
+			v &= 0xffff
+		}
+		*p = v
+		return
+	}
+	if p := c.msr.place(i); p != nil {
+		if i == msrPAT && !validPAT(v) {
+			c.gp(0)
+		}
+		if i == msrTSCAdjust {
+			e.TSCOffset += v - *p
+		}
+		if d := i - msrMC0; d < 4*mcBanks && d&3 == 0 && v != 0 && v != ^uint64(0) {
+			return
+		}
+		*p = v
+		return
+	}
+	if i>>8 == msrX2APIC>>8 && c.ic != nil {
+		if !c.ic.WriteMSR(i, v) {
+			c.gp(0)
+		}
+		return
+	}
+	switch i {
+	case msrTSC:
+		old := e.TSCOffset
+		e.TSCOffset += v - c.readTSC()
+		c.msr.tscAdjust += e.TSCOffset - old
+	case msrAPICBase:
+		if c.ic != nil && !c.ic.SetBase(v) {
+			c.gp(0)
+		}
+		c.flushTLB(true) // the APIC's page may have moved
+	case msrEFER:
+		c.writeEFER(v)
+	case msrSMBase:
+		if e.HFlags&x86.HFSMM == 0 {
+			c.gp(0)
+		}
+		e.SMBase = uint32(v)
+	case msrXSS:
+		if v != 0 {
+			c.gp(0)
+		}
+		e.XSS = v
+	case msrTSCDeadline:
+		if c.ic != nil && c.cfg.Features.Has(x86.FeatDeadline) {
+			c.ic.SetDeadline(v)
+		}
+	}
+}
+
+// validPAT tells whether every field is a memory type.
+func validPAT(v uint64) bool {
+	for i := range 8 {
+		switch v >> (8 * i) & 0xff {
+		case 0, 1, 4, 5, 6, 7:
+		default:
+			return false
+		}
+	}
+	return true
+}
+
+// writeEFER changes the bits of EFER that the CPU's features allow; LMA is not writable.
+func (c *CPU) writeEFER(v uint64) {
+	e, f := c.env, &c.cfg.Features
+	var mask uint64
+	for _, b := range [...]struct {
+		bit  uint64
+		feat x86.Feature
+	}{
+		{x86.EFERSCE, x86.FeatSYSCALL}, {x86.EFERLME, x86.FeatLM}, {x86.EFERFFXSR, x86.FeatFFXSR}, {x86.EFERNXE, x86.FeatNX}, {x86.EFERSVME, x86.FeatSVM},
+	} {
+		if f.Has(b.feat) {
+			mask |= b.bit
+		}
+	}
+	if e.CR[0]&x86.CR0PG != 0 && (v^e.EFER)&x86.EFERLME != 0 {
+		c.gp(0)
+	}
+	old := e.EFER
+	e.EFER = old&^mask | v&mask
+	if (old^e.EFER)&x86.EFERNXE != 0 {
+		c.flushTLB(true)
+	}
+	e.UpdateHFlags()
+}

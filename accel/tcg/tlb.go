@@ -1,0 +1,226 @@
+package tcg
+
+import (
+	"sync"
+
+	"goemu/target/x86"
+	"goemu/tcg/ir"
+)
+
+// Sizes of a soft TLB, in entries (powers of two).
+const (
+	tlbMin  = 1 << 9
+	tlbMax  = 1 << 14
+	entSize = 32
+)
+
+// Flags of an entry's shadow.
+const (
+	metaGlobal = 1 << iota
+	metaListed // its index is in tlb.local
+	metaLarge2M
+	metaLarge1G
+	metaROM // RAM that ignores writes
+)
+
+// meta is what the CPU knows of a TLB entry beyond what generated code needs.
+type meta struct {
+	phys  uint64 // guest physical page
+	flags uint32
+	pkey  uint8
+}
+
+// tlb is the soft TLB of one translation regime.
+type tlb struct {
+	mu      sync.Mutex // held by the owner when it changes entries, by others when they look at or mark them
+	mem     []ir.TLBEntry
+	entries []ir.TLBEntry // mem[:size]
+	meta    []meta
+	hdr     *ir.TLBTable
+	local   []uint32 // entries that are not global
+	fills   int      // since the last flush or change of size
+	large2M bloom    // 2 MiB units that have entries of large pages
+	large1G bloom
+}
+
+// bloom is a set of numbers with false positives.
+type bloom [16]uint64
+
+func (b *bloom) slot(n uint64) (int, uint64) {
+	h := (n * 0x9e3779b97f4a7c15) >> 54
+	return int(h >> 6), 1 << (h & 63)
+}
+func (b *bloom) add(n uint64)      { i, m := b.slot(n); b[i] |= m }
+func (b *bloom) has(n uint64) bool { i, m := b.slot(n); return b[i]&m != 0 }
+
+func (t *tlb) init(mem []ir.TLBEntry, hdr *ir.TLBTable, base uintptr) {
+	t.mem, t.hdr = mem, hdr
+	hdr.Base = uint64(base)
+	t.resize(tlbMin)
+}
+
+// resize changes the number of entries and empties the table.
+func (t *tlb) resize(n int) {
+	t.entries = t.mem[:n]
+	t.meta = make([]meta, n)
+	t.hdr.Mask = uint64(n-1) * entSize
+	t.clear()
+}
+
+// clear empties the table.
+func (t *tlb) clear() {
+	for i := range t.entries {
+		t.entries[i] = ir.TLBEntry{Read: ir.TLBInvalid, Write: ir.TLBInvalid, Code: ir.TLBInvalid}
+	}
+	clear(t.meta)
+	t.local = t.local[:0]
+	t.large2M, t.large1G = bloom{}, bloom{}
+	t.fills = 0
+}
+
+func (t *tlb) index(addr uint64) uint64 { return addr >> ir.PageBits & uint64(len(t.entries)-1) }
+
+// drop empties one entry.
+func (t *tlb) drop(i uint64) {
+	e := &t.entries[i]
+	e.Read, e.Write, e.Code = ir.TLBInvalid, ir.TLBInvalid, ir.TLBInvalid
+}
+
+const pageMask = ^uint64(1<<ir.PageBits - 1)
+
+// pageOf is the page an entry maps; ok is false for an empty one.
+func pageOf(e *ir.TLBEntry) (page uint64, ok bool) {
+	for _, tag := range [3]uint64{e.Read, e.Write, e.Code} {
+		if tag&ir.TLBInvalid == 0 {
+			return tag & pageMask, true
+		}
+	}
+	return 0, false
+}
+
+// flush empties the table, or only what is not global.
+func (t *tlb) flush(all bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if all {
+		n := len(t.entries)
+		switch {
+		case t.fills > n && n < tlbMax:
+			t.resize(n * 2)
+		case t.fills < n/16 && n > tlbMin:
+			t.resize(n / 2)
+		default:
+			t.clear()
+		}
+		return
+	}
+	for _, i := range t.local {
+		if t.meta[i].flags&metaGlobal == 0 {
+			t.drop(uint64(i))
+		}
+		t.meta[i].flags &^= metaListed
+	}
+	t.local = t.local[:0]
+}
+
+// flushPage drops what maps addr, large pages wholly.
+func (t *tlb) flushPage(addr uint64) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if p, ok := pageOf(&t.entries[t.index(addr)]); ok && p == addr&pageMask {
+		t.drop(t.index(addr))
+	}
+	if !t.large2M.has(addr>>21) && !t.large1G.has(addr>>30) {
+		return
+	}
+	for i := range t.entries {
+		p, ok := pageOf(&t.entries[i])
+		if !ok {
+			continue
+		}
+		f := t.meta[i].flags
+		if f&metaLarge2M != 0 && p>>21 == addr>>21 || f&metaLarge1G != 0 && p>>30 == addr>>30 {
+			t.drop(uint64(i))
+		}
+	}
+}
+
+// fill enters a translation.
+func (t *tlb) fill(addr uint64, e ir.TLBEntry, m meta) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.fills++; t.fills > 4*len(t.entries) && len(t.entries) < tlbMax {
+		t.resize(len(t.entries) * 2)
+	}
+	i := t.index(addr)
+	old := &t.meta[i]
+	if m.flags&metaGlobal == 0 {
+		if old.flags&metaListed == 0 {
+			t.local = append(t.local, uint32(i))
+		}
+		m.flags |= metaListed
+	} else {
+		m.flags |= old.flags & metaListed
+	}
+	*old = m
+	if m.flags&metaLarge2M != 0 {
+		t.large2M.add(addr >> 21)
+	}
+	if m.flags&metaLarge1G != 0 {
+		t.large1G.add(addr >> 30)
+	}
+	t.entries[i] = e
+}
+
+// protect makes stores to a page of RAM take the slow path, because it holds code now.
+func (t *tlb) protect(hostPage uintptr) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.entries {
+		e := &t.entries[i]
+		if e.Write&^pageMask == 0 && uint64(hostPage) == e.Write+e.Addend {
+			orTag(&e.Write, ir.TLBNotDirty)
+		}
+	}
+}
+
+// flushTLB empties all soft TLBs (all), or drops what is not global.
+func (c *CPU) flushTLB(all bool) {
+	for i := range c.tlbs {
+		c.tlbs[i].flush(all)
+	}
+	c.flushJumps(all)
+	c.newGen()
+}
+
+// flushPage drops the translation of one linear address.
+func (c *CPU) flushPage(addr uint64) {
+	for i := range c.tlbs {
+		c.tlbs[i].flushPage(addr)
+	}
+	if c.jumpPages.has(addr>>ir.PageBits) || c.jumpPages.has(addr>>ir.PageBits-1) || c.largeCode {
+		c.flushJumps(true)
+	}
+	c.newGen()
+}
+
+// newGen makes chained jumps across pages stale.
+func (c *CPU) newGen() { c.env.Gen = c.accel.gen.Add(1) }
+
+// mmuIndex is the regime of the CPU's own accesses, systemMMU that of implicit ones (descriptor tables, task state).
+func (c *CPU) mmuIndex() uint8 {
+	switch {
+	case c.env.HFlags&x86.HFCPLMask == 3:
+		return x86.MMUUser
+	case c.env.HFlags&x86.HFSMAP != 0:
+		return x86.MMUKernelSMAP
+	}
+	return x86.MMUKernel
+}
+
+func (c *CPU) systemMMU() uint8 {
+	if c.env.CR[4]&x86.CR4SMAP != 0 {
+		return x86.MMUKernelSMAP
+	}
+	return x86.MMUKernel
+}

@@ -1,0 +1,63 @@
+package tcg
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// tscClock is the time stamp counter that all CPUs share: the host's, standing still while the machine is stopped.
+type tscClock struct {
+	freq    uint64        // Hz; 0: the host's own rate
+	offset  atomic.Uint64 // added to the host's counter
+	stopped atomic.Bool
+	frozen  atomic.Uint64
+}
+
+var epoch = time.Now()
+
+// raw is the counter of the host, or one made from its clock at a fixed frequency.
+func (t *tscClock) raw() uint64 {
+	if t.freq == 0 && hostHasTSC {
+		return hostTSC()
+	}
+	f := t.freq
+	if f == 0 {
+		f = 1e9
+	}
+	ns := uint64(time.Since(epoch))
+	return ns/1e9*f + ns%1e9*f/1e9
+}
+
+func (t *tscClock) init(freq uint64) {
+	t.freq = freq
+	t.offset.Store(-t.raw())
+}
+
+func (t *tscClock) read() uint64 {
+	if t.stopped.Load() {
+		return t.frozen.Load()
+	}
+	return t.raw() + t.offset.Load()
+}
+
+func (t *tscClock) stop() {
+	if !t.stopped.Load() {
+		t.frozen.Store(t.read())
+		t.stopped.Store(true)
+	}
+}
+
+func (t *tscClock) start() {
+	if t.stopped.Load() {
+		t.offset.Store(t.frozen.Load() - t.raw())
+		t.stopped.Store(false)
+	}
+}
+
+func (c *CPU) readTSC() uint64 { return c.accel.tsc.read() + c.env.TSCOffset }
+
+// TSC is the guest's time stamp counter on this CPU.
+func (c *CPU) TSC() uint64 { return c.readTSC() }
+
+// TSC is the counter without the CPUs' own offsets.
+func (a *Accel) TSC() uint64 { return a.tsc.read() }
