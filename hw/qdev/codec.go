@@ -61,7 +61,8 @@ var special = map[reflect.Type]codec{
 	reflect.TypeFor[MACAddr]():   {typeName: "str", parse: parseMAC, format: formatMAC},
 }
 
-// TypeNamer is implemented by property types (with encoding.TextUnmarshaler) that have a type name of their own in help texts.
+// TypeNamer is implemented by property types (with encoding.TextUnmarshaler) that have a type name of their own in help texts. Those
+// with a method HideDefault show no default there.
 type TypeNamer interface{ PropertyType() string }
 
 func codecFor(t reflect.Type) codec {
@@ -96,6 +97,9 @@ func textCodec(t reflect.Type) codec {
 	}, format: func(p *property) string { return fmt.Sprint(p.value.Interface()) }}
 	if n, ok := reflect.Zero(t).Interface().(TypeNamer); ok {
 		c.typeName, c.showDefault, c.quoted = n.PropertyType(), true, true
+		if _, hidden := n.(interface{ HideDefault() }); hidden {
+			c.showDefault, c.quoted = false, false
+		}
 	}
 	return c
 }

@@ -55,6 +55,7 @@ func (d *Device) Plug(t Transport, mem *memory.AddressSpace, extra uint64) {
 	for _, q := range d.queues {
 		q.ring.SetMemory(mem)
 	}
+	enlist(d)
 }
 
 // Memory is the address space that the driver's addresses refer to.
@@ -260,6 +261,7 @@ func (d *Device) AddQueue(size uint16, onLoop bool, handle Handler) *Queue {
 
 // Close ends the goroutines of all queues.
 func (d *Device) Close() {
+	delist(d)
 	for _, q := range d.queues {
 		q.stop()
 	}

@@ -116,15 +116,15 @@ func (q *Queue) Setup() {
 	}
 }
 
-// Kick says that the queue may have new chains. It needs no lock and does not block.
-func (q *Queue) Kick() {
+// Kick says that the queue may have new chains; it returns false if the queue is not served. It needs no lock and does not block.
+func (q *Queue) Kick() bool {
 	if !q.active.Load() {
-		return
+		return false
 	}
-	if q.Try != nil && q.tryInline() {
-		return
+	if q.Try == nil || !q.tryInline() {
+		q.wake()
 	}
-	q.wake()
+	return true
 }
 
 // tryInline serves the queue on the caller's goroutine if nobody else does.

@@ -3,6 +3,7 @@ package blk
 import (
 	"encoding/binary"
 	"math/bits"
+	"strconv"
 
 	"goemu/block"
 	"goemu/hw/qdev"
@@ -23,9 +24,9 @@ type Props struct {
 	MinIO         qdev.Size      `prop:"min_io_size,default=0"`
 	OptIO         qdev.Size      `prop:"opt_io_size,default=0"`
 	DiscardGrain  qdev.Size      `prop:"discard_granularity,default=4294967295"`
-	WriteCache    qdev.OnOffAuto `prop:"write-cache,default=auto"`
+	WriteCache    qdev.OnOffAuto `prop:"write-cache,default=auto" help:"on/off/auto"`
 	ShareRW       bool           `prop:"share-rw,default=false"`
-	BootIndex     int32          `prop:"bootindex"`
+	BootIndex     BootIndex      `prop:"bootindex"`
 
 	RError ErrorAction `prop:"rerror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
 	WError ErrorAction `prop:"werror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
@@ -35,17 +36,33 @@ type Props struct {
 	Secs  uint32 `prop:"secs,default=0"`
 
 	Serial           string `prop:"serial"`
-	ConfigWCE        bool   `prop:"config-wce,default=on"`
+	ConfigWCE        bool   `prop:"config-wce,default=on" help:"on/off"`
 	NumQueues        uint16 `prop:"num-queues,default=65535"`
 	QueueSize        uint16 `prop:"queue-size,default=256"`
 	SegMaxAdjust     bool   `prop:"seg-max-adjust,default=true"`
-	Discard          bool   `prop:"discard,default=on"`
+	Discard          bool   `prop:"discard,default=on" help:"on/off"`
 	ReportGrain      bool   `prop:"report-discard-granularity,default=true"`
-	WriteZeroes      bool   `prop:"write-zeroes,default=on"`
+	WriteZeroes      bool   `prop:"write-zeroes,default=on" help:"on/off"`
 	MaxDiscard       uint32 `prop:"max-discard-sectors,default=4194303"`
 	MaxZeroes        uint32 `prop:"max-write-zeroes-sectors,default=4194303"`
 	WCEIfConfigurble bool   `prop:"x-enable-wce-if-config-wce,default=true"`
 }
+
+// BootIndex is the place of the disk in a firmware's boot order; a kernel that is booted directly does not ask.
+type BootIndex int32
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *BootIndex) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseInt(string(text), 0, 32)
+	*b = BootIndex(v)
+	return err
+}
+
+// PropertyType implements qdev.TypeNamer.
+func (BootIndex) PropertyType() string { return "int32" }
+
+// HideDefault keeps the default out of help texts.
+func (BootIndex) HideDefault() {}
 
 // Model is the device type virtio-blk-device without its transport.
 type Model struct {

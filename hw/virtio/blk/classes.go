@@ -6,4 +6,6 @@ import (
 )
 
 // Classes are the device types of this package.
-func Classes() []*qdev.Class { return transport.PCIClasses[Model]() }
+func Classes() []*qdev.Class {
+	return append(transport.PCIClasses[Model](), transport.DeviceClass[Model]())
+}

@@ -46,7 +46,6 @@ type PCIBase struct {
 	dfSelect      uint32
 	gfSelect      uint32
 	guestFeatures [2]uint32
-	queueReset    uint16 // the driver reads what it wrote
 }
 
 // setMode decides which interfaces there are.
@@ -193,7 +192,7 @@ func ceilPow2(n uint64) uint64 { return 1 << bits.Len64(n-1) }
 // Reset implements qdev.Device.
 func (p *PCIBase) Reset() { p.resetDevice() }
 
-// resetDevice is the reset of the virtio device and of the transport's part of it.
+// resetDevice is the reset of the virtio device. The feature selectors and what was written through them stay, as in QEMU.
 func (p *PCIBase) resetDevice() {
 	p.unuse(p.dev.ConfigVector())
 	for i := range p.dev.Queues() {
@@ -201,7 +200,6 @@ func (p *PCIBase) resetDevice() {
 	}
 	p.dev.Reset()
 	p.updateINTx()
-	p.dfSelect, p.gfSelect, p.guestFeatures, p.queueReset = 0, 0, [2]uint32{}, 0
 }
 
 func (p *PCIBase) unuse(v uint16) {

@@ -15,9 +15,11 @@ type pciFunction[T any, P pointer[T]] struct {
 
 type pciFixed[T any, P pointer[T]] struct {
 	PCIBase
-	mode ModeProps
-	Type T
+	disableLegacy qdev.OnOffAuto
+	Type          T
 }
+
+func (f *pciFixed[T, P]) mode() ModeProps { return ModeProps{DisableLegacy: f.disableLegacy} }
 
 // pointer says that *T is a device type.
 type pointer[T any] interface {
@@ -29,7 +31,7 @@ type pointer[T any] interface {
 func (f *pciFunction[T, P]) PCIInfo() pci.Info { return describe(&f.PCIBase, f.ModeProps, P(&f.Type)) }
 
 // PCIInfo implements pci.Function.
-func (f *pciFixed[T, P]) PCIInfo() pci.Info { return describe(&f.PCIBase, f.mode, P(&f.Type)) }
+func (f *pciFixed[T, P]) PCIInfo() pci.Info { return describe(&f.PCIBase, f.mode(), P(&f.Type)) }
 
 func describe(p *PCIBase, mode ModeProps, t virtio.Type) pci.Info {
 	_ = p.setMode(mode) // Realize reports the error
@@ -48,7 +50,7 @@ func (f *pciFunction[T, P]) Realize() error {
 }
 
 // Realize implements qdev.Device.
-func (f *pciFixed[T, P]) Realize() error { return realizePCI(&f.PCIBase, f.mode, f, P(&f.Type)) }
+func (f *pciFixed[T, P]) Realize() error { return realizePCI(&f.PCIBase, f.mode(), f, P(&f.Type)) }
 
 func realizePCI(p *PCIBase, mode ModeProps, owner qdev.Device, t virtio.Type) error {
 	if err := p.setMode(mode); err != nil {
@@ -86,10 +88,10 @@ func PCIClasses[T any, P pointer[T]]() []*qdev.Class {
 	return []*qdev.Class{
 		class("", func() qdev.Device { return new(pciFunction[T, P]) }),
 		class("-transitional", func() qdev.Device {
-			return &pciFixed[T, P]{mode: ModeProps{DisableLegacy: qdev.Off}}
+			return &pciFixed[T, P]{disableLegacy: qdev.Off}
 		}),
 		class("-non-transitional", func() qdev.Device {
-			return &pciFixed[T, P]{mode: ModeProps{DisableLegacy: qdev.On}}
+			return &pciFixed[T, P]{disableLegacy: qdev.On}
 		}),
 	}
 }

@@ -51,6 +51,7 @@ func (o *commonOps) Read(off uint64, size int) uint64 {
 	return 0
 }
 
+// readQueue reads a register of the selected queue; its reset register always tells that a reset has ended.
 func (p *PCIBase) readQueue(q *virtio.Queue, off uint64) uint64 {
 	switch off {
 	case comQSize:
@@ -61,8 +62,6 @@ func (p *PCIBase) readQueue(q *virtio.Queue, off uint64) uint64 {
 		if q.Enabled {
 			return 1
 		}
-	case comQReset:
-		return uint64(p.queueReset)
 	case comQDescLo, comQDescHi, comQAvailLo, comQAvailHi, comQUsedLo, comQUsedHi:
 		a, shift := queueAddress(q, off)
 		return *a >> shift & 0xffffffff

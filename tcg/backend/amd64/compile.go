@@ -148,6 +148,7 @@ func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
 		c.finish(in)
 	}
 	c.emitExits()
+	c.emitOOL()
 	c.emitSlow()
 	c.putExitTable()
 	return c.failure

@@ -54,15 +54,22 @@ func (c *compiler) addr(in *ir.Inst) ref {
 // tlb emits the check of an access. It returns the host operand (using temp t, which holds the addend) and the jump to the slow path.
 // t and u are temps; u is free afterwards.
 func (c *compiler) tlb(a ref, m ir.MemOp, write bool, t, u Reg) (host Operand, jcc int) {
-	c.leaOrMov(t, a.base, a.disp)
 	last, alignMask := int32(m.Size)-1, int32(0)
 	if m.Align > 1 { // what is aligned to less than its size goes the slow way: it might cross a page
 		last, alignMask = 0, max(int32(m.Align), int32(m.Size))-1
 	}
-	c.leaOrMov(u, a.base, a.disp+last)
+	jcc = c.tlbSpan(a.base, a.disp, a.disp+last, m.MMU, write, t, u, alignMask)
+	return MX(t, a.base, 0, a.disp), jcc
+}
+
+// tlbSpan checks that the bytes from base+lo to base+hi are in one page that may be accessed directly, and that base+lo is aligned.
+// The addend goes to t.
+func (c *compiler) tlbSpan(base Reg, lo, hi int32, mmu uint8, write bool, t, u Reg, alignMask int32) (jcc int) {
+	c.leaOrMov(t, base, lo)
+	c.leaOrMov(u, base, hi)
 	c.shiftImm(shShr, 8, R(t), ir.PageBits-5)
-	c.alu(aluAnd, 8, t, envMem(offTLB+uint32(m.MMU)*16+8))
-	c.alu(aluAdd, 8, t, envMem(offTLB+uint32(m.MMU)*16))
+	c.alu(aluAnd, 8, t, envMem(offTLB+uint32(mmu)*16+8))
+	c.alu(aluAdd, 8, t, envMem(offTLB+uint32(mmu)*16))
 	c.aluImm(aluAnd, 8, R(u), -1<<ir.PageBits|alignMask)
 	tag := int32(tlbRead)
 	if write {
@@ -71,7 +78,7 @@ func (c *compiler) tlb(a ref, m ir.MemOp, write bool, t, u Reg) (host Operand, j
 	c.alu(aluCmp, 8, u, M(t, tag))
 	jcc = c.jccFwd(byte(ir.CondNE))
 	c.load(8, t, M(t, tlbAddend))
-	return MX(t, a.base, 0, a.disp), jcc
+	return jcc
 }
 
 func (c *compiler) leaOrMov(d, base Reg, disp int32) {
@@ -82,8 +89,8 @@ func (c *compiler) leaOrMov(d, base Reg, disp int32) {
 	}
 }
 
-// access describes a slow memory access.
-func (c *compiler) access(k leaveKind, a ref, result Reg) desc {
+// slowAccess describes a slow memory access.
+func (c *compiler) slowAccess(k leaveKind, a ref, result Reg) desc {
 	return desc{kind: k, reg: result, reg2: a.base, n: a.disp, pc: c.insnPC}
 }
 
@@ -93,18 +100,21 @@ func (c *compiler) ld(in *ir.Inst) {
 	a := c.addr(in)
 	h, u := c.temp(), c.temp()
 	if !t.pinned {
-		t.reg = h
+		t.reg = u
 	}
 	c.clobber()
-	o, jcc := c.tlb(a, in.Mem, false, h, u)
-	if in.Mem.Signed {
-		c.loadSigned(in.Mem.Size, t.reg, o)
-	} else {
-		c.load(in.Mem.Size, t.reg, o)
-	}
-	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.access(leaveLoad, a, t.reg), mem: in.Mem, resume: c.pos()})
-	c.free(u)
+	m, d := in.Mem, t.reg
+	c.access(a, m, false, h, u, slowPath{d: c.slowAccess(leaveLoad, a, d), mem: m}, func(o Operand) { c.loadMem(m, d, o) })
 	c.define(in.Dst, t)
+}
+
+// loadMem loads as a memory operation says.
+func (c *compiler) loadMem(m ir.MemOp, d Reg, o Operand) {
+	if m.Signed {
+		c.loadSigned(m.Size, d, o)
+	} else {
+		c.load(m.Size, d, o)
+	}
 }
 
 // arg is the location of v for a slow path.
@@ -129,17 +139,15 @@ func (c *compiler) st(in *ir.Inst) {
 	}
 	h, u := c.temp(), c.temp()
 	c.clobber()
-	o, jcc := c.tlb(a, in.Mem, true, h, u)
-	s := slowPath{jcc: jcc, d: c.access(leaveStore, a, NoReg), mem: in.Mem}
+	s := slowPath{d: c.slowAccess(leaveStore, a, NoReg), mem: in.Mem}
+	size := in.Mem.Size
 	if isImm {
-		c.storeImm(in.Mem.Size, o, n)
 		s.args[0] = argLoc{used: true, isImm: true, imm: n}
+		c.access(a, in.Mem, true, h, u, s, func(o Operand) { c.storeImm(size, o, n) })
 	} else {
-		c.store(in.Mem.Size, o, r)
 		s.args[0] = argLoc{used: true, op: R(r)}
+		c.access(a, in.Mem, true, h, u, s, func(o Operand) { c.store(size, o, r) })
 	}
-	s.resume = c.pos()
-	c.slow = append(c.slow, s)
 }
 
 // rmwVal is the temporary that holds the host address of an open OpLdRMW.
@@ -159,17 +167,18 @@ func (c *compiler) ldRMW(in *ir.Inst) {
 	a := c.addr(in)
 	h, u := c.temp(), c.temp()
 	c.clobber()
-	_, jcc := c.tlb(a, in.Mem, true, h, u)
-	c.lea(8, h, MX(h, a.base, 0, a.disp))
-	t := target{reg: u}
-	if in.Mem.Signed {
-		c.loadSigned(in.Mem.Size, u, M(h, 0))
-	} else {
-		c.load(in.Mem.Size, u, M(h, 0))
+	m, t := in.Mem, target{reg: u}
+	w := h // the host address; a group keeps h for its addend
+	if g, _ := c.groupOf(); g != nil {
+		w = c.temp()
 	}
-	d := c.access(leaveRMW, a, u)
-	d.aux = uint8(h)
-	c.slow = append(c.slow, slowPath{jcc: jcc, d: d, mem: in.Mem, resume: c.pos()})
+	d := c.slowAccess(leaveRMW, a, u)
+	d.aux = uint8(w)
+	c.access(a, m, true, h, u, slowPath{d: d, mem: m}, func(o Operand) {
+		c.lea(8, w, o)
+		c.loadMem(m, u, M(w, 0))
+	})
+	h = w
 	if c.rmwAt >= 0 {
 		v := c.rmwVal()
 		c.v[v] = valState{last: c.rmwAt, setAt: -1, reg: h, slot: -1}
@@ -190,7 +199,7 @@ func (c *compiler) stRMW(in *ir.Inst) {
 	}
 	c.clobber()
 	c.rm(opTest, 8, h, R(h))
-	s := slowPath{jcc: c.jccFwd(byte(ir.CondE)), d: c.access(leaveStore, a, NoReg), mem: in.Mem}
+	s := slowPath{jcc: c.jccFwd(byte(ir.CondE)), d: c.slowAccess(leaveStore, a, NoReg), mem: in.Mem}
 	if isImm {
 		c.storeImm(in.Mem.Size, M(h, 0), n)
 		s.args[0] = argLoc{used: true, isImm: true, imm: n}
@@ -214,7 +223,7 @@ func (c *compiler) probe(in *ir.Inst) {
 	c.clobber()
 	m := in.Mem
 	_, jcc := c.tlb(a, m, in.Imm2 != 0, h, u)
-	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.access(leaveProbe, a, NoReg), mem: m, kind: in.Imm2, resume: c.pos()})
+	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.slowAccess(leaveProbe, a, NoReg), mem: m, kind: in.Imm2, resume: c.pos()})
 }
 
 // emitSlow emits the slow paths collected in a block.

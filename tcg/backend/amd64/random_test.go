@@ -52,6 +52,9 @@ func runOn(t testing.TB, e tcg.Engine, m *tcgtest.Machine, b *ir.Block, seed uin
 		m.Env.Regs[i] = r.Uint64() >> (r.UintN(8) * 8)
 	}
 	m.Env.Regs[baseGlobal] = tcgtest.RAMBase + 1<<ir.PageBits
+	if seed&4 != 0 { // wholly in the page that the TLB knows
+		m.Env.Regs[baseGlobal] -= 1 << ir.PageBits / 2
+	}
 	for i := range m.RAM {
 		m.RAM[i] = byte(r.Uint32())
 	}
@@ -116,6 +119,9 @@ func TestRandomBlocks(t *testing.T) {
 	}
 	for seed := range n {
 		cfg := irgen.Config{Globals: tcgtest.Globals, Insns: 1 + int(seed%24), Base: baseGlobal, MemSize: 1 << ir.PageBits, Helpers: uint32(seed % 4), Defined: true}
+		if seed&2 != 0 { // accesses that share a check
+			cfg.MemSize = 64
+		}
 		b := irgen.Block(rand.New(rand.NewPCG(seed, 0)), cfg)
 		if seed%3 == 2 {
 			o.Run(b)

@@ -22,6 +22,8 @@ type valState struct {
 	slot  int8   // spill slot (for Flags: of the image), or -1
 	con   bool
 	value uint64 // of a constant
+	root  ir.Val // the temporary equals root + off; None: itself
+	off   int64
 }
 
 // compiler is the state of one Compile.
@@ -45,6 +47,11 @@ type compiler struct {
 	ccOp      uint32 // Header.CCOp if ccKnown
 	ccKnown   bool
 
+	share  []uint16 // by instruction: 1 + group of a memory access, 0: none
+	groups []group
+	closed int // groups before this index take no more accesses
+	ool    []outOfLine
+
 	rmwAt   int32 // the OpSt that completes the open OpLdRMW, or -1
 	slow    []slowPath
 	exits   []exitState
@@ -67,10 +74,16 @@ const maxDistance = 8
 // prepare resets the state for a block and finds the last uses.
 func (c *compiler) prepare(b *ir.Block, id uint64) {
 	c.b, c.id = b, id
-	if cap(c.v) < len(b.Vals)+1 {
-		c.v = make([]valState, len(b.Vals)+64)
+	n := len(b.Vals) + 1 + len(b.Insts) // more for the host address of an open OpLdRMW and for addends of groups
+	if cap(c.v) < n {
+		c.v = make([]valState, n+64)
 	}
-	c.v = c.v[:len(b.Vals)+1] // one more for the host address of an open OpLdRMW
+	c.v = c.v[:n]
+	if cap(c.share) < len(b.Insts) {
+		c.share = make([]uint16, len(b.Insts)+64)
+	}
+	c.share = c.share[:len(b.Insts)]
+	c.groups, c.closed, c.ool = c.groups[:0], 0, c.ool[:0]
 	for i := range c.v {
 		c.v[i] = valState{last: -1, setAt: -1, reg: NoReg, slot: -1}
 	}
@@ -94,6 +107,12 @@ func (c *compiler) prepare(b *ir.Block, id uint64) {
 		n := int32(i)
 		c.v[in.A].last, c.v[in.B].last, c.v[in.C].last, c.v[in.FIn].last = n, n, n, n
 		switch in.Op {
+		case ir.OpAdd, ir.OpSub, ir.OpLea:
+			c.noteRoot(in)
+		case ir.OpLd, ir.OpSt, ir.OpLdRMW:
+			c.groupAccess(n, in)
+		case ir.OpCall:
+			c.closed = len(c.groups)
 		case ir.OpSet:
 			if c.v[in.A].setAt < 0 {
 				c.v[in.A].setAt = n

@@ -17,7 +17,7 @@ func (c *compiler) ldV(in *ir.Inst) {
 	_ = post
 	c.copyVec(envMem(off), o, in.Mem.Size, u)
 	resume := c.pos()
-	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.access(leaveLoadV, a, NoReg), mem: in.Mem, resume: resume,
+	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.slowAccess(leaveLoadV, a, NoReg), mem: in.Mem, resume: resume,
 		post: func(c *compiler) { c.copyVec(envMem(off), envMem(offVec), in.Mem.Size, u) }})
 	size := in.Size
 	for k := uint32(in.Mem.Size); k < uint32(size); k += 8 { // zero-extension
@@ -41,7 +41,7 @@ func (c *compiler) stV(in *ir.Inst) {
 	c.clobber()
 	o, jcc := c.tlb(a, in.Mem, true, h, u)
 	c.copyVec(o, envMem(off), in.Mem.Size, u)
-	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.access(leaveStoreV, a, NoReg), mem: in.Mem, resume: c.pos(),
+	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.slowAccess(leaveStoreV, a, NoReg), mem: in.Mem, resume: c.pos(),
 		pre: func(c *compiler) { c.copyVec(envMem(offVec), envMem(off), in.Mem.Size, u) }})
 }
 
