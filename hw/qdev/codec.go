@@ -83,7 +83,11 @@ func codecFor(t reflect.Type) codec {
 	case reflect.Int32, reflect.Int64:
 		return codec{typeName: t.Kind().String(), showDefault: true, parse: parseInt, format: formatInt}
 	case reflect.Pointer, reflect.Interface:
-		return codec{typeName: "str", link: true, parse: parseLink, format: formatLink}
+		c := codec{typeName: "str", link: true, parse: parseLink, format: formatLink}
+		if n, ok := reflect.Zero(t).Interface().(TypeNamer); ok { // a link to an object
+			c.typeName = n.PropertyType()
+		}
+		return c
 	}
 	panic(fmt.Sprintf("BUG: property of type %v", t))
 }
@@ -246,6 +250,9 @@ func parseLink(p *property, links *Links, s string) error {
 			p.value.Set(reflect.ValueOf(v))
 			return nil
 		}
+	}
+	if strings.HasPrefix(p.codec.typeName, "link<") {
+		return fmt.Errorf("Device '%s' not found", s)
 	}
 	return fmt.Errorf("Property '%s.%s' can't find value '%s'", p.owner, p.name, s)
 }

@@ -38,6 +38,8 @@ type Queue struct {
 	posted atomic.Bool
 	active atomic.Bool // between start and stop
 
+	stalled atomic.Bool
+
 	mu      sync.Mutex // taken before the ring's own
 	serving sync.Mutex // held by the goroutine that takes chains
 	workers int        // guarded by mu
@@ -166,6 +168,10 @@ func (q *Queue) drain() bool {
 		if !q.handle(q) {
 			return false
 		}
+		if q.stalled.Swap(false) {
+			q.ring.SetNotify(true)
+			return true
+		}
 		if q.dev.Broken() || !q.ring.SetNotify(true) || !q.active.Load() {
 			return true
 		}
@@ -237,6 +243,9 @@ func (q *Queue) leave() {
 	q.workers--
 	q.mu.Unlock()
 }
+
+// Stall tells that the handler has left chains in the queue for now: it is called again after the next Kick.
+func (q *Queue) Stall() { q.stalled.Store(true) }
 
 // Go runs f on a goroutine that stop waits for.
 func (q *Queue) Go(f func()) { q.wg.Go(f) }

@@ -7,5 +7,5 @@ import (
 
 // Classes are the device types of this package.
 func Classes() []*qdev.Class {
-	return append(transport.PCIClasses[Model](), transport.DeviceClass[Model]())
+	return append(transport.PCIClasses[Model, *Model, transport.WithClass](), transport.DeviceClass[Model]())
 }

@@ -22,7 +22,6 @@ type PCIProps struct {
 	Vectors         uint32 `prop:"vectors,default=4294967295"`
 	PagePerVQ       bool   `prop:"page-per-vq,default=off" help:"on/off"`
 	ModernPIONotify bool   `prop:"modern-pio-notify,default=off" help:"on/off"`
-	Class           uint32 `prop:"class,default=0"`
 }
 
 // ModeProps choose the interfaces of a device whose type name does not.
@@ -60,9 +59,6 @@ func (p *PCIBase) setMode(mode ModeProps) error {
 // info is the configuration header of a device of the given type.
 func (p *PCIBase) info(t virtio.TypeInfo) pci.Info {
 	i := pci.Info{Vendor: pci.VendorVirtio, Class: t.PCIClass}
-	if p.Class != 0 {
-		i.Class = uint16(p.Class)
-	}
 	if p.legacy {
 		i.Device, i.Revision = t.PCIDevice, pciRevision
 		i.SubVendor, i.SubDevice = pci.VendorVirtio, t.ID

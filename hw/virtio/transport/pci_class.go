@@ -6,20 +6,30 @@ import (
 	"goemu/hw/virtio"
 )
 
-// pciFunction is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
-type pciFunction[T any, P pointer[T]] struct {
-	PCIBase
-	ModeProps
-	Type T
+// WithClass are the extra options of devices whose PCI class can be chosen, NoExtra those of the others.
+type WithClass struct {
+	Class uint32 `prop:"class,default=0"`
 }
 
-type pciFixed[T any, P pointer[T]] struct {
+// NoExtra is described with WithClass.
+type NoExtra struct{}
+
+// pciFunction is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
+type pciFunction[T any, P pointer[T], X any] struct {
+	PCIBase
+	ModeProps
+	Type  T
+	Extra X
+}
+
+type pciFixed[T any, P pointer[T], X any] struct {
 	PCIBase
 	disableLegacy qdev.OnOffAuto
 	Type          T
+	Extra         X
 }
 
-func (f *pciFixed[T, P]) mode() ModeProps { return ModeProps{DisableLegacy: f.disableLegacy} }
+func (f *pciFixed[T, P, X]) mode() ModeProps { return ModeProps{DisableLegacy: f.disableLegacy} }
 
 // pointer says that *T is a device type.
 type pointer[T any] interface {
@@ -28,29 +38,37 @@ type pointer[T any] interface {
 }
 
 // PCIInfo implements pci.Function.
-func (f *pciFunction[T, P]) PCIInfo() pci.Info { return describe(&f.PCIBase, f.ModeProps, P(&f.Type)) }
+func (f *pciFunction[T, P, X]) PCIInfo() pci.Info {
+	return describe(&f.PCIBase, f.ModeProps, P(&f.Type), &f.Extra)
+}
 
 // PCIInfo implements pci.Function.
-func (f *pciFixed[T, P]) PCIInfo() pci.Info { return describe(&f.PCIBase, f.mode(), P(&f.Type)) }
+func (f *pciFixed[T, P, X]) PCIInfo() pci.Info {
+	return describe(&f.PCIBase, f.mode(), P(&f.Type), &f.Extra)
+}
 
-func describe(p *PCIBase, mode ModeProps, t virtio.Type) pci.Info {
+func describe(p *PCIBase, mode ModeProps, t virtio.Type, extra any) pci.Info {
 	_ = p.setMode(mode) // Realize reports the error
-	return p.info(t.TypeInfo())
+	i := p.info(t.TypeInfo())
+	if c, ok := extra.(*WithClass); ok && c.Class != 0 {
+		i.Class = uint16(c.Class)
+	}
+	return i
 }
 
 // VirtioDevice is the device type behind the function.
-func (f *pciFunction[T, P]) VirtioDevice() P { return &f.Type }
+func (f *pciFunction[T, P, X]) VirtioDevice() P { return &f.Type }
 
 // VirtioDevice is the device type behind the function.
-func (f *pciFixed[T, P]) VirtioDevice() P { return &f.Type }
+func (f *pciFixed[T, P, X]) VirtioDevice() P { return &f.Type }
 
 // Realize implements qdev.Device.
-func (f *pciFunction[T, P]) Realize() error {
+func (f *pciFunction[T, P, X]) Realize() error {
 	return realizePCI(&f.PCIBase, f.ModeProps, f, P(&f.Type))
 }
 
 // Realize implements qdev.Device.
-func (f *pciFixed[T, P]) Realize() error { return realizePCI(&f.PCIBase, f.mode(), f, P(&f.Type)) }
+func (f *pciFixed[T, P, X]) Realize() error { return realizePCI(&f.PCIBase, f.mode(), f, P(&f.Type)) }
 
 func realizePCI(p *PCIBase, mode ModeProps, owner qdev.Device, t virtio.Type) error {
 	if err := p.setMode(mode); err != nil {
@@ -70,9 +88,9 @@ func (p *PCIBase) Unrealize() {
 	p.typ.Teardown()
 }
 
-// PCIClasses returns the three classes of a device type on PCI: virtio-X-pci, virtio-X-pci-transitional and
-// virtio-X-pci-non-transitional.
-func PCIClasses[T any, P pointer[T]]() []*qdev.Class {
+// PCIClasses returns the three classes of a device type T on PCI: virtio-X-pci, virtio-X-pci-transitional and
+// virtio-X-pci-non-transitional. X holds options of the PCI device that not all types have.
+func PCIClasses[T any, P pointer[T], X any]() []*qdev.Class {
 	info := P(new(T)).TypeInfo()
 	name := "virtio-" + info.Name + "-pci"
 	class := func(suffix string, fresh func() qdev.Device) *qdev.Class {
@@ -86,12 +104,12 @@ func PCIClasses[T any, P pointer[T]]() []*qdev.Class {
 		return c
 	}
 	return []*qdev.Class{
-		class("", func() qdev.Device { return new(pciFunction[T, P]) }),
+		class("", func() qdev.Device { return new(pciFunction[T, P, X]) }),
 		class("-transitional", func() qdev.Device {
-			return &pciFixed[T, P]{disableLegacy: qdev.Off}
+			return &pciFixed[T, P, X]{disableLegacy: qdev.Off}
 		}),
 		class("-non-transitional", func() qdev.Device {
-			return &pciFixed[T, P]{disableLegacy: qdev.On}
+			return &pciFixed[T, P, X]{disableLegacy: qdev.On}
 		}),
 	}
 }
