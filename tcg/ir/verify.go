@@ -70,7 +70,7 @@ func checkSize(in *Inst, info *OpInfo) error {
 		ok = in.Size&(in.Size-1) == 0 && in.Size&info.Sizes != 0
 	}
 	if ok && info.Need&SlotMem != 0 && in.Mem.Size != in.Size {
-		ok = false
+		ok = in.Op == OpLdV && in.Mem.Size < in.Size
 	}
 	if !ok {
 		return fmt.Errorf("size %d (memory %d)", in.Size, in.Mem.Size)
@@ -97,9 +97,12 @@ func (v *verifier) fields(in *Inst, info *OpInfo) error {
 		return fmt.Errorf("UsesVec is not set")
 	}
 	for _, r := range [...]VReg{in.VD, in.VA, in.VB, in.VC} {
-		if info.Need&SlotVec != 0 && r >= NumVRegs && r != VNone {
+		if info.Need&SlotVec != 0 && r >= NumVRegs && r != VNone && (r < VF0 || r > VF7) {
 			return fmt.Errorf("vector register %d", r)
 		}
+	}
+	if in.Op == OpVec || in.Op == OpX87 {
+		return vecFields(in)
 	}
 	if (in.Op == OpExtract || in.Op == OpDeposit) && (in.Imm&0xff+in.Imm>>8 > 64 || in.Imm>>8 == 0) {
 		return fmt.Errorf("field %#x", in.Imm)
@@ -148,4 +151,46 @@ func (v *verifier) define(in *Inst, info *OpInfo, slot Slot, val Val, kind Kind)
 
 func slotName(s Slot) string {
 	return map[Slot]string{SlotDst: "Dst", SlotDst2: "Dst2", SlotFOut: "FOut", SlotA: "A", SlotB: "B", SlotC: "C", SlotFIn: "FIn"}[s]
+}
+
+// softDst2 marks that Dst2 may be present although the row does not have it.
+const softDst2 = UseDst2
+
+// vecFields checks a vector or x87 instruction against its row.
+func vecFields(in *Inst) error {
+	row := VecOp(in.Vec).Info()
+	if in.Op == OpX87 {
+		row = X87Op(in.Vec).Info()
+	} else if row.Sizes&in.Size == 0 || in.Size&(in.Size-1) != 0 {
+		return fmt.Errorf("%s of size %d", row.Name, in.Size)
+	}
+	if row.Name == "" {
+		return fmt.Errorf("unknown operation %d", in.Vec)
+	}
+	var soft VecUse // software execution may report exceptions in Dst2
+	if in.Attr&AttrSoft != 0 {
+		soft = softDst2
+	}
+	for _, c := range [...]struct {
+		use, may VecUse
+		has      bool
+		name     string
+	}{
+		{UseVD, 0, in.VD != VNone, "VD"},
+		{UseVA, UseVA, in.VA != VNone, "VA"}, // absent in packed operations with one operand
+		{UseVB, 0, in.VB != VNone, "VB"},
+		{UseVC | UseVC2, 0, in.VC != VNone, "VC"},
+		{UseA, 0, in.A != None, "A"},
+		{UseB, 0, in.B != None, "B"},
+		{UseDst, 0, in.Dst != None, "Dst"},
+		{UseDst2, soft, in.Dst2 != None, "Dst2"},
+		{UseFOut, UseFOut, in.FOut != None, "FOut"},
+		{UseFIn, 0, in.FIn != None, "FIn"},
+	} {
+		want := row.Use&c.use != 0
+		if c.has && !want && c.may&softDst2 == 0 || !c.has && want && c.may == 0 {
+			return fmt.Errorf("%s: operand %s present: %v", row.Name, c.name, c.has)
+		}
+	}
+	return nil
 }

@@ -2,7 +2,7 @@ package ir
 
 // X87Op is an operation on 80-bit floating-point registers (Inst.Vec of OpX87).
 //
-// Registers are named by physical number: VF0 … VF7 in VD, VA, VB, VC. The stack top is not known here: frontends translate for
+// Registers are named by physical number: VF0 … VF7 in VD, VA, VB, VC; the low 10 bytes of VT1 and VT2 are temporaries. The stack top is not known here: frontends translate for
 // a known top and keep the environment's copy up to date by OpStEnv, likewise the tags. Operations follow the control word
 // (rounding, precision) and collect exception flags in the status word; masked responses are those of x87 with all registers valid.
 // Operations marked C set the condition bits C0…C3 of the status word as documented for the x87 instruction; all others leave them

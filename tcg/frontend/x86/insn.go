@@ -205,6 +205,7 @@ func buildMaps() *opMaps {
 	for _, r := range rmRows {
 		m.setRM(map0F, r.pp, r.op, r.reg, r.rm, r.insn)
 	}
+	m.setVectors()
 	return m
 }
 

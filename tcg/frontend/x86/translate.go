@@ -68,6 +68,7 @@ type Translator struct {
 	pc     uint64 // of the current instruction
 	d      inst   // the current instruction
 	fp     fpState
+	vecI   vecInsn // the current SIMD instruction
 	cross  [maxLength]byte
 }
 
