@@ -37,6 +37,10 @@ type Engine struct {
 	softs    []ir.Inst
 
 	enterStub, leaveStub, flagsStub, emptyStub uintptr
+	vecStub, x87Stub                           uintptr
+	vecSpecials                                [ir.NumVecOps]vecSpecial
+	x87Emits                                   [ir.NumX87Ops]x87Emit
+	feats                                      [numHostFeats]bool
 
 	// Dump, if set, is called with the code of each new block.
 	Dump func(b *ir.Block, entry uintptr, code []byte)
@@ -62,7 +66,7 @@ func New(globals []ir.GlobalInfo, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{globals: globals, opt: opt, cache: cache, emitters: makeEmitters()}
+	e := &Engine{globals: globals, opt: opt, cache: cache, emitters: makeEmitters(), vecSpecials: makeVecSpecials(), x87Emits: makeX87(), feats: hostFeats()}
 	e.comp.e = e
 	e.assignPins()
 	e.emitStubs()

@@ -23,6 +23,7 @@ func (e *Engine) Run(cpu tcg.CPU, code tcg.Code) tcg.Leave {
 	}
 	base := unsafe.Add(unsafe.Pointer(r.hdr), EnvBias)
 	r.hdr.Resume = uint64(code.Entry)
+	r.hdr.Spill[vecLive] = 0
 	for {
 		// An empty entry matches the all-ones program counter, which belongs to entry 0: make it lead somewhere.
 		if j := (*ir.JumpEntry)(unsafe.Add(nil, r.hdr.Jumps)); j.Code == 0 {

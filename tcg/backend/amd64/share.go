@@ -63,7 +63,7 @@ func (c *compiler) groupAccess(i int32, in *ir.Inst) {
 	root, off := c.rootOf(in.A)
 	lo := off + int64(in.Imm)
 	hi := lo + int64(in.Mem.Size) - 1
-	write := in.Op != ir.OpLd
+	write := in.Op != ir.OpLd && in.Op != ir.OpLdV
 	for k := len(c.groups) - 1; k >= c.closed && k >= len(c.groups)-openGroups; k-- {
 		g := &c.groups[k]
 		l, h := min(lo, g.lo), max(hi, g.hi)

@@ -109,7 +109,7 @@ func (c *compiler) prepare(b *ir.Block, id uint64) {
 		switch in.Op {
 		case ir.OpAdd, ir.OpSub, ir.OpLea:
 			c.noteRoot(in)
-		case ir.OpLd, ir.OpSt, ir.OpLdRMW:
+		case ir.OpLd, ir.OpSt, ir.OpLdRMW, ir.OpLdV, ir.OpStV:
 			c.groupAccess(n, in)
 		case ir.OpCall:
 			c.closed = len(c.groups)

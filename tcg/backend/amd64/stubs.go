@@ -19,6 +19,7 @@ func (e *Engine) emitStubs() {
 	align()
 	e.flagsStub = a.pc()
 	a.flagsStub()
+	a.vecStubs()
 	align()
 	e.emptyStub = a.pc()
 	a.leave(desc{kind: leaveLookup, reg: NoReg, reg2: NoReg, pc: ^uint64(0)})
@@ -38,6 +39,7 @@ func (e *Engine) savedReg(r Reg) uint32 {
 
 // enterStub loads every register and goes to Header.Resume.
 func (c *compiler) enterStub() {
+	c.resumeVec()
 	for r := RAX; r <= R15; r++ {
 		if r != RSP && r != RBP {
 			c.load(8, r, envMem(c.e.savedReg(r)))

@@ -1,0 +1,196 @@
+package amd64
+
+import "goemu/tcg/ir"
+
+// The guest's vector registers 0…12 and VT0 have host registers 0…13; the others stay in the environment. They are loaded when a
+// block that uses them is entered from one that did not, and saved when generated code leaves for Go. The word vecLive of
+// Header.Spill tells which state is in the host; shifted by livePending, which is to be loaded again when Go resumes.
+const (
+	numPinnedV = 13
+	xVT0       = Reg(13)
+	xTemp0     = Reg(14)
+	xTemp1     = Reg(15)
+
+	liveVec     = 1 // vector registers and MXCSR
+	liveX87     = 2 // the x87 control word
+	livePending = 4
+
+	// Words of Header.Spill.
+	vecCSR  = 21 // for LDMXCSR and STMXCSR
+	vecCW   = 22 // for FLDCW
+	vecRAX  = 23
+	vecArg  = 24 // operands that x87 instructions take from memory
+	vecArg2 = 25
+)
+
+// Control words while Go runs, and the exception masks that are always set in the host.
+const (
+	goMXCSR   = 0x1f80
+	goCW      = 0x37f
+	csrMasks  = 0x1f80
+	csrSticky = 0x3f
+	cwMasks   = 0x3f
+	swSticky  = 0x7f // with the stack fault bit
+)
+
+var (
+	opLdMXCSR = op{0, map0F, 0xae, false} // /2
+	opStMXCSR = op{0, map0F, 0xae, false} // /3
+	opFLDCW   = op{0, map1, 0xd9, false}  // /5
+)
+
+func (c *compiler) fnstsw() { c.buf = append(c.buf, 0xdf, 0xe0) }
+func (c *compiler) fnclex() { c.buf = append(c.buf, 0xdb, 0xe2) }
+
+// needVec finds the state that a block needs.
+func needVec(b *ir.Block) (need byte) {
+	if !b.UsesVec {
+		return 0
+	}
+	for i := range b.Insts {
+		switch b.Insts[i].Op {
+		case ir.OpLdV, ir.OpStV, ir.OpVec:
+			need |= liveVec
+		case ir.OpX87:
+			need |= liveX87
+		}
+	}
+	return need
+}
+
+// enterVec is emitted at a block's entry.
+func (c *compiler) enterVec(b *ir.Block) {
+	need := needVec(b)
+	for _, s := range [...]struct {
+		bit  byte
+		stub uintptr
+	}{{liveVec, c.e.vecStub}, {liveX87, c.e.x87Stub}} {
+		if need&s.bit != 0 {
+			c.testImm(1, spillMem(vecLive), int32(s.bit))
+			skip := c.jccShort(byte(ir.CondNE))
+			c.callAbs(s.stub)
+			c.bindShort(skip)
+		}
+	}
+}
+
+// vecStubs emits the subroutines that load one part of the state. They change no general register.
+func (c *compiler) vecStubs() {
+	align := func() {
+		for c.pc()%entryAlign != 0 {
+			c.b1(0x90)
+		}
+	}
+	align()
+	c.e.vecStub = c.pc()
+	c.store(8, spillMem(vecRAX), RAX)
+	c.loadVecState()
+	c.aluImm(aluOr, 4, spillMem(vecLive), liveVec)
+	c.load(8, RAX, spillMem(vecRAX))
+	c.ret()
+	align()
+	c.e.x87Stub = c.pc()
+	c.store(8, spillMem(vecRAX), RAX)
+	c.loadX87State()
+	c.aluImm(aluOr, 4, spillMem(vecLive), liveX87)
+	c.load(8, RAX, spillMem(vecRAX))
+	c.ret()
+}
+
+// moveVecState loads or stores the pinned registers.
+func (c *compiler) moveVecState(code byte) {
+	for r := Reg(0); r <= xVT0; r++ {
+		v := ir.VReg(r)
+		if r == xVT0 {
+			v = ir.VT0
+		}
+		m := envMem(c.e.opt.Vec.Offset(v))
+		if c.e.feats[hfAVX] {
+			c.vex(0, map0F, false, true, code, r, NoReg, m)
+		} else {
+			c.rm(op{0, map0F, code, false}, 4, r, m)
+		}
+	}
+}
+
+// loadVecState loads registers and MXCSR with all exceptions masked. It changes RAX.
+func (c *compiler) loadVecState() {
+	c.moveVecState(0x10)
+	c.load(4, RAX, envMem(c.e.opt.Vec.MXCSR))
+	c.aluImm(aluOr, 4, R(RAX), csrMasks)
+	c.store(4, spillMem(vecCSR), RAX)
+	c.digit(opLdMXCSR, 4, 2, spillMem(vecCSR))
+}
+
+func (c *compiler) saveVecState() {
+	c.moveVecState(0x11)
+	c.collectCSR()
+	c.storeImm(4, spillMem(vecCSR), goMXCSR)
+	c.digit(opLdMXCSR, 4, 2, spillMem(vecCSR))
+	if c.e.feats[hfAVX] {
+		c.buf = append(c.buf, 0xc5, 0xf8, 0x77) // vzeroupper
+	}
+}
+
+// collectCSR adds the host's sticky flags to the guest's MXCSR. It changes RAX and EFLAGS.
+func (c *compiler) collectCSR() {
+	c.digit(opStMXCSR, 4, 3, spillMem(vecCSR))
+	c.load(4, RAX, spillMem(vecCSR))
+	c.aluImm(aluAnd, 4, R(RAX), csrSticky)
+	c.aluStore(aluOr, 4, envMem(c.e.opt.Vec.MXCSR), RAX)
+}
+
+// loadX87State loads the control word with all exceptions masked; the host's x87 registers are empty between instructions.
+func (c *compiler) loadX87State() {
+	c.load(2, RAX, envMem(c.e.opt.Vec.FPCW))
+	c.aluImm(aluOr, 4, R(RAX), cwMasks)
+	c.store(4, spillMem(vecCW), RAX)
+	c.fnclex()
+	c.digit(opFLDCW, 4, 5, spillMem(vecCW))
+}
+
+func (c *compiler) saveX87State() {
+	c.collectSW()
+	c.fnclex()
+	c.storeImm(4, spillMem(vecCW), goCW)
+	c.digit(opFLDCW, 4, 5, spillMem(vecCW))
+}
+
+// collectSW adds the host's exception flags to the guest's status word. It changes RAX and EFLAGS.
+func (c *compiler) collectSW() {
+	c.fnstsw()
+	c.aluImm(aluAnd, 4, R(RAX), swSticky)
+	c.aluStore(aluOr, 2, envMem(c.e.opt.Vec.FPSW), RAX)
+}
+
+// leaveVec is part of the leave stub: every general register is free.
+func (c *compiler) leaveVec() {
+	c.load(4, RCX, spillMem(vecLive))
+	c.rm(opTest, 4, RCX, R(RCX))
+	none := c.jccFwd(byte(ir.CondE))
+	c.shiftImm(shShl, 4, spillMem(vecLive), livePending)
+	c.eachPart(liveVec, liveX87, (*compiler).saveVecState, (*compiler).saveX87State)
+	c.bind(none)
+}
+
+// resumeVec is part of the enter stub: every general register is free.
+func (c *compiler) resumeVec() {
+	c.load(4, RCX, spillMem(vecLive))
+	c.rm(opTest, 4, RCX, R(RCX))
+	none := c.jccFwd(byte(ir.CondE))
+	c.shiftImm(shShr, 4, spillMem(vecLive), livePending)
+	c.eachPart(liveVec<<livePending, liveX87<<livePending, (*compiler).loadVecState, (*compiler).loadX87State)
+	c.bind(none)
+}
+
+// eachPart emits code for the two parts of the state, each run if its bit is set in RCX.
+func (c *compiler) eachPart(vecBit, x87Bit int32, vec, x87 func(*compiler)) {
+	c.testImm(1, R(RCX), vecBit)
+	skip := c.jccFwd(byte(ir.CondE))
+	vec(c)
+	c.bind(skip)
+	c.testImm(1, R(RCX), x87Bit)
+	skip = c.jccFwd(byte(ir.CondE))
+	x87(c)
+	c.bind(skip)
+}

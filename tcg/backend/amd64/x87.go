@@ -1,0 +1,342 @@
+package amd64
+
+import "goemu/tcg/ir"
+
+// The guest's x87 registers stay in the environment; each operation loads its operands to the host's stack and pops the result back,
+// so the host's stack is empty between operations. One exception: an operand that was converted from memory for the next operation
+// (x87Temp) is left on the stack for it.
+const x87Temp = ir.VT1
+
+// x87Enc is a host instruction with a memory operand: opcode and digit.
+type x87Enc struct{ code, digit byte }
+
+var (
+	fld80  = x87Enc{0xdb, 5}
+	fstp80 = x87Enc{0xdb, 7}
+	fnstsw = x87Enc{0xdd, 7}
+)
+
+// Condition bits of the status word.
+const (
+	swC0   = 1 << 8
+	swC1   = 1 << 9
+	swC2   = 1 << 10
+	swC3   = 1 << 14
+	swCond = swC0 | swC1 | swC2 | swC3
+)
+
+func (c *compiler) x87m(e x87Enc, m Operand) {
+	c.digit(op{0, map1, e.code, false}, 4, Reg(e.digit), m)
+}
+
+func (c *compiler) fld(v ir.VReg)  { c.x87m(fld80, c.vmem(v)) }
+func (c *compiler) fstp(v ir.VReg) { c.x87m(fstp80, c.vmem(v)) }
+
+// drop pops the host's stack.
+func (c *compiler) drop() { c.buf = append(c.buf, 0xdd, 0xd8) }
+
+// d9 emits a stack operation D9 code.
+func (c *compiler) d9(code byte) { c.buf = append(c.buf, 0xd9, code) }
+
+// x87Emit emits one operation.
+type x87Emit func(c *compiler, in *ir.Inst)
+
+// makeX87 lists the code generators.
+func makeX87() [ir.NumX87Ops]x87Emit {
+	return [ir.NumX87Ops]x87Emit{
+		ir.X87Mov:     func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.fstp(in.VD) },
+		ir.X87Xchg:    func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.fld(in.VB); c.fstp(in.VA); c.fstp(in.VB) },
+		ir.X87Select:  x87Select,
+		ir.X87Const:   x87Const,
+		ir.X87Add:     x87Arith(0xc1, 0xc1),
+		ir.X87Mul:     x87Arith(0xc9, 0xc9),
+		ir.X87Sub:     x87Arith(0xe9, 0xe1),
+		ir.X87Div:     x87Arith(0xf9, 0xf1),
+		ir.X87Sqrt:    x87Unary(0xfa),
+		ir.X87Abs:     x87Unary(0xe1),
+		ir.X87Chs:     x87Unary(0xe0),
+		ir.X87Round:   x87Unary(0xfc),
+		ir.X87F2XM1:   x87Unary(0xf0),
+		ir.X87Scale:   x87Two(0xfd, 0),
+		ir.X87Rem:     x87Two(0xf8, swCond),
+		ir.X87Rem1:    x87Two(0xf5, swCond),
+		ir.X87Extract: func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.d9(0xf4); c.fstp(in.VC); c.fstp(in.VD) },
+		ir.X87FYL2X:   x87Pop(0xf1),
+		ir.X87FYL2XP1: x87Pop(0xf9),
+		ir.X87FPAtan:  x87Pop(0xf3),
+		ir.X87FSin:    x87Trig(0xfe, x87One),
+		ir.X87FCos:    x87Trig(0xff, x87One),
+		ir.X87FSinCos: x87Trig(0xfb, x87Pair),
+		ir.X87FPTan:   x87Trig(0xf2, x87AndOne),
+		ir.X87Com:     x87Com,
+		ir.X87ComF:    x87ComF,
+		ir.X87Tst:     func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.d9(0xe4); c.condition87(swCond); c.drop() },
+		ir.X87Xam:     x87Xam,
+		ir.X87FromF32: x87From(x87Enc{0xd9, 0}, 4),
+		ir.X87FromF64: x87From(x87Enc{0xdd, 0}, 8),
+		ir.X87FromInt: x87From(x87Enc{0xdf, 5}, 8),
+		ir.X87FromBCD: x87FromBCD,
+		ir.X87ToF32:   x87To(x87Enc{0xd9, 3}, 4),
+		ir.X87ToF64:   x87To(x87Enc{0xdd, 3}, 8),
+		ir.X87ToI16:   x87To(x87Enc{0xdf, 3}, 2),
+		ir.X87ToI32:   x87To(x87Enc{0xdb, 3}, 4),
+		ir.X87ToI64:   x87To(x87Enc{0xdf, 7}, 8),
+		ir.X87ToI16T:  x87To(x87Enc{0xdf, 1}, 2),
+		ir.X87ToI32T:  x87To(x87Enc{0xdb, 1}, 4),
+		ir.X87ToI64T:  x87To(x87Enc{0xdd, 1}, 8),
+		ir.X87ToBCD:   x87ToBCD,
+		ir.X87GetSW:   x87GetSW,
+		ir.X87ClearSW: x87ClearSW,
+		ir.X87SetCW:   x87SetCW,
+	}
+}
+
+// x87 is OpX87.
+func (c *compiler) x87(in *ir.Inst) {
+	if in.Attr&ir.AttrSoft != 0 || in.Vec >= uint16(ir.NumX87Ops) || c.e.x87Emits[in.Vec] == nil {
+		c.soft(in)
+		return
+	}
+	c.e.x87Emits[in.Vec](c, in)
+}
+
+func x87Unary(code byte) x87Emit {
+	return func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.d9(code); c.fstp(in.VD) }
+}
+
+// x87Two is an operation on ST(0) = VA and ST(1) = VB that leaves both on the stack.
+func x87Two(code byte, cond int32) x87Emit {
+	return func(c *compiler, in *ir.Inst) {
+		c.fld(in.VB)
+		c.fld(in.VA)
+		c.d9(code)
+		if cond != 0 {
+			c.condition87(cond)
+		}
+		c.fstp(in.VD)
+		c.drop()
+	}
+}
+
+// x87Pop is an operation on ST(1) = VA and ST(0) = VB that pops.
+func x87Pop(code byte) x87Emit {
+	return func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.fld(in.VB); c.d9(code); c.fstp(in.VD) }
+}
+
+// x87Arith emits VD = VA op VB: code computes ST(1) op ST(0), rev ST(0) op ST(1). The temporary, if an operand, is on the stack.
+func x87Arith(code, rev byte) x87Emit {
+	return func(c *compiler, in *ir.Inst) {
+		switch {
+		case in.VB == x87Temp:
+			c.fld(in.VA)
+			c.buf = append(c.buf, 0xde, rev)
+		case in.VA == x87Temp:
+			c.fld(in.VB)
+			c.buf = append(c.buf, 0xde, code)
+		default:
+			c.fld(in.VA)
+			c.fld(in.VB)
+			c.buf = append(c.buf, 0xde, code)
+		}
+		c.fstp(in.VD)
+	}
+}
+
+func x87Const(c *compiler, in *ir.Inst) {
+	c.d9(0xe8 + byte(in.Imm%ir.NumX87Consts))
+	c.fstp(in.VD)
+}
+
+// x87Select copies if the condition holds.
+func x87Select(c *compiler, in *ir.Inst) {
+	cc := c.condition(in.Cond, in.FIn)
+	skip := c.jccShort(cc ^ 1)
+	c.fld(in.VA)
+	c.fstp(in.VD)
+	c.bindShort(skip)
+}
+
+// hostSW loads the host's status word to a register.
+func (c *compiler) hostSW(r Reg) {
+	c.x87m(fnstsw, spillMem(vecCW))
+	c.load(2, r, spillMem(vecCW))
+}
+
+// condition87 copies condition bits from the host's to the guest's status word. It changes EFLAGS.
+func (c *compiler) condition87(mask int32) {
+	c.clobber()
+	t := c.temp()
+	c.hostSW(t)
+	c.mergeSW(t, mask)
+	c.free(t)
+}
+
+// mergeSW puts the condition bits in t to the guest's status word.
+func (c *compiler) mergeSW(t Reg, mask int32) {
+	sw := envMem(c.e.opt.Vec.FPSW)
+	c.aluImm(aluAnd, 4, R(t), mask)
+	c.aluImm(aluAnd, 2, sw, ^mask)
+	c.aluStore(aluOr, 2, sw, t)
+}
+
+// pushPair loads ST(0) = VA, ST(1) = VB.
+func (c *compiler) pushPair(in *ir.Inst) {
+	switch {
+	case in.VB == x87Temp:
+		c.fld(in.VA)
+	case in.VA == x87Temp:
+		c.fld(in.VB)
+		c.d9(0xc9) // fxch
+	default:
+		c.fld(in.VB)
+		c.fld(in.VA)
+	}
+}
+
+func x87Com(c *compiler, in *ir.Inst) {
+	c.pushPair(in)
+	if in.Imm != 0 {
+		c.buf = append(c.buf, 0xda, 0xe9) // fucompp
+	} else {
+		c.buf = append(c.buf, 0xde, 0xd9) // fcompp
+	}
+	c.condition87(swCond)
+}
+
+func x87ComF(c *compiler, in *ir.Inst) {
+	c.clobber()
+	c.pushPair(in)
+	code := byte(0xf1) // fcomip
+	if in.Imm != 0 {
+		code = 0xe9 // fucomip
+	}
+	sw := envMem(c.e.opt.Vec.FPSW)
+	c.aluImm(aluAnd, 2, sw, ^swC1)
+	c.buf = append(c.buf, 0xdf, code)
+	c.drop()
+	c.defined(in.FOut)
+}
+
+// x87Xam: an empty register has its own class.
+func x87Xam(c *compiler, in *ir.Inst) {
+	c.fld(in.VA)
+	c.d9(0xe5)
+	c.drop()
+	c.clobber()
+	tag := c.use(in.A)
+	t := c.temp()
+	c.hostSW(t)
+	c.rm(opTest, 4, tag, R(tag))
+	skip := c.jccShort(byte(ir.CondE))
+	c.aluImm(aluAnd, 4, R(t), swC1)
+	c.aluImm(aluOr, 4, R(t), swC3|swC0)
+	c.bindShort(skip)
+	c.mergeSW(t, swCond)
+	c.free(t)
+}
+
+// What a trigonometric instruction leaves on the stack when its operand is in range.
+type x87Results uint8
+
+const (
+	x87One    x87Results = iota // the result
+	x87Pair                     // sine below, cosine on top
+	x87AndOne                   // the result below 1.0
+)
+
+func x87Trig(code byte, res x87Results) x87Emit {
+	return func(c *compiler, in *ir.Inst) {
+		c.clobber()
+		c.fld(in.VA)
+		c.d9(code)
+		t := c.dest(target{reg: NoReg}, ir.None)
+		c.hostSW(t.reg)
+		c.mergeSW(t.reg, swC2)
+		c.rm(opTest, 4, t.reg, R(t.reg))
+		out := c.jccFwd(byte(ir.CondNE))
+		switch res {
+		case x87Pair:
+			c.fstp(in.VC)
+		case x87AndOne:
+			c.drop()
+		}
+		c.fstp(in.VD)
+		end := c.jmpFwd()
+		c.bind(out) // nothing was pushed
+		c.drop()
+		c.bind(end)
+		c.shiftImm(shShr, 4, R(t.reg), 10)
+		c.define(in.Dst, t)
+	}
+}
+
+// x87From converts an integer temporary's bits.
+func x87From(e x87Enc, size uint8) x87Emit {
+	return func(c *compiler, in *ir.Inst) {
+		m := spillMem(vecArg)
+		c.store(size, m, c.use(in.A))
+		c.x87m(e, m)
+		if in.VD != x87Temp {
+			c.fstp(in.VD)
+		}
+	}
+}
+
+func x87FromBCD(c *compiler, in *ir.Inst) {
+	c.store(8, spillMem(vecArg), c.use(in.A))
+	c.store(2, spillMem(vecArg2), c.use(in.B))
+	c.x87m(x87Enc{0xdf, 4}, spillMem(vecArg))
+	c.fstp(in.VD)
+}
+
+func x87To(e x87Enc, size uint8) x87Emit {
+	return func(c *compiler, in *ir.Inst) {
+		t := c.dest(c.plan(in.Dst), ir.None)
+		m := spillMem(vecArg)
+		c.fld(in.VA)
+		c.x87m(e, m)
+		c.load(size, t.reg, m)
+		c.define(in.Dst, t)
+	}
+}
+
+func x87ToBCD(c *compiler, in *ir.Inst) {
+	t, t2 := c.dest(target{reg: NoReg}, ir.None), c.dest(target{reg: NoReg}, ir.None)
+	c.fld(in.VA)
+	c.x87m(x87Enc{0xdf, 6}, spillMem(vecArg))
+	c.load(8, t.reg, spillMem(vecArg))
+	c.load(2, t2.reg, spillMem(vecArg2))
+	c.define(in.Dst, t)
+	c.define(in.Dst2, t2)
+}
+
+func x87GetSW(c *compiler, in *ir.Inst) {
+	c.clobber()
+	t := c.dest(target{reg: NoReg}, ir.None)
+	u := c.temp()
+	c.hostSW(t.reg)
+	c.load(2, u, envMem(c.e.opt.Vec.FPSW))
+	c.aluImm(aluAnd, 4, R(t.reg), swSticky)
+	c.alu(aluOr, 4, t.reg, R(u))
+	c.free(u)
+	c.define(in.Dst, t)
+}
+
+func x87ClearSW(c *compiler, _ *ir.Inst) {
+	const keep = 0x7f00 // all but the exception flags, SF, ES, B
+	c.clobber()
+	c.fnclex()
+	c.aluImm(aluAnd, 2, envMem(c.e.opt.Vec.FPSW), keep)
+}
+
+func x87SetCW(c *compiler, in *ir.Inst) {
+	c.clobber()
+	r := c.use(in.A)
+	t := c.temp()
+	c.store(2, envMem(c.e.opt.Vec.FPCW), r)
+	c.mov(4, t, r)
+	c.aluImm(aluOr, 4, R(t), cwMasks)
+	c.store(4, spillMem(vecCW), t)
+	c.x87m(x87Enc{opFLDCW.code, 5}, spillMem(vecCW))
+	c.free(t)
+}
