@@ -254,6 +254,7 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperLDMXCSR:  do1(func(c *CPU, a uint64) { c.setMXCSR(uint32(a)) }),
 	x86.HelperFLDCW:    do1(func(c *CPU, a uint64) { c.env.FPCW = uint16(a); c.env.UpdateFPUSoft() }),
 	x86.HelperVMCALL:   do((*CPU).ud),
+	x86.HelperMaskMov:  do2((*CPU).maskMov),
 }
 
 // Helper implements goemu/tcg.CPU.

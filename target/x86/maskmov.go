@@ -11,7 +11,7 @@ type MaskMov struct {
 	Index   uint8 // gathers: index register
 	IdxSize uint8 // gathers: size of an index, 4 or 8
 	Scale   uint8 // gathers: log2 of the scale
-	Addr32  bool  // addresses wrap at 32 bits
+	Addr32  bool  // addresses wrap at 32 bits (outside 64-bit code)
 }
 
 // Kinds of masked accesses.
@@ -38,4 +38,12 @@ func UnpackMaskMov(p uint64) MaskMov {
 		Kind: uint8(p), Data: uint8(p >> 8), Mask: uint8(p >> 16), Elem: uint8(p >> 24), Len: uint8(p >> 32), Index: uint8(p >> 40),
 		IdxSize: uint8(p >> 48), Scale: uint8(p>>56) & 3, Addr32: p>>63 != 0,
 	}
+}
+
+// Wrap truncates an address as the code size wants.
+func (m *MaskMov) Wrap(addr uint64) uint64 {
+	if m.Addr32 {
+		return uint64(uint32(addr))
+	}
+	return addr
 }

@@ -7,7 +7,7 @@ import (
 
 // maskMov calls the helper for masked accesses.
 func (v *vecInsn) maskMov(addr ir.Val, m x86.MaskMov) {
-	m.Addr32 = v.t.d.addrsize == 4 && v.t.code64()
+	m.Addr32 = !v.t.code64()
 	v.b.Call(uint32(x86.HelperMaskMov), addr, v.b.Const(m.Pack()), ir.None)
 }
 
