@@ -1,0 +1,95 @@
+package pc
+
+import (
+	"fmt"
+	"os"
+
+	"goemu/hw/firmware/loader"
+	"goemu/target/x86"
+)
+
+// loadBoot reads the kernel, or checks that there is firmware to start.
+func (m *Machine) loadBoot() (err error) {
+	if m.cfg.Boot.Kernel == "" {
+		return nil
+	}
+	if m.tables, m.rsdp, err = m.firmwareTables(); err != nil {
+		return err
+	}
+	lc := m.cfg.Boot
+	lc.Memory = m.map_.e820(reservedTop)
+	lc.RSDP = m.rsdp
+	lm, _ := x86.FeatureByName("lm")
+	lc.NoLong = !m.cfg.CPU.Features.Has(lm)
+	m.image, err = loader.Load(&lc)
+	return err
+}
+
+// reservedTop is how much of the top of low RAM the guest's map reserves.
+const reservedTop = 0x20000
+
+// placeBoot puts the boot images into memory and the first CPU at their entry. Without a kernel the CPU starts the firmware.
+func (m *Machine) placeBoot() {
+	if m.image == nil {
+		return
+	}
+	for _, list := range [][]loader.Segment{m.tables, m.image.Segments} {
+		for i := range list {
+			s := &list[i]
+			m.memory.WriteROM(s.Addr, s.Data)
+			if pad := s.Size - uint64(len(s.Data)); pad > 0 {
+				m.zero(s.Addr+uint64(len(s.Data)), pad)
+			}
+		}
+	}
+	setEntry(m.cpus[0], &m.image.CPU)
+}
+
+// zero clears guest memory.
+func (m *Machine) zero(addr, n uint64) {
+	iov, ok := m.memory.Map(addr, n, true)
+	if !ok {
+		return
+	}
+	for _, b := range iov {
+		clear(b)
+	}
+	m.memory.MarkDirty(addr, n)
+}
+
+// Descriptor flags of the flat segments that the loader asks for.
+const (
+	flatCode32 = x86.SegP | x86.SegS | x86.SegCode | x86.SegR | x86.SegA | x86.SegB | x86.SegG
+	flatCode64 = x86.SegP | x86.SegS | x86.SegCode | x86.SegR | x86.SegA | x86.SegL | x86.SegG
+	flatData   = x86.SegP | x86.SegS | x86.SegW | x86.SegA | x86.SegB | x86.SegG
+)
+
+// setEntry gives a CPU the state at a kernel's entry point.
+func setEntry(c CPU, s *loader.CPU) {
+	e := c.Env()
+	code := uint32(flatCode32)
+	e.CR[0] = x86.CR0PE | x86.CR0ET
+	if s.Mode == loader.Long {
+		code = flatCode64
+		e.CR[0] |= x86.CR0PG
+		e.CR[3] = s.CR3
+		e.CR[4] = x86.CR4PAE
+		e.EFER = x86.EFERLME | x86.EFERLMA
+	}
+	e.Seg[x86.CS] = x86.Segment{Selector: s.CS, Limit: ^uint32(0), Flags: code}
+	for _, i := range []int{x86.DS, x86.ES, x86.SS, x86.FS, x86.GS} {
+		e.Seg[i] = x86.Segment{Selector: s.DS, Limit: ^uint32(0), Flags: flatData}
+	}
+	if s.TR != 0 {
+		e.Seg[x86.TR].Selector = s.TR
+	}
+	e.GDT = x86.Table{Base: s.GDTBase, Limit: uint32(s.GDTLimit)}
+	e.IDT = x86.Table{}
+	e.Regs[x86.RAX], e.Regs[x86.RBX], e.Regs[x86.RSI], e.Regs[x86.RSP] = s.RAX, s.RBX, s.RSI, s.RSP
+	e.PC = s.RIP
+	e.SetCPL(0)
+	e.UpdateHFlags()
+}
+
+// internalError reports a bug of the emulator with the state of the CPU.
+func internalError(text string) { fmt.Fprintln(os.Stderr, text) }

@@ -1,0 +1,281 @@
+// Package pc puts PC machines together: memory map, chips, interrupt wiring, CPUs and the direct boot of a kernel. It is the only
+// package of hw that names concrete devices. The accelerator comes from outside.
+package pc
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"goemu/accel"
+	"goemu/hw/firmware/loader"
+	"goemu/hw/intc/apic"
+	"goemu/hw/intc/i8259"
+	"goemu/hw/intc/ioapic"
+	"goemu/hw/isa"
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+	"goemu/hw/timer/mc146818"
+	"goemu/internal/chardev"
+	"goemu/internal/clock"
+	"goemu/internal/mainloop"
+	"goemu/internal/memory"
+	"goemu/target/x86"
+)
+
+// CPU is a virtual CPU as the machine needs it.
+type CPU interface {
+	accel.CPU
+	// Env is the architectural state; touched only while the CPU is paused or not started.
+	Env() *x86.Env
+	// Reset puts the CPU in its power-on state; only while paused or not started.
+	Reset()
+	SetInterruptController(accel.InterruptController)
+	SetA20(on bool)
+}
+
+// Accelerator runs the machine's CPUs.
+type Accelerator interface {
+	NewCPU(index int, apicID uint32) (CPU, error)
+	Start()
+	Pause()
+	Resume()
+	Close() error
+}
+
+// Config is what a machine is made of.
+type Config struct {
+	Type  *Type
+	Props Props
+	RAM   uint64 // bytes
+	CPUs  int
+	// Topology and features of the CPUs; the accelerator got the same.
+	CPU *x86.Config
+	// NewAccel makes the accelerator for the machine's memory.
+	NewAccel func(mem, smm *memory.AddressSpace, m accel.Machine) (Accelerator, error)
+	Registry *qdev.Registry
+	Globals  []qdev.Global
+	// Links registers backends that device properties name.
+	Links func(*qdev.Links)
+
+	Serials []*chardev.Backend // by port, nil for none
+	Boot    loader.Config      // Kernel empty: start the firmware
+	UUID    string
+	BIOS    []byte // firmware image, mapped below 4 GiB
+	RTC     RTC
+	FWCfg   []FWCfgItem
+	SMBIOS  [][]qdev.Setting
+	NUMA    []NUMANode
+}
+
+// RTC says what time the guest's clock shows.
+type RTC struct {
+	Start time.Time
+	Clock *clock.Clock
+}
+
+// FWCfgItem is a user's -fw_cfg file.
+type FWCfgItem struct {
+	Name string
+	Data []byte
+}
+
+// NUMANode is a node of -numa: its memory in bytes and its CPUs.
+type NUMANode struct {
+	Memory uint64
+	CPUs   []int
+}
+
+// Machine is a PC.
+type Machine struct {
+	cfg  Config
+	VM   *mainloop.VM
+	Tree *qdev.Tree
+
+	mem, io       *memory.Region // system memory and ports
+	memory, ports *memory.AddressSpace
+	smm           *memory.AddressSpace
+	map_          memoryMap
+
+	accel  Accelerator
+	cpus   []CPU
+	timers *clock.Server // of the local APICs
+	apics  *apic.Set
+	pics   *i8259.Pair
+	ioapic *ioapic.IOAPIC
+	gsi    []*qdev.IRQ // inputs of interrupt controllers by global number
+	isa    *isa.Bus
+	pci    *pci.Bus
+	rtc    *mc146818.RTC
+	chips  chipset
+	image  *loader.Image
+	tables []loader.Segment
+	rsdp   uint64
+}
+
+// chipset is the part in which machine types differ.
+type chipset interface {
+	// afterReset finishes a reset once all devices have had theirs.
+	afterReset(m *Machine)
+	powerButton()
+}
+
+// New builds a machine. Its devices are in their reset state and nothing runs. Preconditions: the machine lock is held.
+func New(cfg Config) (m *Machine, err error) {
+	m = &Machine{cfg: cfg, VM: mainloop.NewVM(mainloop.Main), Tree: qdev.NewTree(cfg.Registry), map_: layout(cfg.RAM, cfg.Type, &cfg.Props)}
+	if cfg.CPUs > cfg.Type.MaxCPUs {
+		return nil, fmt.Errorf("Invalid SMP CPUs %d. The max CPUs supported by machine '%s' is %d", cfg.CPUs, cfg.Type.Name, cfg.Type.MaxCPUs)
+	}
+	defer func() {
+		if err != nil {
+			m.Close()
+		}
+	}()
+	m.Tree.Globals = append(append([]qdev.Global{}, cfg.Type.Compat...), cfg.Globals...)
+	if cfg.Links != nil {
+		cfg.Links(&m.Tree.Links)
+	}
+	memory.Begin()
+	err = m.build()
+	memory.Commit()
+	if err != nil {
+		return nil, err
+	}
+	m.VM.Pause, m.VM.Resume, m.VM.Reset = m.pause, m.accel.Resume, m.reset
+	return m, nil
+}
+
+func (m *Machine) build() error {
+	m.mem, m.io = memory.NewContainer("system", memory.Whole), memory.NewContainer("io", 1<<16)
+	m.memory, m.ports = memory.NewAddressSpace("memory", m.mem), memory.NewAddressSpace("I/O", m.io)
+	if err := m.map_.place(m.mem); err != nil {
+		return err
+	}
+	if err := m.createCPUs(); err != nil {
+		return err
+	}
+	return m.cfg.Type.build(m)
+}
+
+// createCPUs makes the accelerator, the CPUs and their local APICs.
+func (m *Machine) createCPUs() (err error) {
+	if m.accel, err = m.cfg.NewAccel(m.memory, m.smm, m); err != nil {
+		return err
+	}
+	if m.timers, err = clock.NewServer(clock.Virtual); err != nil {
+		return err
+	}
+	m.apics = apic.NewSet(m.timers.List(clock.Virtual))
+	x2, _ := x86.FeatureByName("x2apic")
+	for i := range m.cfg.CPUs {
+		c, err := m.accel.NewCPU(i, m.cfg.CPU.Topology.APICID(i))
+		if err != nil {
+			return err
+		}
+		a, err := m.apics.New(m.Tree, c, m.cfg.CPU.Features.Has(x2))
+		if err != nil {
+			return err
+		}
+		c.SetInterruptController(a)
+		m.cpus = append(m.cpus, c)
+	}
+	m.mem.Add(m.apics.Region(), apic.DefaultAddress, 4096)
+	return nil
+}
+
+// AddDevice adds a device as -device does.
+func (m *Machine) AddDevice(s []qdev.Setting) (qdev.Device, error) { return m.Tree.Add(s) }
+
+// Ready prepares the boot: call it when all devices are there. It resets the machine; VM.Start then lets it run.
+func (m *Machine) Ready(ctx context.Context) error {
+	if err := m.loadBoot(); err != nil {
+		return err
+	}
+	m.timers.Start(ctx)
+	m.reset(mainloop.CauseNone)
+	return nil
+}
+
+// Start begins to execute the CPUs, which wait until VM.Start.
+func (m *Machine) Start() {
+	m.accel.Pause()
+	m.accel.Start()
+}
+
+// pause stops the CPUs. Preconditions: the machine lock is held; it is dropped meanwhile, since a CPU may be waiting for it.
+func (m *Machine) pause() {
+	mainloop.Lock.Unlock()
+	m.accel.Pause()
+	mainloop.Lock.Lock()
+}
+
+// reset puts devices and CPUs in their power-on state and the boot images in place.
+func (m *Machine) reset(mainloop.ShutdownCause) {
+	m.Tree.Reset()
+	for _, c := range m.cpus {
+		c.Reset()
+	}
+	m.chips.afterReset(m)
+	m.placeBoot()
+}
+
+// PowerButton presses the power button.
+func (m *Machine) PowerButton() { m.chips.powerButton() }
+
+// NMI drives the non-maskable interrupt of all CPUs.
+func (m *Machine) NMI() {
+	for _, c := range m.cpus {
+		c.Raise(accel.IRQNMI)
+	}
+}
+
+// Close ends the CPUs and takes the devices out of operation. Preconditions: the machine lock is held.
+func (m *Machine) Close() error {
+	var err error
+	if m.accel != nil {
+		mainloop.Lock.Unlock()
+		err = m.accel.Close()
+		mainloop.Lock.Lock()
+	}
+	if m.timers != nil {
+		m.timers.Close()
+	}
+	m.Tree.Close()
+	if m.image != nil {
+		m.image.Close()
+	}
+	return err
+}
+
+// ReadIO implements accel.Bus.
+func (m *Machine) ReadIO(port uint16, size int) uint32 {
+	v, _ := m.ports.BusLoad(uint64(port), size)
+	return uint32(v)
+}
+
+// WriteIO implements accel.Bus.
+func (m *Machine) WriteIO(port uint16, size int, value uint32) {
+	m.ports.BusStore(uint64(port), size, uint64(value))
+}
+
+// ReadMMIO implements accel.Bus.
+func (m *Machine) ReadMMIO(addr uint64, size int) uint64 {
+	v, _ := m.memory.BusLoad(addr, size)
+	return v
+}
+
+// WriteMMIO implements accel.Bus.
+func (m *Machine) WriteMMIO(addr uint64, size int, value uint64) {
+	m.memory.BusStore(addr, size, value)
+}
+
+// Request implements accel.Machine.
+func (m *Machine) Request(why accel.Shutdown, text string) {
+	switch why {
+	case accel.ShutdownTripleFault:
+		m.VM.RequestReset(mainloop.CauseGuestReset)
+	case accel.ShutdownInternal:
+		internalError(text)
+		m.VM.RequestStop(mainloop.StateInternalError)
+	}
+}

@@ -1,0 +1,208 @@
+package pc
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"goemu/hw/qdev"
+)
+
+// Type is a machine type.
+type Type struct {
+	Name, Alias, Desc string
+	Default           bool
+	MaxCPUs           int
+	DefaultRAM        uint64
+	DefaultCPU        string
+	BlockBus          string // device type for -drive if=virtio
+	Compat            []qdev.Global
+	props             []string // which rows of the property table it has
+	build             func(*Machine) error
+}
+
+// Versions of the i440fx machine, newest first.
+var versions = [...]string{"7.2", "7.1", "7.0", "6.2", "6.1", "6.0", "5.2", "5.1", "5.0", "4.2"}
+
+// Types lists the machine types in the order of -machine help.
+func Types() []*Type {
+	var out []*Type
+	for i, v := range versions {
+		t := i440fxType(v)
+		if i == 0 {
+			t.Alias, t.Default = "pc", true
+		}
+		out = append(out, t)
+	}
+	return out
+}
+
+// Find looks a type up by name or alias; an empty name is the default type.
+func Find(name string) *Type {
+	for _, t := range Types() {
+		if t.Name == name || t.Alias == name && name != "" || name == "" && t.Default {
+			return t
+		}
+	}
+	return nil
+}
+
+// Help is the answer to -machine help.
+func Help() string {
+	var b strings.Builder
+	b.WriteString("Supported machines are:\n")
+	for _, t := range Types() {
+		if t.Alias != "" {
+			fmt.Fprintf(&b, "%-20s %s (alias of %s)\n", t.Alias, t.Desc, t.Name)
+		}
+		def := ""
+		if t.Default {
+			def = " (default)"
+		}
+		fmt.Fprintf(&b, "%-20s %s%s\n", t.Name, t.Desc, def)
+	}
+	return b.String()
+}
+
+// Props are the machine's properties (-machine type,prop=value).
+type Props struct {
+	ACPI, PIC, PIT, RTC, SMM, VMPort, IOAPIC2, PCIe qdev.OnOffAuto
+	HPET, ISASerial, AutoCmdline                    bool
+	I8042                                           bool
+	Graphics, USB, MemMerge, DumpGuestCore          bool
+	MaxRAMBelow4G                                   uint64
+	OEMID, OEMTableID                               string
+	SMBIOS                                          string
+}
+
+// property is a row of the table of machine properties.
+type property struct {
+	name, typ, help string
+	set             func(p *Props, v string) error
+}
+
+func onOffAuto(name string, f func(*Props) *qdev.OnOffAuto) func(*Props, string) error {
+	return func(p *Props, v string) error {
+		switch v {
+		case "on":
+			*f(p) = qdev.On
+		case "off":
+			*f(p) = qdev.Off
+		case "auto":
+			*f(p) = qdev.Auto
+		default:
+			return fmt.Errorf("Parameter '%s' does not accept value '%s'", name, v)
+		}
+		return nil
+	}
+}
+
+func boolean(name string, f func(*Props) *bool) func(*Props, string) error {
+	return func(p *Props, v string) error {
+		switch v {
+		case "on", "yes", "true", "y":
+			*f(p) = true
+		case "off", "no", "false", "n":
+			*f(p) = false
+		default:
+			return fmt.Errorf("Parameter '%s' expects 'on' or 'off'", name)
+		}
+		return nil
+	}
+}
+
+func text(f func(*Props) *string, name string, limit int) func(*Props, string) error {
+	return func(p *Props, v string) error {
+		if len(v) > limit {
+			return fmt.Errorf("User specified %s value is bigger than %d bytes in size", name, limit)
+		}
+		*f(p) = v
+		return nil
+	}
+}
+
+// properties are all machine properties in alphabetical order.
+func properties() []property {
+	return []property{
+		{"acpi", "OnOffAuto", "Enable ACPI", onOffAuto("acpi", func(p *Props) *qdev.OnOffAuto { return &p.ACPI })},
+		{"auto-kernel-cmdline", "bool", "Set off to disable adding virtio-mmio devices to the kernel cmdline", boolean("auto-kernel-cmdline", func(p *Props) *bool { return &p.AutoCmdline })},
+		{"dump-guest-core", "bool", "Include guest memory in a core dump", boolean("dump-guest-core", func(p *Props) *bool { return &p.DumpGuestCore })},
+		{"graphics", "bool", "Set on/off to enable/disable graphics emulation", boolean("graphics", func(p *Props) *bool { return &p.Graphics })},
+		{"hpet", "bool", "Enable/disable high precision event timer emulation", boolean("hpet", func(p *Props) *bool { return &p.HPET })},
+		{"i8042", "bool", "", boolean("i8042", func(p *Props) *bool { return &p.I8042 })},
+		{"isa-serial", "bool", "Set off to disable the instantiation an ISA serial port", boolean("isa-serial", func(p *Props) *bool { return &p.ISASerial })},
+		{"max-ram-below-4g", "size", "Maximum ram below the 4G boundary (32bit boundary)", maxRAM},
+		{"mem-merge", "bool", "Enable/disable memory merge support", boolean("mem-merge", func(p *Props) *bool { return &p.MemMerge })},
+		{"pic", "OnOffAuto", "Enable i8259 PIC", onOffAuto("pic", func(p *Props) *qdev.OnOffAuto { return &p.PIC })},
+		{"pit", "OnOffAuto", "Enable i8254 PIT", onOffAuto("pit", func(p *Props) *qdev.OnOffAuto { return &p.PIT })},
+		{"rtc", "OnOffAuto", "Enable MC146818 RTC", onOffAuto("rtc", func(p *Props) *qdev.OnOffAuto { return &p.RTC })},
+		{"smm", "OnOffAuto", "Enable SMM", onOffAuto("smm", func(p *Props) *qdev.OnOffAuto { return &p.SMM })},
+		{"usb", "bool", "Set on/off to enable/disable usb", noUSB},
+		{"vmport", "OnOffAuto", "Enable vmport (pc & q35)", noVMPort},
+		{"x-oem-id", "string", "Override the default value of field OEMID in ACPI table header.The string may be up to 6 bytes in size", text(func(p *Props) *string { return &p.OEMID }, "oem-id", 6)},
+		{"x-oem-table-id", "string", "Override the default value of field OEM Table ID in ACPI table header.The string may be up to 8 bytes in size", text(func(p *Props) *string { return &p.OEMTableID }, "oem-table-id", 8)},
+	}
+}
+
+func maxRAM(p *Props, v string) error {
+	n, ok := qdev.ParseSize(v)
+	switch {
+	case !ok:
+		return fmt.Errorf("Parameter 'max-ram-below-4g' expects a size")
+	case n > fourGiB:
+		return fmt.Errorf("Machine option 'max-ram-below-4g=%d' expects size less than or equal to 4G", n)
+	case n < romTop:
+		return fmt.Errorf("Machine option 'max-ram-below-4g=%d' expects size greater than or equal to 1M", n)
+	}
+	p.MaxRAMBelow4G = n
+	return nil
+}
+
+// noUSB accepts only what asks for no USB controller: there is none.
+func noUSB(_ *Props, v string) error {
+	if v != "off" {
+		return fmt.Errorf("Property 'usb' can only be 'off': there is no USB controller")
+	}
+	return nil
+}
+
+// noVMPort accepts what does not insist on the VMware port.
+func noVMPort(_ *Props, v string) error {
+	if v != "off" && v != "auto" {
+		return fmt.Errorf("Property 'vmport' can only be 'off' or 'auto': there is no VMware port")
+	}
+	return nil
+}
+
+// DefaultProps are the properties of a machine for which nothing was said.
+func (t *Type) DefaultProps() Props {
+	return Props{HPET: true, ISASerial: true, AutoCmdline: true, I8042: true, MemMerge: true, DumpGuestCore: true, Graphics: true}
+}
+
+// SetProp sets a property by name.
+func (t *Type) SetProp(p *Props, name, value string) error {
+	for _, r := range properties() {
+		if r.name == name && slices.Contains(t.props, name) {
+			return r.set(p, value)
+		}
+	}
+	return fmt.Errorf("Property '%s-machine.%s' not found", t.Name, name)
+}
+
+// HelpProps is the answer to -machine TYPE,help.
+func (t *Type) HelpProps() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s-machine options:\n", t.Name)
+	for _, r := range properties() {
+		if !slices.Contains(t.props, r.name) {
+			continue
+		}
+		head := fmt.Sprintf("  %s=<%s>", r.name, r.typ)
+		if r.help == "" {
+			fmt.Fprintln(&b, head)
+		} else {
+			fmt.Fprintf(&b, "%-24s - %s\n", head, r.help)
+		}
+	}
+	return b.String()
+}
