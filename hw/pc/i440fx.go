@@ -3,14 +3,10 @@ package pc
 import (
 	"strings"
 
-	"goemu/hw/char"
-	"goemu/hw/intc/i8259"
-	"goemu/hw/intc/ioapic"
 	"goemu/hw/isa"
+	"goemu/hw/pc/i440fx"
+	"goemu/hw/pc/piix"
 	"goemu/hw/qdev"
-	"goemu/hw/timer/i8254"
-	"goemu/hw/timer/mc146818"
-	"goemu/internal/memory"
 )
 
 // i440fxProps are the properties that the PC has.
@@ -23,65 +19,66 @@ func i440fxType(version string) *Type {
 	}
 }
 
-type i440fx struct{}
+// Places of the on-board functions on the PCI bus, and of the registers that firmware places.
+const (
+	devfnPIIX3 = 1 << 3
+	devfnPM    = 1<<3 | 3
+	pmBase     = 0x600
+	smbBase    = 0x700
+	sciIRQ     = 9
+)
 
-func (*i440fx) afterReset(*Machine) {}
-func (*i440fx) powerButton()        {}
+// pirqIRQ is the ISA interrupt of each PIRQ, as firmware routes them.
+var pirqIRQ = [4]uint8{10, 10, 11, 11}
 
-func buildI440FX(m *Machine) error {
-	m.chips = new(i440fx)
-	m.isa = isa.NewBus(nil, "isa.0", m.mem, m.io)
-	if err := m.interrupts(); err != nil {
-		return err
-	}
-	if err := m.legacyTimers(); err != nil {
-		return err
-	}
-	return m.serialPorts()
+// chipsetPC is the chipset of the PC.
+type chipsetPC struct {
+	host  *i440fx.Host
+	south *piix.PIIX3
+	pm    *piix.PM
 }
 
-// interrupts makes the 8259 pair and the I/O APIC and wires the ISA lines to both.
-func (m *Machine) interrupts() (err error) {
-	if m.pics, err = i8259.NewPair(m.Tree, m.isa, m.apics.ExtIntLine()); err != nil {
+func buildI440FX(m *Machine) (err error) {
+	c := new(chipsetPC)
+	m.chips = c
+	if c.host, err = i440fx.New(m.Tree, m.mem, m.map_.ram, m.io); err != nil {
 		return err
 	}
-	m.apics.SetExtInt(m.pics)
-	if m.ioapic, err = ioapic.New(m.Tree, m.mem, ioapic.Address, m.apics, m.pics); err != nil {
+	m.pci = c.host.Bus
+	m.gsi = make([]*qdev.IRQ, gsiCount)
+	lines := make([]*qdev.IRQ, isa.Lines)
+	for i := range lines { // the controllers behind them do not exist yet
+		lines[i] = qdev.NewIRQ(func(n int, level bool) { m.gsi[n].Set(level) }, i)
+	}
+	if c.south, err = piix.NewPIIX3(m.Tree, m.pci, devfnPIIX3, m.mem, m.io, lines, m.VM); err != nil {
 		return err
 	}
-	a, b := m.pics.Lines(), m.ioapic.ISALines()
-	m.gsi = m.ioapic.Lines()
-	for i := range a {
-		m.gsi[i] = qdev.Split(a[i], b[i])
-	}
-	m.isa.SetIRQs(m.gsi[:isa.Lines])
-	return nil
-}
-
-// legacyTimers makes the 8254 with the speaker port and the real-time clock.
-func (m *Machine) legacyTimers() error {
-	pit, err := i8254.New(m.Tree, m.isa, m.isa.Line(0))
-	if err != nil {
-		return err
-	}
-	if _, err := i8254.NewSpeaker(m.Tree, m.isa, pit); err != nil {
-		return err
-	}
-	m.rtc, err = mc146818.New(m.Tree, m.isa, mc146818.Config{Start: m.cfg.RTC.Start, Clock: m.cfg.RTC.Clock, IRQ: m.isa.Line(8), Wakeup: m.VM.RequestWakeup})
-	return err
-}
-
-// serialPorts makes a 16550A for each character device given.
-func (m *Machine) serialPorts() error {
-	for i, b := range m.cfg.Serials {
-		if b == nil {
-			continue
-		}
-		if _, err := m.Tree.Create(&char.SerialClass, &m.isa.Bus, qdev.Setting{Name: "index", Value: string(rune('0' + i))}, qdev.Setting{Name: "chardev", Value: b.ID}); err != nil {
+	m.isa = c.south.ISA
+	for _, step := range []func() error{m.interrupts, m.legacyTimers, m.serialPorts} {
+		if err := step(); err != nil {
 			return err
 		}
 	}
-	return nil
+	if m.cfg.Props.ACPI == qdev.Off {
+		return nil
+	}
+	smi := qdev.NewIRQ(m.raiseSMI, 0)
+	c.pm, err = piix.NewPM(m.Tree, m.pci, devfnPM, piix.PMConfig{SCI: m.isa.Line(sciIRQ), SMI: smi, VM: m.VM, IO: m.io,
+		SMM: m.cfg.Props.SMM != qdev.Off, SMBBase: 0xb100})
+	return err
 }
 
-var _ = memory.Whole
+// afterReset does what firmware does before it starts a kernel.
+func (c *chipsetPC) afterReset(m *Machine) {
+	if m.image == nil {
+		return
+	}
+	for i, irq := range pirqIRQ {
+		c.south.SetRoute(i, irq)
+	}
+	if c.pm != nil {
+		c.pm.SetupPM(pmBase, smbBase)
+	}
+	c.host.Bridge.ShadowRAM(vgaTop, romTop, true)
+	m.configurePCI()
+}

@@ -117,7 +117,6 @@ type Machine struct {
 type chipset interface {
 	// afterReset finishes a reset once all devices have had theirs.
 	afterReset(m *Machine)
-	powerButton()
 }
 
 // New builds a machine. Its devices are in their reset state and nothing runs. Preconditions: the machine lock is held.
@@ -218,9 +217,6 @@ func (m *Machine) reset(mainloop.ShutdownCause) {
 	m.chips.afterReset(m)
 	m.placeBoot()
 }
-
-// PowerButton presses the power button.
-func (m *Machine) PowerButton() { m.chips.powerButton() }
 
 // NMI drives the non-maskable interrupt of all CPUs.
 func (m *Machine) NMI() {

@@ -1,5 +1,50 @@
 package pc
 
-import "goemu/hw/firmware/loader"
+import (
+	"strings"
 
-func (m *Machine) firmwareTables() ([]loader.Segment, uint64, error) { return nil, 0, nil }
+	"goemu/hw/firmware/acpi"
+	"goemu/hw/firmware/loader"
+	"goemu/hw/intc/ioapic"
+	"goemu/hw/qdev"
+)
+
+// Places of the tables that firmware would leave.
+const rsdpAddr = 0xf5270
+
+// firmwareTables builds what firmware would leave in memory.
+func (m *Machine) firmwareTables() (segs []loader.Segment, rsdp uint64, err error) {
+	if m.cfg.Props.ACPI == qdev.Off {
+		return nil, 0, nil
+	}
+	d := m.describe()
+	b := acpi.Build(d, m.map_.below-reservedTop)
+	add := func(name string, addr uint64, data []byte) {
+		segs = append(segs, loader.Segment{Name: name, Addr: addr, Data: data, Size: uint64(len(data))})
+	}
+	add("acpi tables", b.Addr, b.Data)
+	add("rsdp", rsdpAddr, d.RSDP(b))
+	return segs, rsdpAddr, nil
+}
+
+// describe is the machine as its ACPI tables show it.
+func (m *Machine) describe() *acpi.Machine {
+	d := &acpi.Machine{
+		Below4G: m.map_.below, Above4G: m.map_.above, PIC: true, RTC: true, Keyboard: m.cfg.Props.I8042, Mouse: m.cfg.Props.I8042,
+		IOAPICs: []acpi.IOAPIC{{ID: 0, Addr: ioapic.Address}}, OEMID: m.cfg.Props.OEMID, OEMTableID: m.cfg.Props.OEMTableID,
+	}
+	for i := range m.cfg.CPU.Topology.CPUs() {
+		d.CPUs = append(d.CPUs, acpi.CPU{APICID: m.cfg.CPU.Topology.APICID(i), Enabled: i < m.cfg.CPUs})
+	}
+	for i, b := range m.cfg.Serials {
+		if b != nil && i < 4 {
+			d.Serials = append(d.Serials, []acpi.Serial{{Port: 0x3f8, IRQ: 4}, {Port: 0x2f8, IRQ: 3}, {Port: 0x3e8, IRQ: 4}, {Port: 0x2e8, IRQ: 3}}[i])
+		}
+	}
+	if strings.HasPrefix(m.cfg.Type.Name, "pc-") {
+		d.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, Plat: m.cfg.CPUs > 1, CMOSCent: 0x32}
+		d.PCI = &acpi.PCI{Hole32Start: max(m.map_.below, splitLower), Hole32End: 0xfebfffff}
+		d.HPET = false
+	}
+	return d
+}
