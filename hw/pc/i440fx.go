@@ -6,6 +6,7 @@ import (
 	"goemu/hw/isa"
 	"goemu/hw/pc/i440fx"
 	"goemu/hw/pc/piix"
+	"goemu/hw/pci"
 	"goemu/hw/qdev"
 )
 
@@ -26,6 +27,7 @@ const (
 	pmBase     = 0x600
 	smbBase    = 0x700
 	sciIRQ     = 9
+	pciMemTop  = 0xfec00000
 )
 
 // pirqIRQ is the ISA interrupt of each PIRQ, as firmware routes them.
@@ -80,5 +82,8 @@ func (c *chipsetPC) afterReset(m *Machine) {
 		c.pm.SetupPM(pmBase, smbBase)
 	}
 	c.host.Bridge.ShadowRAM(vgaTop, romTop, true)
-	m.configurePCI()
+	setup := pci.Setup{MemStart: max(m.map_.below, splitLower), MemEnd: pciMemTop, Line: func(devfn uint8, pin int) uint8 { return pirqIRQ[piix.Route(devfn, pin)] }}
+	if err := setup.Run(m.pci); err != nil {
+		internalError(err.Error())
+	}
 }

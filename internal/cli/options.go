@@ -180,40 +180,29 @@ func (p *parser) object(v string) error {
 }
 
 func (p *parser) blockdev(v string) error {
-	o, err := parseStructured(p.origin, v, "driver")
-	if err != nil {
-		return err
-	}
-	p.VM.Blockdevs = append(p.VM.Blockdevs, o)
+	p.VM.Blockdevs = append(p.VM.Blockdevs, config.Source{Value: v, Origin: p.origin})
 	return nil
 }
 
 func (p *parser) drive(v string) error {
-	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "file")}
-	if !strings.Contains(v, "=") && len(o.Pairs) == 1 { // "-drive x" has no implied key
-		o.Pairs[0] = config.Pair{Key: v, Value: "on"}
-	}
+	o := config.Options{Pairs: parseOpts(v, "")}
 	if f, _ := o.Get("format"); isHelp(f) {
 		return p.query(QueryFormats, "")
 	}
-	p.VM.Drives = append(p.VM.Drives, o)
+	p.VM.Drives = append(p.VM.Drives, config.Source{Value: v, Origin: p.origin})
 	return nil
 }
 
 func (p *parser) snapshot(string) error {
-	p.VM.Globals = append(p.VM.Globals, config.Global{Driver: "drive", Property: "snapshot", Value: "on"})
+	p.VM.Snapshot = true
 	return nil
 }
 
 func (p *parser) chardev(v string) error {
-	o, err := parseStructured(p.origin, v, "backend")
-	if err != nil {
-		return err
-	}
-	if b, _ := o.Get("backend"); isHelp(b) {
+	if kind, _ := cutElement(v); isHelp(kind) {
 		return p.query(QueryChardevs, "")
 	}
-	p.VM.Chardevs = append(p.VM.Chardevs, o)
+	p.VM.Chardevs = append(p.VM.Chardevs, config.Source{Value: v, Origin: p.origin})
 	return nil
 }
 

@@ -104,7 +104,7 @@ func split(args []string) ([]occurrence, error) {
 }
 
 var positional = option{name: "disk_image", arg: true, apply: func(p *parser, v string) error {
-	p.VM.Drives = append(p.VM.Drives, config.Options{Origin: v, Pairs: []config.Pair{{Key: "file", Value: v}, {Key: "index", Value: "0"}, {Key: "media", Value: "disk"}}})
+	p.VM.Drives = append(p.VM.Drives, config.Source{Origin: v, Value: "file=" + strings.ReplaceAll(v, ",", ",,") + ",index=0,media=disk"})
 	return nil
 }}
 

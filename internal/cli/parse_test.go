@@ -27,7 +27,7 @@ func TestWholeLine(t *testing.T) {
 	id, _ := vm.Devices[0].Get("id")
 	require.Equal(t, "a,b", id)
 	require.True(t, vm.Devices[1].JSON)
-	require.Equal(t, "disk.img", vm.Drives[0].Pairs[0].Value)
+	require.Equal(t, "file=disk.img,index=0,media=disk", vm.Drives[0].Value)
 	require.True(t, vm.Nographic)
 }
 

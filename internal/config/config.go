@@ -14,11 +14,11 @@ type VM struct {
 	Boot       Boot
 	Firmware   string
 	DataDirs   []string
-	Chardevs   []Options
+	Chardevs   []Source
 	Serials    []Source
 	Monitors   []Source
-	Drives     []Options
-	Blockdevs  []Options
+	Drives     []Source
+	Blockdevs  []Source
 	Devices    []Options
 	Objects    []Options
 	Globals    []Global
@@ -28,6 +28,7 @@ type VM struct {
 	RTC        Options
 	Display    string // none, or empty when not given
 	Nographic  bool
+	Snapshot   bool // -snapshot: every drive is temporary
 	NoDefaults bool
 	NoReboot   bool
 	NoShutdown bool

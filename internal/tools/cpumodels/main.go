@@ -131,7 +131,9 @@ func generate(qemu string) ([]byte, error) {
 
 // model writes the row of one model.
 func (c *client) model(b *bytes.Buffer, name, note string) error {
-	var r struct{ Model struct{ Props map[string]any } }
+	var r struct {
+		Model struct{ Props map[string]any }
+	}
 	args := map[string]any{"type": "full", "model": map[string]string{"name": name}}
 	if err := c.call("query-cpu-model-expansion", args, &r); err != nil {
 		return err

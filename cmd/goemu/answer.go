@@ -1,0 +1,93 @@
+package main
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"goemu/hw/pc"
+	"goemu/hw/qdev"
+	"goemu/internal/chardev"
+	"goemu/internal/cli"
+	"goemu/internal/trace"
+	"goemu/target/x86"
+)
+
+// answer prints what a query asks for.
+func answer(req *cli.Request) error {
+	text, err := answerText(req)
+	fmt.Print(text)
+	return err
+}
+
+func answerText(req *cli.Request) (string, error) {
+	switch req.Query {
+	case cli.QueryHelp:
+		return versionText() + req.Usage, nil
+	case cli.QueryVersion:
+		return versionText(), nil
+	case cli.QueryMachines:
+		return pc.Help(), nil
+	case cli.QueryMachine:
+		t := pc.Find(req.Subject)
+		if t == nil {
+			return "", errNoMachine
+		}
+		return t.HelpProps(), nil
+	case cli.QueryCPUs:
+		return x86.ModelsHelp(), nil
+	case cli.QueryAccels:
+		return "Accelerators supported in QEMU binary:\ntcg\n", nil
+	case cli.QueryDevices:
+		return devicesHelp(registry()), nil
+	case cli.QueryDevice:
+		c := registry().Lookup(req.Subject)
+		if c == nil || c.Internal {
+			return "", fmt.Errorf("-device %s,help: '%s' is not a valid device model name", req.Subject, req.Subject)
+		}
+		return qdev.Help(c), nil
+	case cli.QueryObjects:
+		return "List of user creatable objects:\n  " + strings.Join(objectNames(), "\n  ") + "\n", nil
+	case cli.QueryObject:
+		return objectHelp(req.Subject)
+	case cli.QueryChardevs:
+		return chardev.Help(), nil
+	case cli.QueryDisplays:
+		return "Available display backend types:\nnone\n", nil
+	case cli.QueryLogItems:
+		return trace.Help(), nil
+	case cli.QueryFormats:
+		return "Supported formats: file raw\nSupported formats (read-only): file raw\n", nil
+	}
+	panic("BUG: query without an answer")
+}
+
+// devicesHelp is the answer to -device help.
+func devicesHelp(r *qdev.Registry) string {
+	groups := map[qdev.Category][]string{}
+	for _, n := range r.Names() {
+		c := r.Lookup(n)
+		if c.Internal {
+			continue
+		}
+		line := fmt.Sprintf("name %q", c.Name)
+		if c.Bus != "" {
+			line += ", bus " + c.Bus
+		}
+		if c.Desc != "" {
+			line += fmt.Sprintf(", desc %q", c.Desc)
+		}
+		groups[c.Category] = append(groups[c.Category], line)
+	}
+	var b strings.Builder
+	for _, cat := range qdev.Categories {
+		if lines := groups[cat]; len(lines) > 0 {
+			slices.Sort(lines)
+			if b.Len() > 0 {
+				b.WriteByte('\n')
+			}
+			fmt.Fprintf(&b, "%s devices:\n%s\n", cat, strings.Join(lines, "\n"))
+		}
+	}
+	return b.String()
+}

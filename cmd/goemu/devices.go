@@ -1,0 +1,63 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"goemu/hw/qdev"
+	"goemu/internal/config"
+)
+
+// addDevices adds the drives that name a bus and what -device asks for.
+func (s *session) addDevices() error {
+	for _, d := range s.host.disks.Drives() {
+		switch d.IF {
+		case "none":
+		case "virtio":
+			set := []qdev.Setting{{Name: "driver", Value: s.typ.BlockBus}, {Name: "drive", Value: d.ID}}
+			if _, err := s.machine.AddDevice(set); err != nil {
+				return fmt.Errorf("-drive %s: %w", d.ID, err)
+			}
+		default:
+			return fmt.Errorf("machine type does not support if=%s,bus=0,unit=%d", d.IF, max(d.Index, 0))
+		}
+	}
+	for _, o := range s.vm.Devices {
+		set, err := settings(o)
+		if err != nil {
+			return at(o.Origin, err)
+		}
+		if _, err := s.machine.AddDevice(set); err != nil {
+			return at(o.Origin, err)
+		}
+	}
+	return nil
+}
+
+// settings turns an option into property settings; members of JSON objects become text.
+func settings(o config.Options) ([]qdev.Setting, error) {
+	var out []qdev.Setting
+	for _, p := range o.Pairs {
+		v, err := settingText(p.Key, p.Value)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, qdev.Setting{Name: p.Key, Value: v})
+	}
+	return out, nil
+}
+
+func settingText(key string, v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case bool:
+		if v {
+			return "on", nil
+		}
+		return "off", nil
+	case json.Number:
+		return v.String(), nil
+	}
+	return "", fmt.Errorf("Invalid parameter type for '%s', expected: string", key)
+}

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"goemu/internal/config"
+)
+
+// firmwareDirs are where distributions keep firmware images, after the folders of -L.
+var firmwareDirs = []string{"/usr/share/seabios", "/usr/share/qemu", "/usr/share/qemu-kvm", "/usr/local/share/qemu"}
+
+// firmware reads the image that a machine without a kernel starts.
+func firmware(vm *config.VM) ([]byte, error) {
+	name := vm.Firmware
+	if name == "" {
+		name = "bios-256k.bin"
+	}
+	path := findFirmware(name, vm.DataDirs)
+	if path == "" {
+		hint := ""
+		if vm.Firmware == "" {
+			hint = " (package seabios has it; or boot a kernel with -kernel)"
+		}
+		return nil, fmt.Errorf("could not load PC BIOS '%s'%s", name, hint)
+	}
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("could not load PC BIOS '%s': %w", name, err)
+	}
+	if len(b) == 0 || len(b)%65536 != 0 || len(b) > 16<<20 {
+		return nil, fmt.Errorf("could not load PC BIOS '%s': %d bytes, not a multiple of 64 KiB up to 16 MiB", name, len(b))
+	}
+	return b, nil
+}
+
+func findFirmware(name string, dirs []string) string {
+	if filepath.IsAbs(name) {
+		return existing(name)
+	}
+	if p := existing(name); p != "" {
+		return p
+	}
+	for _, d := range append(append([]string{}, dirs...), firmwareDirs...) {
+		if p := existing(filepath.Join(d, name)); p != "" {
+			return p
+		}
+	}
+	return ""
+}
+
+func existing(p string) string {
+	if _, err := os.Stat(p); err != nil {
+		return ""
+	}
+	return p
+}

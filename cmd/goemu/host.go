@@ -1,0 +1,113 @@
+package main
+
+import (
+	"fmt"
+	"os"
+
+	"goemu/block"
+	"goemu/block/driver"
+	"goemu/hw/qdev"
+	"goemu/internal/chardev"
+	"goemu/internal/mainloop"
+)
+
+// backends are the host side of a machine: character devices, disks, objects.
+type backends struct {
+	chars   *chardev.Set
+	serials []*chardev.Backend
+	disks   *driver.Graph
+	objects objects
+}
+
+// open opens everything the command line names.
+func (h *backends) open(s *session) error {
+	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit})
+	h.disks = driver.NewGraph()
+	h.disks.Warn = driver.PrintWarning
+	for _, c := range s.vm.Chardevs {
+		spec, err := chardev.Parse(c.Value)
+		if err != nil {
+			return at(c.Origin, err)
+		}
+		spec.Notify = notice
+		for _, w := range spec.Warnings {
+			warn(w)
+		}
+		if _, err := h.chars.Open(spec); err != nil {
+			return at(c.Origin, err)
+		}
+		if spec.Notice != "" {
+			notice(spec.Notice)
+		}
+	}
+	if err := h.objects.create(s.vm.Objects); err != nil {
+		return err
+	}
+	if err := h.openSerials(s); err != nil {
+		return err
+	}
+	return h.openDisks(s)
+}
+
+// notice prints a line for the user.
+func notice(line string) { fmt.Fprintln(os.Stderr, line) }
+
+// openSerials opens what the serial ports are connected to.
+func (h *backends) openSerials(s *session) error {
+	list := s.vm.Serials
+	if len(list) == 0 && !s.vm.NoDefaults {
+		kind := "null"
+		if s.vm.Nographic {
+			kind = "mon:stdio"
+		}
+		b, err := h.chars.OpenLegacy("serial0", kind, notice)
+		h.serials = append(h.serials, b)
+		return err
+	}
+	for i, src := range list {
+		b, err := h.chars.OpenLegacy(fmt.Sprintf("serial%d", i), src.Value, notice)
+		if err != nil {
+			return fmt.Errorf("%s: %w\n%s: %s: could not connect serial device to character backend '%s'", src.Origin, err, progName(), src.Origin, src.Value)
+		}
+		h.serials = append(h.serials, b)
+	}
+	return nil
+}
+
+// openDisks opens nodes and drives.
+func (h *backends) openDisks(s *session) error {
+	for _, d := range s.vm.Blockdevs {
+		if err := h.disks.AddBlockdev(d.Value); err != nil {
+			return at(d.Origin, err)
+		}
+	}
+	for _, d := range s.vm.Drives {
+		v := d.Value
+		if s.vm.Snapshot {
+			v += ",snapshot=on"
+		}
+		if _, err := h.disks.AddDrive(v, "virtio"); err != nil {
+			return at(d.Origin, err)
+		}
+	}
+	return nil
+}
+
+// links lets device properties name back ends.
+func (h *backends) links(l *qdev.Links) {
+	qdev.Link(l, h.chars.Find)
+	qdev.Link(l, func(id string) (*block.Source, bool) { return h.disks.Source(id) })
+	h.objects.links(l)
+}
+
+// close closes everything.
+func (h *backends) close() {
+	if h.disks != nil {
+		if err := h.disks.Close(); err != nil {
+			warn(err.Error())
+		}
+	}
+	if h.chars != nil {
+		h.chars.Close()
+	}
+}
