@@ -9,7 +9,6 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/chardev"
 	"goemu/internal/cli"
-	"goemu/internal/trace"
 	"goemu/target/x86"
 )
 
@@ -55,7 +54,7 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryDisplays:
 		return "Available display backend types:\nnone\n", nil
 	case cli.QueryLogItems:
-		return trace.Help(), nil
+		return logHelp(), nil
 	case cli.QueryFormats:
 		return "Supported formats: file raw\nSupported formats (read-only): file raw\n", nil
 	}

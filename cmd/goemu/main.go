@@ -10,16 +10,25 @@ import (
 )
 
 func main() {
-	root := &cobra.Command{
-		Use: "goemu [options] [disk_image]", Short: "Run a virtual machine", SilenceUsage: true, SilenceErrors: true,
-		DisableFlagParsing: true, Args: cobra.ArbitraryArgs,
-		RunE: func(_ *cobra.Command, args []string) error { return system(progName(), args) },
-	}
+	root := &cobra.Command{Use: "goemu [options] [disk_image]", Short: "Run a virtual machine", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(manCommand(root))
-	if err := root.Execute(); err != nil {
+	err := dispatch(root, os.Args[1:])
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", progName(), err)
 		os.Exit(1)
 	}
+}
+
+// dispatch runs a subcommand if the first argument names one; anything else is the system emulator's command line, whose options
+// have one dash and are not cobra's.
+func dispatch(root *cobra.Command, args []string) error {
+	root.InitDefaultCompletionCmd(args...)
+	if len(args) > 0 {
+		if c, _, err := root.Find(args[:1]); err == nil && c != root {
+			return root.Execute()
+		}
+	}
+	return system(progName(), args)
 }
 
 // progName is how the program was called.

@@ -4,6 +4,7 @@ package pc
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -229,16 +230,21 @@ func (m *Machine) NMI() {
 func (m *Machine) Close() error {
 	var err error
 	if m.accel != nil {
-		mainloop.Lock.Unlock()
-		err = m.accel.Close()
-		mainloop.Lock.Lock()
+		m.pause()
 	}
 	if m.timers != nil {
 		m.timers.Close()
 	}
 	m.Tree.Close()
+	if m.accel != nil {
+		mainloop.Lock.Unlock()
+		err = m.accel.Close()
+		mainloop.Lock.Lock()
+	}
+	m.memory.Close()
+	m.ports.Close()
 	if m.image != nil {
-		m.image.Close()
+		err = errors.Join(err, m.image.Close())
 	}
 	return err
 }

@@ -181,3 +181,6 @@ func Reset(d Device) {
 	}
 	d.Reset()
 }
+
+// Categories are all categories in the order of -device help.
+var Categories = []Category{Bridge, USB, Storage, Network, Input, Display, Sound, Misc, CPUs, Other}

@@ -113,3 +113,24 @@ func lookup(name string) *option {
 }
 
 func ignore(*parser, string) error { return nil }
+
+// Section is a part of the manual: options under a heading.
+type Section struct {
+	Title   string
+	Options []struct{ Name, Help string }
+}
+
+// Manual is the option table as the manual page shows it.
+func Manual() []Section {
+	var out []Section
+	for _, s := range sections() {
+		m := Section{Title: s.title}
+		for _, o := range s.rows {
+			if o.help != "" {
+				m.Options = append(m.Options, struct{ Name, Help string }{o.name, o.help})
+			}
+		}
+		out = append(out, m)
+	}
+	return out
+}

@@ -1,0 +1,56 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"goemu/internal/config"
+	"goemu/internal/trace"
+)
+
+// openLog applies -d and -D and returns what closes the log.
+func openLog(l config.Log) (func(), error) {
+	var set trace.Item
+	for name := range strings.SplitSeq(l.Items, ",") {
+		if name == "" {
+			continue
+		}
+		item, ok := logItem(name)
+		if !ok {
+			fmt.Fprint(os.Stderr, logHelp())
+			return nil, fmt.Errorf("-d %s: unknown log item '%s'", l.Items, name)
+		}
+		set |= item
+	}
+	trace.Set(set)
+	if l.File == "" {
+		return func() {}, nil
+	}
+	f, err := os.Create(l.File)
+	if err != nil {
+		return nil, fmt.Errorf("-D %s: %w", l.File, err)
+	}
+	trace.SetOutput(f)
+	return func() { trace.Set(0); f.Close() }, nil
+}
+
+// logItem finds a log item; "all" is all of them.
+func logItem(name string) (set trace.Item, ok bool) {
+	for _, i := range trace.Items {
+		if i.Name == name || name == "all" {
+			set |= i.Item
+		}
+	}
+	return set, set != 0
+}
+
+// logHelp is the answer to -d help.
+func logHelp() string {
+	var b strings.Builder
+	b.WriteString("Log items (comma separated):\n")
+	for _, i := range trace.Items {
+		fmt.Fprintf(&b, "%-15s %s\n", i.Name, i.Help)
+	}
+	return b.String()
+}

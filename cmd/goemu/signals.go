@@ -1,0 +1,28 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"os/signal"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/internal/mainloop"
+)
+
+// handleSignals makes termination signals shut the machine down as QEMU does: once asked, the emulator ends with status 0.
+func (s *session) handleSignals() (stop func()) {
+	c := make(chan os.Signal, 1)
+	signal.Notify(c, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
+	done := make(chan struct{})
+	go func() {
+		select {
+		case sig := <-c:
+			fmt.Fprintf(os.Stderr, "%s: terminating on signal %d\n", progName(), sig)
+			s.machine.VM.NoShutdown = false
+			s.machine.VM.RequestShutdown(mainloop.CauseHostSignal)
+		case <-done:
+		}
+	}()
+	return func() { signal.Stop(c); close(done) }
+}

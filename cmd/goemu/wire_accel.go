@@ -1,0 +1,155 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+
+	"goemu/accel"
+	"goemu/accel/tcg"
+	"goemu/hw/pc"
+	"goemu/internal/config"
+	"goemu/internal/memory"
+	"goemu/target/x86"
+	engine "goemu/tcg"
+	"goemu/tcg/backend/amd64"
+	front "goemu/tcg/frontend/x86"
+	"goemu/tcg/interp"
+)
+
+// accelerators lists what -accel takes.
+var accelerators = []struct {
+	name string
+	// choose fills in the machine's CPU and accelerator; an error makes the next accelerator of the user's list be tried.
+	choose func(s *session, o config.Options, c *pc.Config) error
+}{
+	{"tcg", (*session).chooseTCG},
+}
+
+// chooseAccel takes the first accelerator of the user's list that works.
+func (s *session) chooseAccel(c *pc.Config) error {
+	list := s.vm.Accels
+	if len(list) == 0 {
+		list = []config.Options{{Pairs: []config.Pair{{Key: "accel", Value: "tcg"}}}}
+	}
+	var failed error
+	for _, o := range list {
+		name, _ := o.Get("accel")
+		found := false
+		for _, a := range accelerators {
+			if a.name != name {
+				continue
+			}
+			found = true
+			err := a.choose(s, o, c)
+			if err == nil {
+				return nil
+			}
+			if _, final := err.(optionError); final {
+				return err
+			}
+			failed = err
+		}
+		if found {
+			continue
+		}
+		err := fmt.Errorf("invalid accelerator %s", name)
+		if o.Origin != "" {
+			err = at(o.Origin, err)
+		}
+		if len(list) == 1 {
+			return err
+		}
+		fmt.Fprintf(os.Stderr, "%s: %v\n", progName(), err)
+		failed = fmt.Errorf("no accelerator found")
+	}
+	return failed
+}
+
+// optionError is a mistake in an accelerator's options: falling back would hide it.
+type optionError struct{ error }
+
+// tcgOptions are the properties of -accel tcg.
+type tcgOptions struct {
+	engine string
+	single bool
+	cache  int // bytes
+}
+
+func parseTCG(o config.Options) (t tcgOptions, err error) {
+	for _, p := range o.Without("accel").Pairs {
+		v, _ := p.Value.(string)
+		bad := fmt.Errorf("Invalid '%s' setting %s", p.Key, v)
+		err = nil
+		switch p.Key {
+		case "engine":
+			if t.engine = v; v != "jit" && v != "interp" {
+				err = bad
+			}
+		case "thread":
+			if t.single = v == "single"; v != "single" && v != "multi" {
+				err = bad
+			}
+		case "tb-size":
+			n, e := strconv.ParseUint(v, 0, 12)
+			if t.cache = int(n) << 20; e != nil {
+				err = fmt.Errorf("Parameter 'tb-size' expects a number of MiB below 4096")
+			}
+		case "split-wx":
+			if v != "on" && v != "off" {
+				err = fmt.Errorf("Parameter 'split-wx' expects 'on' or 'off'")
+			}
+		default:
+			err = fmt.Errorf("Property 'tcg-accel.%s' not found", p.Key)
+		}
+		if err != nil {
+			return t, optionError{at(o.Origin, err)}
+		}
+	}
+	return t, nil
+}
+
+func (s *session) chooseTCG(o config.Options, c *pc.Config) error {
+	t, err := parseTCG(o)
+	if err != nil {
+		return err
+	}
+	if c.CPU, err = s.cpuConfig(&x86.TCGFeatures, "TCG"); err != nil {
+		return optionError{err}
+	}
+	c.NewAccel = func(mem, smm *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {
+		e, err := newEngine(t)
+		if err != nil {
+			return nil, err
+		}
+		a, err := tcg.New(tcg.Options{Engine: e, Config: c.CPU, Memory: mem, SMM: smm, Machine: m, SingleThread: t.single})
+		if err != nil {
+			return nil, err
+		}
+		return tcgAccel{a}, nil
+	}
+	return nil
+}
+
+// newEngine makes what executes translated code: generated code where the host can, else the interpreter.
+func newEngine(t tcgOptions) (engine.Engine, error) {
+	if t.engine == "interp" {
+		return interp.New(front.Globals), nil
+	}
+	e, err := amd64.New(front.Globals, amd64.Options{CacheSize: t.cache, Vec: x86.VecLayout})
+	switch {
+	case err == nil:
+		return e, nil
+	case t.engine == "jit":
+		return nil, err
+	}
+	warn(err.Error() + "; using the interpreter")
+	return interp.New(front.Globals), nil
+}
+
+// tcgAccel gives the accelerator's CPUs the type that the machine knows.
+type tcgAccel struct{ *tcg.Accel }
+
+func (a tcgAccel) NewCPU(index int, apicID uint32) (pc.CPU, error) {
+	return a.Accel.NewCPU(index, apicID, nil)
+}
