@@ -2,7 +2,6 @@ package x86
 
 import (
 	"errors"
-	"unsafe"
 
 	"goemu/target/x86"
 	"goemu/tcg/ir"
@@ -24,26 +23,6 @@ type Fetcher interface {
 
 // ErrFetch is returned when the first instruction's bytes cannot be fetched.
 var ErrFetch = errors.New("code cannot be fetched")
-
-const (
-	offRegs   = unsafe.Offsetof(x86.Env{}.Regs)
-	offEFlags = unsafe.Offsetof(x86.Env{}.EFlags)
-	offHF     = unsafe.Offsetof(x86.Env{}.HFlags)
-	offShadow = unsafe.Offsetof(x86.Env{}.Shadow)
-	offSeg    = unsafe.Offsetof(x86.Env{}.Seg)
-	offGDT    = unsafe.Offsetof(x86.Env{}.GDT)
-	offIDT    = unsafe.Offsetof(x86.Env{}.IDT)
-	offCR0    = unsafe.Offsetof(x86.Env{}.CR)
-	offTSCAux = unsafe.Offsetof(x86.Env{}.TSCAux)
-	offArg0   = unsafe.Offsetof(x86.Env{}.Args)
-	offArg1   = offArg0 + 8
-
-	segSize     = unsafe.Sizeof(x86.Segment{})
-	segBase     = unsafe.Offsetof(x86.Segment{}.Base)
-	segSelector = unsafe.Offsetof(x86.Segment{}.Selector)
-	tableBase   = unsafe.Offsetof(x86.Table{}.Base)
-	tableLimit  = unsafe.Offsetof(x86.Table{}.Limit)
-)
 
 // Globals are the guest registers that translated code names: RAX … R15, in encoding order.
 var Globals = []ir.GlobalInfo{
