@@ -36,6 +36,10 @@ func (d *decoder) inst(in *ir.Inst) error {
 	case ir.OpGet, ir.OpSet:
 		o.imm = uint64(d.e.globals[in.Global].Offset)
 	case ir.OpLdV, ir.OpStV, ir.OpVec, ir.OpX87:
+		if in.Op == ir.OpVec && (in.Vec >= uint16(ir.NumVecOps) || vecFuncs[in.Vec] == nil) ||
+			in.Op == ir.OpX87 && (in.Vec >= uint16(ir.NumX87Ops) || x87Funcs[in.Vec] == nil) {
+			return fmt.Errorf("no %s operation %d", in.Op, in.Vec)
+		}
 		c := *in
 		o.src = &c
 	}
@@ -233,6 +237,8 @@ var handlers = [ir.OpEnd]row{
 	ir.OpProbe:   {any: probe},
 	ir.OpLdV:     {any: ldV},
 	ir.OpStV:     {any: stV},
+	ir.OpVec:     {any: vector},
+	ir.OpX87:     {any: vector},
 
 	ir.OpCall:   {any: call},
 	ir.OpExitIf: {any: exitCond},

@@ -150,6 +150,7 @@ type exec struct {
 	target  uint64
 	leave   tcg.Leave
 	nconsts int
+	vec     VecUnit
 }
 
 // The first slots of exec.v and exec.f: slot 0 holds 0, or no flags; results that nobody wants go to slotDrop.

@@ -5,7 +5,6 @@ import (
 	"sync/atomic"
 	"unsafe"
 
-	"goemu/target/x86"
 	"goemu/tcg"
 	"goemu/tcg/ir"
 )
@@ -17,7 +16,6 @@ func address(b *block) uintptr          { return uintptr(unsafe.Pointer(b)) }
 func blockAt(addr uintptr) *block       { return (*block)(pointer(uint64(addr))) }
 func hostAt[T any](addr uintptr) *T     { return (*T)(pointer(uint64(addr))) }
 func (x *exec) env() unsafe.Pointer     { return unsafe.Pointer(x.hdr) }
-func (x *exec) guest() *x86.Env         { return (*x86.Env)(unsafe.Pointer(x.hdr)) }
 func field[T any](x *exec, o uint64) *T { return (*T)(unsafe.Add(x.env(), o)) }
 
 // jumpEntry is the entry of the jump cache for pc.
@@ -159,8 +157,8 @@ func (x *exec) scratch(n uint8) []byte {
 }
 
 func ldV(x *exec, in *inst) bool {
-	m, addr, v := in.mem, x.v[in.a]+in.imm, &x.guest().V[in.src.VD]
-	if m.Size > uint8(len(v)) {
+	m, addr, v := in.mem, x.v[in.a]+in.imm, registers{x.env()}.bytes(in.src.VD)
+	if int(m.Size) > len(v) {
 		m.Size = uint8(len(v))
 	}
 	buf := x.hostBytes(addr, m, false)
@@ -171,7 +169,7 @@ func ldV(x *exec, in *inst) bool {
 			return x.abort(act)
 		}
 	}
-	n := copy(v[:], buf)
+	n := copy(v, buf)
 	if in.src.Attr&ir.AttrMerge == 0 {
 		clear(v[n:])
 	}
@@ -179,17 +177,17 @@ func ldV(x *exec, in *inst) bool {
 }
 
 func stV(x *exec, in *inst) bool {
-	m, addr, v := in.mem, x.v[in.a]+in.imm, &x.guest().V[in.src.VA]
-	if m.Size > uint8(len(v)) {
+	m, addr, v := in.mem, x.v[in.a]+in.imm, registers{x.env()}.bytes(in.src.VA)
+	if int(m.Size) > len(v) {
 		m.Size = uint8(len(v))
 	}
 	if buf := x.hostBytes(addr, m, true); buf != nil && !misaligned(in, addr) {
-		copy(buf, v[:])
+		copy(buf, v)
 		return false
 	}
 	x.hdr.PC = in.pc
 	buf := x.scratch(m.Size)
-	copy(buf, v[:])
+	copy(buf, v)
 	if act := x.cpu.StoreVec(addr, m, buf); act != tcg.Continue {
 		return x.abort(act)
 	}

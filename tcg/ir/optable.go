@@ -139,8 +139,8 @@ var Ops = [OpEnd]OpInfo{
 
 	OpLdV: {"ldv", SlotA | SlotMem | SlotImm | SlotVec, 0, 0xff, OpFaults | OpEffect},
 	OpStV: {"stv", SlotA | SlotMem | SlotImm | SlotVec, 0, 0xff, OpFaults | OpEffect},
-	OpVec: {"vec", SlotVec | SlotImm, SlotDst | SlotDst2 | SlotFOut | SlotA | SlotB | SlotC | SlotFIn | SlotImm2, 0xff, OpEffect},
-	OpX87: {"x87", SlotVec | SlotImm, SlotDst | SlotDst2 | SlotFOut | SlotA | SlotB | SlotC | SlotFIn | SlotImm2, 0xff, OpEffect},
+	OpVec: {"vec", SlotVec | SlotImm, SlotDst | SlotDst2 | SlotFOut | SlotA | SlotB | SlotC | SlotFIn | SlotImm2 | SlotCond, 0xff, OpEffect},
+	OpX87: {"x87", SlotVec | SlotImm, SlotDst | SlotDst2 | SlotFOut | SlotA | SlotB | SlotC | SlotFIn | SlotImm2 | SlotCond, 0xff, OpEffect},
 
 	OpCall:   {"call", SlotImm, SlotDst | SlotA | SlotB | SlotC, 8, OpFaults | OpEffect | OpHelper},
 	OpExitIf: {"exitif", SlotCond | SlotFIn | SlotExit, 0, 0, OpEffect | OpLeaves},

@@ -259,11 +259,14 @@ func parseMem(in *Inst, t string) error {
 func parseVec(in *Inst, t string) error {
 	op, regs, ok := strings.Cut(strings.TrimSuffix(t, ")"), "(")
 	f := strings.Fields(regs)
-	n, err := strconv.ParseUint(op, 10, 16)
-	if !ok || err != nil || len(f) != 4 {
+	if !ok || len(f) != 4 {
 		return fmt.Errorf("op(VD VA VB VC) expected")
 	}
-	in.Vec = uint16(n)
+	for vecName(in.Op, in.Vec) != op {
+		if in.Vec++; in.Vec >= uint16(max(NumVecOps, VecOp(NumX87Ops))) {
+			return fmt.Errorf("unknown operation")
+		}
+	}
 	for i, to := range [...]*VReg{&in.VD, &in.VA, &in.VB, &in.VC} {
 		if f[i] == "_" {
 			continue

@@ -110,9 +110,9 @@ func memText(in *Inst) string {
 	return s
 }
 
-// vecText is "op(VD VA VB VC)" with the operation's number and the registers' numbers or "_".
+// vecText is "op(VD VA VB VC)" with the registers' numbers or "_"; loads and stores have no operation.
 func vecText(in *Inst) string {
-	s := strconv.Itoa(int(in.Vec)) + "("
+	s := vecName(in.Op, in.Vec) + "("
 	for i, r := range [...]VReg{in.VD, in.VA, in.VB, in.VC} {
 		if i > 0 {
 			s += " "
@@ -124,4 +124,15 @@ func vecText(in *Inst) string {
 		}
 	}
 	return s + ")"
+}
+
+// vecName is the name of the vector or x87 operation number n.
+func vecName(op Op, n uint16) string {
+	switch op {
+	case OpVec:
+		return VecOp(n).String()
+	case OpX87:
+		return X87Op(n).String()
+	}
+	return ""
 }

@@ -17,8 +17,9 @@ v8, f9 = shl.8 v6, v2, f4
 _, f10 = sub.8 v7, v8
 v11 = lea.8 #0x4, %3, v1, v8
 exitif ne, ->0, f10
-ldv.16!1 0(3 _ _ _), #0x0, m0, v11
-vec.16 5(1 1 16 _), #0x3, %0
+ldv.16!1 (3 _ _ _), #0x0, m0, v11
+vec.16 o, vadd8(1 1 16 _), #0x3, %0
+x87.10 o, fadd(32 32 39 _), #0x0, %0
 v12 = call.8 #0x7, v1, _, v11
 set.8 rcx, v12
 v13 = atomic.4!2 #0x0, %1, m0, v1, v12

@@ -95,6 +95,8 @@ func (v *verifier) fields(in *Inst, info *OpInfo) error {
 		return fmt.Errorf("atomic operation %d", in.Imm2)
 	case info.Need&SlotVec != 0 && !v.b.UsesVec:
 		return fmt.Errorf("UsesVec is not set")
+	case in.Op == OpVec && VecOp(in.Vec).Info().Sizes&in.Size == 0, in.Op == OpX87 && X87Op(in.Vec).Info().Name == "":
+		return fmt.Errorf("operation %d of size %d", in.Vec, in.Size)
 	}
 	for _, r := range [...]VReg{in.VD, in.VA, in.VB, in.VC} {
 		if info.Need&SlotVec != 0 && r >= NumVRegs && r != VNone && (r < VF0 || r > VF7) {
