@@ -52,9 +52,9 @@ func (b *Bus) detach(d Device) {
 	b.devices = slices.DeleteFunc(b.devices, func(x Device) bool { return x == d })
 }
 
-// Reset resets all devices on the bus.
+// Reset resets all devices on the bus, the newest first.
 func (b *Bus) Reset() {
-	for _, d := range append([]Device(nil), b.devices...) {
+	for _, d := range slices.Backward(slices.Clone(b.devices)) {
 		Reset(d)
 	}
 	if r, ok := b.node.(interface{ BusReset() }); ok {

@@ -158,6 +158,17 @@ func (r *Region) SetOffset(offset uint64) {
 	}
 }
 
+// Present tells whether a region inside r answers at offset.
+func (r *Region) Present(offset uint64) bool {
+	for _, s := range r.subs {
+		if !s.disabled && offset >= uint64(s.at) && offset-uint64(s.at) < uint64(s.size) &&
+			(s.kind != kindContainer || s.Present(offset-uint64(s.at))) {
+			return true
+		}
+	}
+	return false
+}
+
 // SetReadOnly makes writes to RAM be ignored, or to an alias of RAM through this alias.
 func (r *Region) SetReadOnly(on bool) {
 	if r.readOnly != on {

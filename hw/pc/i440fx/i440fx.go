@@ -18,12 +18,13 @@ const (
 // Registers (82441FX data sheet, §3.2).
 const (
 	regPAM   = 0x59
-	numPAM   = 7
 	regSMRAM = 0x72
 
-	smramLocked, smramOpen, smramClosed, smramEnable = 0x10, 0x40, 0x20, 0x08
-	smramFixed                                       = 0x02 // the segment, read-only
-	smramWritable                                    = 0x7f &^ 0x07
+	regRAMSize = 0x57 // in units of 8 MiB, for firmware
+
+	smramOpen, smramEnable = 0x40, 0x08
+	smramInit              = 0x02 // the segment
+	ramUnit, ramUnitMax    = 8 << 20, 0xff
 
 	pamRead, pamWrite = 1, 2
 )
@@ -82,16 +83,17 @@ type Host struct {
 	Bridge *Bridge
 
 	mem, ram, io *memory.Region
+	ramSize      uint64
 }
 
-// New builds the bridge: mem is system memory, ram the low part of RAM (at address zero of mem), io the port space.
+// New builds the bridge: mem is system memory, ram all RAM (its first bytes are at address zero of mem), io the port space.
 func New(tree *qdev.Tree, mem, ram, io *memory.Region) (*Host, error) {
 	d, err := tree.New(&HostClass)
 	if err != nil {
 		return nil, err
 	}
 	h := d.(*Host)
-	h.mem, h.ram, h.io = mem, ram, io
+	h.mem, h.ram, h.io, h.ramSize = mem, ram, io, ram.Size()
 	h.PCI = memory.NewContainer("pci", memory.Whole)
 	h.SMRAM = memory.NewContainer("smram", 1<<32)
 	mem.Add(h.PCI, 0, pciPriority)
@@ -138,7 +140,8 @@ func (b *Bridge) Realize() error {
 			h.mem.Add(r, at, windowPriority)
 		}
 	}
-	b.Config[regSMRAM] = smramFixed
+	b.Config[regSMRAM] = smramInit
+	b.Config[regRAMSize] = uint8(min(h.ramSize/ramUnit, ramUnitMax))
 	b.updateWindows()
 	return nil
 }
@@ -174,33 +177,15 @@ func (b *Bridge) updateWindows() {
 	}
 	smram := b.Config[regSMRAM]
 	b.smram.SetEnabled(smram&smramOpen == 0)
-	b.smmRAM.SetEnabled(smram&smramEnable != 0 && smram&smramClosed == 0)
+	b.smmRAM.SetEnabled(smram&smramEnable != 0)
 }
 
 // WriteConfig implements pci.ConfigWriter.
 func (b *Bridge) WriteConfig(addr, size int, v uint32) {
-	old := b.Config[regSMRAM]
 	b.DefaultWriteConfig(addr, size, v)
-	if addr > regSMRAM || addr+size <= regPAM {
-		return
+	if addr <= regSMRAM && addr+size > regPAM {
+		b.updateWindows()
 	}
-	if addr <= regSMRAM && addr+size > regSMRAM {
-		b.writeSMRAM(old)
-	}
-	b.updateWindows()
-}
-
-// writeSMRAM keeps the fixed bits, and all of them once the register is locked.
-func (b *Bridge) writeSMRAM(old uint8) {
-	if old&smramLocked != 0 {
-		b.Config[regSMRAM] = old
-		return
-	}
-	v := b.Config[regSMRAM]&smramWritable | smramFixed
-	if v&smramLocked != 0 {
-		v &^= smramOpen
-	}
-	b.Config[regSMRAM] = v
 }
 
 // ShadowRAM makes a range between 0xc0000 and 0xfffff RAM, as firmware does: writable or read-only.

@@ -22,6 +22,12 @@ const (
 	smbConfInit = 0x09 // enabled, interrupt 9
 	pmBaseMask  = 0xffc0
 
+	// Decoding of ISA devices behind the function, shown to firmware.
+	regParallel, parallelAlways, parallelPort = 0x5f, 0x10, 0x80
+	regMisc, miscAlways                       = 0x63, 0x60
+	regSerial, serialPort1, serialPort2       = 0x67, 0x08, 0x90
+	portParallel, portSerial1, portSerial2    = 0x378, 0x3f8, 0x2f8
+
 	portAPM, apmPorts       = 0xb2, 2 // SMI command and status
 	acpiEnable, acpiDisable = 0xf1, 0xf0
 )
@@ -44,6 +50,7 @@ type PM struct {
 	smi        *qdev.IRQ
 	sci        *qdev.IRQ
 	vm         *mainloop.VM
+	shown      bool // which ISA devices there are is in the registers
 	pm         *memory.Region
 	smbIO      *memory.Region
 }
@@ -109,6 +116,7 @@ func (p *PM) Realize() error {
 	gpe := memory.NewIO("acpi-gpe0", gpeBytes, (*gpeOps)(&p.acpi))
 	gpe.Valid, gpe.Impl = memory.Access{Min: 1, Max: 4}, memory.Access{Min: 1, Max: 1}
 	p.io.Add(gpe, gpeBase, 0)
+	p.smb.auxctl = smbAuxBlock
 	p.updateSMBus()
 	p.vm.OnEvent(func(e mainloop.Event) {
 		switch e.Name {
@@ -121,8 +129,26 @@ func (p *PM) Realize() error {
 	return nil
 }
 
+// showDevices sets the registers that say which ISA devices exist; once, when the machine is complete.
+func (p *PM) showDevices() {
+	if p.shown {
+		return
+	}
+	p.shown = true
+	bit := func(port uint64, v uint8) uint8 {
+		if p.io.Present(port) {
+			return v
+		}
+		return 0
+	}
+	p.Config[regParallel] = parallelAlways | bit(portParallel, parallelPort)
+	p.Config[regMisc] = miscAlways
+	p.Config[regSerial] = bit(portSerial1, serialPort1) | bit(portSerial2, serialPort2)
+}
+
 // Reset implements qdev.Device.
 func (p *PM) Reset() {
+	p.showDevices()
 	p.Set32(regDevActB, 0)
 	p.Set32(regPMBase, 1)
 	p.Config[regPMMisc] = 0

@@ -10,6 +10,7 @@ const (
 	smbStsBusy, smbStsIntr, smbStsDevErr = 0x01, 0x02, 0x04
 	smbStsClear                          = 0xfe
 	smbCtlStart, smbCtlKill              = 0x40, 0x02
+	smbAuxBlock, smbAuxMask              = 0x02, 0x03
 )
 
 // smbus is the host controller of a bus without devices: every transaction ends with a device error.
@@ -22,7 +23,7 @@ type smbus struct {
 	inBlockRead, startOnStatusRead     bool
 }
 
-func (s *smbus) reset() { *s = smbus{opDone: true} }
+func (s *smbus) reset() { s.stat, s.index, s.opDone = 0, 0, true }
 
 // Read implements memory.Ops.
 func (s *smbus) Read(off uint64, _ int) uint64 {
@@ -80,7 +81,7 @@ func (s *smbus) Write(off uint64, _ int, value uint64) {
 		s.data[s.index%uint32(len(s.data))] = v
 		s.index++
 	case smbAux:
-		s.auxctl = v & 3
+		s.auxctl = v & smbAuxMask
 	}
 }
 

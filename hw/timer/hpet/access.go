@@ -138,9 +138,6 @@ func (t *comparator) writeConfig(v uint64) {
 }
 
 func (t *comparator) writeCompare(reg, v uint64) {
-	if reg&upper != 0 && t.config&timer32 != 0 {
-		return
-	}
 	if !t.periodic() || t.config&timerSet != 0 {
 		t.cmp = withHalf(t.cmp, reg, v)
 	}
@@ -152,7 +149,7 @@ func (t *comparator) writeCompare(reg, v uint64) {
 		t.period = withHalf(t.period, reg, v) & limit
 	}
 	t.config &^= timerSet
-	if t.h.enabled() {
+	if t.h.enabled() && t.config&timerEnable != 0 {
 		t.start()
 	}
 }

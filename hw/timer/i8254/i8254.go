@@ -118,6 +118,7 @@ func New(tree *qdev.Tree, bus *isa.Bus, irq *qdev.IRQ) (*PIT, error) {
 // Realize implements qdev.Device.
 func (p *PIT) Realize() error {
 	p.timer = mainloop.NewTimer(clock.Virtual, func() { p.update(p.channels[0].next) })
+	p.powerOn(clock.Virtual.Now())
 	p.MapPorts("pit", uint16(p.iobase.Base), numPorts, p).Impl.Max = 1
 	return nil
 }
@@ -128,15 +129,20 @@ func (p *PIT) Unrealize() { p.timer.Del(); p.UnmapPorts() }
 // Reset implements qdev.Device.
 func (p *PIT) Reset() {
 	now := clock.Virtual.Now()
-	for i := range p.channels {
-		p.channels[i] = channel{mode: 3, count: maxCount, loadTime: now, gate: 1}
-	}
-	p.channels[2].gate = 0
+	p.powerOn(now)
 	if p.irqDisabled == 0 {
 		c := &p.channels[0]
 		c.next = c.transition(now)
 		p.timer.Mod(c.next)
 	}
+}
+
+// powerOn puts the counters into the state QEMU's have after power-on.
+func (p *PIT) powerOn(now int64) {
+	for i := range p.channels {
+		p.channels[i] = channel{mode: 3, count: maxCount, loadTime: now, gate: 1}
+	}
+	p.channels[2].gate = 0
 }
 
 // Enable connects or disconnects the interrupt, as the HPET's legacy replacement does.

@@ -23,20 +23,20 @@ func (r *RTC) decode(v uint8) int {
 	return int(v>>4)*10 + int(v&0xf)
 }
 
-// hour decodes an hour register.
-func (r *RTC) hour(v uint8) int {
-	if v&alarmAny == alarmAny {
-		return -1
+// hour converts a decoded hour under the 12-hour clock; afternoon comes from the hours register even for the alarm.
+func (r *RTC) hour(h int) int {
+	if h < 0 || r.cmos[regB]&b24H != 0 {
+		return h
 	}
-	if r.cmos[regB]&b24H != 0 {
-		return r.decode(v)
-	}
-	h := r.decode(v&^hourPM) % 12
-	if v&hourPM != 0 {
+	h %= 12
+	if r.cmos[regHours]&hourPM != 0 {
 		h += 12
 	}
 	return h
 }
+
+// hours returns the hour that the registers show.
+func (r *RTC) hours() int { return r.hour(r.decode(r.cmos[regHours] &^ hourPM)) }
 
 // showTime puts a time into the registers.
 func (r *RTC) showTime(t time.Time) {
@@ -73,18 +73,28 @@ func (r *RTC) updateTime() {
 func (r *RTC) takeTime() {
 	c := &r.cmos
 	year := r.decode(c[regYear]) + int(r.props.BaseYear) + 100*r.decode(c[regCentury])
-	t := time.Date(year, time.Month(r.decode(c[regMonth])), r.decode(c[regDayOfMonth]), r.hour(c[regHours]), r.decode(c[regMinutes]),
-		r.decode(c[regSeconds]), 0, time.UTC)
-	r.baseRTC, r.lastUpdate = t.Unix(), r.clk.Now()
+	r.baseRTC = unixTime(year, r.decode(c[regMonth]), r.decode(c[regDayOfMonth])) +
+		int64(r.hours())*3600 + int64(r.decode(c[regMinutes]))*60 + int64(r.decode(c[regSeconds]))
+	r.lastUpdate = r.clk.Now()
+}
+
+// unixTime returns the seconds from 1970 to the start of a day of the Gregorian calendar; months count from March, so that the leap day
+// is the last one. What is not a date gives some time, the same as in QEMU.
+func unixTime(year, month, day int) int64 {
+	const daysTo1970 = 719469
+	if month < 3 {
+		month += 12
+		year--
+	}
+	days := day + (153*month-457)/5 + 365*year + year/4 - year/100 + year/400 - daysTo1970
+	return int64(days) * secondsADay
 }
 
 // untilAlarm returns the seconds until the alarm, between 1 and a day.
 func (r *RTC) untilAlarm() int64 {
-	want := [3]int{r.hour(r.cmos[regHoursAlarm]), r.decode(r.cmos[regMinutesAlarm]), r.decode(r.cmos[regSecondsAlarm])}
-	if r.running() {
-		r.updateTime()
-	}
-	now := r.hour(r.cmos[regHours])*3600 + r.decode(r.cmos[regMinutes])*60 + r.decode(r.cmos[regSeconds])
+	want := [3]int{r.hour(r.decode(r.cmos[regHoursAlarm])), r.decode(r.cmos[regMinutesAlarm]), r.decode(r.cmos[regSecondsAlarm])}
+	r.updateTime()
+	now := r.hours()*3600 + r.decode(r.cmos[regMinutes])*60 + r.decode(r.cmos[regSeconds])
 	match := func(t int) bool {
 		return (want[0] < 0 || want[0] == t/3600) && (want[1] < 0 || want[1] == t/60%60) && (want[2] < 0 || want[2] == t%60)
 	}
