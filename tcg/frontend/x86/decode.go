@@ -232,7 +232,7 @@ func (d *inst) lookup(r *decoder, cpu features) *entry {
 	e := d.row(r, d.pp, cpu)
 	if e == nil && d.pp != ppNone && !d.vex {
 		e = d.row(r, ppNone, cpu)
-		if e != nil && e.attr&strict != 0 {
+		if e != nil && (e.attr&strict != 0 || e.attr&noRep != 0 && d.pp != pp66) {
 			return nil
 		}
 	}

@@ -28,6 +28,7 @@ const (
 	cpl0                       // #GP unless the privilege level is 0
 	noReal                     // #UD in real and virtual-8086 mode
 	strict                     // other mandatory prefixes make another (undefined) instruction
+	noRep                      // likewise, but 66 is an operand-size prefix
 	fallback                   // without the CPUID feature the row without prefix applies
 	memOnly                    // #UD with a register as ModRM.rm
 	regOnly                    // #UD with memory as ModRM.rm
@@ -41,6 +42,7 @@ const (
 	undefZ
 	undefS
 	undefV
+	vector   // SIMD, MMX or x87
 	undefDst // the destination is undefined in some cases: not compared
 )
 

@@ -119,7 +119,7 @@ var oneByte = [256]insn{
 	0x8d: {"lea", ops{opGv, opM}, genLea, memOnly},
 	0x8e: {"mov", ops{opSw, opEw}, genMovToSeg, system},
 
-	0x90: {"nop", ops{}, genNop, 0}, 0x91: {"xchg", ops{opZv, opAXv}, genXchg, 0},
+	0x90: {"nop", ops{}, genNop90, 0}, 0x91: {"xchg", ops{opZv, opAXv}, genXchg, 0},
 	0x92: {"xchg", ops{opZv, opAXv}, genXchg, 0}, 0x93: {"xchg", ops{opZv, opAXv}, genXchg, 0},
 	0x94: {"xchg", ops{opZv, opAXv}, genXchg, 0}, 0x95: {"xchg", ops{opZv, opAXv}, genXchg, 0},
 	0x96: {"xchg", ops{opZv, opAXv}, genXchg, 0}, 0x97: {"xchg", ops{opZv, opAXv}, genXchg, 0},

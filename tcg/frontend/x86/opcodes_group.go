@@ -120,10 +120,10 @@ var otherGroups = []groupRow{
 	{map0F, ppF3, 0xc7, 7, formReg, insn{"rdpid", ops{opRn}, genRDPID, need(x86.FeatRDPID) | force64 | system}},
 
 	// Group 15; the FPU and vector state rows are elsewhere.
-	{map0F, 0, 0xae, 5, formReg, insn{"lfence", ops{}, genFence, need(featSSE2)}},
-	{map0F, 0, 0xae, 6, formReg, insn{"mfence", ops{}, genFence, need(featSSE2)}},
-	{map0F, 0, 0xae, 7, formReg, insn{"sfence", ops{}, genFence, need(x86.FeatSSE)}},
-	{map0F, 0, 0xae, 7, formMem, insn{"clflush", ops{opMb}, genFlushLine, need(featCLFLUSH)}},
+	{map0F, 0, 0xae, 5, formReg, insn{"lfence", ops{}, genFence, need(featSSE2) | strict}},
+	{map0F, 0, 0xae, 6, formReg, insn{"mfence", ops{}, genFence, need(featSSE2) | strict}},
+	{map0F, 0, 0xae, 7, formReg, insn{"sfence", ops{}, genFence, need(x86.FeatSSE) | strict}},
+	{map0F, 0, 0xae, 7, formMem, insn{"clflush", ops{opMb}, genFlushLine, need(featCLFLUSH) | strict}},
 	{map0F, pp66, 0xae, 6, formMem, insn{"clwb", ops{opMb}, genFlushLine, need(featCLWB)}},
 	{map0F, pp66, 0xae, 7, formMem, insn{"clflushopt", ops{opMb}, genFlushLine, need(featFLUSHO)}},
 	{map0F, ppF3, 0xae, 0, formReg, insn{"rdfsbase", ops{opEy}, genReadBase(x86.FS), only64 | need(x86.FeatFSGSBase) | system}},

@@ -7,6 +7,16 @@ import (
 
 func genNop(*Translator, *inst) {}
 
+// genNop90 is NOP, which is XCHG with RAX when REX.B selects another register.
+func genNop90(t *Translator, d *inst) {
+	if d.rex&rexB != 0 {
+		d.entry = &xchgR8
+		genXchg(t, d)
+	}
+}
+
+var xchgR8 = entry{insn: insn{"xchg", ops{opZv, opAXv}, nil, 0}}
+
 // atomicKinds are the operations that have an indivisible form.
 func atomicKind(op ir.Op) (ir.AtomicKind, bool) {
 	switch op {
@@ -267,7 +277,11 @@ func genCmpXchg(t *Translator, d *inst) {
 	} else {
 		x = t.readRMW(0)
 		f = b.CmpF(size, acc, x)
-		t.write(0, b.Select(size, ir.CondE, f, y, x))
+		if size == 4 && !t.isMem(0) { // the upper half is cleared only by a successful exchange
+			b.Set(ir.Global(d.rm), b.Select(8, ir.CondE, f, b.Ext(4, y), x))
+		} else {
+			t.write(0, b.Select(size, ir.CondE, f, y, x))
+		}
 	}
 	// The accumulator is written only if the comparison fails; a 32-bit destination then clears its upper half.
 	v := b.Ext(4, x)

@@ -87,6 +87,8 @@ func genEnter(t *Translator, d *inst) {
 	}
 	sp := t.gpr(x86.RSP)
 	a, disp := t.stackAddr(b, sp, -n)
+	last, lastDisp := t.stackAddr(b, sp, -n-int64(d.imm)) // must be writable as well
+	b.Probe(t.memOp(1), last, lastDisp, true)
 	b.St(t.memOp(d.opsize), a, disp, t.gpr(x86.RBP))
 	t.setGPR(d.opsize, x86.RBP, b.Lea(8, sp, ir.None, 0, -n))
 	t.setSP(sp, -n-int64(d.imm))

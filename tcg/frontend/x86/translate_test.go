@@ -34,13 +34,6 @@ var modes = map[string]uint32{
 	"inhibit":  x86.HFPE | x86.HFCS32 | x86.HFSS32 | x86.HFCS64 | x86.HFLMA | x86.HFInhibit | x86.HFRF,
 }
 
-func allFeatures() (f x86.Features) {
-	for i := range f {
-		f[i] = ^uint32(0)
-	}
-	return f
-}
-
 // checkBlock translates code and verifies the block.
 func checkBlock(t *testing.T, tr *Translator, hflags uint32, code []byte) {
 	t.Helper()
@@ -60,7 +53,7 @@ func checkBlock(t *testing.T, tr *Translator, hflags uint32, code []byte) {
 }
 
 func TestTranslateRandomBytes(t *testing.T) {
-	tr := New(Config{Features: allFeatures()})
+	tr := New(Config{Features: AllFeatures()})
 	rnd := rand.New(rand.NewPCG(1, 2))
 	for name, hf := range modes {
 		t.Run(name, func(t *testing.T) {
@@ -85,7 +78,7 @@ func TestTranslateRandomBytes(t *testing.T) {
 func FuzzDecode(f *testing.F) {
 	f.Add([]byte{0x0f, 0xa2}, uint32(0x3c))
 	f.Add([]byte{0x66, 0xf2, 0xc4, 0xe2, 0x78, 0xf5, 0x04, 0x25, 1, 2, 3, 4}, uint32(0x1f))
-	tr := New(Config{Features: allFeatures()})
+	tr := New(Config{Features: AllFeatures()})
 	f.Fuzz(func(t *testing.T, code []byte, hflags uint32) {
 		if hflags&x86.HFCS64 != 0 {
 			hflags |= x86.HFPE | x86.HFLMA

@@ -1,0 +1,28 @@
+package x86
+
+import (
+	"unsafe"
+
+	"goemu/target/x86"
+)
+
+// Offsets of environment fields and parts of them.
+const (
+	offRegs   = unsafe.Offsetof(x86.Env{}.Regs)
+	offEFlags = unsafe.Offsetof(x86.Env{}.EFlags)
+	offHF     = unsafe.Offsetof(x86.Env{}.HFlags)
+	offShadow = unsafe.Offsetof(x86.Env{}.Shadow)
+	offSeg    = unsafe.Offsetof(x86.Env{}.Seg)
+	offGDT    = unsafe.Offsetof(x86.Env{}.GDT)
+	offIDT    = unsafe.Offsetof(x86.Env{}.IDT)
+	offCR0    = unsafe.Offsetof(x86.Env{}.CR)
+	offTSCAux = unsafe.Offsetof(x86.Env{}.TSCAux)
+	offArg0   = unsafe.Offsetof(x86.Env{}.Args)
+	offArg1   = offArg0 + 8
+
+	segSize     = unsafe.Sizeof(x86.Segment{})
+	segBase     = unsafe.Offsetof(x86.Segment{}.Base)
+	segSelector = unsafe.Offsetof(x86.Segment{}.Selector)
+	tableBase   = unsafe.Offsetof(x86.Table{}.Base)
+	tableLimit  = unsafe.Offsetof(x86.Table{}.Limit)
+)
