@@ -64,7 +64,7 @@ func (r *vecRow) regField(n byte) byte {
 
 // Every SIMD row translates in every form to a valid block that does not raise an exception.
 func TestVectorRows(t *testing.T) {
-	tr := New(Config{Features: allFeatures()})
+	tr := New(Config{Features: AllFeatures()})
 	for m, rows := range vecMaps {
 		for i := range rows {
 			r := &rows[i]
@@ -122,7 +122,7 @@ func TestVectorRowsDistinct(t *testing.T) {
 
 // Every x87 row translates, and the rest of the escape space is #UD.
 func TestX87Rows(t *testing.T) {
-	tr := New(Config{Features: allFeatures()})
+	tr := New(Config{Features: AllFeatures()})
 	rows := 0
 	for esc := range byte(8) {
 		for modrm := range 256 {
