@@ -79,6 +79,7 @@ type Env struct {
 	_        uint32
 
 	// x87: FP[i] is physical register i (80 bits, in the low 10 bytes); FPTop the stack top; FPTag[i] 1 = empty.
+	_     [8]byte // aligns FP to 16 bytes
 	FP    [8][16]byte
 	FPTop uint32
 	FPCW  uint16
@@ -93,7 +94,7 @@ type Env struct {
 
 	MXCSR uint32
 	_     uint32
-	_     [16]byte
+	_     [32]byte                   // aligns V to 32 bytes
 	V     [int(ir.NumVRegs)][32]byte // YMM0…15 and the three temporaries
 
 	// MSRs used by instructions.
