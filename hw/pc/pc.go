@@ -146,7 +146,7 @@ func New(cfg Config) (m *Machine, err error) {
 }
 
 func (m *Machine) build() error {
-	m.mem, m.io = memory.NewContainer("system", memory.Whole), memory.NewContainer("io", 1<<16)
+	m.mem, m.io = memory.NewContainer("system", memory.Whole), memory.NewPortSpace("io")
 	m.memory, m.ports = memory.NewAddressSpace("memory", m.mem), memory.NewAddressSpace("I/O", m.io)
 	if err := m.map_.place(m.mem); err != nil {
 		return err
