@@ -103,6 +103,9 @@ func (d *Device) featuresValid() bool {
 	return d.HostFeatures()&iommu == 0 || d.guest.Load()&iommu != 0
 }
 
+// Active tells whether the queues are served: the driver is ready and the machine runs.
+func (d *Device) Active() bool { return d.started }
+
 // SetRunning hears that the machine starts or stops running: requests are only taken while it runs.
 func (d *Device) SetRunning(on bool) {
 	d.running = on

@@ -290,6 +290,17 @@ func (q *Queue) Pop() *ring.Element {
 	return e
 }
 
+// NextIn is how many bytes the device may write to the next chain, zero if there is none. The chain stays in the queue.
+func (q *Queue) NextIn() uint64 {
+	e := q.Pop()
+	if e == nil {
+		return 0
+	}
+	n := e.InLen()
+	q.Unpop(e)
+	return n
+}
+
 // Unpop puts back the chain that was taken last.
 func (q *Queue) Unpop(e *ring.Element) { q.ring.Unpop(e) }
 

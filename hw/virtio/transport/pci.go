@@ -18,10 +18,9 @@ const autoVectors = 0xffffffff
 
 // PCIProps are the options of every virtio-…-pci device.
 type PCIProps struct {
-	IOEventFD       bool   `prop:"ioeventfd,default=on" help:"on/off"`
-	Vectors         uint32 `prop:"vectors,default=4294967295"`
-	PagePerVQ       bool   `prop:"page-per-vq,default=off" help:"on/off"`
-	ModernPIONotify bool   `prop:"modern-pio-notify,default=off" help:"on/off"`
+	IOEventFD       bool `prop:"ioeventfd,default=on" help:"on/off"`
+	PagePerVQ       bool `prop:"page-per-vq,default=off" help:"on/off"`
+	ModernPIONotify bool `prop:"modern-pio-notify,default=off" help:"on/off"`
 }
 
 // ModeProps choose the interfaces of a device whose type name does not.
@@ -38,6 +37,7 @@ type PCIBase struct {
 	legacy, modern bool
 	typ            virtio.Type
 	dev            *virtio.Device
+	vectors        uint32 // asked for
 	nvectors       int
 
 	cfgCap        int // place of the access window's capability
@@ -90,8 +90,8 @@ func (p *PCIBase) realize(typ virtio.Type) error {
 
 // addMSIX decides on the number of vectors.
 func (p *PCIBase) addMSIX() {
-	p.nvectors = int(p.Vectors)
-	if p.Vectors == autoVectors {
+	p.nvectors = int(p.vectors)
+	if p.vectors == autoVectors {
 		p.nvectors = p.typ.Vectors()
 	}
 }
@@ -103,8 +103,8 @@ func (p *PCIBase) linkMSIX() {
 		return
 	}
 	if err := p.AddMSIXBar(p.nvectors, msixBAR, p.Dev().Class().Name+"-msix"); err != nil {
-		if p.Vectors != autoVectors && Warn != nil {
-			Warn(fmt.Sprintf("warning: unable to init msix vectors to %d", p.Vectors))
+		if p.vectors != autoVectors && Warn != nil {
+			Warn(fmt.Sprintf("warning: unable to init msix vectors to %d", p.vectors))
 		}
 		p.nvectors = 0
 	}

@@ -6,13 +6,33 @@ import (
 	"goemu/hw/virtio"
 )
 
-// WithClass are the extra options of devices whose PCI class can be chosen, NoExtra those of the others.
-type WithClass struct {
-	Class uint32 `prop:"class,default=0"`
+// extras are the options of the PCI device whose presence or default depends on the device type.
+type extras interface {
+	values() (class, vectors uint32)
 }
 
-// NoExtra is described with WithClass.
-type NoExtra struct{}
+// NoExtra are the extra options of most device types.
+type NoExtra struct {
+	Vectors uint32 `prop:"vectors,default=4294967295"`
+}
+
+func (x *NoExtra) values() (class, vectors uint32) { return 0, x.Vectors }
+
+// WithClass are those of device types whose PCI class can be chosen.
+type WithClass struct {
+	Class   uint32 `prop:"class,default=0"`
+	Vectors uint32 `prop:"vectors,default=4294967295"`
+}
+
+func (x *WithClass) values() (class, vectors uint32) { return x.Class, x.Vectors }
+
+// WithTwoVectors are those of device types that share two vectors among all queues.
+type WithTwoVectors struct {
+	Class   uint32 `prop:"class,default=0"`
+	Vectors uint32 `prop:"vectors,default=2"`
+}
+
+func (x *WithTwoVectors) values() (class, vectors uint32) { return x.Class, x.Vectors }
 
 // pciFunction is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
 type pciFunction[T any, P pointer[T], X any] struct {
@@ -50,8 +70,10 @@ func (f *pciFixed[T, P, X]) PCIInfo() pci.Info {
 func describe(p *PCIBase, mode ModeProps, t virtio.Type, extra any) pci.Info {
 	_ = p.setMode(mode) // Realize reports the error
 	i := p.info(t.TypeInfo())
-	if c, ok := extra.(*WithClass); ok && c.Class != 0 {
-		i.Class = uint16(c.Class)
+	var class uint32
+	class, p.vectors = extra.(extras).values()
+	if class != 0 {
+		i.Class = uint16(class)
 	}
 	return i
 }
