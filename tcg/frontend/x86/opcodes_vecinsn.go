@@ -11,13 +11,13 @@ func (m *opMaps) setVectors() {
 		}
 	}
 	for op := range uint8(8) {
-		m.set(map1B, ppNone, 0xd8+op, insn{name: x87Names[op], gen: genX87, attr: modrm})
+		m.set(map1B, ppNone, 0xd8+op, insn{name: x87Names[op], gen: genX87, attr: modrm | vector})
 	}
-	m.set(map1B, ppNone, 0x9b, insn{name: "fwait", gen: func(t *Translator, _ *inst) { t.fwait() }})
+	m.set(map1B, ppNone, 0x9b, insn{name: "fwait", gen: func(t *Translator, _ *inst) { t.fwait() }, attr: vector})
 	for _, v := range [...]mapID{0, mapVEX0F - map0F} {
-		m.set(map0F+v, ppNone, 0x77, insn{name: "emms", gen: genEMMS, attr: strict})
-		m.setGroup(groupRow{map0F + v, ppNone, 0xae, 2, formMem, insn{name: "ldmxcsr", ops: ops{opMd}, gen: genCSR(true), attr: need(x86.FeatSSE) | vexL0 | vexNoV | strict}})
-		m.setGroup(groupRow{map0F + v, ppNone, 0xae, 3, formMem, insn{name: "stmxcsr", ops: ops{opMd}, gen: genCSR(false), attr: need(x86.FeatSSE) | vexL0 | vexNoV | strict}})
+		m.set(map0F+v, ppNone, 0x77, insn{name: "emms", gen: genEMMS, attr: strict | vector})
+		m.setGroup(groupRow{map0F + v, ppNone, 0xae, 2, formMem, insn{name: "ldmxcsr", ops: ops{opMd}, gen: genCSR(true), attr: need(x86.FeatSSE) | vexL0 | vexNoV | strict | vector}})
+		m.setGroup(groupRow{map0F + v, ppNone, 0xae, 3, formMem, insn{name: "stmxcsr", ops: ops{opMd}, gen: genCSR(false), attr: need(x86.FeatSSE) | vexL0 | vexNoV | strict | vector}})
 	}
 	for _, r := range fpStateRows {
 		m.setGroup(r)
@@ -63,7 +63,7 @@ func (m *opMaps) setVector(at mapID, r *vecRow) {
 }
 
 func (m *opMaps) setForm(id mapID, pp uint8, r *vecRow, name string, isMMX bool) {
-	e := insn{name: name, ops: ops{opVx, opWx}, gen: genVector, attr: strict}
+	e := insn{name: name, ops: ops{opVx, opWx}, gen: genVector, attr: strict | vector}
 	if isMMX {
 		e.ops = ops{opPq, opQq}
 	}

@@ -10,8 +10,10 @@ import (
 
 	"goemu/target/x86"
 	"goemu/tcg"
+	"goemu/tcg/backend/amd64"
 	frontend "goemu/tcg/frontend/x86"
 	"goemu/tcg/interp"
+	"goemu/tcg/opt"
 )
 
 const longMode = x86.HFPE | x86.HFCS32 | x86.HFSS32 | x86.HFCS64 | x86.HFLMA | 3 | x86.HFOSFXSR | x86.HFAVX | x86.HFOSXSAVE
@@ -46,12 +48,44 @@ func newFixture(t *testing.T, engine tcg.Engine) *fixture {
 // generalRow tells whether a row is tested here: general registers, flags and memory only.
 func generalRow(r *frontend.Row) bool { return !r.System && !r.Vector && !r.No64 }
 
-// TestGeneral executes every user-level integer row.
+// engines are the engines under test, with and without the optimiser.
+var engines = []struct {
+	name string
+	opt  bool
+	make func() (tcg.Engine, error)
+}{
+	{"interp", false, func() (tcg.Engine, error) {
+		e := interp.New(frontend.Globals)
+		e.PoisonUpperBits()
+		return e, nil
+	}},
+	{"interp-opt", true, func() (tcg.Engine, error) { return interp.New(frontend.Globals), nil }},
+	{"jit", false, func() (tcg.Engine, error) { return amd64.New(frontend.Globals, amd64.Options{}) }},
+	{"jit-opt", true, func() (tcg.Engine, error) { return amd64.New(frontend.Globals, amd64.Options{}) }},
+}
+
+// TestGeneral executes every user-level integer row with every engine.
 func TestGeneral(t *testing.T) {
-	f := newFixture(t, interp.New(frontend.Globals))
-	tries := 3000
+	for _, e := range engines {
+		t.Run(e.name, func(t *testing.T) {
+			eng, err := e.make()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer eng.Close()
+			f := newFixture(t, eng)
+			if e.opt {
+				f.m.Passes = opt.New(frontend.Globals).Run
+			}
+			f.general()
+		})
+	}
+}
+
+func (f *fixture) general() {
+	tries := 2000
 	if testing.Short() {
-		tries = 120
+		tries = 60
 	}
 	rows := frontend.Rows()
 	for i := range rows {
