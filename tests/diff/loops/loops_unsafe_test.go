@@ -405,3 +405,32 @@ func BenchmarkLoops(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkTranslate measures translation: ns per guest instruction of the frontend, the optimiser and the backend.
+func BenchmarkTranslate(b *testing.B) {
+	for _, p := range programs[3:6] {
+		b.Run(p.name, func(b *testing.B) {
+			m := newMachine(b, newJIT(b), assemble(b, p.text))
+			fill(m)
+			m.run()
+			insns := 0
+			for b.Loop() {
+				m.eng.Flush()
+				insns = 0
+				for pc := range m.codes {
+					blk, err := m.front.Translate(pc, 0, hflags, m, 64)
+					if err != nil {
+						b.Fatal(err)
+					}
+					m.opt.Run(blk)
+					if _, err := m.eng.Compile(blk, 1); err != nil {
+						b.Fatal(err)
+					}
+					insns += blk.Insns
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(insns), "ns/insn")
+			b.ReportAllocs()
+		})
+	}
+}
