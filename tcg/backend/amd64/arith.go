@@ -79,8 +79,12 @@ func (c *compiler) binary(in *ir.Inst) {
 	lazy := !withCarry && c.lazy(in.FOut)
 	sb := c.src(b, size)
 	sa := c.src(a, size)
-	if lazy && recipes[in.Op] != ir.CCLogic {
-		c.storeVal(envMem(offCCSrc), b)
+	pend := lazy && live && c.pendable(in.Op, a, b, t)
+	if lazy && !pend {
+		c.unpend()
+		if recipes[in.Op] != ir.CCLogic {
+			c.storeVal(envMem(offCCSrc), b)
+		}
 	}
 	t = c.dest(t, a)
 	d := t.reg
@@ -97,8 +101,30 @@ func (c *compiler) binary(in *ir.Inst) {
 	if d != t.reg {
 		c.mov(8, t.reg, d)
 	}
+	if pend {
+		c.define(in.Dst, t)
+		if recipes[in.Op] == ir.CCLogic {
+			b = ir.None
+		}
+		c.unpend()
+		c.pend(in.FOut, recipes[in.Op], size, in.Dst, b)
+		return
+	}
 	c.afterALU(in, t.reg, lazy, size)
 	c.define(in.Dst, t)
+}
+
+// pendable tells whether the operands of lazy flags stay at hand: the result is live, and so can be the second operand b.
+func (c *compiler) pendable(o ir.Op, a, b ir.Val, t target) bool {
+	if recipes[o] == ir.CCLogic {
+		return true
+	}
+	s := &c.v[b]
+	if s.con {
+		_, ok := c.imm(b, 8)
+		return ok
+	}
+	return a != b && c.regOf(b) != NoReg && (!t.pinned || s.reg != NoReg || s.alias != uint8(t.g)+1)
 }
 
 // afterALU notes the flags of an operation whose result is in d.
@@ -107,6 +133,7 @@ func (c *compiler) afterALU(in *ir.Inst, d Reg, lazy bool, size uint8) {
 		c.defined(in.FOut)
 		return
 	}
+	c.unpend()
 	c.store(8, envMem(offCCDst), d)
 	c.setCCOp(recipes[in.Op], size)
 	c.cc, c.hostFlags = in.FOut, in.FOut
@@ -124,11 +151,10 @@ func (c *compiler) compare(in *ir.Inst) bool {
 			return false
 		}
 	}
-	if lazy {
+	if lazy && !(c.canPend(a) && c.canPend(b)) {
+		c.unpend()
 		c.storeVal(envMem(offCCDst), a)
-		if in.Op == ir.OpSub {
-			c.storeVal(envMem(offCCSrc), b)
-		}
+		c.storeVal(envMem(offCCSrc), b)
 	}
 	c.clobber()
 	sb := c.src(b, in.Size)
@@ -158,7 +184,12 @@ func (c *compiler) compare(in *ir.Inst) bool {
 	}
 	k := ir.CCCmp
 	if in.Op == ir.OpAnd {
-		k = ir.CCLogic
+		k, b = ir.CCLogic, ir.None
+	}
+	if c.canPend(a) && (b == ir.None || c.canPend(b)) {
+		c.unpend()
+		c.pend(in.FOut, k, in.Size, a, b)
+		return true
 	}
 	c.setCCOp(k, in.Size)
 	c.cc, c.hostFlags = in.FOut, in.FOut
@@ -221,7 +252,14 @@ func (c *compiler) incDec(in *ir.Inst) {
 		d = g4Dec
 	}
 	c.digit(opGrp4, size, d, R(t.reg))
+	if lazy && live && in.FIn == ir.None {
+		c.define(in.Dst, t)
+		c.unpend()
+		c.pend(in.FOut, recipes[in.Op], size, in.Dst, ir.None)
+		return
+	}
 	if lazy {
+		c.unpend()
 		c.setcc(byte(ir.CondB), envMem(offCCSrc))
 	}
 	c.afterALU(in, t.reg, lazy, size)
@@ -238,6 +276,7 @@ func (c *compiler) unary(in *ir.Inst) {
 	size := opSize(in.Size, flags)
 	lazy := c.lazy(in.FOut)
 	if lazy {
+		c.unpend()
 		c.storeVal(envMem(offCCSrc), in.A)
 	}
 	sa := c.src(in.A, size)

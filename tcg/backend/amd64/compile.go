@@ -120,14 +120,15 @@ const entryAlign = 16
 
 // compile emits b as if at the given address of the code cache.
 func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
-	c.failure = nil
+	c.failure, c.late = nil, false
 	c.prepare(b, id)
 	c.buf, c.base = c.buf[:0], base
 	for range b.Exits {
-		c.u64(0)
+		c.buf = append(c.buf, make([]byte, exitInfoSize)...)
 	}
-	for c.pc()%entryAlign != 0 {
-		c.b1(0x90)
+	c.u64(0) // flagsDead
+	if flagsDeadAtEntry(b) {
+		c.buf[len(c.buf)-infoSize] = 1
 	}
 	c.entry = c.pos()
 	c.enterVec(b)
@@ -141,7 +142,17 @@ func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
 		if in.FOut != ir.None && c.lazy(in.FOut) {
 			c.keepCC(in.FOut)
 		}
+		nslow, nool := len(c.slow), len(c.ool)
+		c.haveCC = false
 		emit(c, in)
+		if c.haveCC {
+			for k := nslow; k < len(c.slow); k++ {
+				c.slow[k].cc = c.instCC
+			}
+			for k := nool; k < len(c.ool); k++ {
+				c.ool[k].s.cc = c.instCC
+			}
+		}
 		if c.failure != nil {
 			return fmt.Errorf("instruction %d (%s): %w", i, in.Op, c.failure)
 		}
@@ -156,6 +167,7 @@ func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
 
 // call is OpCall: a helper, which sees and may change every global and the flags.
 func (c *compiler) call(in *ir.Inst) {
+	c.flush()
 	c.clobber()
 	if f := c.cc; f != ir.None && c.alive(f) && c.v[f].slot < 0 {
 		c.ensure(f, ir.FlagAll)
@@ -184,7 +196,10 @@ func (c *compiler) call(in *ir.Inst) {
 // Compile makes a block executable.
 func (e *Engine) Compile(b *ir.Block, id uint64) (code tcg.Code, err error) {
 	c := &e.comp
+	// The entry, behind the table, is aligned.
+	table := uintptr(len(b.Exits)*exitInfoSize + infoSize)
 	start := e.cache.next
+	start += int(-(e.cache.base + uintptr(start) + table) & (entryAlign - 1))
 	if err := c.compile(b, id, e.cache.base+uintptr(start)); err != nil {
 		return tcg.Code{}, err
 	}

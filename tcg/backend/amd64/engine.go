@@ -130,31 +130,44 @@ func (e *Engine) Name() string { return "jit" }
 // JumpTarget implements tcg.Engine.
 func (e *Engine) JumpTarget(c tcg.Code) uint64 { return uint64(c.Entry) }
 
-// exitInfo reads the row of an exit: positions in the cache of the patched rel32 (0: the exit is not linkable) and of the stub.
-func (e *Engine) exitInfo(c tcg.Code, slot int) (patch, stub int) {
+// exitInfo is a row of the table in front of a block, as positions in the cache. patch 0: the exit is not linkable.
+type exitInfo struct{ patch, stub, patch2, leave int }
+
+func (e *Engine) exitInfo(c tcg.Code, slot int) (x exitInfo) {
 	entry := int(c.Entry - e.cache.base)
-	at := entry - (slot+1)*exitInfoSize
-	p := int32(binary.LittleEndian.Uint32(e.cache.rw[at:]))
-	if p == 0 {
-		return 0, 0
+	row := e.cache.rw[entry-infoSize-(slot+1)*exitInfoSize:]
+	for k, p := range [...]*int{&x.patch, &x.stub, &x.patch2, &x.leave} {
+		if off := int32(binary.LittleEndian.Uint32(row[k*4:])); off != 0 {
+			*p = entry + int(off)
+		}
 	}
-	return entry + int(p), entry + int(int32(binary.LittleEndian.Uint32(e.cache.rw[at+4:])))
+	return x
 }
 
 // Link implements tcg.Engine. Exits to other pages go through the jump cache and are not linked.
 func (e *Engine) Link(from tcg.Code, slot int, to tcg.Code, crossPage bool) {
-	if crossPage {
+	x := e.exitInfo(from, slot)
+	if crossPage || x.patch == 0 {
 		return
 	}
-	if patch, _ := e.exitInfo(from, slot); patch != 0 {
-		e.cache.patch(patch, int32(int(to.Entry-e.cache.base)-(patch+4)))
+	entry := int(to.Entry - e.cache.base)
+	if x.patch2 == 0 || e.cache.rw[entry-infoSize] != 0 {
+		e.cache.patch(x.patch, int32(entry-(x.patch+4)))
+		return
 	}
+	e.cache.patch(x.patch2, int32(entry-(x.patch2+4)))
+	e.cache.patch(x.patch, int32(x.stub-(x.patch+4)))
 }
 
 // Unlink implements tcg.Engine.
 func (e *Engine) Unlink(from tcg.Code, slot int) {
-	if patch, stub := e.exitInfo(from, slot); patch != 0 {
-		e.cache.patch(patch, int32(stub-(patch+4)))
+	x := e.exitInfo(from, slot)
+	if x.patch == 0 {
+		return
+	}
+	e.cache.patch(x.patch, int32(x.stub-(x.patch+4)))
+	if x.patch2 != 0 {
+		e.cache.patch(x.patch2, int32(x.leave-(x.patch2+4)))
 	}
 }
 

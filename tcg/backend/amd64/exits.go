@@ -8,14 +8,21 @@ import (
 
 // exitState is what a block knows about one of its exits during emission.
 type exitState struct {
-	refs  int
-	jumps []int // rel32 positions that go to the exit's stub
-	patch int   // position of the rel32 that Link patches; 0: none
-	stub  int   // position of the leave stub
+	refs   int
+	jumps  []int  // rel32 positions that go to the exit's stub
+	snap   ccSnap // pending flags
+	patch  int    // position of the rel32 that goes to the stub, or past it to a target that overwrites the flags; 0: none
+	stub   int    // where pending flags are stored
+	patch2 int    // position of the rel32 behind the stub, 0 if the stub stores nothing
+	leave  int    // where generated code is left
 }
 
-// exitInfoSize is the size of an exit's row in the table in front of a block: offsets of the patched rel32 and of the leave stub from the entry.
-const exitInfoSize = 8
+// In front of a block's entry is a table: infoSize bytes of which the first tells that the block overwrites the flags before it reads them,
+// before that a row per exit: patch, stub, patch2, leave relative to the entry.
+const (
+	exitInfoSize = 16
+	infoSize     = 8
+)
 
 // linkable tells whether an exit can be patched to go straight to its target: that is in the page where the block starts.
 func (c *compiler) linkable(x *ir.Exit) bool {
@@ -29,6 +36,10 @@ func (c *compiler) backward(x *ir.Exit) bool { return x.Kind == ir.ExitDirect &&
 func (c *compiler) exitOn(cc byte, n int) {
 	x := &c.b.Exits[n]
 	e := &c.exits[n]
+	if e.refs > 1 {
+		c.flush()
+	}
+	e.snap = c.snap()
 	if c.backward(x) && e.refs == 1 {
 		skip := c.jccFwd(cc ^ 1)
 		c.exitBody(n)
@@ -49,26 +60,41 @@ func (c *compiler) exitBody(n int) {
 	x := &c.b.Exits[n]
 	e := &c.exits[n]
 	if c.backward(x) {
-		c.poll(desc{kind: leavePoll, reg: NoReg, reg2: NoReg, pc: x.PC})
+		c.poll(desc{kind: leavePoll, reg: NoReg, reg2: NoReg, pc: x.PC}, e.snap)
 	}
 	switch {
 	case x.Kind != ir.ExitDirect:
+		c.emitSnap(&e.snap)
 		c.leave(desc{kind: leaveReason, reg: NoReg, reg2: NoReg, n: int32(x.Reason), pc: x.PC})
 	case c.linkable(x):
 		c.padRel32(1)
 		e.patch = c.jmpFwd()
 		c.bind(e.patch)
-		e.stub = c.pos()
-		c.leave(desc{kind: leaveDirect, reg: NoReg, reg2: NoReg, n: int32(n), pc: x.PC, x: c.id})
+		c.exitStub(n)
 	default:
+		c.emitSnap(&e.snap)
 		c.lookup(x.PC)
 	}
 }
 
+// exitStub emits what an exit's first jump leads to: pending flags are stored, then generated code is left unless the second jump leads on.
+func (c *compiler) exitStub(n int) {
+	e := &c.exits[n]
+	e.stub = c.pos()
+	if e.snap.on {
+		c.emitSnap(&e.snap)
+		c.padRel32(1)
+		e.patch2 = c.jmpFwd()
+		c.bind(e.patch2)
+	}
+	e.leave = c.pos()
+	c.leave(desc{kind: leaveDirect, reg: NoReg, reg2: NoReg, n: int32(n), pc: c.b.Exits[n].PC, x: c.id})
+}
+
 // poll leaves with d if ExitReq is set.
-func (c *compiler) poll(d desc) {
+func (c *compiler) poll(d desc, cc ccSnap) {
 	c.aluImm(aluCmp, 4, envMem(offExitReq), 0)
-	c.slow = append(c.slow, slowPath{jcc: c.jccFwd(byte(ir.CondNE)), d: d})
+	c.slow = append(c.slow, slowPath{jcc: c.jccFwd(byte(ir.CondNE)), d: d, cc: cc})
 }
 
 // lookup goes to a block in another page through the jump cache, which is right for the current address space.
@@ -115,19 +141,22 @@ func (c *compiler) exitNZ(in *ir.Inst) {
 func (c *compiler) gotoExit(in *ir.Inst) {
 	n := int(in.Imm)
 	if c.exits[n].refs > 1 {
+		c.flush()
 		c.exits[n].jumps = append(c.exits[n].jumps, c.jmpFwd())
 		return
 	}
+	c.exits[n].snap = c.snap()
 	c.exitBody(n)
 }
 
 // jump is OpJump: through the jump cache.
 func (c *compiler) jump(in *ir.Inst) {
+	c.flush()
 	r := c.use(in.A)
 	t := c.temp()
 	c.clobber()
 	none := desc{kind: leavePollReg, reg: r, reg2: NoReg}
-	c.poll(none)
+	c.poll(none, ccSnap{})
 	c.mov(8, t, r)
 	c.shiftImm(shShr, 8, R(t), ir.JumpBits)
 	c.alu(aluXor, 8, t, R(r))
@@ -151,8 +180,7 @@ func (c *compiler) emitExits() {
 			c.bind(at)
 		}
 		if e.patch != 0 {
-			e.stub = c.pos()
-			c.leave(desc{kind: leaveDirect, reg: NoReg, reg2: NoReg, n: int32(n), pc: c.b.Exits[n].PC, x: c.id})
+			c.exitStub(n)
 		} else {
 			c.exitBody(n)
 		}
@@ -162,11 +190,15 @@ func (c *compiler) emitExits() {
 // putExitTable fills in the table in front of the entry.
 func (c *compiler) putExitTable() {
 	for n := range c.exits {
-		at := c.entry - (n+1)*exitInfoSize
+		row := c.buf[c.entry-infoSize-(n+1)*exitInfoSize:]
 		e := &c.exits[n]
-		if e.patch != 0 {
-			binary.LittleEndian.PutUint32(c.buf[at:], uint32(e.patch-c.entry))
-			binary.LittleEndian.PutUint32(c.buf[at+4:], uint32(e.stub-c.entry))
+		if e.patch == 0 {
+			continue
+		}
+		for k, at := range [...]int{e.patch, e.stub, e.patch2, e.leave} {
+			if at != 0 {
+				binary.LittleEndian.PutUint32(row[k*4:], uint32(at-c.entry))
+			}
 		}
 	}
 }

@@ -41,8 +41,11 @@ func (c *compiler) ensure(f ir.Val, mask uint64) {
 		c.push(m)
 		c.popfq()
 	case c.cc == f:
-		c.fromEnv(mask)
-		if mask == ir.FlagC && c.ccKnown && ir.CC(c.ccOp>>2) == ir.CCImage {
+		if !c.fromPending() {
+			c.flush()
+			c.fromEnv(mask)
+		}
+		if mask == ir.FlagC && !c.pending.on && c.ccKnown && ir.CC(c.ccOp>>2) == ir.CCImage {
 			return
 		}
 	default:
@@ -116,7 +119,10 @@ func (c *compiler) btImm(size uint8, o Operand, n byte) {
 // keepCC saves the flags value in Header.CC* if it is still needed, before others are stored there.
 func (c *compiler) keepCC(f ir.Val) {
 	old := c.cc
-	if old == ir.None || old == f || c.v[old].last <= c.i || c.hostFlags == old || c.v[old].slot >= 0 {
+	if old == ir.None || old == f || c.v[old].last <= c.i || c.v[old].slot >= 0 {
+		if c.pending.on && old != f && c.b.Insts[c.i].FIn != old && !barrier(c.b.Insts[c.i].Op) {
+			c.unpend()
+		}
 		return
 	}
 	c.ensure(old, ir.FlagAll)
@@ -159,6 +165,7 @@ func (c *compiler) defined(f ir.Val) {
 
 // storeImage makes EFLAGS, which hold f, the guest's flags.
 func (c *compiler) storeImage(f ir.Val) {
+	c.unpend()
 	c.pushfq()
 	c.pop(envMem(offCCSrc))
 	c.setCCOp(ir.CCImage, 1)
@@ -176,6 +183,7 @@ func (c *compiler) setFlags(in *ir.Inst) {
 	case c.hostFlags == f:
 		c.storeImage(f)
 	case c.v[f].slot >= 0:
+		c.unpend()
 		t := c.temp()
 		c.load(8, t, spillMem(slotBase+int(c.v[f].slot)))
 		c.store(8, envMem(offCCSrc), t)
@@ -187,6 +195,7 @@ func (c *compiler) setFlags(in *ir.Inst) {
 }
 
 func (c *compiler) getFlags(in *ir.Inst) {
+	c.flush()
 	if c.cc != ir.None && c.cc != in.FOut {
 		c.keepCC(in.FOut)
 	}
@@ -212,7 +221,7 @@ func (c *compiler) fromImage(in *ir.Inst) {
 		return
 	}
 	if c.lazy(f) {
-		c.keepCC(f)
+		c.unpend()
 		c.store(8, envMem(offCCSrc), c.use(in.A))
 		c.setCCOp(ir.CCImage, 1)
 		c.cc = f
@@ -233,7 +242,7 @@ func (c *compiler) condition(cond ir.Cond, f ir.Val) byte {
 		c.testImm(1, spillMem(slotBase+int(c.v[f].slot)), testBit[cond>>1])
 		return byte(ir.CondNE ^ cond&1)
 	}
-	if c.hostFlags != f && c.cc == f && c.ccKnown && ir.CC(c.ccOp>>2) == ir.CCImage && testBit[cond>>1] != 0 {
+	if c.hostFlags != f && c.cc == f && !c.pending.on && c.ccKnown && ir.CC(c.ccOp>>2) == ir.CCImage && testBit[cond>>1] != 0 {
 		c.clobber()
 		c.testImm(1, envMem(offCCSrc), testBit[cond>>1])
 		return byte(ir.CondNE ^ cond&1)

@@ -48,6 +48,9 @@ type desc struct {
 
 // leave emits the call of the leave stub and its descriptor.
 func (c *compiler) leave(d desc) {
+	if d.kind == leaveSoft {
+		c.flush()
+	}
 	c.callAbs(c.e.leaveStub)
 	c.buf = append(c.buf, byte(d.kind), byte(d.reg), byte(d.reg2), d.aux)
 	c.u32(uint32(d.n))

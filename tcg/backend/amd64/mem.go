@@ -20,6 +20,7 @@ type slowPath struct {
 	args   [2]argLoc
 	pre    func(c *compiler) // emits code ahead of the call, nil for none
 	post   func(c *compiler) // emits code to be run when resuming, before going on; nil for none
+	cc     ccSnap            // pending flags
 }
 
 // argLoc is a value that a slow path stores to Header.Args.
@@ -65,6 +66,7 @@ func (c *compiler) tlb(a ref, m ir.MemOp, write bool, t, u Reg) (host Operand, j
 // tlbSpan checks that the bytes from base+lo to base+hi are in one page that may be accessed directly, and that base+lo is aligned.
 // The addend goes to t.
 func (c *compiler) tlbSpan(base Reg, lo, hi int32, mmu uint8, write bool, t, u Reg, alignMask int32) (jcc int) {
+	c.noteCC()
 	c.leaOrMov(t, base, lo)
 	c.leaOrMov(u, base, hi)
 	c.shiftImm(shShr, 8, R(t), ir.PageBits-5)
@@ -198,6 +200,7 @@ func (c *compiler) stRMW(in *ir.Inst) {
 		r = c.use(in.B)
 	}
 	c.clobber()
+	c.noteCC()
 	c.rm(opTest, 8, h, R(h))
 	s := slowPath{jcc: c.jccFwd(byte(ir.CondE)), d: c.slowAccess(leaveStore, a, NoReg), mem: in.Mem}
 	if isImm {
@@ -237,6 +240,7 @@ func (c *compiler) emitSlow() {
 		if s.pre != nil {
 			s.pre(c)
 		}
+		c.emitSnap(&s.cc)
 		for k := range s.args {
 			c.storeArg(&s.args[k], offArgs+uint32(k)*8)
 		}

@@ -85,6 +85,7 @@ func (c *compiler) divide(in *ir.Inst) {
 	c.toMem(in.B)
 	c.toMem(in.C)
 	if in.Op == ir.OpDivS && in.Size == 8 {
+		c.flush()
 		c.divideS64(in)
 		return
 	}
@@ -116,7 +117,8 @@ func (c *compiler) divide(in *ir.Inst) {
 
 // divideIf leaves with a division error if cc holds.
 func (c *compiler) divideIf(cc ir.Cond) {
-	c.slow = append(c.slow, slowPath{jcc: c.jccFwd(byte(cc)), d: desc{kind: leaveDivide, pc: c.insnPC}})
+	s := c.snap()
+	c.slow = append(c.slow, slowPath{jcc: c.jccFwd(byte(cc)), d: desc{kind: leaveDivide, pc: c.insnPC}, cc: s})
 }
 
 // divideWide is the signed division of 64 by 32 bits: done on 64 bits, then the quotient must fit.

@@ -130,6 +130,7 @@ func (c *compiler) followGroup(v ir.Val, a ref, m ir.MemOp, write bool, h, u Reg
 		base = h
 		c.load(8, h, spillMem(slotBase+int(c.v[v].slot)))
 	}
+	c.noteCC()
 	c.rm(opTest, 8, base, R(base))
 	jcc := c.jccFwd(byte(ir.CondE))
 	emit(MX(base, a.base, 0, a.disp))
@@ -150,6 +151,7 @@ type outOfLine struct {
 
 // emitOOL emits the out-of-line accesses; their slow paths follow.
 func (c *compiler) emitOOL() {
+	c.late = true
 	for i := range c.ool {
 		o := &c.ool[i]
 		c.bind(o.jcc)

@@ -46,6 +46,10 @@ type compiler struct {
 	cc        ir.Val // the Flags value stored in Header.CC*
 	ccOp      uint32 // Header.CCOp if ccKnown
 	ccKnown   bool
+	pending   pending
+	instCC    ccSnap // pending flags at the check of the current memory instruction
+	haveCC    bool   // instCC is set
+	late      bool   // out-of-line code is being emitted
 
 	share  []uint16 // by instruction: 1 + group of a memory access, 0: none
 	groups []group
@@ -97,6 +101,7 @@ func (c *compiler) prepare(b *ir.Block, id uint64) {
 	c.slots = 1<<numSlots - 1
 	c.hostFlags, c.cc, c.ccKnown = ir.None, ir.None, false
 	c.rmwAt = -1
+	c.pending = pending{}
 	c.slow = c.slow[:0]
 	c.exits = c.exits[:0]
 	for range b.Exits {
@@ -242,6 +247,11 @@ func (c *compiler) free(r Reg) {
 // evict makes a scratch register free, keeping its temporary elsewhere.
 func (c *compiler) evict(r Reg) {
 	v := c.reg[r]
+	if c.outlives(v) {
+		c.locked |= 1 << r
+		c.flush()
+		c.locked &^= 1 << r
+	}
 	c.reg[r] = ir.None
 	s := &c.v[v]
 	s.reg = NoReg
@@ -345,6 +355,9 @@ func (c *compiler) evictGlobal(g ir.Global) {
 		if s.alias != uint8(g)+1 {
 			continue
 		}
+		if c.outlives(v) {
+			c.flush()
+		}
 		if s.last > c.i && s.reg == NoReg && s.slot < 0 && !s.con {
 			c.saveAlias(v, g)
 		}
@@ -409,6 +422,9 @@ func (c *compiler) plan(dst ir.Val) target {
 func (c *compiler) evictGlobal2(g ir.Global) {
 	for v := c.heads[g]; v != ir.None; v = c.v[v].next {
 		s := &c.v[v]
+		if s.alias == uint8(g)+1 && c.outlives(v) {
+			c.flush()
+		}
 		if s.alias == uint8(g)+1 && s.last > c.i {
 			if s.reg == NoReg && s.slot < 0 && !s.con {
 				c.saveAlias(v, g)
