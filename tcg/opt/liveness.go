@@ -5,7 +5,8 @@ import "goemu/tcg/ir"
 // liveness walks backwards. It drops what nobody needs: instructions without effect, flags and parts of flags, results of compares,
 // stores to globals and to the guest's flags that are overwritten before anybody can see them.
 //
-// A memory access that may fault does not count as a reader of the guest's flags: flags that are dead on the normal path may be stale at a fault.
+// A memory access that may fault does not count as a reader of the guest's flags: flags that are dead on the normal path may be stale
+// at a fault. But flags that a later instruction of the block uses must be there, since execution resumes at the access.
 func (o *Optimizer) liveness(b *ir.Block) {
 	o.need = resized(o.need, len(b.Vals))
 	l := live{vals: b.Vals, need: o.need, flags: ir.FlagAll}
@@ -27,6 +28,7 @@ type live struct {
 	vals  []ir.ValInfo
 	need  []uint64
 	flags uint64 // bits of the guest's flags
+	later uint64 // bits of the guest's flags that are used further on, if execution should resume in between
 	dead  uint64 // globals that are overwritten before anybody can see them, as far as they are numbered below 64
 }
 
@@ -36,6 +38,7 @@ func (l *live) visit(in *ir.Inst) bool {
 	case ir.OpSet:
 		return l.set(in)
 	case ir.OpSetFlags:
+		l.later = 0
 		if l.flags == 0 {
 			return false
 		}
@@ -53,6 +56,7 @@ func (l *live) visit(in *ir.Inst) bool {
 		l.flags, l.dead = ir.FlagAll, 0
 	case attr&ir.OpFaults != 0:
 		l.dead = 0
+		l.flags |= l.later
 	case in.Op == ir.OpGet && in.Global < 64:
 		l.dead &^= 1 << in.Global
 	case in.Op == ir.OpLdEnv, in.Op == ir.OpStEnv:
@@ -142,6 +146,7 @@ func (l *live) flagsInput(in *ir.Inst) {
 		return
 	}
 	l.need[in.FIn] |= n
+	l.later |= n
 }
 
 // shifts tells whether a count is known not to be zero. A zero count passes all flags on.
