@@ -56,7 +56,7 @@ func buildI440FX(m *Machine) (err error) {
 		return err
 	}
 	m.isa = c.south.ISA
-	for _, step := range []func() error{m.interrupts, m.legacyTimers, m.serialPorts} {
+	for _, step := range []func() error{m.interrupts, m.legacyTimers, m.port92, m.serialPorts} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -75,15 +75,26 @@ func (c *chipsetPC) afterReset(m *Machine) {
 	if m.image == nil {
 		return
 	}
+	level := uint32(0)
 	for i, irq := range pirqIRQ {
 		c.south.SetRoute(i, irq)
+		level |= 1 << irq
 	}
+	m.setupInterrupts(level)
 	if c.pm != nil {
 		c.pm.SetupPM(pmBase, smbBase)
 	}
 	c.host.Bridge.ShadowRAM(vgaTop, romTop, true)
-	setup := pci.Setup{MemStart: max(m.map_.below, splitLower), MemEnd: pciMemTop, Line: func(devfn uint8, pin int) uint8 { return pirqIRQ[piix.Route(devfn, pin)] }}
+	setup := pci.Setup{MemStart: max(m.map_.below, splitLower), MemEnd: pciMemTop, Line: pciLine}
 	if err := setup.Run(m.pci); err != nil {
 		internalError(err.Error())
 	}
+}
+
+// pciLine is the interrupt line that firmware writes into a function's header.
+func pciLine(devfn uint8, pin int) uint8 {
+	if devfn == devfnPM {
+		return sciIRQ
+	}
+	return pirqIRQ[piix.Route(devfn, pin)]
 }

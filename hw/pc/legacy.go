@@ -8,13 +8,18 @@ import (
 	"goemu/hw/intc/i8259"
 	"goemu/hw/intc/ioapic"
 	"goemu/hw/isa"
+	"goemu/hw/misc"
 	"goemu/hw/qdev"
+	"goemu/hw/timer/hpet"
 	"goemu/hw/timer/i8254"
 	"goemu/hw/timer/mc146818"
 )
 
 // gsiCount is the number of global interrupts: the inputs of the I/O APIC.
 const gsiCount = ioapic.Pins
+
+// hpetRoutes are the interrupts that the HPET's timers may be routed to.
+const hpetRoutes = 1 << 2
 
 // interrupts makes the 8259 pair and the I/O APIC and wires the ISA lines to both.
 func (m *Machine) interrupts() (err error) {
@@ -33,16 +38,30 @@ func (m *Machine) interrupts() (err error) {
 	return nil
 }
 
-// legacyTimers makes the 8254 with the speaker port and the real-time clock.
-func (m *Machine) legacyTimers() error {
-	pit, err := i8254.New(m.Tree, m.isa, m.isa.Line(0))
-	if err != nil {
+// legacyTimers makes the HPET if wanted, the 8254 with the speaker port and the real-time clock. The HPET lies between the other two
+// and their interrupts, which it can take over.
+func (m *Machine) legacyTimers() (err error) {
+	var pit *i8254.PIT
+	pitLine, rtcLine := m.isa.Line(0), m.isa.Line(8)
+	if m.cfg.Props.HPET {
+		h, err := hpet.New(m.Tree, hpet.Config{Memory: m.mem, DMA: m.memory, IRQs: m.gsi, IntCap: hpetRoutes,
+			PIT: qdev.NewIRQ(func(_ int, on bool) {
+				if pit != nil {
+					pit.Enable(on)
+				}
+			}, 0)})
+		if err != nil {
+			return err
+		}
+		pitLine, rtcLine = h.LegacyLines()
+	}
+	if pit, err = i8254.New(m.Tree, m.isa, pitLine); err != nil {
 		return err
 	}
 	if _, err := i8254.NewSpeaker(m.Tree, m.isa, pit); err != nil {
 		return err
 	}
-	m.rtc, err = mc146818.New(m.Tree, m.isa, mc146818.Config{Start: m.cfg.RTC.Start, Clock: m.cfg.RTC.Clock, IRQ: m.isa.Line(8), Wakeup: m.VM.RequestWakeup})
+	m.rtc, err = mc146818.New(m.Tree, m.isa, mc146818.Config{Start: m.cfg.RTC.Start, Clock: m.cfg.RTC.Clock, IRQ: rtcLine, Wakeup: m.VM.RequestWakeup})
 	if err == nil {
 		m.rtc.SetPC(mc146818.PC{Below4G: m.map_.below, Above4G: m.map_.above, CPUs: m.cfg.CPUs, Boot: "cda"})
 	}
@@ -60,6 +79,35 @@ func (m *Machine) serialPorts() error {
 		}
 	}
 	return nil
+}
+
+// port92 makes system control port A, whose address line 20 goes to all CPUs.
+func (m *Machine) port92() error {
+	a20 := qdev.NewIRQ(func(_ int, on bool) {
+		for _, c := range m.cpus {
+			c.SetA20(on)
+		}
+	}, 0)
+	_, err := misc.NewPort92(m.Tree, m.isa, a20, m.VM)
+	return err
+}
+
+// What firmware leaves in the interrupt controllers: PCI interrupts are level triggered, and the boot processor's local APIC is on,
+// with the 8259 pair at its first input and non-maskable interrupts at the second.
+const (
+	portELCR           = 0x4d0
+	apicSVR, svrOn     = 0xf0, 0x1ff
+	apicLINT0, lintExt = 0x350, 0x8700
+	apicLINT1, lintNMI = 0x360, 0x8400
+)
+
+// setupInterrupts does that. level are the ISA interrupts that are level triggered.
+func (m *Machine) setupInterrupts(level uint32) {
+	m.ports.Store(portELCR, 1, uint64(level&0xff))
+	m.ports.Store(portELCR+1, 1, uint64(level>>8))
+	m.bootAPIC.WritePage(apicSVR, 4, svrOn)
+	m.bootAPIC.WritePage(apicLINT0, 4, lintExt)
+	m.bootAPIC.WritePage(apicLINT1, 4, lintNMI)
 }
 
 // raiseSMI is the chipset's system management interrupt: it goes to the first CPU.

@@ -98,20 +98,21 @@ type Machine struct {
 	smm           *memory.AddressSpace
 	map_          memoryMap
 
-	accel  Accelerator
-	cpus   []CPU
-	timers *clock.Server // of the local APICs
-	apics  *apic.Set
-	pics   *i8259.Pair
-	ioapic *ioapic.IOAPIC
-	gsi    []*qdev.IRQ // inputs of interrupt controllers by global number
-	isa    *isa.Bus
-	pci    *pci.Bus
-	rtc    *mc146818.RTC
-	chips  chipset
-	image  *loader.Image
-	tables []loader.Segment
-	rsdp   uint64
+	accel    Accelerator
+	cpus     []CPU
+	timers   *clock.Server // of the local APICs
+	apics    *apic.Set
+	bootAPIC *apic.APIC
+	pics     *i8259.Pair
+	ioapic   *ioapic.IOAPIC
+	gsi      []*qdev.IRQ // inputs of interrupt controllers by global number
+	isa      *isa.Bus
+	pci      *pci.Bus
+	rtc      *mc146818.RTC
+	chips    chipset
+	image    *loader.Image
+	tables   []loader.Segment
+	rsdp     uint64
 }
 
 // chipset is the part in which machine types differ.
@@ -177,6 +178,9 @@ func (m *Machine) createCPUs() (err error) {
 			return err
 		}
 		c.SetInterruptController(a)
+		if i == 0 {
+			m.bootAPIC = a
+		}
 		m.cpus = append(m.cpus, c)
 	}
 	m.mem.Add(m.apics.Region(), apic.DefaultAddress, 4096)

@@ -44,7 +44,7 @@ func (m *Machine) describe() *acpi.Machine {
 	if strings.HasPrefix(m.cfg.Type.Name, "pc-") {
 		d.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, Plat: m.cfg.CPUs > 1, CMOSCent: 0x32}
 		d.PCI = &acpi.PCI{Hole32Start: max(m.map_.below, splitLower), Hole32End: 0xfebfffff}
-		d.HPET = false
+		d.HPET = m.cfg.Props.HPET
 	}
 	return d
 }
