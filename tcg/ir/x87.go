@@ -38,7 +38,7 @@ const (
 	X87FSin    // C: VD = sin VA. FSIN…FPTAN: Dst = 1 and C2 set, no result, if |VA| is 2^63 or more; else Dst = 0, C2 clear
 	X87FCos    // C
 	X87FSinCos // C: VD = sin VA, VC = cos VA
-	X87FPTan   // C: VD = tan VA
+	X87FPTan   // C: VD = tan VA, VC = 1.0 (both the NaN if VA is one)
 
 	X87Com  // C: compare VA with VB; Imm 1: unordered compare (only signalling NaN is invalid)
 	X87ComF // the same, result in FOut: Z, P, C as FCOMI, others 0; C1 cleared
@@ -108,7 +108,7 @@ var x87Table = [NumX87Ops]VecInfo{
 	X87FSin:    {Name: "fsin", Use: useX1 | UseDst, FP: true},
 	X87FCos:    {Name: "fcos", Use: useX1 | UseDst, FP: true},
 	X87FSinCos: {Name: "fsincos", Use: useX1 | UseVC2 | UseDst, FP: true},
-	X87FPTan:   {Name: "fptan", Use: useX1 | UseDst, FP: true},
+	X87FPTan:   {Name: "fptan", Use: useX1 | UseVC2 | UseDst, FP: true},
 	X87Com:     {Name: "fcom", Use: UseVA | UseVB | UseImm, FP: true},
 	X87ComF:    {Name: "fcomf", Use: useFlags | UseImm, FP: true},
 	X87Tst:     {Name: "ftst", Use: UseVA, FP: true},

@@ -61,6 +61,8 @@ type compiler struct {
 	exits   []exitState
 	entry   int // position of the entry point
 	failure error
+
+	x87Src ir.X87Op // the conversion that filled x87Temp
 }
 
 // maxGlobals bounds the frontend's list of globals.

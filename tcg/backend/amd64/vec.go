@@ -2,6 +2,9 @@ package amd64
 
 import "goemu/tcg/ir"
 
+// vTemp1 names xTemp1 in instructions that emitters rewrite.
+const vTemp1 ir.VReg = 0xfe
+
 // vpin is the host register of a vector register, if it has one.
 func vpin(v ir.VReg) (Reg, bool) {
 	switch {
@@ -9,6 +12,8 @@ func vpin(v ir.VReg) (Reg, bool) {
 		return Reg(v), true
 	case v == ir.VT0:
 		return xVT0, true
+	case v == vTemp1:
+		return xTemp1, true
 	}
 	return NoReg, false
 }

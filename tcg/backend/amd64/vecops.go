@@ -12,6 +12,7 @@ func makeVecSpecials() (t [ir.NumVecOps]vecSpecial) {
 	t[ir.VFromInt] = vFromInt
 	t[ir.VToInt] = vToInt
 	t[ir.VMovHL] = vMovHL
+	t[ir.VInsertF32] = vInsertF32
 	t[ir.VTest] = vTest(op{p66, map0F38, 0x17, false}, true)
 	t[ir.VTest32] = vTest(op{p66, map0F38, 0x0e, false}, false)
 	t[ir.VTest64] = vTest(op{p66, map0F38, 0x0f, false}, false)
@@ -621,4 +622,15 @@ func vString(code byte) vecSpecial {
 		}
 		return true
 	}
+}
+
+// vInsertF32 needs its second operand in a register: in memory it would be a single element.
+func vInsertF32(c *compiler, in *ir.Inst) bool {
+	if _, ok := vpin(in.VB); !ok {
+		c.vload(xTemp1, c.vmem(in.VB), false)
+		in := *in
+		in.VB = vTemp1
+		return c.common(&in)
+	}
+	return c.common(in)
 }

@@ -3,8 +3,8 @@ package amd64
 import "goemu/tcg/ir"
 
 // The guest's x87 registers stay in the environment; each operation loads its operands to the host's stack and pops the result back,
-// so the host's stack is empty between operations. One exception: an operand that was converted from memory for the next operation
-// (x87Temp) is left on the stack for it.
+// so the host's stack is empty between operations. An operand that is converted from memory for the next operation (x87Temp) waits in
+// vecArg in its memory format; that operation takes it from there, as the guest's instruction does, which also gets the exceptions right.
 const x87Temp = ir.VT1
 
 // x87Enc is a host instruction with a memory operand: opcode and digit.
@@ -14,6 +14,7 @@ var (
 	fld80  = x87Enc{0xdb, 5}
 	fstp80 = x87Enc{0xdb, 7}
 	fnstsw = x87Enc{0xdd, 7}
+	x87Int = x87Enc{0xdf, 5} // fild qword
 )
 
 // Condition bits of the status word.
@@ -48,10 +49,10 @@ func makeX87() [ir.NumX87Ops]x87Emit {
 		ir.X87Xchg:    func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.fld(in.VB); c.fstp(in.VA); c.fstp(in.VB) },
 		ir.X87Select:  x87Select,
 		ir.X87Const:   x87Const,
-		ir.X87Add:     x87Arith(0xc1, 0xc1),
-		ir.X87Mul:     x87Arith(0xc9, 0xc9),
-		ir.X87Sub:     x87Arith(0xe9, 0xe1),
-		ir.X87Div:     x87Arith(0xf9, 0xf1),
+		ir.X87Add:     x87Arith(0xc1, 0, 0),
+		ir.X87Mul:     x87Arith(0xc9, 1, 1),
+		ir.X87Sub:     x87Arith(0xe9, 4, 5),
+		ir.X87Div:     x87Arith(0xf9, 6, 7),
 		ir.X87Sqrt:    x87Unary(0xfa),
 		ir.X87Abs:     x87Unary(0xe1),
 		ir.X87Chs:     x87Unary(0xe0),
@@ -67,14 +68,14 @@ func makeX87() [ir.NumX87Ops]x87Emit {
 		ir.X87FSin:    x87Trig(0xfe, x87One),
 		ir.X87FCos:    x87Trig(0xff, x87One),
 		ir.X87FSinCos: x87Trig(0xfb, x87Pair),
-		ir.X87FPTan:   x87Trig(0xf2, x87AndOne),
+		ir.X87FPTan:   x87Trig(0xf2, x87Pair),
 		ir.X87Com:     x87Com,
 		ir.X87ComF:    x87ComF,
 		ir.X87Tst:     func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.d9(0xe4); c.condition87(swCond); c.drop() },
 		ir.X87Xam:     x87Xam,
 		ir.X87FromF32: x87From(x87Enc{0xd9, 0}, 4),
 		ir.X87FromF64: x87From(x87Enc{0xdd, 0}, 8),
-		ir.X87FromInt: x87From(x87Enc{0xdf, 5}, 8),
+		ir.X87FromInt: x87From(x87Int, 8),
 		ir.X87FromBCD: x87FromBCD,
 		ir.X87ToF32:   x87To(x87Enc{0xd9, 3}, 4),
 		ir.X87ToF64:   x87To(x87Enc{0xdd, 3}, 8),
@@ -123,16 +124,15 @@ func x87Pop(code byte) x87Emit {
 	return func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.fld(in.VB); c.d9(code); c.fstp(in.VD) }
 }
 
-// x87Arith emits VD = VA op VB: code computes ST(1) op ST(0), rev ST(0) op ST(1). The temporary, if an operand, is on the stack.
-func x87Arith(code, rev byte) x87Emit {
+// x87Arith emits VD = VA op VB: code computes ST(1) op ST(0). With the temporary as an operand, digit computes ST(0) op memory,
+// rev memory op ST(0).
+func x87Arith(code, digit, rev byte) x87Emit {
 	return func(c *compiler, in *ir.Inst) {
 		switch {
 		case in.VB == x87Temp:
-			c.fld(in.VA)
-			c.buf = append(c.buf, 0xde, rev)
+			c.withTemp(in.VA, digit)
 		case in.VA == x87Temp:
-			c.fld(in.VB)
-			c.buf = append(c.buf, 0xde, code)
+			c.withTemp(in.VB, rev)
 		default:
 			c.fld(in.VA)
 			c.fld(in.VB)
@@ -140,6 +140,23 @@ func x87Arith(code, rev byte) x87Emit {
 		}
 		c.fstp(in.VD)
 	}
+}
+
+// withTemp loads v and operates on it with the temporary.
+func (c *compiler) withTemp(v ir.VReg, digit byte) {
+	m := spillMem(vecArg)
+	if c.x87Src == ir.X87FromInt { // ST(1) = the integer, ST(0) = v; the result replaces ST(1)
+		c.x87m(x87Int, m)
+		c.fld(v)
+		c.buf = append(c.buf, 0xde, 0xc1|digit<<3)
+		return
+	}
+	c.fld(v)
+	e := x87Enc{0xd8, digit}
+	if c.x87Src == ir.X87FromF64 {
+		e.code = 0xdc
+	}
+	c.x87m(e, m)
 }
 
 func x87Const(c *compiler, in *ir.Inst) {
@@ -181,24 +198,39 @@ func (c *compiler) mergeSW(t Reg, mask int32) {
 
 // pushPair loads ST(0) = VA, ST(1) = VB.
 func (c *compiler) pushPair(in *ir.Inst) {
-	switch {
-	case in.VB == x87Temp:
-		c.fld(in.VA)
-	case in.VA == x87Temp:
-		c.fld(in.VB)
-		c.d9(0xc9) // fxch
-	default:
-		c.fld(in.VB)
-		c.fld(in.VA)
-	}
+	c.fld(in.VB)
+	c.fld(in.VA)
 }
 
 func x87Com(c *compiler, in *ir.Inst) {
+	if in.VB == x87Temp {
+		c.compareTemp(in)
+		return
+	}
 	c.pushPair(in)
 	if in.Imm != 0 {
 		c.buf = append(c.buf, 0xda, 0xe9) // fucompp
 	} else {
 		c.buf = append(c.buf, 0xde, 0xd9) // fcompp
+	}
+	c.condition87(swCond)
+}
+
+// compareTemp compares VA with the temporary.
+func (c *compiler) compareTemp(in *ir.Inst) {
+	const fcomp = 3
+	m := spillMem(vecArg)
+	if c.x87Src == ir.X87FromInt {
+		c.x87m(x87Int, m)
+		c.fld(in.VA)
+		c.buf = append(c.buf, 0xde, 0xd9) // fcompp
+	} else {
+		c.fld(in.VA)
+		e := x87Enc{0xd8, fcomp}
+		if c.x87Src == ir.X87FromF64 {
+			e.code = 0xdc
+		}
+		c.x87m(e, m)
 	}
 	c.condition87(swCond)
 }
@@ -239,9 +271,8 @@ func x87Xam(c *compiler, in *ir.Inst) {
 type x87Results uint8
 
 const (
-	x87One    x87Results = iota // the result
-	x87Pair                     // sine below, cosine on top
-	x87AndOne                   // the result below 1.0
+	x87One  x87Results = iota // the result
+	x87Pair                   // VD's result below, VC's on top
 )
 
 func x87Trig(code byte, res x87Results) x87Emit {
@@ -254,11 +285,8 @@ func x87Trig(code byte, res x87Results) x87Emit {
 		c.mergeSW(t.reg, swC2)
 		c.rm(opTest, 4, t.reg, R(t.reg))
 		out := c.jccFwd(byte(ir.CondNE))
-		switch res {
-		case x87Pair:
+		if res == x87Pair {
 			c.fstp(in.VC)
-		case x87AndOne:
-			c.drop()
 		}
 		c.fstp(in.VD)
 		end := c.jmpFwd()
@@ -275,10 +303,12 @@ func x87From(e x87Enc, size uint8) x87Emit {
 	return func(c *compiler, in *ir.Inst) {
 		m := spillMem(vecArg)
 		c.store(size, m, c.use(in.A))
-		c.x87m(e, m)
-		if in.VD != x87Temp {
-			c.fstp(in.VD)
+		if in.VD == x87Temp {
+			c.x87Src = ir.X87Op(in.Vec)
+			return
 		}
+		c.x87m(e, m)
+		c.fstp(in.VD)
 	}
 }
 

@@ -182,7 +182,7 @@ var x87Sub = []x87SubRow{
 		{"fldz", xConst, ir.X87Zero, 0}, {},
 	}},
 	{1, 6, [8]x87Row{
-		{"f2xm1", xUnary, ir.X87F2XM1, 0}, {"fyl2x", xToST1, ir.X87FYL2X, xPop}, {"fptan", xTan, ir.X87FPTan, 0},
+		{"f2xm1", xUnary, ir.X87F2XM1, 0}, {"fyl2x", xToST1, ir.X87FYL2X, xPop}, {"fptan", xSinCos, ir.X87FPTan, 0},
 		{"fpatan", xToST1, ir.X87FPAtan, xPop}, {"fxtract", xXtract, ir.X87Extract, 0}, {"fprem1", xBinary, ir.X87Rem1, 0},
 		{"fdecstp", xRotate, 0, 0}, {"fincstp", xRotate, 0, xRev},
 	}},

@@ -294,12 +294,7 @@ func (f *x87Insn) leaveOutOfRange(out ir.Val) {
 	f.b.ExitNZ(1, out, f.t.exitTo(f.t.d.next))
 }
 
-func xTan(f *x87Insn) {
-	f.leaveOutOfRange(f.c2(ir.VNone))
-	f.emit(ir.X87Const, f.next(), ir.VNone, ir.VNone).Imm = ir.X87One
-	f.push()
-}
-
+// xSinCos is FSINCOS and FPTAN.
 func xSinCos(f *x87Insn) {
 	f.leaveOutOfRange(f.c2(f.next()))
 	f.push()
