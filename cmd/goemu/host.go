@@ -110,4 +110,5 @@ func (h *backends) close() {
 	if h.chars != nil {
 		h.chars.Close()
 	}
+	h.objects.close()
 }

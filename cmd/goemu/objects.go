@@ -1,27 +1,105 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 
 	"goemu/hw/qdev"
+	"goemu/hw/virtio/rng"
 	"goemu/internal/config"
 )
 
 // objects are the user-created objects (-object).
-type objects struct{}
+type objects struct {
+	rngs map[string]*rng.Source
+}
 
-func (objects) create(list []config.Options) error {
+// objectType is a type that -object takes.
+type objectType struct {
+	name    string
+	options []string // besides id
+	help    string
+	create  func(h *objects, id string, o config.Options) error
+}
+
+var objectTypes = []objectType{
+	{"rng-builtin", nil, "There are no options for rng-builtin.\n", createBuiltin},
+	{"rng-random", []string{"filename"}, "rng-random options:\n  filename=<string>\n", createRandom},
+}
+
+func createBuiltin(h *objects, id string, _ config.Options) error {
+	h.rngs[id] = rng.NewBuiltin(id)
+	return nil
+}
+
+func createRandom(h *objects, id string, o config.Options) (err error) {
+	name, _ := o.Get("filename")
+	h.rngs[id], err = rng.NewRandom(id, name)
+	return err
+}
+
+func findObjectType(name string) *objectType {
+	i := slices.IndexFunc(objectTypes, func(t objectType) bool { return t.name == name })
+	if i < 0 {
+		return nil
+	}
+	return &objectTypes[i]
+}
+
+// create makes the objects that the command line names.
+func (h *objects) create(list []config.Options) error {
+	h.rngs = map[string]*rng.Source{}
 	for _, o := range list {
-		typ, _ := o.Get("qom-type")
-		return at(o.Origin, fmt.Errorf("Parameter 'qom-type' does not accept value '%s'", typ))
+		if err := h.createOne(o); err != nil {
+			return at(o.Origin, err)
+		}
 	}
 	return nil
 }
 
-func (objects) links(*qdev.Links) {}
+func (h *objects) createOne(o config.Options) error {
+	name, _ := o.Get("qom-type")
+	t := findObjectType(name)
+	if t == nil {
+		return fmt.Errorf("Parameter 'qom-type' does not accept value '%s'", name)
+	}
+	id, ok := o.Get("id")
+	if !ok {
+		return errors.New("Parameter 'id' is missing")
+	}
+	for _, p := range o.Without("qom-type", "id").Pairs {
+		if !slices.Contains(t.options, p.Key) {
+			return fmt.Errorf("Invalid parameter '%s'", p.Key)
+		}
+	}
+	if h.rngs[id] != nil {
+		return fmt.Errorf("attempt to add duplicate property '%s' to object (type 'container')", id)
+	}
+	return t.create(h, id, o)
+}
 
-func objectNames() []string { return nil }
+// links lets device properties name the objects.
+func (h *objects) links(l *qdev.Links) {
+	qdev.Link(l, func(id string) (*rng.Source, bool) { s := h.rngs[id]; return s, s != nil })
+}
+
+func (h *objects) close() {
+	for _, s := range h.rngs {
+		s.Close()
+	}
+}
+
+func objectNames() (names []string) {
+	for _, t := range objectTypes {
+		names = append(names, t.name)
+	}
+	return names
+}
 
 func objectHelp(typ string) (string, error) {
+	if t := findObjectType(typ); t != nil {
+		return t.help, nil
+	}
 	return "", fmt.Errorf("-object %s,help: Parameter 'qom-type' does not accept value '%s'", typ, typ)
 }

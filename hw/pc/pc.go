@@ -17,6 +17,8 @@ import (
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/hw/timer/mc146818"
+	"goemu/hw/virtio"
+	"goemu/hw/virtio/transport"
 	"goemu/internal/chardev"
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
@@ -132,6 +134,7 @@ func New(cfg Config) (m *Machine, err error) {
 			m.Close()
 		}
 	}()
+	transport.CPUs = cfg.CPUs
 	m.Tree.Globals = append(append([]qdev.Global{}, cfg.Type.Compat...), cfg.Globals...)
 	if cfg.Links != nil {
 		cfg.Links(&m.Tree.Links)
@@ -143,6 +146,8 @@ func New(cfg Config) (m *Machine, err error) {
 		return nil, err
 	}
 	m.VM.Pause, m.VM.Resume, m.VM.Reset = m.pause, m.accel.Resume, m.reset
+	m.VM.OnChange(func(running bool, _ mainloop.RunState) { virtio.SetMachineRunning(running) })
+	virtio.StopMachine = func() { m.VM.RequestStop(mainloop.StateIOError) }
 	return m, nil
 }
 

@@ -37,10 +37,6 @@ func (a *ErrorAction) UnmarshalText(b []byte) error {
 // PropertyType implements qdev.TypeNamer.
 func (ErrorAction) PropertyType() string { return "BlockdevOnError" }
 
-// StopMachine halts the machine because of a disk error; it is set by the machine, must not block and may be called without any lock.
-// While it is nil, stop means report.
-var StopMachine func()
-
 // errorPolicy decides about failed requests and keeps those that are tried again.
 type errorPolicy struct {
 	read, write ErrorAction
@@ -82,7 +78,7 @@ func (p *errorPolicy) action(write bool, err error) ErrorAction {
 			a = ErrorStop
 		}
 	}
-	if a == ErrorStop && StopMachine == nil {
+	if a == ErrorStop && virtio.StopMachine == nil {
 		a = ErrorReport
 	}
 	return a
@@ -93,7 +89,7 @@ func (p *errorPolicy) hold(h heldRequest) {
 	p.mu.Lock()
 	p.held = append(p.held, h)
 	p.mu.Unlock()
-	StopMachine()
+	virtio.StopMachine()
 }
 
 // take returns the requests to be tried again.
