@@ -15,6 +15,7 @@ import (
 	"goemu/tcg/backend/amd64"
 	front "goemu/tcg/frontend/x86"
 	"goemu/tcg/interp"
+	"goemu/tcg/ir"
 )
 
 // accelerators lists what -accel takes.
@@ -136,7 +137,7 @@ func newEngine(t tcgOptions) (engine.Engine, error) {
 	if t.engine == "interp" {
 		return interp.New(front.Globals), nil
 	}
-	e, err := amd64.New(front.Globals, amd64.Options{CacheSize: t.cache, Vec: x86.VecLayout})
+	e, err := amd64.New(front.Globals, amd64.Options{CacheSize: t.cache, Vec: x86.VecLayout, Soft: softVector})
 	switch {
 	case err == nil:
 		return e, nil
@@ -145,6 +146,13 @@ func newEngine(t tcgOptions) (engine.Engine, error) {
 	}
 	warn(err.Error() + "; using the interpreter")
 	return interp.New(front.Globals), nil
+}
+
+// softVector executes a vector or x87 instruction that generated code leaves out.
+func softVector(cpu engine.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64) {
+	io := interp.VecIO{A: args[0], B: args[1], FIn: args[3]}
+	interp.ExecVec(cpu.Header(), in, &io)
+	return io.Dst, io.Dst2, io.FOut
 }
 
 // tcgAccel gives the accelerator's CPUs the type that the machine knows.

@@ -56,7 +56,6 @@ func (c *compiler) noteRoot(in *ir.Inst) {
 
 // groupAccess assigns a memory access to a group.
 func (c *compiler) groupAccess(i int32, in *ir.Inst) {
-	c.share[i] = 0
 	if in.Mem.Align > 1 || in.Imm != uint64(int64(int32(in.Imm))) {
 		return
 	}

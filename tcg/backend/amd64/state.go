@@ -89,6 +89,7 @@ func (c *compiler) prepare(b *ir.Block, id uint64) {
 		c.share = make([]uint16, len(b.Insts)+64)
 	}
 	c.share = c.share[:len(b.Insts)]
+	clear(c.share)
 	c.groups, c.closed, c.ool = c.groups[:0], 0, c.ool[:0]
 	for i := range c.v {
 		c.v[i] = valState{last: -1, setAt: -1, reg: NoReg, slot: -1}
