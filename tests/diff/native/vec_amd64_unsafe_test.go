@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unsafe"
 
 	"golang.org/x/sys/cpu"
 
@@ -16,6 +17,7 @@ import (
 	"goemu/tcg"
 	"goemu/tcg/backend/amd64"
 	frontend "goemu/tcg/frontend/x86"
+	"goemu/tcg/ir"
 )
 
 // FXSAVE image.
@@ -189,8 +191,18 @@ func (f *vecFixture) getFPU(s *State) {
 	}
 }
 
-// try runs one case on both; "" means equal.
+// noTLB is a soft TLB in which nothing is found.
+var noTLB = [1]ir.TLBEntry{{Read: ir.TLBInvalid, Write: ir.TLBInvalid, Code: ir.TLBInvalid}}
+
+// try runs one case on both, with memory accesses by the soft TLB or the slow path; "" means equal.
 func (f *vecFixture) try(c *frontend.VectorCase, s *State) string {
+	if c.Mem && f.rnd.IntN(3) == 0 {
+		tlb := f.m.Env.TLB
+		for i := range tlb {
+			f.m.Env.TLB[i] = ir.TLBTable{Base: uint64(uintptr(unsafe.Pointer(&noTLB[0])))}
+		}
+		defer func() { f.m.Env.TLB = tlb }()
+	}
 	copy(f.h.Window, f.mem)
 	f.m.SetState(s)
 	f.setFPU(s)
