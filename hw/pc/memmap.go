@@ -63,5 +63,5 @@ func (m *memoryMap) e820(acpiTop uint64) []loader.E820 {
 	if m.above != 0 {
 		e = append(e, loader.E820{Addr: fourGiB, Size: m.above, Type: loader.RAMUsable})
 	}
-	return append(e, loader.E820{Addr: hypervisor, Size: 3 << 30, Type: loader.RAMReserved})
+	return append(e, loader.E820{Addr: hypervisor, Size: 3 << 32, Type: loader.RAMReserved})
 }

@@ -93,12 +93,9 @@ func (v *VM) Start() {
 	}
 }
 
-// Stop makes the machine stop running, in state s.
+// Stop makes the machine stop running, in state s. A machine that has stopped already keeps its state.
 func (v *VM) Stop(s RunState) {
 	if !v.Running() {
-		if v.State() != s {
-			v.SetState(s)
-		}
 		return
 	}
 	if v.Pause != nil {

@@ -32,6 +32,7 @@ var state = vmstate.Description[APIC]{
 			vmstate.Of("sipi_vector", func(a *APIC) *int32 { return &a.sipiVector }),
 			vmstate.Of("wait_for_sipi", func(a *APIC) *int32 { return &a.waitSIPI }),
 		}}},
+	PreLoad: func(a *APIC) { a.waitSIPI = 0 }, // what a missing subsection means
 	PostLoad: func(a *APIC, _ int) error {
 		a.mu.Lock()
 		defer a.mu.Unlock()
