@@ -94,6 +94,25 @@ func TestGolden(t *testing.T) {
 			set.8 rcx, v2
 			set.8 rdx, v2
 			goto ->0`},
+		{"flags consumed behind what may fault are there at the fault", `
+			v1 = get.8 rax
+			_, f2 = sub.8 v1, v1
+			setflags f2
+			st.8 #0x0, m0, v1, v1
+			v3 = setcond.8 e, f2
+			set.8 rcx, v3
+			_, f4 = and.8 v1, v1
+			setflags f4
+			goto ->0`, `
+			v1 = get.8 rax
+			_, f2 = sub.8 v1, v1
+			setflags f2
+			st.8 #0x0, m0, v1, v1
+			v3 = setcond.8 e, f2
+			set.8 rcx, v3
+			_, f4 = and.8 v1, v1
+			setflags f4
+			goto ->0`},
 		{"get after set", `
 			v1 = get.8 rax
 			set.8 rcx, v1
