@@ -50,7 +50,7 @@ func (c *CPU) guarded() {
 // internalError reports a bug of the translator and stops this CPU for good.
 func (c *CPU) internalError(text string) {
 	c.accel.machine.Request(accel.ShutdownInternal, text+"\n"+c.Dump())
-	c.request(reqPause)
+	c.setParked(true)
 	c.wait(func() bool { return c.req.Load()&reqQuit != 0 })
 }
 
