@@ -177,6 +177,9 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 	a.optimise(irb)
 	b := &block{key: k, id: uint64(len(a.table.byID)), bytes: irb.Bytes, page: page}
 	if b.code, err = a.engine.Compile(irb, b.id); err != nil {
+		if !errors.Is(err, eng.ErrFull{}) {
+			err = fmt.Errorf("%w\n%s", err, ir.Text(irb, front.Globals))
+		}
 		return nil, true, err
 	}
 	b.target = a.engine.JumpTarget(b.code)
