@@ -235,7 +235,7 @@ bits 16
 }
 
 // complaints are lines that mean that a table or a setting is wrong.
-var complaints = regexp.MustCompile(`(?i)(ACPI (Error|Warning|BIOS)|firmware bug|mtrr: |invalid\b|unexpected|WARNING:|Oops|conflict)`)
+var complaints = regexp.MustCompile(`(?i)(ACPI (Error|Warning|BIOS)|firmware bug|mtrr: |invalid\b|unexpected|WARNING:|\bOops|conflict)`)
 
 func TestBootLinux(t *testing.T) {
 	for _, c := range []struct {
