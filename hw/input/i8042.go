@@ -4,6 +4,7 @@ package input
 import (
 	"goemu/hw/isa"
 	"goemu/hw/qdev"
+	"goemu/internal/mainloop"
 	"goemu/migration/vmstate"
 )
 
@@ -62,12 +63,13 @@ type I8042 struct {
 	ExtendedState bool  `prop:"extended-state,default=true"`
 	Throttle      bool  `prop:"kbd-throttle,default=false"`
 
-	// A20 is the gate of address line 20; ResetCPU asks for a reset of the machine. Set before Realize.
-	A20      *qdev.IRQ
-	ResetCPU func()
+	// Keyboard and Mouse are the devices on the two ports.
 	Keyboard *Keyboard
 	Mouse    *Mouse
 
+	a20  *qdev.IRQ
+	tree *qdev.Tree
+	vm   *mainloop.VM
 	controllerRegs
 	keyboardIRQ, mouseIRQ *qdev.IRQ
 	saved                 uint8  // pending, in the form of the stream
@@ -75,7 +77,18 @@ type I8042 struct {
 }
 
 // I8042Class is the type i8042.
-var I8042Class = qdev.Class{Name: "i8042", Bus: isa.BusType, Category: qdev.Input, New: func() qdev.Device { return new(I8042) }, State: qdev.State(&i8042State)}
+var I8042Class = qdev.Class{Name: "i8042", Bus: isa.BusType, Category: qdev.Input, Internal: true, New: func() qdev.Device { return new(I8042) }, State: qdev.State(&i8042State)}
+
+// NewI8042 puts the controller with a keyboard and a mouse on the bus; a20 is driven with the gate of address line 20.
+func NewI8042(tree *qdev.Tree, bus *isa.Bus, a20 *qdev.IRQ, vm *mainloop.VM) (*I8042, error) {
+	d, err := tree.New(&I8042Class)
+	if err != nil {
+		return nil, err
+	}
+	c := d.(*I8042)
+	c.a20, c.tree, c.vm = a20, tree, vm
+	return c, qdev.Realize(c, bus)
+}
 
 // Realize implements qdev.Device.
 func (c *I8042) Realize() (err error) {
@@ -85,24 +98,35 @@ func (c *I8042) Realize() (err error) {
 	if c.mouseIRQ, err = c.Bus().IRQ(uint32(c.MouseIRQ)); err != nil {
 		return err
 	}
-	c.Keyboard = qdev.New(&KeyboardClass).(*Keyboard)
-	c.Keyboard.irq = qdev.NewIRQ(func(_ int, level bool) { c.device(pendKeyboard, level) }, 0)
-	c.Mouse = qdev.New(&MouseClass).(*Mouse)
-	c.Mouse.irq = qdev.NewIRQ(func(_ int, level bool) { c.device(pendMouse, level) }, 0)
-	for _, d := range []qdev.Device{c.Keyboard, c.Mouse} {
-		if err := qdev.Realize(d, nil); err != nil {
-			return err
-		}
+	if err := c.addDevices(); err != nil {
+		return err
 	}
 	c.MapPorts("i8042-data", portData, 1, dataPort{c})
 	c.MapPorts("i8042-cmd", portCommand, 1, commandPort{c})
 	return nil
 }
 
-// Reset implements qdev.Device.
+// addDevices makes the keyboard and the mouse, which reset and migrate on their own.
+func (c *I8042) addDevices() error {
+	k, err := c.tree.New(&KeyboardClass)
+	if err != nil {
+		return err
+	}
+	m, err := c.tree.New(&MouseClass)
+	if err != nil {
+		return err
+	}
+	c.Keyboard, c.Mouse = k.(*Keyboard), m.(*Mouse)
+	c.Keyboard.irq = qdev.NewIRQ(func(_ int, level bool) { c.device(pendKeyboard, level) }, 0)
+	c.Mouse.irq = qdev.NewIRQ(func(_ int, level bool) { c.device(pendMouse, level) }, 0)
+	if err := qdev.Realize(k, c.tree.Root()); err != nil {
+		return err
+	}
+	return qdev.Realize(m, c.tree.Root())
+}
+
+// Reset implements qdev.Device. The keyboard and the mouse are reset on their own.
 func (c *I8042) Reset() {
-	c.Keyboard.Reset()
-	c.Mouse.Reset()
 	c.controllerRegs = controllerRegs{mode: modeKeyboardInt | modeMouseInt, status: stsCommand | stsUnlocked, outport: outReset | outA20 | outOnes}
 	c.updateLines()
 }
@@ -261,17 +285,15 @@ func (c *I8042) command(v uint8) {
 		c.reply(replySelfTest, false)
 	case cmdDisableA20:
 		c.outport &^= outA20
-		c.A20.Set(false)
+		c.a20.Set(false)
 	case cmdEnableA20:
 		c.outport |= outA20
-		c.A20.Set(true)
+		c.a20.Set(true)
 	}
 }
 
 func (c *I8042) reset() {
-	if c.ResetCPU != nil {
-		c.ResetCPU()
-	}
+	c.vm.RequestReset(mainloop.CauseGuestReset)
 }
 
 // writeData carries out what is written to the data port: the argument of a command, or a byte for the keyboard.
@@ -297,7 +319,7 @@ func (c *I8042) writeData(v uint8) {
 		c.reply(v, true)
 	case cmdWriteOutput:
 		c.outport = v
-		c.A20.Set(v&outA20 != 0)
+		c.a20.Set(v&outA20 != 0)
 		if v&outReset == 0 {
 			c.reset()
 		}

@@ -9,6 +9,7 @@ import (
 	"goemu/hw/isa"
 	"goemu/hw/qdev"
 	"goemu/hw/qdev/qtest"
+	"goemu/internal/mainloop"
 	"goemu/internal/memory"
 	"goemu/migration/vmstate"
 	"goemu/migration/vmstate/vmstatetest"
@@ -19,6 +20,7 @@ type rig struct {
 	level  [isa.Lines]bool
 	a20    bool
 	resets int
+	loop   *mainloop.Loop
 	c      *I8042
 }
 
@@ -28,19 +30,21 @@ func newRig(t testing.TB) *rig {
 	mem, io := memory.NewContainer("mem", memory.Whole), memory.NewContainer("io", 0x10000)
 	r.ports = memory.NewAddressSpace("io", io)
 	host := &qdev.Class{Name: "host", New: func() qdev.Device { return new(qdev.Base) }}
-	h, err := qdev.NewTree(qdev.NewRegistry(Classes)).Create(host, nil)
+	tree := qdev.NewTree(qdev.NewRegistry(Classes))
+	h, err := tree.Create(host, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	bus := isa.NewBus(h, "isa.0", mem, io)
 	bus.SetIRQs(qdev.NewIRQs(func(n int, level bool) { r.level[n] = level }, isa.Lines))
-	r.c = qdev.New(&I8042Class).(*I8042)
-	r.c.A20 = qdev.NewIRQ(func(_ int, level bool) { r.a20 = level }, 0)
-	r.c.ResetCPU = func() { r.resets++ }
-	if err := qdev.Realize(r.c, bus); err != nil {
+	r.loop = mainloop.NewLoop()
+	vm := mainloop.NewVM(r.loop)
+	vm.Reset, vm.Pause, vm.Resume = func(mainloop.ShutdownCause) { r.resets++ }, func() {}, func() {}
+	a20 := qdev.NewIRQ(func(_ int, level bool) { r.a20 = level }, 0)
+	if r.c, err = NewI8042(tree, bus, a20, vm); err != nil {
 		t.Fatal(err)
 	}
-	qdev.Reset(r.c)
+	tree.Reset()
 	return r
 }
 
@@ -93,13 +97,20 @@ func TestLines(t *testing.T) {
 	}
 	r.out(0x64, 0xd1)
 	r.out(0x60, 0xcf)
-	if !r.a20 || r.resets != 0 {
-		t.Errorf("A20 %v, %d resets after writing the output port", r.a20, r.resets)
+	if !r.a20 {
+		t.Error("A20 is off after writing the output port")
 	}
-	r.out(0x64, 0xfe)
+	r.loop.RunPending()
+	if r.resets != 0 {
+		t.Errorf("%d resets", r.resets)
+	}
 	r.out(0x64, 0xff)
+	r.loop.RunPending()
+	r.out(0x64, 0xfe)
+	r.loop.RunPending()
 	r.out(0x64, 0xd1)
 	r.out(0x60, 0xce)
+	r.loop.RunPending()
 	if r.resets != 2 {
 		t.Errorf("%d resets, want 2", r.resets)
 	}
