@@ -28,6 +28,9 @@ func NewBus(parent qdev.Device, name string, mem, io *memory.Region) *Bus {
 	return b
 }
 
+// BridgeClass is what provides the bus in a machine without a bridge chip.
+var BridgeClass = qdev.Class{Name: "isabus-bridge", Internal: true, Category: qdev.Bridge, New: func() qdev.Device { return new(qdev.Base) }}
+
 // SetIRQs connects the bus's interrupt lines.
 func (b *Bus) SetIRQs(lines []*qdev.IRQ) { copy(b.lines[:], lines) }
 

@@ -17,7 +17,8 @@ func (m *Machine) loadBoot() (err error) {
 		return err
 	}
 	lc := m.cfg.Boot
-	lc.Memory = m.map_.e820(reservedTop)
+	lc.Cmdline += m.chips.commandLine(m)
+	lc.Memory = m.chips.e820(m)
 	lc.RSDP = m.rsdp
 	lm, _ := x86.FeatureByName("lm")
 	lc.NoLong = !m.cfg.CPU.Features.Has(lm)

@@ -3,6 +3,8 @@ package pc
 import (
 	"strings"
 
+	"goemu/hw/firmware/acpi"
+	"goemu/hw/firmware/loader"
 	"goemu/hw/isa"
 	"goemu/hw/pc/i440fx"
 	"goemu/hw/pc/piix"
@@ -98,3 +100,19 @@ func pciLine(devfn uint8, pin int) uint8 {
 	}
 	return pirqIRQ[piix.Route(devfn, pin)]
 }
+
+// describe implements chipset.
+func (c *chipsetPC) describe(m *Machine, d *acpi.Machine) {
+	d.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, Plat: m.cfg.CPUs > 1, CMOSCent: 0x32}
+	d.PCI = &acpi.PCI{Hole32Start: max(m.map_.below, splitLower), Hole32End: 0xfebfffff}
+	d.HPET = m.cfg.Props.HPET
+}
+
+// tables implements chipset: they lie at the top of low RAM.
+func (c *chipsetPC) tables(m *Machine, _ uint64) uint64 { return m.map_.below - reservedTop }
+
+// e820 implements chipset.
+func (c *chipsetPC) e820(m *Machine) []loader.E820 { return m.map_.e820(reservedTop) }
+
+// commandLine implements chipset.
+func (c *chipsetPC) commandLine(*Machine) string { return "" }

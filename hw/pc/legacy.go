@@ -5,6 +5,7 @@ import (
 
 	"goemu/accel"
 	"goemu/hw/char"
+	"goemu/hw/intc/apic"
 	"goemu/hw/intc/i8259"
 	"goemu/hw/intc/ioapic"
 	"goemu/hw/isa"
@@ -21,19 +22,23 @@ const gsiCount = ioapic.Pins
 // hpetRoutes are the interrupts that the HPET's timers may be routed to.
 const hpetRoutes = 1 << 2
 
-// interrupts makes the 8259 pair and the I/O APIC and wires the ISA lines to both.
+// interrupts makes the 8259 pair, unless it is left out, and the I/O APIC, and wires the ISA lines to both.
 func (m *Machine) interrupts() (err error) {
-	if m.pics, err = i8259.NewPair(m.Tree, m.isa, m.apics.ExtIntLine()); err != nil {
+	var ext apic.ExtIntController
+	pins := make([]*qdev.IRQ, isa.Lines)
+	if m.has(m.cfg.Props.PIC) {
+		if m.pics, err = i8259.NewPair(m.Tree, m.isa, m.apics.ExtIntLine()); err != nil {
+			return err
+		}
+		ext, pins = m.pics, m.pics.Lines()
+		m.apics.SetExtInt(ext)
+	}
+	if m.ioapic, err = ioapic.New(m.Tree, m.mem, ioapic.Address, m.apics, ext); err != nil {
 		return err
 	}
-	m.apics.SetExtInt(m.pics)
-	if m.ioapic, err = ioapic.New(m.Tree, m.mem, ioapic.Address, m.apics, m.pics); err != nil {
-		return err
-	}
-	a, b := m.pics.Lines(), m.ioapic.ISALines()
 	copy(m.gsi, m.ioapic.Lines())
-	for i := range isa.Lines {
-		m.gsi[i] = qdev.Split(a[i], b[i])
+	for i, line := range m.ioapic.ISALines()[:isa.Lines] {
+		m.gsi[i] = qdev.Split(pins[i], line)
 	}
 	return nil
 }
@@ -43,7 +48,7 @@ func (m *Machine) interrupts() (err error) {
 func (m *Machine) legacyTimers() (err error) {
 	var pit *i8254.PIT
 	pitLine, rtcLine := m.isa.Line(0), m.isa.Line(8)
-	if m.cfg.Props.HPET {
+	if m.cfg.Props.HPET && m.pci != nil {
 		h, err := hpet.New(m.Tree, hpet.Config{Memory: m.mem, DMA: m.memory, IRQs: m.gsi, IntCap: hpetRoutes,
 			PIT: qdev.NewIRQ(func(_ int, on bool) {
 				if pit != nil {
@@ -55,11 +60,18 @@ func (m *Machine) legacyTimers() (err error) {
 		}
 		pitLine, rtcLine = h.LegacyLines()
 	}
-	if pit, err = i8254.New(m.Tree, m.isa, pitLine); err != nil {
-		return err
+	if m.has(m.cfg.Props.PIT) {
+		if pit, err = i8254.New(m.Tree, m.isa, pitLine); err != nil {
+			return err
+		}
 	}
-	if _, err := i8254.NewSpeaker(m.Tree, m.isa, pit); err != nil {
-		return err
+	if pit != nil && m.pci != nil { // the microvm has no speaker
+		if _, err := i8254.NewSpeaker(m.Tree, m.isa, pit); err != nil {
+			return err
+		}
+	}
+	if !m.has(m.cfg.Props.RTC) {
+		return nil
 	}
 	m.rtc, err = mc146818.New(m.Tree, m.isa, mc146818.Config{Start: m.cfg.RTC.Start, Clock: m.cfg.RTC.Clock, IRQ: rtcLine, Wakeup: m.VM.RequestWakeup})
 	if err == nil {
@@ -92,7 +104,7 @@ func (m *Machine) port92() error {
 	return err
 }
 
-// What firmware leaves in the interrupt controllers: PCI interrupts are level triggered, and the boot processor's local APIC is on,
+// What firmware leaves in the interrupt controllers: the 8259 pair is masked, PCI interrupts are level triggered, and the boot processor's local APIC is on,
 // with the 8259 pair at its first input and non-maskable interrupts at the second.
 const (
 	portELCR           = 0x4d0
@@ -101,8 +113,20 @@ const (
 	apicLINT1, lintNMI = 0x360, 0x8400
 )
 
+// picSetup initialises the 8259 pair as firmware and the kernel's real-mode code leave it: at the BIOS's vectors and masked.
+var picSetup = []struct {
+	port  uint64
+	value uint64
+}{
+	{0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xfb},
+	{0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0xff},
+}
+
 // setupInterrupts does that. level are the ISA interrupts that are level triggered.
 func (m *Machine) setupInterrupts(level uint32) {
+	for _, w := range picSetup {
+		m.ports.Store(w.port, 1, w.value)
+	}
 	m.ports.Store(portELCR, 1, uint64(level&0xff))
 	m.ports.Store(portELCR+1, 1, uint64(level>>8))
 	m.bootAPIC.WritePage(apicSVR, 4, svrOn)

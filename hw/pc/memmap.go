@@ -28,6 +28,9 @@ type memoryMap struct {
 func layout(ram uint64, t *Type, p *Props) memoryMap {
 	m := memoryMap{below: ram}
 	limit, cut := uint64(splitAt), uint64(splitLower)
+	if t.split != 0 {
+		limit, cut = t.split, t.split
+	}
 	if p.MaxRAMBelow4G != 0 {
 		limit, cut = p.MaxRAMBelow4G, p.MaxRAMBelow4G
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"goemu/accel"
+	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/loader"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/i8259"
@@ -121,6 +122,13 @@ type Machine struct {
 type chipset interface {
 	// afterReset finishes a reset once all devices have had theirs.
 	afterReset(m *Machine)
+	// describe completes the description for the ACPI tables, and tables says where those lie.
+	describe(m *Machine, d *acpi.Machine)
+	tables(m *Machine, size uint64) uint64
+	// e820 is the memory map that the guest sees.
+	e820(m *Machine) []loader.E820
+	// commandLine is what the machine adds to the kernel's.
+	commandLine(m *Machine) string
 }
 
 // New builds a machine. Its devices are in their reset state and nothing runs. Preconditions: the machine lock is held.

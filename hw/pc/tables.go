@@ -1,8 +1,6 @@
 package pc
 
 import (
-	"strings"
-
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/loader"
 	"goemu/hw/intc/ioapic"
@@ -18,7 +16,8 @@ func (m *Machine) firmwareTables() (segs []loader.Segment, rsdp uint64, err erro
 		return nil, 0, nil
 	}
 	d := m.describe()
-	b := acpi.Build(d, m.map_.below-reservedTop)
+	b := acpi.Build(d, 0)
+	b = acpi.Build(d, m.chips.tables(m, uint64(len(b.Data))))
 	add := func(name string, addr uint64, data []byte) {
 		segs = append(segs, loader.Segment{Name: name, Addr: addr, Data: data, Size: uint64(len(data))})
 	}
@@ -30,7 +29,7 @@ func (m *Machine) firmwareTables() (segs []loader.Segment, rsdp uint64, err erro
 // describe is the machine as its ACPI tables show it.
 func (m *Machine) describe() *acpi.Machine {
 	d := &acpi.Machine{
-		Below4G: m.map_.below, Above4G: m.map_.above, PIC: true, RTC: true, Keyboard: m.cfg.Props.I8042, Mouse: m.cfg.Props.I8042,
+		Below4G: m.map_.below, Above4G: m.map_.above, PIC: m.has(m.cfg.Props.PIC), RTC: m.has(m.cfg.Props.RTC), Keyboard: m.cfg.Props.I8042, Mouse: m.cfg.Props.I8042,
 		IOAPICs: []acpi.IOAPIC{{ID: 0, Addr: ioapic.Address}}, OEMID: m.cfg.Props.OEMID, OEMTableID: m.cfg.Props.OEMTableID,
 	}
 	for i := range m.cfg.CPU.Topology.CPUs() {
@@ -41,10 +40,9 @@ func (m *Machine) describe() *acpi.Machine {
 			d.Serials = append(d.Serials, []acpi.Serial{{Port: 0x3f8, IRQ: 4}, {Port: 0x2f8, IRQ: 3}, {Port: 0x3e8, IRQ: 4}, {Port: 0x2e8, IRQ: 3}}[i])
 		}
 	}
-	if strings.HasPrefix(m.cfg.Type.Name, "pc-") {
-		d.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, Plat: m.cfg.CPUs > 1, CMOSCent: 0x32}
-		d.PCI = &acpi.PCI{Hole32Start: max(m.map_.below, splitLower), Hole32End: 0xfebfffff}
-		d.HPET = m.cfg.Props.HPET
-	}
+	m.chips.describe(m, d)
 	return d
 }
+
+// has tells whether a part is there that is left out only on request.
+func (m *Machine) has(v qdev.OnOffAuto) bool { return v != qdev.Off }

@@ -18,6 +18,7 @@ type Type struct {
 	BlockBus          string // device type for -drive if=virtio
 	Compat            []qdev.Global
 	props             []string // which rows of the property table it has
+	split             uint64   // RAM that stays below 4 GiB when there is more, 0 for the PC's rule
 	build             func(*Machine) error
 }
 
@@ -34,7 +35,7 @@ func Types() []*Type {
 		}
 		out = append(out, t)
 	}
-	return out
+	return append([]*Type{microvmType()}, out...)
 }
 
 // Find looks a type up by name or alias; an empty name is the default type.

@@ -77,12 +77,12 @@ func (b *Bus) Walk(f func(Device) bool) bool {
 	return true
 }
 
-// find returns the first bus at or below b that matches.
+// find returns the first bus at or below b that matches; it looks at the newest devices first.
 func (b *Bus) find(match func(*Bus) bool) *Bus {
 	if match(b) {
 		return b
 	}
-	for _, d := range b.devices {
+	for _, d := range slices.Backward(b.devices) {
 		for _, sub := range d.Dev().buses {
 			if m := sub.find(match); m != nil {
 				return m

@@ -1,0 +1,158 @@
+package pc
+
+import (
+	"fmt"
+	"strings"
+
+	"goemu/hw/firmware/acpi"
+	"goemu/hw/firmware/loader"
+	"goemu/hw/intc/ioapic"
+	"goemu/hw/isa"
+	"goemu/hw/misc"
+	"goemu/hw/qdev"
+	"goemu/hw/virtio/transport"
+)
+
+// Places of the microvm's parts.
+const (
+	microvmGED          = 0xfea00000
+	microvmGEDIRQ       = 9
+	microvmVirtio       = 0xfeb00000
+	microvmVirtioSize   = 0x200
+	microvmIOAPIC2      = 0xfec10000
+	microvmSplit        = 0xe0000000
+	microvmTables       = 0xd0000 // ACPI tables, up to tablesBase
+	microvmTablesMargin = 0x30
+
+	// Virtio transports and their first interrupt: with the second I/O APIC, with ACPI alone, and without ACPI.
+	slotsIOAPIC2, irqIOAPIC2 = 24, 24
+	slotsSingle              = 8
+	irqACPI, irqPlain        = 16, 5
+)
+
+// microvmProps are the properties that the microvm has.
+var microvmProps = strings.Fields("acpi auto-kernel-cmdline dump-guest-core graphics ioapic2 isa-serial mem-merge pic pit rtc x-oem-id x-oem-table-id")
+
+func microvmType() *Type {
+	return &Type{
+		Name: "microvm", Desc: "microvm (i386)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", BlockBus: "virtio-blk-device",
+		props: microvmProps, split: microvmSplit, build: buildMicroVM,
+	}
+}
+
+// chipsetMicroVM is what the microvm has instead of a chipset.
+type chipsetMicroVM struct {
+	slots    []*transport.MMIO
+	firstIRQ int
+	second   bool // there is a second I/O APIC
+}
+
+func buildMicroVM(m *Machine) error {
+	p := &m.cfg.Props
+	c := &chipsetMicroVM{second: p.ACPI != qdev.Off && p.IOAPIC2 != qdev.Off}
+	m.chips = c
+	m.gsi = make([]*qdev.IRQ, gsiCount)
+	bridge, err := m.Tree.Create(&isa.BridgeClass, nil)
+	if err != nil {
+		return err
+	}
+	m.isa = isa.NewBus(bridge, "isa.0", m.mem, m.io)
+	m.isa.SetIRQs(qdev.NewIRQs(func(n int, level bool) { m.gsi[n].Set(level) }, isa.Lines))
+	steps := []func() error{m.interrupts, func() error { return c.transports(m) }, m.legacyTimers, m.serialPorts}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	if p.ACPI == qdev.Off {
+		return nil
+	}
+	_, err = misc.NewGED(m.Tree, m.mem, microvmGED, m.isa.Line(microvmGEDIRQ), m.VM)
+	return err
+}
+
+// transports makes the second I/O APIC and the virtio transports.
+func (c *chipsetMicroVM) transports(m *Machine) error {
+	slots := slotsSingle
+	switch {
+	case c.second:
+		a, err := ioapic.New(m.Tree, m.mem, microvmIOAPIC2, m.apics, nil)
+		if err != nil {
+			return err
+		}
+		m.gsi = append(m.gsi, a.Lines()...)
+		slots, c.firstIRQ = slotsIOAPIC2, irqIOAPIC2
+	case m.cfg.Props.ACPI != qdev.Off:
+		c.firstIRQ = irqACPI
+	default:
+		c.firstIRQ = irqPlain
+	}
+	for i := range slots {
+		t, err := transport.NewMMIO(m.Tree, i, m.memory, m.gsi[c.firstIRQ+i])
+		if err != nil {
+			return err
+		}
+		m.mem.Add(t.Region(), c.addr(i), 0)
+		c.slots = append(c.slots, t)
+	}
+	return nil
+}
+
+func (c *chipsetMicroVM) addr(slot int) uint64 { return microvmVirtio + uint64(slot)*microvmVirtioSize }
+
+// afterReset implements chipset.
+func (c *chipsetMicroVM) afterReset(m *Machine) {
+	if m.image != nil {
+		m.setupInterrupts(0)
+	}
+}
+
+// describe implements chipset.
+func (c *chipsetMicroVM) describe(_ *Machine, d *acpi.Machine) {
+	d.GED = &acpi.GED{Base: microvmGED, IRQ: microvmGEDIRQ, Register: microvmGED + misc.GEDRegisters}
+	d.Keyboard, d.Mouse = false, false
+	if c.second {
+		d.IOAPICs = append(d.IOAPICs, acpi.IOAPIC{ID: 1, Addr: microvmIOAPIC2, Base: gsiCount})
+	}
+	for i, t := range c.slots {
+		if t.Present() {
+			d.VirtioMMIO = append(d.VirtioMMIO, acpi.VirtioMMIO{UID: uint64(i), Addr: uint32(c.addr(i)), Size: microvmVirtioSize, IRQ: uint32(c.firstIRQ + i)})
+		}
+	}
+}
+
+// tables implements chipset: they end below the BIOS segment.
+func (c *chipsetMicroVM) tables(_ *Machine, size uint64) uint64 {
+	return (tablesBase - microvmTablesMargin - size) &^ 0xf
+}
+
+// e820 implements chipset.
+func (c *chipsetMicroVM) e820(m *Machine) []loader.E820 {
+	e := []loader.E820{
+		{Addr: 0, Size: 0x9fc00, Type: loader.RAMUsable},
+		{Addr: 0x9fc00, Size: 0x400, Type: loader.RAMReserved},
+	}
+	if m.cfg.Props.ACPI != qdev.Off {
+		e = append(e, loader.E820{Addr: microvmTables, Size: tablesBase - microvmTables, Type: loader.RAMNVS})
+	}
+	e = append(e, loader.E820{Addr: tablesBase, Size: romTop - tablesBase, Type: loader.RAMReserved},
+		loader.E820{Addr: romTop, Size: m.map_.below - romTop, Type: loader.RAMUsable})
+	if m.map_.above != 0 {
+		e = append(e, loader.E820{Addr: fourGiB, Size: m.map_.above, Type: loader.RAMUsable})
+	}
+	return e
+}
+
+// commandLine implements chipset: without ACPI the kernel learns of the virtio devices here.
+func (c *chipsetMicroVM) commandLine(m *Machine) string {
+	if m.cfg.Props.ACPI != qdev.Off || !m.cfg.Props.AutoCmdline {
+		return ""
+	}
+	var b strings.Builder
+	for i, t := range c.slots {
+		if t.Present() {
+			fmt.Fprintf(&b, " virtio_mmio.device=%d@%#x:%d", microvmVirtioSize, c.addr(i), c.firstIRQ+i)
+		}
+	}
+	return b.String()
+}
