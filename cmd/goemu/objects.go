@@ -74,7 +74,7 @@ func (h *objects) createOne(o config.Options) error {
 		}
 	}
 	if h.rngs[id] != nil {
-		return fmt.Errorf("attempt to add duplicate property '%s' to object (type 'container')", id)
+		return fmt.Errorf("Duplicate ID '%s' for object", id)
 	}
 	return t.create(h, id, o)
 }
