@@ -258,7 +258,7 @@ func (c *compiler) evict(r Reg) {
 	c.reg[r] = ir.None
 	s := &c.v[v]
 	s.reg = NoReg
-	if s.con || s.alias != 0 || s.slot >= 0 || s.last <= c.i {
+	if s.con || s.alias != 0 || s.slot >= 0 || s.last < c.i { // an operand of this instruction may still be needed
 		return
 	}
 	s.slot = c.newSlot()
