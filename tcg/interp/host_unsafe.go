@@ -169,10 +169,11 @@ func ldV(x *exec, in *inst) bool {
 			return x.abort(act)
 		}
 	}
-	n := copy(v, buf)
-	if in.src.Attr&ir.AttrMerge == 0 {
-		clear(v[n:])
+	n, end := copy(v, buf), len(v)
+	if in.src.Attr&ir.AttrMerge != 0 {
+		end = max(n, min(end, int(in.src.Size)))
 	}
+	clear(v[n:end])
 	return false
 }
 

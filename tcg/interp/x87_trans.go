@@ -306,7 +306,12 @@ func x87Trig(sin, cos, tan bool) x87Func {
 		to := o.in.VD
 		switch {
 		case tan:
+			one := softfloat.FromInt(1)
+			if x.Kind != softfloat.KindZero && x.Kind != softfloat.KindFinite {
+				one = t // both results are the NaN
+			}
 			o.put(to, t, true)
+			o.put(o.in.VC, one, true)
 		case sin && cos:
 			o.put(to, s, true)
 			o.put(o.in.VC, c, true)

@@ -7,6 +7,15 @@ import "goemu/tcg/ir"
 // fBinary: reg = src1 op src2.
 func fBinary(v *vecInsn) { v.op(v.size(), v.dst(), v.src1(), v.src2(), ir.VNone) }
 
+// fCmp is fBinary with a predicate, of which legacy encodings have fewer bits.
+func fCmp(v *vecInsn) {
+	v.imm &= 31
+	if !v.vex {
+		v.imm &= 7
+	}
+	fBinary(v)
+}
+
 // fUnary: reg = op src2.
 func fUnary(v *vecInsn) { v.op(v.size(), v.dst(), ir.VNone, v.src2(), ir.VNone) }
 

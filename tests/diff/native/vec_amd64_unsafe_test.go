@@ -17,6 +17,7 @@ import (
 	"goemu/tcg"
 	"goemu/tcg/backend/amd64"
 	frontend "goemu/tcg/frontend/x86"
+	"goemu/tcg/interp"
 	"goemu/tcg/ir"
 )
 
@@ -40,10 +41,11 @@ const vecMode = x86.HFPE | x86.HFCS32 | x86.HFSS32 | x86.HFCS64 | x86.HFLMA | 3 
 // vecFixture runs SIMD and x87 instructions on the host and on an engine.
 type vecFixture struct {
 	*testing.T
-	h   *Host
-	m   *Machine
-	rnd *rand.Rand
-	mem []byte
+	h    *Host
+	m    *Machine
+	rnd  *rand.Rand
+	mem  []byte
+	soft bool // the engine computes in software: approximations are not compared
 }
 
 func newVecFixture(t *testing.T, engine tcg.Engine) *vecFixture {
@@ -63,7 +65,7 @@ func newVecFixture(t *testing.T, engine tcg.Engine) *vecFixture {
 	t.Cleanup(func() { m.Close() })
 	m.Env.HFlags = vecMode
 	m.OnHelper = func(uint32, uint64, uint64, uint64) (uint64, tcg.Action) { return 0, tcg.Fault }
-	return &vecFixture{t, h, m, rand.New(rand.NewPCG(11, 12)), make([]byte, WindowSize)}
+	return &vecFixture{T: t, h: h, m: m, rnd: rand.New(rand.NewPCG(11, 12)), mem: make([]byte, WindowSize)}
 }
 
 // Interesting values of each format.
@@ -223,6 +225,9 @@ func (f *vecFixture) try(c *frontend.VectorCase, s *State) string {
 	*f.h.In = *s
 	f.h.Run(c.Code)
 	f.h.In.Saved = saved.Saved
+	if f.soft {
+		f.tolerate(c, &got)
+	}
 	return compareVec(c, &got, f.h.Out, mem, f.h.Window)
 }
 
@@ -247,6 +252,9 @@ func compareVec(c *frontend.VectorCase, got, want *State, gotMem, wantMem []byte
 	g, w := got.fx(), want.fx()
 	swMask := ^uint16(swC1)
 	if strings.HasPrefix(c.Name, "fprem") && w[fxST+8] == 0xff && w[fxST+9]&0x7f == 0x7f { // no quotient
+		swMask &^= 0x4100
+	}
+	if x87Inexact[c.Name] { // C0 and C3 are undefined
 		swMask &^= 0x4100
 	}
 	gs, ws := binary.LittleEndian.Uint16(g[fxSW:])&swMask, binary.LittleEndian.Uint16(w[fxSW:])&swMask
@@ -299,6 +307,19 @@ func tries(n int) int {
 	return n
 }
 
+// TestVectorInterp and TestX87Interp compare the interpreter, which is also the software path of the code generator, with the host.
+func TestVectorInterp(t *testing.T) {
+	f := newVecFixture(t, interp.New(frontend.Globals))
+	f.soft = true
+	f.vectors(tries(100))
+}
+
+func TestX87Interp(t *testing.T) {
+	f := newVecFixture(t, interp.New(frontend.Globals))
+	f.soft = true
+	f.x87(tries(100))
+}
+
 // TestVectorJIT compares generated code for every SIMD row with the host.
 func TestVectorJIT(t *testing.T) {
 	f := newVecFixture(t, newJIT(t))
@@ -310,7 +331,7 @@ func (f *vecFixture) vectors(n int) {
 		bad := 0
 		for range n {
 			c := frontend.RandomVector(f.rnd, i)
-			if c.Helper {
+			if c.Helper || c.Approx && f.soft {
 				break
 			}
 			s := f.state()
@@ -331,10 +352,14 @@ func (f *vecFixture) vectors(n int) {
 // TestX87JIT compares generated code for every x87 encoding with the host.
 func TestX87JIT(t *testing.T) {
 	f := newVecFixture(t, newJIT(t))
+	f.x87(tries(200))
+}
+
+func (f *vecFixture) x87(n int) {
 	cases := frontend.X87Cases()
 	for i := range cases {
 		bad := 0
-		for range tries(200) {
+		for range n {
 			s := f.state()
 			if diff := f.tryX87(&cases[i], &s); diff != "" {
 				f.report(&cases[i], &s, diff)
@@ -342,6 +367,30 @@ func TestX87JIT(t *testing.T) {
 					break
 				}
 			}
+		}
+	}
+}
+
+// x87Inexact are the instructions whose results differ between hosts by a unit in the last place, and in the rounding flags.
+var x87Inexact = map[string]bool{"f2xm1": true, "fyl2x": true, "fyl2xp1": true, "fpatan": true, "fptan": true, "fsin": true, "fcos": true, "fsincos": true}
+
+// tolerate takes over from the host what software need not match: the last bits of transcendental functions, and the denormal flag of a
+// memory operand (which is converted by itself) beside a NaN.
+func (f *vecFixture) tolerate(c *frontend.VectorCase, got *State) {
+	g, w := got.fx(), f.h.Out.fx()
+	if c.X87 && c.Mem {
+		g[fxSW] = g[fxSW]&^2 | w[fxSW]&2
+	}
+	if !x87Inexact[c.Name] {
+		return
+	}
+	g[fxSW] = g[fxSW]&^0x33 | w[fxSW]&0x33
+	for i := range 2 {
+		a, b := g[fxST+16*i:][:10], w[fxST+16*i:][:10]
+		x, y := binary.LittleEndian.Uint64(a), binary.LittleEndian.Uint64(b)
+		ex, ey := int64(binary.LittleEndian.Uint16(a[8:])), int64(binary.LittleEndian.Uint16(b[8:]))
+		if d := int64(x-y) + (ex-ey)<<63; d >= -2 && d <= 2 || c.Name == "fyl2xp1" || c.Name == "f2xm1" { // outside their defined ranges anything goes
+			copy(a, b)
 		}
 	}
 }
