@@ -286,3 +286,6 @@ func (c *CPU) writeEFER(v uint64) {
 	}
 	e.UpdateHFlags()
 }
+
+// SetMSR sets a register as WRMSR does; a value that would fault is ignored. The CPU is paused or not started.
+func (c *CPU) SetMSR(index uint32, v uint64) { c.catch(func() { c.writeMSR(index, v) }) }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 
+	"goemu/hw/firmware"
 	"goemu/hw/firmware/loader"
 	"goemu/target/x86"
 )
@@ -13,34 +14,35 @@ func (m *Machine) loadBoot() (err error) {
 	if m.cfg.Boot.Kernel == "" {
 		return nil
 	}
-	if m.tables, m.rsdp, err = m.firmwareTables(); err != nil {
+	if m.setup, err = firmware.Build(m.firmwareMachine()); err != nil {
 		return err
 	}
 	lc := m.cfg.Boot
 	lc.Cmdline += m.chips.commandLine(m)
-	lc.Memory = m.chips.e820(m)
-	lc.RSDP = m.rsdp
+	lc.Memory, lc.RSDP = m.setup.E820, m.setup.RSDP
 	lm, _ := x86.FeatureByName("lm")
 	lc.NoLong = !m.cfg.CPU.Features.Has(lm)
 	m.image, err = loader.Load(&lc)
 	return err
 }
 
-// reservedTop is how much of the top of low RAM the guest's map reserves.
-const reservedTop = 0x20000
-
 // placeBoot puts the boot images into memory and the first CPU at their entry. Without a kernel the CPU starts the firmware.
 func (m *Machine) placeBoot() {
 	if m.image == nil {
 		return
 	}
-	for _, list := range [][]loader.Segment{m.tables, m.image.Segments} {
+	for _, list := range [][]loader.Segment{m.setup.Segments, m.image.Segments} {
 		for i := range list {
 			s := &list[i]
 			m.memory.WriteROM(s.Addr, s.Data)
 			if pad := s.Size - uint64(len(s.Data)); pad > 0 {
 				m.zero(s.Addr+uint64(len(s.Data)), pad)
 			}
+		}
+	}
+	for _, c := range m.cpus {
+		for _, r := range m.setup.MSRs {
+			c.SetMSR(r.Index, r.Value)
 		}
 	}
 	setEntry(m.cpus[0], &m.image.CPU)

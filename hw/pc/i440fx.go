@@ -3,13 +3,17 @@ package pc
 import (
 	"strings"
 
+	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
-	"goemu/hw/firmware/loader"
+	"goemu/hw/firmware/mptable"
+	"goemu/hw/intc/apic"
+	"goemu/hw/intc/ioapic"
 	"goemu/hw/isa"
 	"goemu/hw/pc/i440fx"
 	"goemu/hw/pc/piix"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
+	"goemu/target/x86"
 )
 
 // i440fxProps are the properties that the PC has.
@@ -50,11 +54,7 @@ func buildI440FX(m *Machine) (err error) {
 	}
 	m.pci = c.host.Bus
 	m.gsi = make([]*qdev.IRQ, gsiCount)
-	lines := make([]*qdev.IRQ, isa.Lines)
-	for i := range lines { // the controllers behind them do not exist yet
-		lines[i] = qdev.NewIRQ(func(n int, level bool) { m.gsi[n].Set(level) }, i)
-	}
-	if c.south, err = piix.NewPIIX3(m.Tree, m.pci, devfnPIIX3, m.mem, m.io, lines, m.VM); err != nil {
+	if c.south, err = piix.NewPIIX3(m.Tree, m.pci, devfnPIIX3, m.mem, m.io, qdev.NewIRQs(func(n int, level bool) { m.gsi[n].Set(level) }, isa.Lines), m.VM); err != nil {
 		return err
 	}
 	m.isa = c.south.ISA
@@ -102,17 +102,21 @@ func pciLine(devfn uint8, pin int) uint8 {
 }
 
 // describe implements chipset.
-func (c *chipsetPC) describe(m *Machine, d *acpi.Machine) {
-	d.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, Plat: m.cfg.CPUs > 1, CMOSCent: 0x32}
-	d.PCI = &acpi.PCI{Hole32Start: max(m.map_.below, splitLower), Hole32End: 0xfebfffff}
-	d.HPET = m.cfg.Props.HPET
+func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
+	f.AMDHole = m.cfg.CPU.Model.Vendor == x86.VendorAMD
+	f.MP = &mptable.Machine{Signature: m.cfg.CPU.Signature(), Features: m.cfg.CPU.Features[x86.F1EDX], IOAPICAddr: ioapic.Address, LocalAPIC: apic.DefaultAddress,
+		PCI: true, LevelISA: []uint8{5, sciIRQ, 10, 11}}
+	for i := range m.cfg.CPUs {
+		f.MP.APICIDs = append(f.MP.APICIDs, uint8(m.cfg.CPU.Topology.APICID(i)))
+	}
+	if f.ACPI != nil {
+		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, Plat: m.cfg.CPUs > 1, CMOSCent: 0x32}
+		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1}
+		f.ACPI.HPET = m.cfg.Props.HPET
+		f.ACPI.PIC = true
+		f.ACPI.Keyboard, f.ACPI.Mouse = m.cfg.Props.I8042, m.cfg.Props.I8042
+	}
 }
-
-// tables implements chipset: they lie at the top of low RAM.
-func (c *chipsetPC) tables(m *Machine, _ uint64) uint64 { return m.map_.below - reservedTop }
-
-// e820 implements chipset.
-func (c *chipsetPC) e820(m *Machine) []loader.E820 { return m.map_.e820(reservedTop) }
 
 // commandLine implements chipset.
 func (c *chipsetPC) commandLine(*Machine) string { return "" }

@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"strings"
 
+	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
-	"goemu/hw/firmware/loader"
 	"goemu/hw/intc/ioapic"
 	"goemu/hw/isa"
 	"goemu/hw/misc"
@@ -15,14 +15,12 @@ import (
 
 // Places of the microvm's parts.
 const (
-	microvmGED          = 0xfea00000
-	microvmGEDIRQ       = 9
-	microvmVirtio       = 0xfeb00000
-	microvmVirtioSize   = 0x200
-	microvmIOAPIC2      = 0xfec10000
-	microvmSplit        = 0xe0000000
-	microvmTables       = 0xd0000 // ACPI tables, up to tablesBase
-	microvmTablesMargin = 0x30
+	microvmGED        = 0xfea00000
+	microvmGEDIRQ     = 9
+	microvmVirtio     = 0xfeb00000
+	microvmVirtioSize = 0x200
+	microvmIOAPIC2    = 0xfec10000
+	microvmSplit      = 0xe0000000
 
 	// Virtio transports and their first interrupt: with the second I/O APIC, with ACPI alone, and without ACPI.
 	slotsIOAPIC2, irqIOAPIC2 = 24, 24
@@ -108,9 +106,14 @@ func (c *chipsetMicroVM) afterReset(m *Machine) {
 }
 
 // describe implements chipset.
-func (c *chipsetMicroVM) describe(_ *Machine, d *acpi.Machine) {
+func (c *chipsetMicroVM) describe(m *Machine, f *firmware.Machine) {
+	f.LowTables, f.ROMSize = true, 0
+	d := f.ACPI
+	if d == nil {
+		return
+	}
+	d.PIC, d.RTC = m.has(m.cfg.Props.PIC), m.has(m.cfg.Props.RTC)
 	d.GED = &acpi.GED{Base: microvmGED, IRQ: microvmGEDIRQ, Register: microvmGED + misc.GEDRegisters}
-	d.Keyboard, d.Mouse = false, false
 	if c.second {
 		d.IOAPICs = append(d.IOAPICs, acpi.IOAPIC{ID: 1, Addr: microvmIOAPIC2, Base: gsiCount})
 	}
@@ -119,28 +122,6 @@ func (c *chipsetMicroVM) describe(_ *Machine, d *acpi.Machine) {
 			d.VirtioMMIO = append(d.VirtioMMIO, acpi.VirtioMMIO{UID: uint64(i), Addr: uint32(c.addr(i)), Size: microvmVirtioSize, IRQ: uint32(c.firstIRQ + i)})
 		}
 	}
-}
-
-// tables implements chipset: they end below the BIOS segment.
-func (c *chipsetMicroVM) tables(_ *Machine, size uint64) uint64 {
-	return (tablesBase - microvmTablesMargin - size) &^ 0xf
-}
-
-// e820 implements chipset.
-func (c *chipsetMicroVM) e820(m *Machine) []loader.E820 {
-	e := []loader.E820{
-		{Addr: 0, Size: 0x9fc00, Type: loader.RAMUsable},
-		{Addr: 0x9fc00, Size: 0x400, Type: loader.RAMReserved},
-	}
-	if m.cfg.Props.ACPI != qdev.Off {
-		e = append(e, loader.E820{Addr: microvmTables, Size: tablesBase - microvmTables, Type: loader.RAMNVS})
-	}
-	e = append(e, loader.E820{Addr: tablesBase, Size: romTop - tablesBase, Type: loader.RAMReserved},
-		loader.E820{Addr: romTop, Size: m.map_.below - romTop, Type: loader.RAMUsable})
-	if m.map_.above != 0 {
-		e = append(e, loader.E820{Addr: fourGiB, Size: m.map_.above, Type: loader.RAMUsable})
-	}
-	return e
 }
 
 // commandLine implements chipset: without ACPI the kernel learns of the virtio devices here.

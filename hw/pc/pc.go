@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"goemu/accel"
-	"goemu/hw/firmware/acpi"
+	"goemu/hw/firmware"
 	"goemu/hw/firmware/loader"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/i8259"
@@ -36,6 +36,8 @@ type CPU interface {
 	Reset()
 	SetInterruptController(accel.InterruptController)
 	SetA20(on bool)
+	// SetMSR sets a model-specific register; only while paused or not started.
+	SetMSR(index uint32, value uint64)
 }
 
 // Accelerator runs the machine's CPUs.
@@ -114,19 +116,15 @@ type Machine struct {
 	rtc      *mc146818.RTC
 	chips    chipset
 	image    *loader.Image
-	tables   []loader.Segment
-	rsdp     uint64
+	setup    *firmware.Setup // what firmware would leave behind
 }
 
 // chipset is the part in which machine types differ.
 type chipset interface {
 	// afterReset finishes a reset once all devices have had theirs.
 	afterReset(m *Machine)
-	// describe completes the description for the ACPI tables, and tables says where those lie.
-	describe(m *Machine, d *acpi.Machine)
-	tables(m *Machine, size uint64) uint64
-	// e820 is the memory map that the guest sees.
-	e820(m *Machine) []loader.E820
+	// describe completes what the firmware tables tell about the machine.
+	describe(m *Machine, f *firmware.Machine)
 	// commandLine is what the machine adds to the kernel's.
 	commandLine(m *Machine) string
 }

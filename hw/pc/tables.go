@@ -1,47 +1,96 @@
 package pc
 
 import (
+	"encoding/hex"
+	"strings"
+
+	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
-	"goemu/hw/firmware/loader"
+	"goemu/hw/firmware/smbios"
 	"goemu/hw/intc/ioapic"
 	"goemu/hw/qdev"
+	"goemu/target/x86"
 )
 
-// Places of the tables that firmware would leave.
-const rsdpAddr = 0xf5270
+// ports and IRQs of the four serial ports.
+var serialAt = [4]acpi.Serial{{Port: 0x3f8, IRQ: 4}, {Port: 0x2f8, IRQ: 3}, {Port: 0x3e8, IRQ: 4}, {Port: 0x2e8, IRQ: 3}}
 
-// firmwareTables builds what firmware would leave in memory.
-func (m *Machine) firmwareTables() (segs []loader.Segment, rsdp uint64, err error) {
-	if m.cfg.Props.ACPI == qdev.Off {
-		return nil, 0, nil
+// firmwareMachine describes the machine to the code that does the firmware's work.
+func (m *Machine) firmwareMachine() *firmware.Machine {
+	f := &firmware.Machine{Below4G: m.map_.below, Above4G: m.map_.above, ROMSize: romSize, PhysBits: m.cfg.CPU.PhysBits, SMBIOS: m.smbios()}
+	serials := m.serials()
+	for _, s := range serials {
+		f.SerialPorts = append(f.SerialPorts, s.Port)
 	}
-	d := m.describe()
-	b := acpi.Build(d, 0)
-	b = acpi.Build(d, m.chips.tables(m, uint64(len(b.Data))))
-	add := func(name string, addr uint64, data []byte) {
-		segs = append(segs, loader.Segment{Name: name, Addr: addr, Data: data, Size: uint64(len(data))})
+	if m.cfg.Props.ACPI != qdev.Off {
+		f.ACPI = &acpi.Machine{Below4G: m.map_.below, Above4G: m.map_.above, RTC: m.rtc != nil, Serials: serials,
+			IOAPICs: []acpi.IOAPIC{{Addr: ioapic.Address}}, OEMID: m.cfg.Props.OEMID, OEMTableID: m.cfg.Props.OEMTableID}
+		for i := range m.cfg.CPU.Topology.CPUs() {
+			f.ACPI.CPUs = append(f.ACPI.CPUs, acpi.CPU{APICID: m.cfg.CPU.Topology.APICID(i), Enabled: i < m.cfg.CPUs})
+		}
+		m.numa(f.ACPI)
 	}
-	add("acpi tables", b.Addr, b.Data)
-	add("rsdp", rsdpAddr, d.RSDP(b))
-	return segs, rsdpAddr, nil
+	m.chips.describe(m, f)
+	return f
 }
 
-// describe is the machine as its ACPI tables show it.
-func (m *Machine) describe() *acpi.Machine {
-	d := &acpi.Machine{
-		Below4G: m.map_.below, Above4G: m.map_.above, PIC: m.has(m.cfg.Props.PIC), RTC: m.has(m.cfg.Props.RTC), Keyboard: m.cfg.Props.I8042, Mouse: m.cfg.Props.I8042,
-		IOAPICs: []acpi.IOAPIC{{ID: 0, Addr: ioapic.Address}}, OEMID: m.cfg.Props.OEMID, OEMTableID: m.cfg.Props.OEMTableID,
-	}
-	for i := range m.cfg.CPU.Topology.CPUs() {
-		d.CPUs = append(d.CPUs, acpi.CPU{APICID: m.cfg.CPU.Topology.APICID(i), Enabled: i < m.cfg.CPUs})
-	}
+// serials lists the serial ports that exist.
+func (m *Machine) serials() (out []acpi.Serial) {
 	for i, b := range m.cfg.Serials {
-		if b != nil && i < 4 {
-			d.Serials = append(d.Serials, []acpi.Serial{{Port: 0x3f8, IRQ: 4}, {Port: 0x2f8, IRQ: 3}, {Port: 0x3e8, IRQ: 4}, {Port: 0x2e8, IRQ: 3}}[i])
+		if b != nil && i < len(serialAt) {
+			out = append(out, serialAt[i])
 		}
 	}
-	m.chips.describe(m, d)
-	return d
+	return out
+}
+
+// numa puts the nodes of -numa into the tables: memory in the order of the nodes, CPUs as assigned.
+func (m *Machine) numa(a *acpi.Machine) {
+	addr := uint64(0)
+	for i, n := range m.cfg.NUMA {
+		node := acpi.Node{Distance: make([]uint8, len(m.cfg.NUMA))}
+		for j := range node.Distance {
+			node.Distance[j] = 20
+		}
+		node.Distance[i] = 10
+		for left := n.Memory; left > 0; {
+			if addr == m.map_.below {
+				addr = fourGiB
+			}
+			size := left
+			if addr < m.map_.below {
+				size = min(left, m.map_.below-addr)
+			}
+			node.Memory = append(node.Memory, acpi.Range{Addr: addr, Size: size})
+			addr, left = addr+size, left-size
+		}
+		for _, c := range n.CPUs {
+			if c < len(a.CPUs) {
+				a.CPUs[c].Node = uint32(i)
+			}
+		}
+		a.Nodes = append(a.Nodes, node)
+	}
+}
+
+// smbios describes the machine as QEMU does.
+func (m *Machine) smbios() *smbios.System {
+	product := smbios.Product{Manufacturer: "QEMU", Product: m.cfg.Type.Desc, Version: m.cfg.Type.Name}
+	t := m.cfg.CPU.Topology
+	s := &smbios.System{
+		BIOS: smbios.BIOS{Vendor: "goemu", Version: "1.0", Date: "04/01/2014"}, System: product,
+		Chassis: smbios.Product{Manufacturer: "QEMU", Version: m.cfg.Type.Name},
+		CPU: smbios.Processor{Manufacturer: "QEMU", Version: m.cfg.Type.Name, ID: uint64(m.cfg.CPU.Features[x86.F1EDX])<<32 | uint64(m.cfg.CPU.Signature()),
+			Cores: t.Cores, Threads: t.Cores * t.Threads, Speed: 2000},
+		Sockets: t.Sockets, RAMSize: m.cfg.RAM, Memory: []smbios.Range{{Addr: 0, Size: m.map_.below}},
+	}
+	if m.map_.above > 0 {
+		s.Memory = append(s.Memory, smbios.Range{Addr: fourGiB, Size: m.map_.above})
+	}
+	if b, err := hex.DecodeString(strings.ReplaceAll(m.cfg.UUID, "-", "")); err == nil {
+		copy(s.UUID[:], b)
+	}
+	return s
 }
 
 // has tells whether a part is there that is left out only on request.

@@ -53,7 +53,7 @@ func (c *Config) CPUID(leaf, sub uint32, s *CPUIDState) Regs {
 		v := vendorRegs(c.Model.Vendor)
 		return Regs{c.XLevel, v[0], v[2], v[1]}
 	case leafExtended + 1:
-		return Regs{c.signature(), 0, c.Features[F80000001ECX] | c.cmpLegacy(), c.Features[F80000001EDX]}
+		return Regs{c.Signature(), 0, c.Features[F80000001ECX] | c.cmpLegacy(), c.Features[F80000001EDX]}
 	case leafExtended + 2, leafExtended + 3, leafExtended + 4:
 		return c.brand(int(leaf - leafExtended - 2))
 	case leafExtended + 5:
@@ -98,7 +98,7 @@ func vendorRegs(s string) [3]uint32 {
 	return [3]uint32{binary.LittleEndian.Uint32(b[0:]), binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint32(b[8:])}
 }
 
-func (c *Config) signature() uint32 {
+func (c *Config) Signature() uint32 {
 	fam, mod := c.Model.Family, c.Model.Model
 	v := uint32(c.Model.Stepping&15) | uint32(mod&15)<<4 | uint32(mod>>4)<<16
 	if fam > 15 {
@@ -108,7 +108,7 @@ func (c *Config) signature() uint32 {
 }
 
 func (c *Config) leaf1(s *CPUIDState) Regs {
-	r := Regs{c.signature(), s.APICID<<24 | 8<<8, c.Features[F1ECX], c.Features[F1EDX]}
+	r := Regs{c.Signature(), s.APICID<<24 | 8<<8, c.Features[F1ECX], c.Features[F1EDX]}
 	if c.Features.Has(FeatXSAVE) && s.CR4&CR4OSXSAVE != 0 {
 		r[2] |= 1 << 27
 	}

@@ -104,7 +104,7 @@ func (e *Env) Reset(cfg *Config, init bool) {
 	for i := range e.Regs {
 		e.Regs[i] = 0
 	}
-	e.Regs[RDX] = uint64(cfg.signature())
+	e.Regs[RDX] = uint64(cfg.Signature())
 	e.PC = 0xfff0
 	e.CCOp, e.CCDst, e.CCSrc = 0, 0, 0
 	e.EFlags = 2
