@@ -117,7 +117,7 @@ func (a *APIC) initReset() {
 		a.lvt[i] = lvtMasked
 	}
 	a.esr, a.icr, a.divide, a.countShift, a.initialCount = 0, [2]uint32{}, 0, 0, 0
-	a.loadTime, a.nextTime, a.deadline, a.sipiVector = 0, 0, 0, 0
+	a.loadTime, a.nextTime, a.deadline = 0, 0, 0 // sipiVector stays: a start-up message may have come before the CPU acts on INIT
 	a.waitSIPI = 1
 	if a.base&baseBSP != 0 {
 		a.waitSIPI = 0
