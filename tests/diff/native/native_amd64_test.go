@@ -2,6 +2,7 @@ package native
 
 import (
 	"bytes"
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -15,6 +16,8 @@ import (
 	"goemu/tcg/interp"
 	"goemu/tcg/opt"
 )
+
+var long = flag.Bool("diff.long", false, "run many more cases")
 
 const longMode = x86.HFPE | x86.HFCS32 | x86.HFSS32 | x86.HFCS64 | x86.HFLMA | 3 | x86.HFOSFXSR | x86.HFAVX | x86.HFOSXSAVE
 
@@ -83,9 +86,11 @@ func TestGeneral(t *testing.T) {
 }
 
 func (f *fixture) general() {
-	tries := 2000
+	tries := 150
 	if testing.Short() {
 		tries = 60
+	} else if *long {
+		tries = 4000
 	}
 	rows := frontend.Rows()
 	for i := range rows {
