@@ -127,11 +127,12 @@ func (l *List) Deadline() (ns int64, ok bool) {
 	return ns, ns != Never
 }
 
-// RunDue calls the functions of all timers whose time has come and tells whether there were any.
+// RunDue calls the functions of all timers whose time has come and tells whether there were any. What becomes due meanwhile is left
+// for the next call, so that a guest that asks for a very short period does not keep the caller here.
 func (l *List) RunDue() bool {
 	ran := false
+	now := l.clock.Now()
 	for l.clock.Running() {
-		now := l.clock.Now()
 		l.mu.Lock()
 		if l.first() > now {
 			l.mu.Unlock()

@@ -46,6 +46,7 @@ func (c *cpu) Halted() bool        { return true }
 type machine struct {
 	tree    *qdev.Tree
 	mem, io *memory.AddressSpace
+	loop    *mainloop.Loop
 	vm      *mainloop.VM
 	cpu     cpu
 	apic    *apic.APIC
@@ -77,7 +78,8 @@ var rtcStart = time.Date(2020, 2, 28, 23, 59, 58, 0, time.UTC)
 func newMachine(t testing.TB) *machine {
 	t.Helper()
 	clock.Virtual.SetFake(0)
-	m := &machine{tree: qdev.NewTree(qdev.NewRegistry()), vm: mainloop.NewVM(mainloop.NewLoop())}
+	m := &machine{tree: qdev.NewTree(qdev.NewRegistry()), loop: mainloop.NewLoop()}
+	m.vm = mainloop.NewVM(m.loop)
 	mem, io := memory.NewContainer("system", memory.Whole), memory.NewPortSpace("io")
 	m.mem, m.io = memory.NewAddressSpace("memory", mem), memory.NewAddressSpace("io", io)
 	ram := must[*memory.Region](t)(memory.NewRAM("pc.ram", ramSize))
