@@ -14,7 +14,13 @@ func (m *Machine) loadBoot() (err error) {
 	if m.cfg.Boot.Kernel == "" {
 		return nil
 	}
-	if m.setup, err = firmware.Build(m.firmwareMachine()); err != nil {
+	fw := m.firmwareMachine()
+	for _, o := range m.cfg.SMBIOS {
+		if err := fw.SMBIOS.Apply(o); err != nil {
+			return err
+		}
+	}
+	if m.setup, err = firmware.Build(fw); err != nil {
 		return err
 	}
 	lc := m.cfg.Boot

@@ -58,7 +58,7 @@ func buildI440FX(m *Machine) (err error) {
 		return err
 	}
 	m.isa = c.south.ISA
-	for _, step := range []func() error{m.interrupts, m.legacyTimers, m.port92, m.serialPorts} {
+	for _, step := range []func() error{m.interrupts, m.legacyTimers, m.port92, m.keyboard, m.serialPorts, m.fwcfg} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -95,12 +95,7 @@ func (m *Machine) serialPorts() error {
 
 // port92 makes system control port A, whose address line 20 goes to all CPUs.
 func (m *Machine) port92() error {
-	a20 := qdev.NewIRQ(func(_ int, on bool) {
-		for _, c := range m.cpus {
-			c.SetA20(on)
-		}
-	}, 0)
-	_, err := misc.NewPort92(m.Tree, m.isa, a20, m.VM)
+	_, err := misc.NewPort92(m.Tree, m.isa, m.a20Line(), m.VM)
 	return err
 }
 

@@ -70,7 +70,7 @@ type Config struct {
 	BIOS    []byte // firmware image, mapped below 4 GiB
 	RTC     RTC
 	FWCfg   []FWCfgItem
-	SMBIOS  [][]qdev.Setting
+	SMBIOS  [][][2]string // of each -smbios its pairs
 	NUMA    []NUMANode
 }
 

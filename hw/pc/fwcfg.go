@@ -1,0 +1,62 @@
+package pc
+
+import (
+	"encoding/hex"
+	"strings"
+
+	"goemu/hw/firmware/fwcfg"
+	"goemu/hw/input"
+	"goemu/hw/qdev"
+)
+
+// keyboard makes the i8042 with keyboard and mouse.
+func (m *Machine) keyboard() error {
+	if !m.cfg.Props.I8042 {
+		return nil
+	}
+	_, err := input.NewI8042(m.Tree, m.isa, m.a20Line(), m.VM)
+	return err
+}
+
+// a20Line drives the gate of address line 20 of all CPUs.
+func (m *Machine) a20Line() *qdev.IRQ {
+	return qdev.NewIRQ(func(_ int, on bool) {
+		for _, c := range m.cpus {
+			c.SetA20(on)
+		}
+	}, 0)
+}
+
+// Contents of two of the firmware's files: do not wait after a failed boot; S3 and S4 can be entered, S4 with value 2.
+var (
+	bootFailWait = []byte{0xff, 0xff, 0xff, 0xff}
+	systemStates = []byte{0, 0, 0, 0x81, 0x82, 0x80}
+)
+
+// fwcfg makes the firmware configuration device with the standard items and the user's.
+func (m *Machine) fwcfg() error {
+	f, err := fwcfg.New(m.Tree, m.io, m.memory)
+	if err != nil {
+		return err
+	}
+	uuid := make([]byte, 16)
+	if b, err := hex.DecodeString(strings.ReplaceAll(m.cfg.UUID, "-", "")); err == nil {
+		copy(uuid, b)
+	}
+	f.Set(fwcfg.KeyUUID, uuid)
+	f.SetU64(fwcfg.KeyRAMSize, m.map_.below+m.map_.above)
+	f.SetU16(fwcfg.KeyCPUs, uint16(m.cfg.CPUs))
+	f.SetU16(fwcfg.KeyMaxCPUs, uint16(m.cfg.CPU.Topology.CPUs()))
+	f.SetU32(fwcfg.KeyIRQ0, 1)
+	for name, data := range map[string][]byte{"bootorder": nil, "etc/boot-fail-wait": bootFailWait, "etc/system-states": systemStates} {
+		if err := f.AddFile(name, data); err != nil {
+			return err
+		}
+	}
+	for _, it := range m.cfg.FWCfg {
+		if err := f.AddFile(it.Name, it.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
