@@ -238,7 +238,7 @@ func (d *Device) Notify(n int) {
 	if !d.started && d.running && !d.Has(FeatureVersion1) && !d.Broken() {
 		d.setStarted(true)
 	}
-	q.Kick()
+	q.Wake()
 }
 
 // Queue returns the queue with the index, nil if there is none.

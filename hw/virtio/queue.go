@@ -129,6 +129,13 @@ func (q *Queue) Kick() bool {
 	return true
 }
 
+// Wake is Kick for callers that must not be held up, such as those with the machine lock: Try is not called.
+func (q *Queue) Wake() {
+	if q.active.Load() {
+		q.wake()
+	}
+}
+
 // tryInline serves the queue on the caller's goroutine if nobody else does.
 func (q *Queue) tryInline() bool {
 	if !q.serving.TryLock() {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"math/bits"
 	"strconv"
+	"time"
 
 	"goemu/block"
 	"goemu/hw/qdev"
@@ -75,6 +76,7 @@ type Model struct {
 	originalWCE bool
 	queues      int
 	errs        errorPolicy
+	pace        pace
 }
 
 // Virtio implements virtio.Type.
@@ -99,6 +101,8 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 	}
 	m.queues = int(m.Props.NumQueues)
 	m.originalWCE = m.backend.Info().WriteCache
+	m.pace.start = time.Now()
+	m.updatePace()
 	m.Init("virtio-blk", virtio.IDBlock, m, &m.Common, m.configSize())
 	for range m.queues {
 		q := m.AddQueue(m.Props.QueueSize, false, m.handle)
@@ -211,6 +215,7 @@ func (m *Model) configSectors() uint8 {
 // WriteConfig implements virtio.Model: only the write cache can be switched.
 func (m *Model) WriteConfig(b []byte) {
 	m.backend.SetWriteCache(b[cfgWCE] != 0)
+	m.updatePace()
 }
 
 // SetStatus implements virtio.Model. A driver that cannot switch the write cache gets one only if it can flush it.
@@ -221,10 +226,12 @@ func (m *Model) SetStatus(status uint8) {
 	if !m.Has(featureConfigWCE) {
 		m.backend.SetWriteCache(m.Has(featureFlush))
 	}
+	m.updatePace()
 }
 
 // Reset implements virtio.Model.
 func (m *Model) Reset() {
 	m.errs.drop()
 	m.backend.SetWriteCache(m.originalWCE)
+	m.updatePace()
 }

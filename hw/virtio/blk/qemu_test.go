@@ -253,8 +253,8 @@ func TestMMIO(t *testing.T) {
 			src := block.SourceOf("d", disk)
 			qdev.Link(&m.Tree.Links, func(id string) (*block.Source, bool) { return src, id == "d" })
 			const full, empty = 0xfeb02e00, 0xfeb02c00
-			for i, at := range []uint64{full, empty} {
-				tr, err := transport.NewMMIO(m.Tree, 23-i, m.Mem, nil)
+			for i, at := range []uint64{empty, full} { // a device goes to the last one
+				tr, err := transport.NewMMIO(m.Tree, 22+i, m.Mem, nil)
 				if err != nil {
 					t.Fatal(err)
 				}
