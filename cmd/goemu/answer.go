@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"goemu/hw/misc"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
 	"goemu/internal/chardev"
@@ -38,9 +39,9 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryAccels:
 		return "Accelerators supported in QEMU binary:\ntcg\n", nil
 	case cli.QueryDevices:
-		return devicesHelp(registry()), nil
+		return devicesHelp(registry(new(misc.Hooks))), nil
 	case cli.QueryDevice:
-		c := registry().Lookup(req.Subject)
+		c := registry(new(misc.Hooks)).Lookup(req.Subject)
 		if c == nil || c.Internal {
 			return "", fmt.Errorf("-device %s,help: '%s' is not a valid device model name", req.Subject, req.Subject)
 		}

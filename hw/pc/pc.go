@@ -166,7 +166,10 @@ func (m *Machine) build() error {
 	if err := m.createCPUs(); err != nil {
 		return err
 	}
-	return m.cfg.Type.build(m)
+	if err := m.cfg.Type.build(m); err != nil {
+		return err
+	}
+	return m.mapBIOS()
 }
 
 // createCPUs makes the accelerator, the CPUs and their local APICs.

@@ -58,9 +58,9 @@ func (p *parser) memory(v string) (err error) {
 		s := pr.Value.(string)
 		switch pr.Key {
 		case "size":
-			m.Size, err = parseSize("size", s, 1<<20)
+			m.Size, err = ParseSize("size", s, 1<<20)
 		case "maxmem":
-			m.Max, err = parseSize("maxmem", s, 1)
+			m.Max, err = ParseSize("maxmem", s, 1)
 		case "slots":
 			m.Slots, err = parseNumber("slots", s)
 		default:

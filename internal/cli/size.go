@@ -10,8 +10,8 @@ import (
 
 const sizeHint = "\nOptional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively."
 
-// parseSize reads a size with an optional fraction and suffix; a bare number counts in units of bytes.
-func parseSize(param, s string, unit uint64) (uint64, error) {
+// ParseSize reads a size with an optional fraction and suffix; a bare number counts in units of bytes.
+func ParseSize(param, s string, unit uint64) (uint64, error) {
 	bad := fmt.Errorf("Parameter '%s' expects a non-negative number below 2^64%s", param, sizeHint)
 	digits, mul := s, unit
 	if n := len(s); n > 0 {

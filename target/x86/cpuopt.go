@@ -99,6 +99,9 @@ func ParseOption(option string, supported *Features, acc string) (cfg *Config, w
 		want[w] |= missing[w]
 	}
 	cfg.Features = want
+	if !supported.Has(FeatSVM) { // models have it, nobody asked for it, and a warning at every start would help nobody
+		cfg.Features.Set(FeatSVM, false)
+	}
 	for opt := range strings.SplitSeq(rest, ",") {
 		if opt == "" {
 			continue

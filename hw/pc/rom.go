@@ -1,0 +1,31 @@
+package pc
+
+import "goemu/internal/memory"
+
+// isaBIOSMax is how much of the end of the firmware image is also seen below 1 MiB.
+const isaBIOSMax = 128 << 10
+
+// mapBIOS puts the firmware image at the end of the first 4 GiB, where the CPU starts after reset, and its end below 1 MiB.
+func (m *Machine) mapBIOS() error {
+	size := uint64(len(m.cfg.BIOS))
+	if size == 0 {
+		return nil
+	}
+	rom, err := memory.NewROM("pc.bios", size)
+	if err != nil {
+		return err
+	}
+	copy(rom.RAM().Bytes(), m.cfg.BIOS)
+	m.mem.Add(rom, fourGiB-size, 0)
+	low := min(size, isaBIOSMax)
+	m.biosParent().Add(memory.NewAlias("isa-bios", rom, size-low, low), romTop-low, 1)
+	return nil
+}
+
+// biosParent is where the window below 1 MiB belongs: behind the chipset's shadowing where there is one.
+func (m *Machine) biosParent() *memory.Region {
+	if c, ok := m.chips.(*chipsetPC); ok {
+		return c.host.PCI
+	}
+	return m.mem
+}
