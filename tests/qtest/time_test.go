@@ -112,7 +112,7 @@ func TestHPETThroughIOAPIC(t *testing.T) {
 	m.Store(0xfec00000, 4, 0x10+2*2)
 	m.Store(0xfec00010, 4, 0x8041) // pin 2: vector 0x41, level
 	const base = 0xfed00000
-	m.Store(base+0x140, 4, 2<<9|1<<2|1<<1) // timer 2: pin 2, level
+	m.Store(base+0x140, 4, 2<<9|1<<8|1<<2|1<<1) // timer 2: pin 2, level, 32 bits
 	m.Store(base+0x10, 4, 1)
 	m.Store(base+0x148, 4, 1000)
 	clock.Virtual.Advance(9_999)
