@@ -13,7 +13,8 @@
 //
 // Arithmetic defines, through FOut, a value of kind Flags: the six bits carry, parity, auxiliary, zero, sign, overflow in the
 // layout of Flag* (FlagC…). Consumers name it in FIn. OpSetFlags makes a Flags value the guest's current flags, kept in
-// Header.CCOp/CCDst/CCSrc (see CC); OpGetFlags reads them back. A pass drops sets that nobody reads before the next one.
+// Header.CCOp/CCDst/CCSrc (see CC); OpGetFlags reads them back. A pass drops sets that nobody reads before the next one; an instruction
+// that may fault reads them if a later one takes from a temporary what it would have to take from the guest's flags after the fault.
 //
 // # State at a fault
 //

@@ -37,8 +37,8 @@ const (
 	OpAdcx // dst = A + B + C(FIn); f changes only C
 	OpAdox // dst = A + B + V(FIn); f changes only V
 
-	// Shifts. The count is B & 63 for Size 8, else B & 31. With a zero count dst = A and f = FIn. FIn may be None only if the
-	// count is a non-zero constant, and then only for shifts.
+	// Shifts. The count is B & 63 for Size 8, else B & 31. With a zero count dst = A and f = FIn. FIn may be None (but for rotations
+	// through carry) if the bits of f that come from it do not matter: always when FOut is None.
 	OpShl  // f
 	OpShr  // f
 	OpSar  // f
@@ -74,7 +74,7 @@ const (
 	OpBlsi   // dst = A & -A; f
 	OpBlsr   // dst = A & (A-1); f
 	OpBlsmsk // dst = A ^ (A-1); f
-	OpBt     // f: C = bit (B & (width-1)) of A, others from FIn
+	OpBt     // f: C = bit (B & (width-1)) of A, others from FIn (FIn may be None when nobody needs them)
 	OpBts    // dst = A with that bit set; f likewise
 	OpBtr    // reset
 	OpBtc    // complemented
