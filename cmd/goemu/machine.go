@@ -53,6 +53,10 @@ func (s *session) machineConfig() (*pc.Config, error) {
 	if c.NUMA, err = numaNodes(vm.NUMA, c.RAM, vm.SMP.MaxCPUs); err != nil {
 		return nil, err
 	}
+	if c.FWCfg, err = fwcfgItems(vm.FWCfg); err != nil {
+		return nil, err
+	}
+	c.SMBIOS = smbiosFields(vm.SMBIOS)
 	c.Boot = loader.Config{Kernel: vm.Boot.Kernel, Initrd: vm.Boot.Initrd, Cmdline: vm.Boot.Append}
 	if vm.Boot.Kernel == "" {
 		if c.BIOS, err = firmware(vm); err != nil {
