@@ -142,6 +142,9 @@ func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
 		if in.FOut != ir.None && c.lazy(in.FOut) {
 			c.keepCC(in.FOut)
 		}
+		if c.frugal {
+			c.evictAll()
+		}
 		nslow, nool := len(c.slow), len(c.ool)
 		c.haveCC = false
 		emit(c, in)
@@ -200,7 +203,12 @@ func (e *Engine) Compile(b *ir.Block, id uint64) (code tcg.Code, err error) {
 	table := uintptr(len(b.Exits)*exitInfoSize + infoSize)
 	start := e.cache.next
 	start += int(-(e.cache.base + uintptr(start) + table) & (entryAlign - 1))
-	if err := c.compile(b, id, e.cache.base+uintptr(start)); err != nil {
+	c.frugal = c.always
+	if err = c.compile(b, id, e.cache.base+uintptr(start)); errors.Is(err, errRegisters) {
+		c.frugal = true // every instruction finds all scratch registers free
+		err = c.compile(b, id, e.cache.base+uintptr(start))
+	}
+	if err != nil {
 		return tcg.Code{}, err
 	}
 	if start+len(c.buf) > len(e.cache.rw) {

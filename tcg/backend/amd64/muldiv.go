@@ -90,26 +90,24 @@ func (c *compiler) divide(in *ir.Inst) {
 		return
 	}
 	t, t2 := c.plan(in.Dst), c.plan(in.Dst2)
-	a, b := c.src(in.A, 8), c.src(in.B, 8)
-	d := c.temp()
-	c.movOp(d, c.operand(in.C))
-	lo, hi := c.temp(), c.temp()
+	d, lo, hi := c.temp(), c.temp(), c.temp()
+	c.loadInto(d, in.C, 8)
 	c.clobberFrom(c.i)
 	switch {
 	case in.Op == ir.OpDivU && in.Size >= 4:
-		c.movSrc(hi, b, 8)
+		c.loadInto(hi, in.B, 8)
 		c.alu(aluCmp, in.Size, hi, R(d))
 		c.divideIf(ir.CondAE)
-		c.movSrc(lo, a, 8)
+		c.loadInto(lo, in.A, 8)
 		c.rm(opXchg, 8, RAX, R(lo))
 		c.rm(opXchg, 8, RDX, R(hi))
 		c.digit(opGrp3, in.Size, g3Div, R(d))
 		c.finishAXDX(in, t, t2, lo, hi)
 		return
 	case in.Size == 4:
-		c.divideWide(in, a, b, d, lo, hi)
+		c.divideWide(in, d, lo, hi)
 	default:
-		c.divideNarrow(in, a, b, d, lo, hi)
+		c.divideNarrow(in, d, lo, hi)
 	}
 	c.place(in.Dst, t, lo)
 	c.place(in.Dst2, t2, hi)
@@ -122,9 +120,9 @@ func (c *compiler) divideIf(cc ir.Cond) {
 }
 
 // divideWide is the signed division of 64 by 32 bits: done on 64 bits, then the quotient must fit.
-func (c *compiler) divideWide(in *ir.Inst, a, b src, d, lo, hi Reg) {
-	c.movSrc(lo, a, 4)
-	c.movSrc(hi, b, 8)
+func (c *compiler) divideWide(in *ir.Inst, d, lo, hi Reg) {
+	c.loadInto(lo, in.A, 4)
+	c.loadInto(hi, in.B, 8)
 	c.shiftImm(shShl, 8, R(hi), 32)
 	c.mov(4, lo, lo)
 	c.alu(aluOr, 8, lo, R(hi))
@@ -133,11 +131,11 @@ func (c *compiler) divideWide(in *ir.Inst, a, b src, d, lo, hi Reg) {
 }
 
 // divideNarrow is the division of 16 and 8 bit operands on 64 bits.
-func (c *compiler) divideNarrow(in *ir.Inst, a, b src, d, lo, hi Reg) {
+func (c *compiler) divideNarrow(in *ir.Inst, d, lo, hi Reg) {
 	signed := in.Op == ir.OpDivS
-	c.movSrc(lo, a, 8)
+	c.loadInto(lo, in.A, 8)
 	c.extend(lo, R(lo), in.Size, false)
-	c.movSrc(hi, b, 8)
+	c.loadInto(hi, in.B, 8)
 	c.extend(hi, R(hi), in.Size, signed)
 	c.shiftImm(shShl, 8, R(hi), in.Size*8)
 	c.alu(aluOr, 8, lo, R(hi))
@@ -178,13 +176,11 @@ func (c *compiler) quotient(d, lo, hi Reg, size uint8, signed bool) {
 // divideS64 is the signed division of 128 by 64 bits: inline if the high half is the sign of the low one, else in Go.
 func (c *compiler) divideS64(in *ir.Inst) {
 	t, t2 := c.plan(in.Dst), c.plan(in.Dst2)
-	a, b := c.src(in.A, 8), c.src(in.B, 8)
-	d := c.temp()
-	c.movOp(d, c.operand(in.C))
-	lo, hi := c.temp(), c.temp()
+	d, lo, hi := c.temp(), c.temp(), c.temp()
 	c.clobberFrom(c.i)
-	c.movSrc(lo, a, 8)
-	c.movSrc(hi, b, 8)
+	c.loadInto(d, in.C, 8)
+	c.loadInto(lo, in.A, 8)
+	c.loadInto(hi, in.B, 8)
 	c.signed64(d, lo, hi)
 	c.place(in.Dst, t, lo)
 	c.place(in.Dst2, t2, hi)

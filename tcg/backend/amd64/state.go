@@ -49,6 +49,8 @@ type compiler struct {
 	pending   pending
 	instCC    ccSnap // pending flags at the check of the current memory instruction
 	haveCC    bool   // instCC is set
+	frugal    bool   // temporaries do not stay in scratch registers between instructions
+	always    bool   // be frugal with every block (a test aid)
 	late      bool   // out-of-line code is being emitted
 
 	share  []uint16 // by instruction: 1 + group of a memory access, 0: none
@@ -508,5 +510,14 @@ func (c *compiler) toMem(v ir.Val) {
 			c.store(8, spillMem(slotBase+int(s.slot)), r)
 		}
 		c.evict(r)
+	}
+}
+
+// evictAll empties the scratch registers.
+func (c *compiler) evictAll() {
+	for m := scratchRegs; m != 0; m &= m - 1 {
+		if r := Reg(bits.TrailingZeros16(m)); c.reg[r] != ir.None {
+			c.evict(r)
+		}
 	}
 }
