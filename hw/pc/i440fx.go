@@ -83,6 +83,7 @@ func (c *chipsetPC) afterReset(m *Machine) {
 		level |= 1 << irq
 	}
 	m.setupInterrupts(level)
+	m.setupKeyboard()
 	if c.pm != nil {
 		c.pm.SetupPM(pmBase, smbBase)
 	}

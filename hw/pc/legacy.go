@@ -117,6 +117,15 @@ var picSetup = []struct {
 	{0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0xff},
 }
 
+// setupKeyboard leaves the keyboard controller as firmware does: the keyboard's interrupt and translation on, the mouse off.
+func (m *Machine) setupKeyboard() {
+	const portData, portCommand, writeMode, mode = 0x60, 0x64, 0x60, 0x61
+	if m.cfg.Props.I8042 {
+		m.ports.Store(portCommand, 1, writeMode)
+		m.ports.Store(portData, 1, mode)
+	}
+}
+
 // setupInterrupts does that. level are the ISA interrupts that are level triggered.
 func (m *Machine) setupInterrupts(level uint32) {
 	for _, w := range picSetup {

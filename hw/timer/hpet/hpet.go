@@ -129,7 +129,7 @@ func (h *HPET) Realize() error {
 		t.timer = mainloop.NewTimer(clock.Virtual, t.due)
 	}
 	h.io = memory.NewIO("hpet", size, h)
-	h.io.Valid = memory.Access{Min: 4, Max: 4}
+	h.io.Valid = memory.Access{Min: 4, Max: 8}
 	h.mem.Add(h.io, Address, 0)
 	return nil
 }
