@@ -39,10 +39,10 @@ type Accel struct {
 	machine   accel.Machine
 	gen       atomic.Uint64
 	cpus      atomic.Pointer[[]*CPU]
-	mu        sync.Mutex // guards table, watching, flushes and the frontend
+	mu        sync.Mutex // guards table, watching and the frontend
 	table     table
 	watching  map[*memory.RAMBlock]bool
-	flushes   int
+	epoch     atomic.Uint64 // how often all blocks were dropped
 
 	tsc tscClock
 
@@ -213,7 +213,7 @@ type Stats struct{ Blocks, Flushes int }
 func (a *Accel) Stats() Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return Stats{len(a.table.byKey), a.flushes}
+	return Stats{len(a.table.byKey), int(a.epoch.Load())}
 }
 
 // threads makes sure that Go gives every CPU and the rest of the program a processor.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 
 	"goemu/internal/memory"
 	"goemu/target/x86"
@@ -37,7 +38,7 @@ type block struct {
 	exits  []ir.Exit
 	out    []*block // what the exits are linked to
 	in     []link   // exits of other blocks that are linked to this one
-	dead   bool
+	dead   atomic.Bool
 }
 
 type link struct {
@@ -77,7 +78,7 @@ type codePlace struct {
 	addr   uint64  // linear
 	host   uintptr // 0: not in RAM
 	global bool
-	large  bool
+	flags  uint32 // meta*
 	phys   uint64 // page
 }
 
@@ -87,7 +88,7 @@ func (c *CPU) place(addr uint64) (p codePlace, ok bool) {
 	if !ok {
 		return p, false
 	}
-	p = codePlace{addr: addr, global: m.flags&metaGlobal != 0, large: m.flags&(metaLarge2M|metaLarge1G) != 0, phys: m.phys}
+	p = codePlace{addr: addr, global: m.flags&metaGlobal != 0, flags: m.flags, phys: m.phys}
 	if e.Code&ir.TLBMMIO == 0 {
 		p.host = uintptr(addr + e.Addend)
 	}
@@ -106,13 +107,14 @@ func (c *CPU) find() (b *block, ok bool, err error) {
 	if c.once {
 		k.cond |= blockOnce
 	}
-	a := c.accel
+	c.epoch = c.accel.epoch.Load()
 	if p.host == 0 {
 		return c.translateBlock(k, p)
 	}
-	a.mu.Lock()
-	b = a.table.byKey[k]
-	a.mu.Unlock()
+	slot := &c.recent[k.slot()]
+	if b = slot.Load(); b == nil || b.key != k || b.dead.Load() {
+		b = c.accel.lookup(k)
+	}
 	if b != nil && b.page2 != nil {
 		second, ok := c.place(c.next(addr&pageMask, 1<<ir.PageBits))
 		if !ok || second.host&^(1<<ir.PageBits-1) != b.page2.host {
@@ -129,12 +131,24 @@ func (c *CPU) find() (b *block, ok bool, err error) {
 			p.global = false
 		}
 	}
+	slot.Store(b)
 	if c.jumps != nil && !c.once {
 		c.jumps.add(k.pc, b.target, p.global)
-		c.jumpPages.add(addr >> ir.PageBits)
-		c.largeCode = c.largeCode || p.large
+		c.jumpPages.add(addr, p.flags)
 	}
 	return b, true, nil
+}
+
+// slot is the place of a block in CPU.recent.
+func (k *key) slot() uint64 {
+	return (k.pc ^ k.pc>>13 ^ uint64(k.flags)*0x9e3779b9>>7) & (recentBlocks - 1)
+}
+
+// lookup finds a block in the table.
+func (a *Accel) lookup(k key) *block {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.table.byKey[k]
 }
 
 // translateBlock translates and enters the block k. In the one case that the code cache is full, all blocks go.
@@ -146,6 +160,7 @@ func (c *CPU) translateBlock(k key, p codePlace) (*block, bool, error) {
 			return b, ok, err
 		}
 		c.accel.exclusive(c, c.accel.flushBlocks)
+		c.epoch = c.accel.epoch.Load()
 	}
 }
 
@@ -225,10 +240,10 @@ func (a *Accel) codePage(c *CPU, host uintptr, phys uint64) *codePage {
 
 // kill takes a block out of everything. Called under mu.
 func (a *Accel) kill(b *block) {
-	if b.dead {
+	if b.dead.Load() {
 		return
 	}
-	b.dead = true
+	b.dead.Store(true)
 	if a.table.byKey[b.key] == b {
 		delete(a.table.byKey, b.key)
 	}
@@ -266,7 +281,7 @@ func (b *block) overlaps(p *codePage, off, n uint64) bool {
 func (a *Accel) invalidate(p *codePage, off, n uint64) {
 	keep := p.blocks[:0]
 	for _, b := range p.blocks {
-		if b.dead {
+		if b.dead.Load() {
 			continue
 		}
 		if b.overlaps(p, off, n) {
@@ -343,7 +358,7 @@ func (c *CPU) stillCode(host uintptr, n int) {
 func (c *CPU) runsIn(p *codePage, off, n uint64) bool {
 	pc := c.env.PC
 	for _, b := range p.blocks {
-		if !b.dead && pc-b.key.pc < uint64(b.bytes) && b.overlaps(p, off, n) {
+		if !b.dead.Load() && pc-b.key.pc < uint64(b.bytes) && b.overlaps(p, off, n) {
 			return true
 		}
 	}
@@ -386,15 +401,21 @@ func (c *CPU) markDirty(host uintptr, n uint64) {
 func (a *Accel) flushBlocks() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	a.epoch.Add(1)
 	for _, p := range a.table.pages {
 		p.ram.ClearCode(p.page)
+	}
+	for _, b := range a.table.byKey {
+		b.dead.Store(true)
 	}
 	a.table = newTable()
 	for _, c := range a.list() {
 		c.flushJumps(true)
+		for i := range c.recent {
+			c.recent[i].Store(nil)
+		}
 	}
 	a.engine.Flush()
-	a.flushes++
 }
 
 // chain links the exit through which the last block was left to the block that follows. Only exits within a page are linked firmly;
@@ -407,7 +428,7 @@ func (c *CPU) chain(fromID uint64, slot int, to *block) {
 		return
 	}
 	from := a.table.byID[fromID]
-	if from == nil || from.dead || to.dead || slot >= len(from.out) || from.out[slot] != nil || to.page == nil || from.page == nil {
+	if from == nil || from.dead.Load() || to.dead.Load() || slot >= len(from.out) || from.out[slot] != nil || to.page == nil || from.page == nil {
 		return
 	}
 	if from.key.cond != 0 || (from.key.flags^to.key.flags)&^x86.HFTopMask != 0 || from.key.csBase != to.key.csBase || from.exits[slot].PC != to.key.pc {

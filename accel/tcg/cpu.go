@@ -58,8 +58,9 @@ type CPU struct {
 	jumps       *jumpSet
 	jumpSets    [numJumpSets]jumpSet
 	jumpClock   uint64
-	jumpPages   bloom // pages with code in the jump caches
-	largeCode   bool  // and whether some are parts of large pages
+	jumpPages   codePages
+	recent      [recentBlocks]atomic.Pointer[block] // found lately, by hash
+	epoch       uint64                              // Accel.epoch when the last block was found
 	lastRange   *memory.Range
 	lastView    *memory.FlatView
 	watchPages  map[uint64]bool
@@ -69,6 +70,9 @@ type CPU struct {
 	fetch       fetcher
 	smmNMI      bool // nmiBlocked before SMM
 }
+
+// recentBlocks is the size of a CPU's table of blocks that it found lately.
+const recentBlocks = 1 << 13
 
 // lastExit is the direct exit through which the last run ended; id 0: another way.
 type lastExit struct {

@@ -104,6 +104,43 @@ func (s *jumpSet) add(pc, code uint64, global bool) {
 	s.local = append(s.local, uint16(i))
 }
 
+// codePages is the set, with false positives, of the pages whose code is in the jump caches.
+type codePages struct {
+	used  bool
+	small [256]uint64 // by 4 KiB page
+	large [2]bloom    // by 2 MiB and 1 GiB, of code in large pages
+}
+
+func (s *codePages) slot(page uint64) (int, uint64) {
+	h := (page * 0x9e3779b97f4a7c15) >> 50
+	return int(h >> 6), 1 << (h & 63)
+}
+
+func (s *codePages) add(addr uint64, flags uint32) {
+	s.used = true
+	i, m := s.slot(addr >> ir.PageBits)
+	s.small[i] |= m
+	if flags&metaLarge2M != 0 {
+		s.large[0].add(addr >> 21)
+	}
+	if flags&metaLarge1G != 0 {
+		s.large[1].add(addr >> 30)
+	}
+}
+
+// has tells whether code at addr may be in there. A block may reach into the page behind the one it is entered for.
+func (s *codePages) has(addr uint64) bool {
+	i, m := s.slot(addr >> ir.PageBits)
+	j, n := s.slot(addr>>ir.PageBits - 1)
+	return s.small[i]&m != 0 || s.small[j]&n != 0 || s.large[0].has(addr>>21) || s.large[1].has(addr>>30)
+}
+
+func (s *codePages) clear() {
+	if s.used {
+		*s = codePages{}
+	}
+}
+
 // flushJumps empties the jump caches, or drops what is on pages that are not global.
 func (c *CPU) flushJumps(all bool) {
 	for i := range c.jumpSets {
@@ -118,7 +155,7 @@ func (c *CPU) flushJumps(all bool) {
 		s.local = s.local[:0]
 	}
 	if all {
-		c.jumpPages, c.largeCode = bloom{}, false
+		c.jumpPages.clear()
 	}
 }
 

@@ -258,6 +258,12 @@ func (c *CPU) execute() {
 	if !c.inExclusive {
 		c.enterGate()
 	}
+	if c.epoch != c.accel.epoch.Load() { // the block is gone
+		if !c.inExclusive {
+			c.leaveGate()
+		}
+		return
+	}
 	c.traceExec(b)
 	leave := c.accel.engine.Run(c, b.code)
 	if !c.inExclusive {

@@ -198,7 +198,7 @@ func (c *CPU) flushPage(addr uint64) {
 	for i := range c.tlbs {
 		c.tlbs[i].flushPage(addr)
 	}
-	if c.jumpPages.has(addr>>ir.PageBits) || c.jumpPages.has(addr>>ir.PageBits-1) || c.largeCode {
+	if c.jumpPages.has(addr) {
 		c.flushJumps(true)
 	}
 	c.newGen()

@@ -34,7 +34,7 @@ type JumpEntry struct {
 }
 
 // JumpBits is the size of the indirect-jump cache as a power of two.
-const JumpBits = 12
+const JumpBits = 14
 
 // JumpIndex is the index of a program counter in the jump cache.
 func JumpIndex(pc uint64) uint64 { return (pc ^ pc>>JumpBits) & (1<<JumpBits - 1) }

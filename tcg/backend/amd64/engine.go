@@ -131,12 +131,12 @@ func (e *Engine) Name() string { return "jit" }
 func (e *Engine) JumpTarget(c tcg.Code) uint64 { return uint64(c.Entry) }
 
 // exitInfo is a row of the table in front of a block, as positions in the cache. patch 0: the exit is not linkable.
-type exitInfo struct{ patch, stub, patch2, leave int }
+type exitInfo struct{ patch, stub, patch2, leave, look int }
 
 func (e *Engine) exitInfo(c tcg.Code, slot int) (x exitInfo) {
 	entry := int(c.Entry - e.cache.base)
 	row := e.cache.rw[entry-infoSize-(slot+1)*exitInfoSize:]
-	for k, p := range [...]*int{&x.patch, &x.stub, &x.patch2, &x.leave} {
+	for k, p := range [...]*int{&x.patch, &x.stub, &x.patch2, &x.leave, &x.look} {
 		if off := int32(binary.LittleEndian.Uint32(row[k*4:])); off != 0 {
 			*p = entry + int(off)
 		}
@@ -144,10 +144,18 @@ func (e *Engine) exitInfo(c tcg.Code, slot int) (x exitInfo) {
 	return x
 }
 
-// Link implements tcg.Engine. Exits to other pages go through the jump cache and are not linked.
+// Link implements tcg.Engine. Exits to other pages always go through the jump cache; an exit to a block that crosses into the next page
+// does so once it is linked.
 func (e *Engine) Link(from tcg.Code, slot int, to tcg.Code, crossPage bool) {
 	x := e.exitInfo(from, slot)
-	if crossPage || x.patch == 0 {
+	switch {
+	case x.patch == 0 || crossPage && x.look == 0:
+		return
+	case crossPage && x.patch2 != 0:
+		e.cache.patch(x.patch2, int32(x.look-(x.patch2+4)))
+		return
+	case crossPage:
+		e.cache.patch(x.patch, int32(x.look-(x.patch+4)))
 		return
 	}
 	entry := int(to.Entry - e.cache.base)

@@ -15,12 +15,13 @@ type exitState struct {
 	stub   int    // where pending flags are stored
 	patch2 int    // position of the rel32 behind the stub, 0 if the stub stores nothing
 	leave  int    // where generated code is left
+	look   int    // where the jump cache is asked, 0 if the target cannot cross a page
 }
 
 // In front of a block's entry is a table: infoSize bytes of which the first tells that the block overwrites the flags before it reads them,
-// before that a row per exit: patch, stub, patch2, leave relative to the entry.
+// before that a row per exit: patch, stub, patch2, leave, look relative to the entry.
 const (
-	exitInfoSize = 16
+	exitInfoSize = 24
 	infoSize     = 8
 )
 
@@ -88,8 +89,16 @@ func (c *compiler) exitStub(n int) {
 		c.bind(e.patch2)
 	}
 	e.leave = c.pos()
-	c.leave(desc{kind: leaveDirect, reg: NoReg, reg2: NoReg, n: int32(n), pc: c.b.Exits[n].PC, x: c.id})
+	pc := c.b.Exits[n].PC
+	c.leave(desc{kind: leaveDirect, reg: NoReg, reg2: NoReg, n: int32(n), pc: pc, x: c.id})
+	if pc&(1<<ir.PageBits-1) > 1<<ir.PageBits-maxInsnBytes {
+		e.look = c.pos()
+		c.lookup(pc)
+	}
 }
+
+// maxInsnBytes is the length of the longest guest instruction known: a target nearer to the end of its page may reach into the next.
+const maxInsnBytes = 16
 
 // poll leaves with d if ExitReq is set.
 func (c *compiler) poll(d desc, cc ccSnap) {
@@ -195,7 +204,7 @@ func (c *compiler) putExitTable() {
 		if e.patch == 0 {
 			continue
 		}
-		for k, at := range [...]int{e.patch, e.stub, e.patch2, e.leave} {
+		for k, at := range [...]int{e.patch, e.stub, e.patch2, e.leave, e.look} {
 			if at != 0 {
 				binary.LittleEndian.PutUint32(row[k*4:], uint32(at-c.entry))
 			}
