@@ -32,6 +32,8 @@ const (
 	fieldByteAcc  = 1
 	fieldDWordAcc = 3
 	fieldLock     = 1 << 4
+
+	fieldWriteZeroes = 2 << 5
 )
 
 const (

@@ -8,7 +8,14 @@ type Blob struct {
 	Data []byte
 	Root uint64 // address of the RSDT, or the XSDT of a hardware-reduced machine
 	XSDT bool
+	// Tables are the tables that have a checksum, and Pointers the addresses of tables inside the data: what has to be redone when the
+	// data moves.
+	Tables   []Extent
+	Pointers []Extent
 }
+
+// Extent is a piece of a blob's data.
+type Extent struct{ Offset, Size uint32 }
 
 // tableAlign is the alignment of every table; the FACS needs it.
 const tableAlign = 64
@@ -24,26 +31,48 @@ func Build(m *Machine, base uint64) *Blob {
 		b.Data = append(b.Data, t...)
 		return at
 	}
+	table := func(t []byte, align int) uint64 {
+		at := put(t, align)
+		b.Tables = append(b.Tables, Extent{uint32(at - base), uint32(len(t))})
+		return at
+	}
+	pointer := func(table uint64, offset, size uint32) {
+		b.Pointers = append(b.Pointers, Extent{uint32(table-base) + offset, size})
+	}
 	facsAddr := uint64(0)
 	if m.PM != nil {
 		facsAddr = put(facs(), tableAlign)
 	}
-	dsdtAddr := put(m.dsdt(), tableAlign)
-	list := []uint64{put(m.fadt(facsAddr, dsdtAddr), 1), put(m.madt(), 1)}
+	dsdtAddr := table(m.dsdt(), tableAlign)
+	fadtAddr := table(m.fadt(facsAddr, dsdtAddr), 1)
+	if m.PM != nil {
+		pointer(fadtAddr, fadtFACS, 4)
+		pointer(fadtAddr, fadtDSDT, 4)
+	} else {
+		pointer(fadtAddr, fadtXDSDT, 8)
+	}
+	list := []uint64{fadtAddr, table(m.madt(), 1)}
 	if m.HPET {
-		list = append(list, put(m.hpet(), 1))
+		list = append(list, table(m.hpet(), 1))
 	}
 	if len(m.Nodes) > 0 {
-		list = append(list, put(m.srat(), 1))
+		list = append(list, table(m.srat(), 1))
 		if m.distances() {
-			list = append(list, put(m.slit(), 1))
+			list = append(list, table(m.slit(), 1))
 		}
 	}
 	if m.PM != nil {
-		list = append(list, put(m.waet(), 1))
+		list = append(list, table(m.waet(), 1))
 	}
 	b.XSDT = m.PM == nil
-	b.Root = put(m.root(list, b.XSDT), 1)
+	b.Root = table(m.root(list, b.XSDT), 1)
+	size := uint32(4)
+	if b.XSDT {
+		size = 8
+	}
+	for i := range list {
+		pointer(b.Root, headerSize+uint32(i)*size, size)
+	}
 	return b
 }
 

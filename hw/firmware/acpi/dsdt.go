@@ -8,16 +8,15 @@ func (m *Machine) dsdt() []byte {
 	if m.PCI != nil {
 		b = cat(b, m.pciRoot(), m.pciLinks(), m.isaBridge())
 	} else {
-		b = cat(b, scope("\\_SB", m.isaDevices(), m.virtio(), m.fwcfg()))
+		b = cat(b, scope("_SB", m.fwcfg(), m.isaDevices(), m.ged(), m.virtio()))
 	}
 	if m.HPET {
 		b = cat(b, hpetDevice())
 	}
-	b = cat(b, m.processors(), m.ged(), m.sleepStates())
 	if m.PM == nil {
-		return m.table("DSDT", 2, b) // 64-bit integers
+		return m.table("DSDT", 2, cat(b, m.sleepStates())) // 64-bit integers; processors are in the MADT alone
 	}
-	return m.table("DSDT", 1, b)
+	return m.table("DSDT", 1, cat(b, m.processors(), m.sleepStates()))
 }
 
 // present is the value of _STA: present, enabled, (shown,) working.

@@ -16,18 +16,18 @@ func (m *Machine) ged() []byte {
 	if m.GED == nil {
 		return nil
 	}
-	return scope("\\_SB",
+	return cat(
 		device("GED",
 			name("_HID", str("ACPI0013")),
 			name("_UID", str("GED")),
 			name("_CRS", resources(interrupts(irqEdge, m.GED.IRQ))),
 			opRegion("EREG", spaceMemory, m.GED.Base, gedSelSize),
-			field("EREG", fieldDWordAcc, fieldUnit{"ESEL", 32}),
+			field("EREG", fieldDWordAcc|fieldWriteZeroes, fieldUnit{"ESEL", 32}),
 			method("_EVT", 1, serialized,
 				store(path("ESEL"), local(0)),
 				ifThen(compare(opLEqual, operator(opAnd, local(0), num(gedPowerDown), nil), num(gedPowerDown)),
 					notify(path("PWRB"), num(powerPressed))))),
-		device("PWRB", name("_HID", eisaID("PNP0C0C")), name("_UID", num(0))))
+		device("PWRB", name("_HID", str("PNP0C0C")), name("_UID", num(0))))
 }
 
 // virtio declares the virtio-mmio slots that hold a device.

@@ -6,6 +6,7 @@ import "encoding/binary"
 const (
 	sratAPIC, sratMemory, sratX2APIC = 0, 1, 2
 	sratEnabled                      = 1 << 0
+	sratSpare                        = 2 // disabled memory entries bring the number up to that of the nodes and so many more
 	localDistance, remoteDistance    = 10, 20
 )
 
@@ -14,17 +15,17 @@ func (m *Machine) srat() []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, 1)
 	b = append(b, make([]byte, 8)...)
-	for i, c := range m.CPUs {
+	for _, c := range m.CPUs {
 		if c.APICID < x2apicFirst {
 			b = append(b, sratAPIC, 16, byte(c.Node), byte(c.APICID), sratEnabled, 0, 0, 0, 0, byte(c.Node>>8), byte(c.Node>>16), byte(c.Node>>24), 0, 0, 0, 0)
 			continue
 		}
-		_ = i
 		b = append(b, sratX2APIC, 24, 0, 0)
 		for _, v := range []uint32{c.Node, c.APICID, sratEnabled, 0, 0} {
 			b = le.AppendUint32(b, v)
 		}
 	}
+	entries := 0
 	for n, node := range m.Nodes {
 		for _, r := range node.Memory {
 			e := make([]byte, 40)
@@ -34,7 +35,12 @@ func (m *Machine) srat() []byte {
 			le.PutUint64(e[16:], r.Size)
 			le.PutUint32(e[28:], sratEnabled)
 			b = append(b, e...)
+			entries++
 		}
+	}
+	for ; entries < len(m.Nodes)+sratSpare; entries++ {
+		b = append(b, sratMemory, 40)
+		b = append(b, make([]byte, 38)...)
 	}
 	return m.table("SRAT", 1, b)
 }

@@ -78,10 +78,10 @@ const (
 	acpiEnable, acpiDisable = 0xf1, 0xf0
 	noC2, noC3              = 0xfff, 0xfff
 
-	fadtWBINVD, fadtC1, fadtSleepButton       = 1 << 0, 1 << 2, 1 << 5
-	fadtRTCS4, fadtPlatformClock              = 1 << 7, 1 << 15
-	fadtResetSupported, fadtHWReduced         = 1 << 10, 1 << 20
-	gasMemory, gasByteAccess            uint8 = 0, 1
+	fadtWBINVD, fadtC1, fadtSleepButton = 1 << 0, 1 << 2, 1 << 5
+	fadtRTCS4, fadtPlatformClock        = 1 << 7, 1 << 15
+	fadtResetSupported, fadtHWReduced   = 1 << 10, 1 << 20
+	gasMemory                           = 0
 )
 
 // fadt builds the fixed description table of a PC.
@@ -118,7 +118,7 @@ func (m *Machine) fadtReduced(dsdtAddr uint64) []byte {
 	le.PutUint64(b[fadtXDSDT:], dsdtAddr)
 	le.PutUint32(b[fadtFlags:], fadtHWReduced|fadtResetSupported)
 	gas := func(off int, addr uint64) {
-		copy(b[off:], []byte{gasMemory, 8, 0, gasByteAccess})
+		copy(b[off:], []byte{gasMemory, 8})
 		le.PutUint64(b[off+4:], addr)
 	}
 	gas(fadtSleepControl, m.GED.Register)
@@ -145,11 +145,7 @@ var levelISA = [...]byte{5, 9, 10, 11}
 func (m *Machine) madt() []byte {
 	le := binary.LittleEndian
 	b := le.AppendUint32(nil, localAPICAddr)
-	flags := uint32(0)
-	if m.PM != nil {
-		flags = madtPCAT
-	}
-	b = le.AppendUint32(b, flags)
+	b = le.AppendUint32(b, madtPCAT)
 	x2 := false
 	for i, c := range m.CPUs {
 		enabled := uint32(0)

@@ -1,0 +1,72 @@
+package acpi
+
+import "encoding/binary"
+
+// Names of the files that firmware reads tables from.
+const (
+	FileRSDP   = "etc/acpi/rsdp"
+	FileTables = "etc/acpi/tables"
+	FileLoader = "etc/table-loader"
+)
+
+// Commands of the table loader: each is 128 bytes, a number and its arguments (QEMU's bios-linker-loader interface).
+const (
+	loaderCommand                                              = 128
+	loaderName                                                 = 56
+	loaderAllocate, loaderAddPointer, loaderAddChecksum        = 1, 2, 3
+	zoneHigh, zoneFSeg                                         = 1, 2
+	allocateAlign, allocateZone                                = 4 + loaderName, 4 + loaderName + 4
+	pointerSource, pointerOffset, pointerSize                  = 4 + loaderName, 4 + 2*loaderName, 4 + 2*loaderName + 4
+	checksumOffset, checksumStart, checksumLength              = 4 + loaderName, 4 + loaderName + 4, 4 + loaderName + 8
+	rsdpAlign                                           uint32 = 16
+)
+
+// Loader returns the script by which firmware places the tables of b, built for address 0, and their root pointer.
+func (m *Machine) Loader(b *Blob) []byte {
+	le := binary.LittleEndian
+	var out []byte
+	add := func(kind uint32, name string, fill func(c []byte)) {
+		c := make([]byte, loaderCommand)
+		le.PutUint32(c, kind)
+		copy(c[4:4+loaderName-1], name)
+		fill(c)
+		out = append(out, c...)
+	}
+	allocate := func(name string, align uint32, zone byte) {
+		add(loaderAllocate, name, func(c []byte) {
+			le.PutUint32(c[allocateAlign:], align)
+			c[allocateZone] = zone
+		})
+	}
+	pointer := func(name string, e Extent) {
+		add(loaderAddPointer, name, func(c []byte) {
+			copy(c[pointerSource:], FileTables)
+			le.PutUint32(c[pointerOffset:], e.Offset)
+			c[pointerSize] = byte(e.Size)
+		})
+	}
+	checksum := func(name string, e Extent, at uint32) {
+		add(loaderAddChecksum, name, func(c []byte) {
+			le.PutUint32(c[checksumOffset:], e.Offset+at)
+			le.PutUint32(c[checksumStart:], e.Offset)
+			le.PutUint32(c[checksumLength:], e.Size)
+		})
+	}
+	allocate(FileRSDP, rsdpAlign, zoneFSeg)
+	allocate(FileTables, tableAlign, zoneHigh)
+	for _, p := range b.Pointers {
+		pointer(FileTables, p)
+	}
+	for _, t := range b.Tables {
+		checksum(FileTables, t, headerChecksum)
+	}
+	if b.XSDT {
+		pointer(FileRSDP, Extent{24, 8})
+		checksum(FileRSDP, Extent{0, rsdpSizeV0}, rsdpChecksum)
+		checksum(FileRSDP, Extent{0, rsdpSizeV2}, rsdpExtChecksum)
+		return out
+	}
+	pointer(FileRSDP, Extent{16, 4})
+	checksum(FileRSDP, Extent{0, rsdpSizeV0}, rsdpChecksum)
+	return out
+}

@@ -1,0 +1,123 @@
+package acpi
+
+import (
+	"bytes"
+	"encoding/binary"
+	"testing"
+
+	"goemu/hw/qdev/qtest"
+)
+
+// fromQEMU takes the tables out of a QEMU by its firmware configuration device, by signature.
+func fromQEMU(t *testing.T, args ...string) map[string][]byte {
+	q := qtest.Start(t, args...)
+	read := func(key, n int) []byte {
+		q.Out(0x510, 2, uint32(key))
+		b := make([]byte, n)
+		for i := range b {
+			b[i] = byte(q.In(0x511, 1))
+		}
+		return b
+	}
+	n := int(binary.BigEndian.Uint32(read(0x19, 4)))
+	dir := read(0x19, 4+64*n)[4:]
+	for ; len(dir) > 0; dir = dir[64:] {
+		if string(dir[8:8+len(FileTables)+1]) != FileTables+"\x00" {
+			continue
+		}
+		size := min(int(binary.BigEndian.Uint32(dir)), 16<<10)
+		b := read(int(binary.BigEndian.Uint16(dir[4:])), size)
+		out := map[string][]byte{}
+		for len(b) > headerSize && b[0] != 0 {
+			l := int(binary.LittleEndian.Uint32(b[4:]))
+			if l > len(b) {
+				break
+			}
+			out[string(b[:4])] = b[:l]
+			b = b[l:]
+		}
+		return out
+	}
+	t.Fatal("QEMU has no tables")
+	return nil
+}
+
+// blank zeroes the checksum and the pointers of a table.
+func blank(sig string, b []byte) []byte {
+	b = bytes.Clone(b)
+	b[headerChecksum] = 0
+	if sig == "FACP" {
+		clear(b[fadtFACS : fadtDSDT+4])
+		if len(b) > fadtXDSDT {
+			clear(b[fadtXDSDT : fadtXDSDT+8])
+		}
+	}
+	return b
+}
+
+// TestTablesOfQEMU compares our tables with those of a running QEMU byte by byte.
+func TestTablesOfQEMU(t *testing.T) {
+	numa := pc(4)
+	for i := range numa.CPUs {
+		numa.CPUs[i].Node = uint32(i / 2)
+	}
+	numa.Nodes = []Node{{Memory: []Range{{0, 640 << 10}, {1 << 20, 127 << 20}}, Distance: []uint8{10, 30}}, {Memory: []Range{{128 << 20, 128 << 20}}, Distance: []uint8{30, 10}}}
+	plain := pc(3)
+	plain.PM.Base = 0 // QEMU's firmware has not placed the ports yet
+	micro := microvm()
+	micro.Serials = nil
+	micro.CPUs = append(micro.CPUs, CPU{APICID: 1, Enabled: true})
+	micro.IOAPICs = append(micro.IOAPICs, IOAPIC{ID: 1, Addr: 0xfec10000, Base: 24})
+	micro.VirtioMMIO = []VirtioMMIO{{UID: 23, Addr: 0xfeb02e00, Size: 0x200, IRQ: 47}}
+	for _, c := range []struct {
+		name string
+		m    *Machine
+		args []string
+		sigs []string
+	}{
+		{"pc", plain, []string{"-M", "pc", "-nodefaults", "-smp", "3", "-m", "256"}, []string{"FACP", "APIC", "HPET", "WAET"}},
+		{"numa", numa, []string{"-M", "pc", "-nodefaults", "-smp", "4", "-m", "256", "-object", "memory-backend-ram,id=a,size=128M", "-object", "memory-backend-ram,id=b,size=128M",
+			"-numa", "node,cpus=0-1,memdev=a", "-numa", "node,cpus=2-3,memdev=b", "-numa", "dist,src=0,dst=1,val=30"}, []string{"SRAT", "SLIT", "APIC"}},
+		{"microvm", micro, []string{"-M", "microvm,rtc=on", "-nodefaults", "-smp", "2", "-device", "virtio-rng-device"}, []string{"FACP", "APIC", "DSDT"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			want := fromQEMU(t, c.args...)
+			got := tables(t, Build(c.m, 0x10000))
+			for _, sig := range c.sigs {
+				if w, g := blank(sig, want[sig]), blank(sig, got[sig]); !bytes.Equal(g, w) {
+					t.Errorf("%s\ngot  %x\nwant %x", sig, g, w)
+				}
+			}
+		})
+	}
+}
+
+// TestLoader follows the script as firmware does and compares with tables built for the place.
+func TestLoader(t *testing.T) {
+	le := binary.LittleEndian
+	for _, m := range []*Machine{pc(2), microvm()} {
+		b := Build(m, 0)
+		files := map[string][]byte{FileTables: bytes.Clone(b.Data), FileRSDP: m.RSDP(b)}
+		const place = 0x7fe0000
+		name := func(p []byte) string { s, _, _ := bytes.Cut(p[:loaderName], []byte{0}); return string(s) }
+		for c := m.Loader(b); len(c) > 0; c = c[loaderCommand:] {
+			f := files[name(c[4:])]
+			switch le.Uint32(c) {
+			case loaderAddPointer:
+				p := f[le.Uint32(c[pointerOffset:]):]
+				if c[pointerSize] == 8 {
+					le.PutUint64(p, le.Uint64(p)+place)
+				} else {
+					le.PutUint32(p, le.Uint32(p)+place)
+				}
+			case loaderAddChecksum:
+				start := le.Uint32(c[checksumStart:])
+				setChecksum(f[start:start+le.Uint32(c[checksumLength:])], int(le.Uint32(c[checksumOffset:])-start))
+			}
+		}
+		want := Build(m, place)
+		if !bytes.Equal(files[FileTables], want.Data) || !bytes.Equal(files[FileRSDP], m.RSDP(want)) {
+			t.Errorf("the loader's result differs from tables built for the place")
+		}
+	}
+}
