@@ -204,3 +204,31 @@ func memoryMap(m *Machine, reserve uint64) []loader.E820 {
 	}
 	return append(e, m.Reserved...)
 }
+
+// Files are the named items by which a real firmware learns of the machine and gets its tables.
+func Files(m *Machine) map[string][]byte {
+	le := binary.LittleEndian
+	var e []byte
+	entry := func(addr, size uint64, t loader.RAMType) {
+		e = le.AppendUint64(e, addr)
+		e = le.AppendUint64(e, size)
+		e = le.AppendUint32(e, uint32(t))
+	}
+	if m.AMDHole {
+		entry(htStart, htSize, loader.RAMReserved)
+	}
+	entry(0, m.Below4G, loader.RAMUsable)
+	if m.Above4G != 0 {
+		entry(fourGiB, m.Above4G, loader.RAMUsable)
+	}
+	files := map[string][]byte{"etc/e820": e}
+	if m.ACPI != nil {
+		b := acpi.Build(m.ACPI, 0)
+		files[acpi.FileTables], files[acpi.FileRSDP], files[acpi.FileLoader] = b.Data, m.ACPI.RSDP(b), m.ACPI.Loader(b)
+	}
+	if m.SMBIOS != nil {
+		t := smbios.Build(m.SMBIOS)
+		files["etc/smbios/smbios-anchor"], files["etc/smbios/smbios-tables"] = t.Entry32(0), t.Data
+	}
+	return files
+}

@@ -11,14 +11,14 @@ import (
 
 // loadBoot reads the kernel, or checks that there is firmware to start.
 func (m *Machine) loadBoot() (err error) {
-	if m.cfg.Boot.Kernel == "" {
-		return nil
-	}
 	fw := m.firmwareMachine()
 	for _, o := range m.cfg.SMBIOS {
 		if err := fw.SMBIOS.Apply(o); err != nil {
 			return err
 		}
+	}
+	if m.cfg.Boot.Kernel == "" {
+		return m.addFiles(firmware.Files(fw))
 	}
 	if m.setup, err = firmware.Build(fw); err != nil {
 		return err

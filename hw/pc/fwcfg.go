@@ -39,6 +39,7 @@ func (m *Machine) fwcfg() error {
 	if err != nil {
 		return err
 	}
+	m.fw = f
 	uuid := make([]byte, 16)
 	if b, err := hex.DecodeString(strings.ReplaceAll(m.cfg.UUID, "-", "")); err == nil {
 		copy(uuid, b)
@@ -48,13 +49,21 @@ func (m *Machine) fwcfg() error {
 	f.SetU16(fwcfg.KeyCPUs, uint16(m.cfg.CPUs))
 	f.SetU16(fwcfg.KeyMaxCPUs, uint16(m.cfg.CPU.Topology.CPUs()))
 	f.SetU32(fwcfg.KeyIRQ0, 1)
-	for name, data := range map[string][]byte{"bootorder": nil, "etc/boot-fail-wait": bootFailWait, "etc/system-states": systemStates} {
-		if err := f.AddFile(name, data); err != nil {
-			return err
-		}
+	if err := m.addFiles(map[string][]byte{"bootorder": nil, "etc/boot-fail-wait": bootFailWait, "etc/system-states": systemStates}); err != nil {
+		return err
 	}
 	for _, it := range m.cfg.FWCfg {
 		if err := f.AddFile(it.Name, it.Data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addFiles gives the firmware configuration device named items.
+func (m *Machine) addFiles(files map[string][]byte) error {
+	for name, data := range files {
+		if err := m.fw.AddFile(name, data); err != nil {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 
 	"goemu/accel"
 	"goemu/hw/firmware"
+	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/firmware/loader"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/i8259"
@@ -116,6 +117,7 @@ type Machine struct {
 	rtc      *mc146818.RTC
 	chips    chipset
 	image    *loader.Image
+	fw       *fwcfg.FWCfg
 	setup    *firmware.Setup // what firmware would leave behind
 }
 
