@@ -147,6 +147,9 @@ func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
 		}
 		nslow, nool := len(c.slow), len(c.ool)
 		c.haveCC = false
+		if c.x87c.held && !c.keepsX87(in) {
+			c.flushX87()
+		}
 		emit(c, in)
 		if c.haveCC {
 			for k := nslow; k < len(c.slow); k++ {

@@ -65,6 +65,7 @@ type compiler struct {
 	failure error
 
 	x87Src ir.X87Op // the conversion that filled x87Temp
+	x87c   x87Cache
 }
 
 // maxGlobals bounds the frontend's list of globals.
@@ -106,6 +107,7 @@ func (c *compiler) prepare(b *ir.Block, id uint64) {
 	c.slots = 1<<numSlots - 1
 	c.hostFlags, c.cc, c.ccKnown = ir.None, ir.None, false
 	c.rmwAt = -1
+	c.x87c = x87Cache{}
 	c.pending = pending{}
 	c.slow = c.slow[:0]
 	c.exits = c.exits[:0]

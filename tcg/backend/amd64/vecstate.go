@@ -91,6 +91,7 @@ func (c *compiler) vecStubs() {
 	align()
 	c.e.x87Stub = c.pc()
 	c.store(8, spillMem(vecRAX), RAX)
+	c.buf = append(c.buf, 0xdb, 0xe3) // fninit: a block that was left by a fault may have left a value on the stack
 	c.loadX87State()
 	c.aluImm(aluOr, 4, spillMem(vecLive), liveX87)
 	c.load(8, RAX, spillMem(vecRAX))
@@ -140,7 +141,7 @@ func (c *compiler) collectCSR() {
 	c.aluStore(aluOr, 4, envMem(c.e.opt.Vec.MXCSR), RAX)
 }
 
-// loadX87State loads the control word with all exceptions masked; the host's x87 registers are empty between instructions.
+// loadX87State loads the control word with all exceptions masked. Values on the host's stack stay there.
 func (c *compiler) loadX87State() {
 	c.load(2, RAX, envMem(c.e.opt.Vec.FPCW))
 	c.aluImm(aluOr, 4, R(RAX), cwMasks)

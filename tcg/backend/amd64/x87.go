@@ -2,8 +2,9 @@ package amd64
 
 import "goemu/tcg/ir"
 
-// The guest's x87 registers stay in the environment; each operation loads its operands to the host's stack and pops the result back,
-// so the host's stack is empty between operations. An operand that is converted from memory for the next operation (x87Temp) waits in
+// The guest's x87 registers are in the environment; each operation loads its operands to the host's stack and stores the result. The
+// last result stays in the host's ST(0) as well (see x87Cache), because loading what was just stored is slow; apart from that the
+// host's stack is empty between operations, and altogether at exits of a block. An operand that is converted from memory for the next operation (x87Temp) waits in
 // vecArg in its memory format; that operation takes it from there, as the guest's instruction does, which also gets the exceptions right.
 const x87Temp = ir.VT1
 
@@ -30,11 +31,75 @@ func (c *compiler) x87m(e x87Enc, m Operand) {
 	c.digit(op{0, map1, e.code, false}, 4, Reg(e.digit), m)
 }
 
-func (c *compiler) fld(v ir.VReg)  { c.x87m(fld80, c.vmem(v)) }
-func (c *compiler) fstp(v ir.VReg) { c.x87m(fstp80, c.vmem(v)) }
+// x87Cache tells what the host's stack holds between operations.
+type x87Cache struct {
+	held  bool  // there is a value in ST(0)
+	regs  uint8 // the guest's registers that it equals, by bit
+	depth uint8 // number of values that the current operation has on the stack above it
+}
+
+func x87Bit(v ir.VReg) uint8 {
+	if v < ir.VF0 || v > ir.VF7 {
+		return 0
+	}
+	return 1 << (v - ir.VF0)
+}
+
+// fld pushes a guest register.
+func (c *compiler) fld(v ir.VReg) {
+	if k := &c.x87c; k.held && k.regs&x87Bit(v) != 0 {
+		c.d9(0xc0 | k.depth)
+	} else {
+		c.x87m(fld80, c.vmem(v))
+	}
+	c.x87c.depth++
+}
+
+// fstp pops to a guest register.
+func (c *compiler) fstp(v ir.VReg) {
+	c.x87m(fstp80, c.vmem(v))
+	c.x87c.regs &^= x87Bit(v)
+	c.x87c.depth--
+}
+
+// result stores the only value of an operation to a guest register and keeps it as the cached one.
+func (c *compiler) result(v ir.VReg) {
+	k := &c.x87c
+	c.d9(0xc0) // fld st0
+	c.x87m(fstp80, c.vmem(v))
+	if k.held {
+		c.buf = append(c.buf, 0xdd, 0xd9) // fstp st1: the new value replaces the old one
+	}
+	*k = x87Cache{held: true, regs: x87Bit(v)}
+}
 
 // drop pops the host's stack.
-func (c *compiler) drop() { c.buf = append(c.buf, 0xdd, 0xd8) }
+func (c *compiler) drop() {
+	c.buf = append(c.buf, 0xdd, 0xd8)
+	c.x87c.depth--
+}
+
+// flushX87 empties the host's stack.
+func (c *compiler) flushX87() {
+	if c.x87c.held {
+		c.drop()
+	}
+	c.x87c = x87Cache{}
+}
+
+// keepsX87 tells whether an instruction leaves the host's stack alone and cannot leave the block for good other than by a fault.
+func (c *compiler) keepsX87(in *ir.Inst) bool {
+	switch in.Op {
+	case ir.OpX87:
+		return in.Attr&ir.AttrSoft == 0
+	case ir.OpExitIf, ir.OpExitNZ, ir.OpExitZ, ir.OpGoto, ir.OpJump, ir.OpCall, ir.OpVec, ir.OpLdV, ir.OpDivU, ir.OpDivS:
+		return false
+	case ir.OpStEnv: // into the registers
+		fp := uint64(c.e.opt.Vec.FP)
+		return in.Imm+8 <= fp || in.Imm >= fp+8*16
+	}
+	return true
+}
 
 // d9 emits a stack operation D9 code.
 func (c *compiler) d9(code byte) { c.buf = append(c.buf, 0xd9, code) }
@@ -45,7 +110,7 @@ type x87Emit func(c *compiler, in *ir.Inst)
 // makeX87 lists the code generators.
 func makeX87() [ir.NumX87Ops]x87Emit {
 	return [ir.NumX87Ops]x87Emit{
-		ir.X87Mov:     func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.fstp(in.VD) },
+		ir.X87Mov:     x87Mov,
 		ir.X87Xchg:    func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.fld(in.VB); c.fstp(in.VA); c.fstp(in.VB) },
 		ir.X87Select:  x87Select,
 		ir.X87Const:   x87Const,
@@ -61,7 +126,7 @@ func makeX87() [ir.NumX87Ops]x87Emit {
 		ir.X87Scale:   x87Two(0xfd, 0),
 		ir.X87Rem:     x87Two(0xf8, swCond),
 		ir.X87Rem1:    x87Two(0xf5, swCond),
-		ir.X87Extract: func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.d9(0xf4); c.fstp(in.VC); c.fstp(in.VD) },
+		ir.X87Extract: func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.d9(0xf4); c.x87c.depth++; c.fstp(in.VC); c.fstp(in.VD) },
 		ir.X87FYL2X:   x87Pop(0xf1),
 		ir.X87FYL2XP1: x87Pop(0xf9),
 		ir.X87FPAtan:  x87Pop(0xf3),
@@ -95,14 +160,28 @@ func makeX87() [ir.NumX87Ops]x87Emit {
 // x87 is OpX87.
 func (c *compiler) x87(in *ir.Inst) {
 	if in.Attr&ir.AttrSoft != 0 || in.Vec >= uint16(ir.NumX87Ops) || c.e.x87Emits[in.Vec] == nil {
+		c.flushX87()
 		c.soft(in)
 		return
 	}
+	c.x87c.depth = 0
 	c.e.x87Emits[in.Vec](c, in)
 }
 
+// x87Mov copies; both registers equal the cached value then.
+func x87Mov(c *compiler, in *ir.Inst) {
+	c.fld(in.VA)
+	if k := &c.x87c; k.held && k.regs&x87Bit(in.VA) != 0 {
+		c.fstp(in.VD)
+		k.regs |= x87Bit(in.VD)
+		return
+	}
+	c.result(in.VD)
+	c.x87c.regs |= x87Bit(in.VA)
+}
+
 func x87Unary(code byte) x87Emit {
-	return func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.d9(code); c.fstp(in.VD) }
+	return func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.d9(code); c.result(in.VD) }
 }
 
 // x87Two is an operation on ST(0) = VA and ST(1) = VB that leaves both on the stack.
@@ -121,7 +200,7 @@ func x87Two(code byte, cond int32) x87Emit {
 
 // x87Pop is an operation on ST(1) = VA and ST(0) = VB that pops.
 func x87Pop(code byte) x87Emit {
-	return func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.fld(in.VB); c.d9(code); c.fstp(in.VD) }
+	return func(c *compiler, in *ir.Inst) { c.fld(in.VA); c.fld(in.VB); c.d9(code); c.result(in.VD) }
 }
 
 // x87Arith emits VD = VA op VB: code computes ST(1) op ST(0). With the temporary as an operand, digit computes ST(0) op memory,
@@ -138,7 +217,7 @@ func x87Arith(code, digit, rev byte) x87Emit {
 			c.fld(in.VB)
 			c.buf = append(c.buf, 0xde, code)
 		}
-		c.fstp(in.VD)
+		c.result(in.VD)
 	}
 }
 
@@ -147,6 +226,7 @@ func (c *compiler) withTemp(v ir.VReg, digit byte) {
 	m := spillMem(vecArg)
 	if c.x87Src == ir.X87FromInt { // ST(1) = the integer, ST(0) = v; the result replaces ST(1)
 		c.x87m(x87Int, m)
+		c.x87c.depth++
 		c.fld(v)
 		c.buf = append(c.buf, 0xde, 0xc1|digit<<3)
 		return
@@ -161,7 +241,7 @@ func (c *compiler) withTemp(v ir.VReg, digit byte) {
 
 func x87Const(c *compiler, in *ir.Inst) {
 	c.d9(0xe8 + byte(in.Imm%ir.NumX87Consts))
-	c.fstp(in.VD)
+	c.result(in.VD)
 }
 
 // x87Select copies if the condition holds.
@@ -222,6 +302,7 @@ func (c *compiler) compareTemp(in *ir.Inst) {
 	m := spillMem(vecArg)
 	if c.x87Src == ir.X87FromInt {
 		c.x87m(x87Int, m)
+		c.x87c.depth++
 		c.fld(in.VA)
 		c.buf = append(c.buf, 0xde, 0xd9) // fcompp
 	} else {
@@ -286,6 +367,7 @@ func x87Trig(code byte, res x87Results) x87Emit {
 		c.rm(opTest, 4, t.reg, R(t.reg))
 		out := c.jccFwd(byte(ir.CondNE))
 		if res == x87Pair {
+			c.x87c.depth++
 			c.fstp(in.VC)
 		}
 		c.fstp(in.VD)
@@ -308,7 +390,7 @@ func x87From(e x87Enc, size uint8) x87Emit {
 			return
 		}
 		c.x87m(e, m)
-		c.fstp(in.VD)
+		c.result(in.VD)
 	}
 }
 
@@ -316,7 +398,7 @@ func x87FromBCD(c *compiler, in *ir.Inst) {
 	c.store(8, spillMem(vecArg), c.use(in.A))
 	c.store(2, spillMem(vecArg2), c.use(in.B))
 	c.x87m(x87Enc{0xdf, 4}, spillMem(vecArg))
-	c.fstp(in.VD)
+	c.result(in.VD)
 }
 
 func x87To(e x87Enc, size uint8) x87Emit {
