@@ -21,6 +21,8 @@ const (
 	vecRAX  = 23
 	vecArg  = 24 // operands that x87 instructions take from memory
 	vecArg2 = 25
+	vecST   = 26 // two words: the value that x87Cache has on the host's stack, while Go runs
+	vecTop  = 28 // non-zero: there is one
 )
 
 // Control words while Go runs, and the exception masks that are always set in the host.
@@ -31,6 +33,7 @@ const (
 	csrSticky = 0x3f
 	cwMasks   = 0x3f
 	swSticky  = 0x7f // with the stack fault bit
+	swTop     = 0x3800
 )
 
 var (
@@ -91,7 +94,6 @@ func (c *compiler) vecStubs() {
 	align()
 	c.e.x87Stub = c.pc()
 	c.store(8, spillMem(vecRAX), RAX)
-	c.buf = append(c.buf, 0xdb, 0xe3) // fninit: a block that was left by a fault may have left a value on the stack
 	c.loadX87State()
 	c.aluImm(aluOr, 4, spillMem(vecLive), liveX87)
 	c.load(8, RAX, spillMem(vecRAX))
@@ -141,7 +143,7 @@ func (c *compiler) collectCSR() {
 	c.aluStore(aluOr, 4, envMem(c.e.opt.Vec.MXCSR), RAX)
 }
 
-// loadX87State loads the control word with all exceptions masked. Values on the host's stack stay there.
+// loadX87State loads the control word with all exceptions masked.
 func (c *compiler) loadX87State() {
 	c.load(2, RAX, envMem(c.e.opt.Vec.FPCW))
 	c.aluImm(aluOr, 4, R(RAX), cwMasks)
@@ -150,11 +152,26 @@ func (c *compiler) loadX87State() {
 	c.digit(opFLDCW, 4, 5, spillMem(vecCW))
 }
 
+// saveX87State is the reverse. A value on the host's stack is kept aside: Go may resume on another thread, or not at all.
 func (c *compiler) saveX87State() {
 	c.collectSW()
+	c.x87m(fnstsw, spillMem(vecTop))
+	c.aluImm(aluAnd, 4, spillMem(vecTop), swTop)
+	none := c.jccShort(byte(ir.CondE))
+	c.x87m(fstp80, spillMem(vecST))
+	c.bindShort(none)
 	c.fnclex()
 	c.storeImm(4, spillMem(vecCW), goCW)
 	c.digit(opFLDCW, 4, 5, spillMem(vecCW))
+}
+
+// resumeX87State also brings the value on the stack back.
+func (c *compiler) resumeX87State() {
+	c.loadX87State()
+	c.aluImm(aluCmp, 4, spillMem(vecTop), 0)
+	none := c.jccShort(byte(ir.CondE))
+	c.x87m(fld80, spillMem(vecST))
+	c.bindShort(none)
 }
 
 // collectSW adds the host's exception flags to the guest's status word. It changes RAX and EFLAGS.
@@ -180,7 +197,7 @@ func (c *compiler) resumeVec() {
 	c.rm(opTest, 4, RCX, R(RCX))
 	none := c.jccFwd(byte(ir.CondE))
 	c.shiftImm(shShr, 4, spillMem(vecLive), livePending)
-	c.eachPart(liveVec<<livePending, liveX87<<livePending, (*compiler).loadVecState, (*compiler).loadX87State)
+	c.eachPart(liveVec<<livePending, liveX87<<livePending, (*compiler).loadVecState, (*compiler).resumeX87State)
 	c.bind(none)
 }
 

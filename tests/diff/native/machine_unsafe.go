@@ -26,6 +26,8 @@ type Machine struct {
 	Passes func(*ir.Block)
 	// NoTLB makes every access take the slow path.
 	NoTLB bool
+	// Limit is the number of instructions of a block; 0 means 1.
+	Limit int
 	// Block is the last block.
 	Block *ir.Block
 	// Helper is called for helpers; without it they fault.
@@ -182,7 +184,7 @@ func (c code) Fetch(addr uint64) []byte {
 
 // Run executes one instruction at pc with the mode bits of Env.HFlags. Env.PC is where execution would go on.
 func (m *Machine) Run(pc uint64, insn []byte) (tcg.Leave, error) {
-	b, err := m.Front.Translate(pc, 0, m.Env.BlockFlags(), code{pc, insn}, 1)
+	b, err := m.Front.Translate(pc, 0, m.Env.BlockFlags(), code{pc, insn}, max(m.Limit, 1))
 	if err != nil {
 		return 0, err
 	}

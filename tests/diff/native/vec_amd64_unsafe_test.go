@@ -514,3 +514,66 @@ func (f *vecFixture) tryUnmasked(c *frontend.VectorCase, s *State, masks uint32)
 	}
 	return flags&^(masks>>csrMaskPos) != 0, compareVec(c, &got, &want, f.h.Window, hostMem)
 }
+
+// x87Effects are how many values an x87 instruction pushes (negative: pops).
+func x87Effect(c *frontend.VectorCase) int {
+	n := c.Name
+	switch {
+	case n == "fcompp" || n == "fucompp":
+		return -2
+	case x87Pushes[n]:
+		return 1
+	case n == "fprem", n == "fprem1", // their condition bits depend on the host when there is no quotient
+		n == "fnstsw", // shows C1, which is not kept exactly
+		n == "fdecstp", n == "fincstp", n == "ffree", n == "ffreep", n == "fldcw", strings.HasPrefix(n, "fstp8"), strings.HasPrefix(n, "fstp9"):
+		return -8 // not in sequences
+	case c.Mem && (strings.HasSuffix(n, "p") || n == "fbstp") && n != "fcmp":
+		return -1
+	case !c.Mem && (strings.HasSuffix(n, "p") || n == "fyl2x" || n == "fyl2xp1" || n == "fpatan" || n == "fcomp3" || n == "fcomp5" || n == "fucomip" || n == "fcomip") && n != "fnop":
+		return -1
+	}
+	return 0
+}
+
+// TestX87Sequences runs blocks of several x87 instructions, so that what generated code keeps between them is tested.
+func TestX87Sequences(t *testing.T) {
+	f := newVecFixture(t, newJIT(t))
+	cases := frontend.X87Cases()
+	f.m.Limit = 12
+	for range tries(20000) {
+		s := f.state()
+		fx := s.fx()
+		top := int(binary.LittleEndian.Uint16(fx[fxSW:]) >> swTopShift & 7)
+		depth := 4
+		fx[fxTags] = 0
+		for i := range depth {
+			fx[fxTags] |= 1 << ((top + i) & 7)
+		}
+		seq := frontend.VectorCase{Mem: true, X87: true}
+		for range 2 + f.rnd.IntN(10) {
+			c := &cases[f.rnd.IntN(len(cases))]
+			e := x87Effect(c)
+			st := int(c.Code[1] & 7)
+			if e == -8 || depth+e < 2 || depth+e > 7 || !c.Mem && st >= min(depth, depth+e) || x87Inexact[c.Name] {
+				continue
+			}
+			depth += e
+			seq.Code = append(seq.Code, c.Code...)
+			if c.Mem && f.rnd.IntN(2) == 0 { // another place in memory
+				k := len(seq.Code) - 1
+				seq.Code[k] |= 0x40
+				seq.Code = append(seq.Code, byte(f.rnd.IntN(4)*16))
+			}
+			seq.Name += c.Name + " "
+		}
+		if len(seq.Code) == 0 {
+			continue
+		}
+		if diff := f.try(&seq, &s); diff != "" {
+			f.report(&seq, &s, diff)
+			if f.Failed() {
+				return
+			}
+		}
+	}
+}
