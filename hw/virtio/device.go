@@ -32,7 +32,11 @@ type Device struct {
 	broken       atomic.Bool
 	generation   uint32
 
-	queues []*Queue
+	// Disabled says that the transport cannot reach memory since the driver has switched bus mastering off.
+	Disabled bool
+
+	queues  []*Queue
+	loading []uint16 // positions in the available rings while a state is loaded
 
 	// Log gets guest errors; nil drops them.
 	Log func(text string)
@@ -143,7 +147,7 @@ func (d *Device) Reset() {
 	d.status.Store(0)
 	d.guest.Store(0)
 	d.isr.Store(0)
-	d.QueueSel = 0
+	d.QueueSel, d.Disabled = 0, false
 	d.configVector.Store(NoVector)
 	d.broken.Store(false)
 	for _, q := range d.queues {

@@ -31,8 +31,11 @@ type Queue struct {
 	Num               uint16
 	Desc, Avail, Used uint64
 	Enabled           bool
+	Chosen            uint16 // size that a modern driver has written, zero if it has not
 	Align             uint32 // of the used ring, legacy transports only
 	vector            atomic.Uint32
+
+	addressed bool // by SetAddress
 
 	kick   chan struct{}
 	posted atomic.Bool
@@ -63,6 +66,7 @@ func (q *Queue) SetVector(v uint16) { q.vector.Store(uint32(v)) }
 // reset puts the queue into its power-on state.
 func (q *Queue) reset() {
 	q.Num, q.Desc, q.Avail, q.Used, q.Enabled, q.Align = q.defaultNum, 0, 0, 0, false, ring.LegacyAlign
+	q.Chosen, q.addressed = 0, false
 	q.SetVector(NoVector)
 	q.ring.Reset()
 }
@@ -81,13 +85,14 @@ func (q *Queue) ResetQueue() {
 
 // SetAddress takes the one address of a legacy queue; zero takes the queue out of use.
 func (q *Queue) SetAddress(desc uint64) {
-	q.Desc = desc
+	q.Desc, q.addressed = desc, true
 	q.Avail, q.Used = ring.LegacyLayout(desc, uint32(q.Num), q.Align)
 	q.Setup()
 }
 
 // SetNum takes the size that a driver of the modern interface chooses; impossible ones are ignored.
 func (q *Queue) SetNum(n uint16) {
+	q.Chosen = n
 	if n != 0 && n <= ring.MaxSize {
 		q.Num = n
 	}
@@ -100,6 +105,14 @@ func (q *Queue) Enable() {
 	} else {
 		q.wake()
 	}
+}
+
+// Written is the address of a ring (0 descriptors, 1 available, 2 used) as a modern driver has written it.
+func (q *Queue) Written(ring int) uint64 {
+	if q.addressed {
+		return 0
+	}
+	return []uint64{q.Desc, q.Avail, q.Used}[ring]
 }
 
 // Setup takes the addresses and the size into use. Wrong values break the device when the queue is used.

@@ -115,6 +115,9 @@ type TypeInfo struct {
 	PCIDevice uint16 // device ID of a transitional PCI function
 	PCIClass  uint16
 	Category  qdev.Category
+
+	StateName    string // of the migrated state
+	StateVersion int
 }
 
 // Type is a device type as transports see it: a Model with options and a life cycle.

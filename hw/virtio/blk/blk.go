@@ -77,6 +77,7 @@ type Model struct {
 	queues      int
 	errs        errorPolicy
 	pace        pace
+	restored    []restored // while a state is loaded
 }
 
 // Virtio implements virtio.Type.
@@ -84,7 +85,8 @@ func (m *Model) Virtio() *virtio.Device { return &m.Device }
 
 // TypeInfo implements virtio.Type.
 func (*Model) TypeInfo() virtio.TypeInfo {
-	return virtio.TypeInfo{Name: "blk", ID: virtio.IDBlock, PCIDevice: 0x1001, PCIClass: 0x0100, Category: qdev.Storage}
+	return virtio.TypeInfo{Name: "blk", ID: virtio.IDBlock, PCIDevice: 0x1001, PCIClass: 0x0100, Category: qdev.Storage,
+		StateName: "virtio-blk", StateVersion: 2}
 }
 
 // Setup implements virtio.Type: it checks the options and takes the disk.

@@ -47,7 +47,8 @@ type Model struct {
 
 // TypeInfo implements virtio.Type.
 func (*Model) TypeInfo() virtio.TypeInfo {
-	return virtio.TypeInfo{Name: "rng", ID: virtio.IDRNG, PCIDevice: pciDevice, PCIClass: pciClass, Category: qdev.Misc}
+	return virtio.TypeInfo{Name: "rng", ID: virtio.IDRNG, PCIDevice: pciDevice, PCIClass: pciClass, Category: qdev.Misc,
+		StateName: "virtio-rng", StateVersion: 1}
 }
 
 // Virtio implements virtio.Type.

@@ -68,10 +68,13 @@ type Model struct {
 	Common virtio.Props
 	Props  Props `owner:"virtio-serial-device"`
 
-	bus     bus
-	ports   []*port // by ID; nil where there is none
-	ctlIn   *virtio.Queue
-	ctlOut  *virtio.Queue
+	bus      bus
+	ports    []*port // by ID; nil where there is none
+	ctlIn    *virtio.Queue
+	ctlOut   *virtio.Queue
+	held     []heldOutput // while a state is loaded
+	reopened []*port      // the same
+
 	pending [][]byte // control messages for which the driver has no buffer yet
 }
 
@@ -86,7 +89,8 @@ var busCount int
 
 // TypeInfo implements virtio.Type.
 func (*Model) TypeInfo() virtio.TypeInfo {
-	return virtio.TypeInfo{Name: "serial", ID: virtio.IDConsole, PCIDevice: pciDevice, PCIClass: pciClass, Category: qdev.Input}
+	return virtio.TypeInfo{Name: "serial", ID: virtio.IDConsole, PCIDevice: pciDevice, PCIClass: pciClass, Category: qdev.Input,
+		StateName: "virtio-console", StateVersion: 3}
 }
 
 // Virtio implements virtio.Type.

@@ -278,7 +278,10 @@ func (p *PCIBase) readISR() uint64 {
 // WriteConfig implements pci.ConfigWriter.
 func (p *PCIBase) WriteConfig(addr, size int, v uint32) {
 	p.DefaultWriteConfig(addr, size, v)
-	if addr <= pci.RegCommand && addr+size > pci.RegCommand && !p.Mastering() && p.dev != nil {
+	if addr <= pci.RegCommand && addr+size > pci.RegCommand && p.dev != nil {
+		p.dev.Disabled = !p.Mastering()
+	}
+	if p.dev != nil && p.dev.Disabled {
 		if s := p.dev.Status(); s&virtio.StatusDriverOK != 0 {
 			p.dev.SetStatus(s &^ virtio.StatusDriverOK)
 		}

@@ -4,6 +4,7 @@ import (
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/hw/virtio"
+	"goemu/migration/vmstate"
 )
 
 // extras are the options of the PCI device whose presence or default depends on the device type.
@@ -115,10 +116,12 @@ func (p *PCIBase) Unrealize() {
 func PCIClasses[T any, P pointer[T], X any]() []*qdev.Class {
 	info := P(new(T)).TypeInfo()
 	name := "virtio-" + info.Name + "-pci"
+	state := stateOf[T, P](info)
 	class := func(suffix string, fresh func() qdev.Device) *qdev.Class {
 		c := &qdev.Class{
 			Name: name + suffix, Bus: pci.BusType, Category: info.Category, New: fresh,
 			Parents: []string{name + "-base", "virtio-pci", "virtio-" + info.Name + "-device", "virtio-device", "pci-device", "device"},
+			State:   state,
 		}
 		if suffix == "" {
 			c.Alias = "virtio-" + info.Name
@@ -133,5 +136,12 @@ func PCIClasses[T any, P pointer[T], X any]() []*qdev.Class {
 		class("-non-transitional", func() qdev.Device {
 			return &pciFixed[T, P, X]{disableLegacy: qdev.On}
 		}),
+	}
+}
+
+// stateOf makes the state of devices that carry the type.
+func stateOf[T any, P pointer[T]](info virtio.TypeInfo) func(qdev.Device) vmstate.State {
+	return func(d qdev.Device) vmstate.State {
+		return virtio.State(info.StateName, info.StateVersion, d.(interface{ VirtioDevice() P }).VirtioDevice().Virtio())
 	}
 }
