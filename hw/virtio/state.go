@@ -138,7 +138,7 @@ func (d *Device) resume() error {
 		if q.inForce(q.Desc) == 0 {
 			continue
 		}
-		if !d.Has(FeatureVersion1) {
+		if q.addressed = !d.Has(FeatureVersion1); q.addressed {
 			q.Avail, q.Used = ring.LegacyLayout(q.Desc, uint32(q.Num), q.Align)
 		}
 		q.Setup()
@@ -196,7 +196,7 @@ var commonState = vmstate.Description[Device]{
 	Subsections: []*vmstate.Description[Device]{
 		{
 			Name: "virtio/64bit_features", Version: 1, MinVersion: 1,
-			Needed: func(d *Device) bool { return d.guest.Load()>>32 != 0 },
+			Needed: func(d *Device) bool { return d.HostFeatures()>>32 != 0 },
 			Fields: []vmstate.Field[Device]{vmstate.Computed("guest_features", (*Device).GuestFeatures, func(d *Device, v uint64) { d.guest.Store(v) })},
 		},
 		{

@@ -25,6 +25,8 @@ type Machine struct {
 	IO   *memory.AddressSpace
 	Tree *qdev.Tree
 	Bus  *pci.Bus
+	// Mirror, if set, answers accesses to configuration space instead of the bus.
+	Mirror *Relay
 
 	mu    sync.Mutex
 	msgs  map[uint32]int // guarded by mu: messages by data
@@ -94,8 +96,17 @@ func (m *Machine) Messages(data uint32) int {
 // Line is the level of a bus interrupt line.
 func (m *Machine) Line(n int) bool { return m.lines[n] }
 
+// Relay is somebody else's configuration space.
+type Relay struct {
+	Config    func(reg uint32, size int) uint32
+	SetConfig func(reg uint32, size int, v uint32)
+}
+
 // Config reads from the configuration space of a function.
 func (m *Machine) Config(devfn uint8, reg uint32, size int) uint32 {
+	if m.Mirror != nil {
+		return m.Mirror.Config(reg, size)
+	}
 	m.IO.Store(pci.PortConfigAddress, 4, uint64(configBit|uint32(devfn)<<8|reg&^3))
 	v, _ := m.IO.Load(pci.PortConfigData+uint64(reg&3), size)
 	return uint32(v)
@@ -103,6 +114,10 @@ func (m *Machine) Config(devfn uint8, reg uint32, size int) uint32 {
 
 // SetConfig writes to the configuration space of a function.
 func (m *Machine) SetConfig(devfn uint8, reg uint32, size int, v uint32) {
+	if m.Mirror != nil {
+		m.Mirror.SetConfig(reg, size, v)
+		return
+	}
 	m.IO.Store(pci.PortConfigAddress, 4, uint64(configBit|uint32(devfn)<<8|reg&^3))
 	m.IO.Store(pci.PortConfigData+uint64(reg&3), size, uint64(v))
 }

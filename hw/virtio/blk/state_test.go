@@ -1,0 +1,260 @@
+package blk
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"goemu/block"
+	"goemu/hw/qdev"
+	"goemu/hw/qdev/qtest"
+	"goemu/hw/virtio"
+	"goemu/hw/virtio/transport"
+	"goemu/hw/virtio/virtiotest"
+	"goemu/internal/memory"
+	"goemu/migration/vmstate"
+	"goemu/migration/vmstate/vmstatetest"
+)
+
+func TestLayout(t *testing.T) {
+	d := qdev.New(transport.DeviceClass[Model]())
+	vmstatetest.Compare(t, "pc", "virtio-blk-device", d.Dev().State().Layout())
+}
+
+// migrate makes QEMU write its state and returns the section with the name.
+func migrate(t *testing.T, socket, section string) []byte {
+	t.Helper()
+	c, err := net.Dial("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
+	in := bufio.NewReader(c)
+	call := func(cmd string) (reply map[string]any) {
+		fmt.Fprintln(c, cmd)
+		for {
+			line, err := in.ReadBytes('\n')
+			if err != nil {
+				t.Fatal(err)
+			}
+			reply = nil
+			if err := json.Unmarshal(line, &reply); err != nil {
+				t.Fatal(err)
+			}
+			if reply["return"] != nil {
+				return reply["return"].(map[string]any)
+			}
+			if reply["error"] != nil {
+				t.Fatalf("%s: %v", cmd, reply["error"])
+			}
+		}
+	}
+	file := filepath.Join(filepath.Dir(socket), "stream")
+	call(`{"execute":"qmp_capabilities"}`)
+	call(`{"execute":"migrate","arguments":{"uri":"exec:cat > ` + file + `"}}`)
+	for call(`{"execute":"query-migrate"}`)["status"] != "completed" {
+		time.Sleep(10 * time.Millisecond)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Section: type 4, be32 number, length and name, be32 instance, be32 version, contents; then 0x7e, be32 number.
+	at := bytes.Index(b, append([]byte{uint8(len(section))}, section...))
+	if at < 5 {
+		t.Fatalf("no section %s", section)
+	}
+	number := b[at-4 : at]
+	b = b[at+1+len(section)+8:]
+	end := bytes.Index(b, append([]byte{0x7e}, number...))
+	if end < 0 {
+		t.Fatal("no end of the section")
+	}
+	return b[:end]
+}
+
+// TestStream makes QEMU's device and ours go through the same configuration, then compares what they save and loads QEMU's state.
+func TestStream(t *testing.T) {
+	for _, c := range []struct {
+		name, props string
+		drive       func(f *virtiotest.Function, io func(port uint64, size int, v uint64))
+	}{
+		{"power-on", "", func(*virtiotest.Function, func(uint64, int, uint64)) {}},
+		{"modern", "", func(f *virtiotest.Function, _ func(uint64, int, uint64)) {
+			f.EnableMSIX(2)
+			f.Negotiate(1<<32 | 1<<29 | 1<<9)
+			q := virtiotest.NewDriver(f.Mem, 0x10000, 64, true)
+			f.SetCom(16, 2, 0)
+			f.SetupQueue(0, q, 1)
+			f.SetCom(virtiotest.ComStatus, 1, virtiotest.StatusReady)
+		}},
+		{"modern, several queues, half way", "num-queues=3", func(f *virtiotest.Function, _ func(uint64, int, uint64)) {
+			f.Negotiate(1<<32 | 1<<12)
+			f.SetCom(virtiotest.ComQSel, 2, 2)
+			f.SetCom(virtiotest.ComQDesc, 4, 0x5000)
+			f.SetCom(virtiotest.ComQDesc+20, 4, 1)
+		}},
+		{"legacy", "", func(f *virtiotest.Function, io func(uint64, int, uint64)) {
+			f.EnableMSIX(2)
+			io(18, 1, 3)
+			io(4, 4, 1<<9)
+			io(8, 4, 0x20)
+			io(22, 2, 1)
+			io(18, 1, 7)
+		}},
+		{"legacy only, no MSI-X", "disable-modern=on,vectors=0", func(f *virtiotest.Function, io func(uint64, int, uint64)) {
+			io(18, 1, 3)
+			io(8, 4, 0x20)
+			io(18, 1, 7)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			path, disk := image(t)
+			socket := filepath.Join(filepath.Dir(path), "qmp")
+			q := qtest.Start(t, "-M", "pc", "-m", "16", "-nodefaults", "-qmp", "unix:"+socket+",server=on,wait=off",
+				"-drive", "if=none,id=d,format=raw,file.locking=off,file="+path, "-device", strings.TrimRight("virtio-blk-pci,drive=d,addr=5,"+c.props, ","))
+			newMachine := func() (*virtiotest.Machine, *Model, vmstate.State) {
+				m := virtiotest.NewMachine(t, Classes())
+				src := block.SourceOf("d", disk)
+				qdev.Link(&m.Tree.Links, func(id string) (*block.Source, bool) { return src, id == "d" })
+				pairs := []string{"drive", "d", "addr", "5"}
+				for _, p := range strings.Split(c.props, ",") {
+					if k, v, ok := strings.Cut(p, "="); ok {
+						pairs = append(pairs, k, v)
+					}
+				}
+				d, err := m.Add("virtio-blk-pci", pairs...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(m.Tree.Close)
+				return m, d.(interface{ VirtioDevice() *Model }).VirtioDevice(), d.Dev().State()
+			}
+			m, model, state := newMachine()
+			f := m.Map(devfn)
+			c.drive(f, func(port uint64, size int, v uint64) { m.IO.Store(f.Legacy+port, size, v) })
+			mirror(q, func(g *virtiotest.Function, io func(uint64, int, uint64)) { c.drive(g, io) }, t)
+			model.SetRunning(false)
+			want := migrate(t, socket, "0000:00:05.0/virtio-blk")
+			var w vmstate.Writer
+			state.Save(&w)
+			if got := w.Bytes(); !bytes.Equal(got, want) {
+				i := 0
+				for i < min(len(got), len(want)) && got[i] == want[i] {
+					i++
+				}
+				t.Errorf("%d bytes, want %d; different from %d on:\ngot  % x\nwant % x", len(got), len(want), i, got[i:min(i+64, len(got))], want[i:min(i+64, len(want))])
+			}
+			_, _, fresh := newMachine()
+			r := vmstate.NewReader(want)
+			if err := fresh.Load(r, 2); err != nil || r.Len() != 0 {
+				t.Fatalf("QEMU's state: %v, %d bytes left", err, r.Len())
+			}
+			var again vmstate.Writer
+			fresh.Save(&again)
+			if !bytes.Equal(again.Bytes(), want) {
+				t.Error("QEMU's state changes on the way through ours")
+			}
+		})
+	}
+}
+
+// mirror makes QEMU's device go through a driver's actions, by recording them on a machine without a device and repeating them.
+func mirror(q *qtest.QEMU, drive func(*virtiotest.Function, func(uint64, int, uint64)), t *testing.T) {
+	const devBit = 1<<31 | devfn<<8
+	conf := func(reg uint32, size int, v uint32) {
+		q.Out(0xcf8, 4, devBit|reg&^3)
+		q.Out(uint16(0xcfc+reg&3), size, v)
+	}
+	rec := virtiotest.NewMachine(t)
+	f := rec.Map(devfn) // gives the addresses; nothing is there
+	conf(0x10, 4, uint32(f.Legacy))
+	conf(0x14, 4, uint32(f.MSIX))
+	conf(0x20, 4, uint32(f.Modern))
+	conf(0x24, 4, 0)
+	conf(4, 2, 7)
+	for _, at := range []uint64{f.Modern, f.MSIX} {
+		rec.Mem.Root().Add(memory.NewIO("mirror", 0x1000, &relay{q, at}), at, 5)
+	}
+	rec.Mirror = &virtiotest.Relay{Config: func(reg uint32, size int) uint32 {
+		q.Out(0xcf8, 4, devBit|reg&^3)
+		return q.In(uint16(0xcfc+reg&3), size)
+	}, SetConfig: conf}
+	drive(f, func(port uint64, size int, v uint64) { q.Out(uint16(f.Legacy+port), size, uint32(v)) })
+}
+
+// relay passes accesses on to QEMU.
+type relay struct {
+	q  *qtest.QEMU
+	at uint64
+}
+
+func (r *relay) Read(off uint64, size int) uint64     { return r.q.Load(r.at+off, size) }
+func (r *relay) Write(off uint64, size int, v uint64) { r.q.Store(r.at+off, size, v) }
+
+// TestHeldRequest: a request that waits for the user's decision moves with the machine and is done there.
+func TestHeldRequest(t *testing.T) {
+	stopped := make(chan bool, 1)
+	virtio.StopMachine = func() { stopped <- true }
+	defer func() { virtio.StopMachine = nil }()
+	a := &ramDisk{b: make([]byte, 1<<20), wce: true, fail: errors.New("broken")}
+	src := newBlk(t, a, "werror", "stop", "num-queues", "2")
+	c := start(t, src, allFeatures)
+	c.Mem.Write(dataAt, []byte("moved"))
+	c.submit(0, typeOut, 9, out(512))
+	c.Kick(0)
+	<-stopped
+	dev := func(f *virtiotest.Function) (*Model, vmstate.State) {
+		d := f.Bus.Function(devfn)
+		return d.(interface{ VirtioDevice() *Model }).VirtioDevice(), d.Dev().State()
+	}
+	m1, s1 := dev(src)
+	m1.SetRunning(false)
+	var w vmstate.Writer
+	s1.Save(&w)
+
+	b := &ramDisk{b: make([]byte, 1<<20), wce: true}
+	dst := newBlk(t, b, "werror", "stop", "num-queues", "2")
+	copy(dst.Mem.View().Find(0).RAM.Bytes(), src.Mem.View().Find(0).RAM.Bytes())
+	m2, s2 := dev(dst)
+	m2.SetRunning(false)
+	if err := s2.Load(vmstate.NewReader(w.Bytes()), 2); err != nil {
+		t.Fatal(err)
+	}
+	m2.SetRunning(true)
+	c2 := &client{dst, c.q}
+	c2.q.Mem = dst.Mem
+	c2.wait(t)
+	if st, _ := dst.Mem.Load(hdrAt+32, 1); st != statusOK || string(b.b[9*512:9*512+5]) != "moved" {
+		t.Errorf("status %d, data %q", st, b.b[9*512:9*512+5])
+	}
+}
+
+// FuzzLoad feeds damaged states.
+func FuzzLoad(f *testing.F) {
+	fn := newBlk(f, &ramDisk{b: make([]byte, 4096)})
+	start(f, fn, allFeatures)
+	var w vmstate.Writer
+	fn.Bus.Function(devfn).Dev().State().Save(&w)
+	f.Add(w.Bytes(), uint16(300), byte(1))
+	f.Fuzz(func(t *testing.T, b []byte, at uint16, x byte) {
+		fn := newBlk(t, &ramDisk{b: make([]byte, 4096)})
+		defer fn.Mem.View().Find(0).RAM.Free()
+		b = append([]byte(nil), b...)
+		if len(b) > 0 {
+			b[int(at)%len(b)] ^= x
+		}
+		_ = fn.Bus.Function(devfn).Dev().State().Load(vmstate.NewReader(b), 2)
+		fn.Kick(0)
+		fn.Tree.Close()
+	})
+}
