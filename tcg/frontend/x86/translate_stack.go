@@ -25,11 +25,7 @@ func genPop(t *Translator, d *inst) {
 
 func genPushSeg(t *Translator, d *inst) {
 	seg := operands[d.ops[0]].reg
-	sel := t.b.LdEnv(2, segOffset(seg, segSelector))
-	a, disp := t.stackAt(-int64(d.opsize))
-	// With a 32-bit operand only the low half of the slot is written.
-	t.b.St(t.memOp(pick(d.opsize == 8, 8, 2)), a, disp, sel)
-	t.addSP(-int64(d.opsize))
+	t.push(d.opsize, t.b.LdEnv(2, segOffset(seg, segSelector)))
 }
 
 func pick(c bool, x, y uint8) uint8 {

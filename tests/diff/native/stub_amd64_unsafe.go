@@ -11,13 +11,11 @@ func call(code uintptr)
 
 // Places of the low memory region that the stub uses; absolute 32-bit addressing reaches all of it.
 const (
-	offIn     = 0x0000 // State before
-	offOut    = 0x1000 // State after
-	offStack  = 0x3000 // end of the stub's own stack
-	offStub   = 0x4000
-	offWindow = 0x6000
-	// WindowSize is the size of the memory that instructions may access.
-	WindowSize = 0x3000
+	offIn      = 0x0000 // State before
+	offOut     = 0x1000 // State after
+	offStack   = 0x3000 // end of the stub's own stack
+	offStub    = 0x4000
+	offWindow  = 0x6000
 	regionSize = offWindow + WindowSize + 0x1000
 )
 
@@ -66,8 +64,9 @@ func (h *Host) WindowBase() uint64 { return h.base + offWindow }
 func (h *Host) PC() uint64         { return h.base + uint64(h.insn) }
 func (h *Host) Target() uint64     { return h.PC() + targetDist }
 
-// targetDist is the distance from the instruction to the target of branches.
-const targetDist = 64
+// Mode and SegBase complete the Layout: 64-bit code.
+func (h *Host) Mode() uint8     { return 8 }
+func (h *Host) SegBase() uint64 { return 0 }
 
 // Run executes the instruction on the host.
 func (h *Host) Run(code []byte) {

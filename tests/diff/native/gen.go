@@ -15,16 +15,32 @@ type Case struct {
 	Mem  []byte
 }
 
-// Gen makes random cases for one Host.
+// Layout is where a generator's instructions are executed.
+type Layout interface {
+	Mode() uint8        // 2, 4, 8: 16-, 32-, 64-bit code
+	PC() uint64         // of the instruction, in its code segment
+	Target() uint64     // where branches should go to, targetDist behind
+	WindowBase() uint64 // linear address of the memory that instructions may access
+	SegBase() uint64    // base of all segments
+}
+
+// targetDist is the distance from the instruction to the target of branches.
+const targetDist = 64
+
+// WindowSize is the size of the memory that instructions may access.
+const WindowSize = 0x3000
+
+// Gen makes random cases for one place.
 type Gen struct {
-	Rnd *rand.Rand
-	h   *Host
+	Rnd     *rand.Rand
+	KeepMem bool // Fill leaves Case.Mem alone
+	h       Layout
 }
 
 // NewGen returns a generator.
-func NewGen(h *Host, seed uint64) *Gen { return &Gen{rand.New(rand.NewPCG(seed, 7)), h} }
+func NewGen(h Layout, seed uint64) *Gen { return &Gen{Rnd: rand.New(rand.NewPCG(seed, 7)), h: h} }
 
-// Encode makes random bytes of the row's instruction in 64-bit mode; ok is false if this try gave something else.
+// Encode makes random bytes of the row's instruction in the host's mode; ok is false if this try gave something else.
 func (g *Gen) Encode(r *frontend.Row) (c []byte, i frontend.Insn, ok bool) {
 	rnd := g.Rnd
 	mod := byte(rnd.UintN(4))
@@ -44,9 +60,16 @@ func (g *Gen) Encode(r *frontend.Row) (c []byte, i frontend.Insn, ok bool) {
 	modrm := mod<<6 | reg<<3 | rm
 	if r.VEX {
 		w := byte(rnd.UintN(2)) << 7
-		c = append(c, 0xc4, byte(rnd.UintN(8))<<5|byte(r.Map), w|byte(rnd.UintN(16))<<3|byte(rnd.UintN(2))<<2|byte(r.PP), r.Opcode)
+		regs := byte(rnd.UintN(8)) << 5
+		if g.h.Mode() != 8 {
+			regs = 0xe0
+		}
+		c = append(c, 0xc4, regs|byte(r.Map), w|byte(rnd.UintN(16))<<3|byte(rnd.UintN(2))<<2|byte(r.PP), r.Opcode)
 		if rnd.UintN(3) == 0 {
 			c[2] |= 0x78
+		}
+		if g.h.Mode() != 8 {
+			c[2] |= 0x40
 		}
 	} else {
 		c = g.prefixes(r, mod != 3)
@@ -56,7 +79,7 @@ func (g *Gen) Encode(r *frontend.Row) (c []byte, i frontend.Insn, ok bool) {
 	for range 12 {
 		c = append(c, byte(rnd.Uint32()))
 	}
-	i, ok = frontend.Inspect(c, g.h.PC(), 8)
+	i, ok = frontend.Inspect(c, g.h.PC(), g.h.Mode())
 	if !ok || i.Name != r.Name || i.Opcode != r.Opcode || i.VEX != r.VEX {
 		return nil, i, false
 	}
@@ -70,10 +93,10 @@ var branches = map[string]bool{"call": true, "jmp": true, "ret": true, "loop": t
 
 func (g *Gen) prefixes(r *frontend.Row, mem bool) (c []byte) {
 	rnd := g.Rnd
-	if rnd.UintN(4) == 0 && !branches[r.Name] { // vendors differ on branches with 66
+	if rnd.UintN(4) == 0 && (!branches[r.Name] || g.h.Mode() == 2) { // vendors differ on branches with 66; 32-bit code would be left
 		c = append(c, 0x66)
 	}
-	if mem && rnd.UintN(8) == 0 {
+	if (mem || g.h.Mode() == 2) && rnd.UintN(8) == 0 {
 		c = append(c, 0x67)
 	}
 	if mem && rnd.UintN(4) == 0 {
@@ -90,7 +113,7 @@ func (g *Gen) prefixes(r *frontend.Row, mem bool) (c []byte) {
 		c = append(c, esc[0])
 		esc = esc[1:]
 	}
-	if rnd.UintN(2) == 0 {
+	if rnd.UintN(2) == 0 && g.h.Mode() == 8 {
 		c = append(c, 0x40|byte(rnd.UintN(16)))
 	}
 	return append(c, esc...)
@@ -121,16 +144,22 @@ func (g *Gen) Fill(c *Case) bool {
 		c.In.Flags |= 1 << 10
 	}
 	for i := range c.Mem {
+		if g.KeepMem {
+			break
+		}
 		c.Mem[i] = byte(g.Rnd.Uint32())
 	}
-	for n := g.Rnd.UintN(4); n > 0; n-- { // some zero and corner words
+	for n := g.Rnd.UintN(4); n > 0 && !g.KeepMem; n-- { // some zero and corner words
 		binary.LittleEndian.PutUint64(c.Mem[g.Rnd.UintN(WindowSize-8):], g.Value())
 	}
 	g.special(c)
-	if c.Info.Mem {
-		return g.address(c)
+	ok := !c.Info.Mem || g.address(c)
+	if g.h.Mode() != 8 {
+		for i := range c.In.GPR {
+			c.In.GPR[i] &= 0xffffffff
+		}
 	}
-	return true
+	return ok
 }
 
 // special prepares registers that instructions use in a fixed way.
@@ -159,7 +188,7 @@ func (g *Gen) special(c *Case) {
 		n := len(c.Code)
 		c.Code[n-2] &= 3
 		c.Code[n-1] &= byte(g.Rnd.UintN(2)) * 3
-		c.Info, _ = frontend.Inspect(c.Code, g.h.PC(), 8)
+		c.Info, _ = frontend.Inspect(c.Code, g.h.PC(), g.h.Mode())
 	case "xlat":
 		r[rbx] = g.place()
 	case "div":
@@ -187,7 +216,7 @@ func (g *Gen) special(c *Case) {
 // usesRSP tells whether the instruction uses the stack.
 func (g *Gen) usesRSP(i *frontend.Insn) bool {
 	switch i.Name {
-	case "push", "pop", "call", "ret", "enter", "leave", "pushf", "popf":
+	case "pusha", "popa", "push", "pop", "call", "ret", "enter", "leave", "pushf", "popf":
 		return true
 	}
 	return false
@@ -195,7 +224,7 @@ func (g *Gen) usesRSP(i *frontend.Insn) bool {
 
 // place is a random address in the middle of the window.
 func (g *Gen) place() uint64 {
-	return g.h.WindowBase() + WindowSize/2 - 0x800 + uint64(g.Rnd.UintN(0x1000))
+	return g.h.WindowBase() - g.h.SegBase() + WindowSize/2 - 0x800 + uint64(g.Rnd.UintN(0x1000))
 }
 
 // address chooses base and index such that the memory operand is in the window.
@@ -223,6 +252,17 @@ func (g *Gen) address(c *Case) bool {
 
 // patchDisp replaces an absolute or RIP-relative displacement.
 func (g *Gen) patchDisp(c *Case, want uint64) bool {
+	if c.Info.AddrSize == 2 {
+		old, value := uint16(c.Info.Disp), uint16(want)
+		for p := 0; p+2 <= len(c.Code); p++ {
+			if binary.LittleEndian.Uint16(c.Code[p:]) == old {
+				binary.LittleEndian.PutUint16(c.Code[p:], value)
+				c.Info, _ = frontend.Inspect(c.Code, g.h.PC(), g.h.Mode())
+				return c.Info.Length == len(c.Code)
+			}
+		}
+		return false
+	}
 	old := uint32(c.Info.Disp)
 	value := uint32(want)
 	if c.Info.RIP {
@@ -232,7 +272,7 @@ func (g *Gen) patchDisp(c *Case, want uint64) bool {
 	for p := 0; p+4 <= len(c.Code); p++ {
 		if binary.LittleEndian.Uint32(c.Code[p:]) == old {
 			binary.LittleEndian.PutUint32(c.Code[p:], value)
-			c.Info, _ = frontend.Inspect(c.Code, g.h.PC(), 8)
+			c.Info, _ = frontend.Inspect(c.Code, g.h.PC(), g.h.Mode())
 			return c.Info.Length == len(c.Code)
 		}
 	}
@@ -246,7 +286,7 @@ func (g *Gen) Branch(c *Case) bool {
 		dist := uint32(targetDist - len(c.Code))
 		n := 1
 		if i.Opcode&0xf0 == 0x80 || i.Opcode == 0xe8 || i.Opcode == 0xe9 {
-			n = 4
+			n = min(i.OpSize, 4)
 		}
 		p := len(c.Code) - n
 		for k := range n {
@@ -254,13 +294,14 @@ func (g *Gen) Branch(c *Case) bool {
 		}
 		return true
 	}
+	size := i.OpSize
 	switch i.Name {
 	case "ret":
-		off := c.In.GPR[4] - g.h.WindowBase()
-		if off > WindowSize-8 {
-			return false
+		sp := c.In.GPR[4]
+		if g.h.Mode() == 2 {
+			sp &= 0xffff
 		}
-		binary.LittleEndian.PutUint64(c.Mem[off:], g.h.Target())
+		return g.poke(c, sp, size)
 	case "call", "jmp":
 		if !i.Mem {
 			c.In.GPR[i.RM] = g.h.Target()
@@ -273,14 +314,22 @@ func (g *Gen) Branch(c *Case) bool {
 		if i.Index >= 0 {
 			addr += c.In.GPR[i.Index] << i.Scale
 		}
-		if i.AddrSize == 4 {
-			addr = uint64(uint32(addr))
+		if i.AddrSize < 8 {
+			addr &= 1<<(8*i.AddrSize) - 1
 		}
-		off := addr - g.h.WindowBase()
-		if off > WindowSize-8 {
-			return false
-		}
-		binary.LittleEndian.PutUint64(c.Mem[off:], g.h.Target())
+		return g.poke(c, addr, size)
+	}
+	return true
+}
+
+// poke writes Target to memory at an address.
+func (g *Gen) poke(c *Case, addr uint64, size int) bool {
+	off := addr + g.h.SegBase() - g.h.WindowBase()
+	if off > WindowSize-8 {
+		return false
+	}
+	for k := range size {
+		c.Mem[off+uint64(k)] = byte(g.h.Target() >> (8 * k))
 	}
 	return true
 }
