@@ -13,7 +13,39 @@ type tscClock struct {
 	frozen  atomic.Uint64
 }
 
-var epoch = time.Now()
+// epoch is when the process began, and epochTSC the host's counter then.
+var (
+	epoch    = time.Now()
+	epochTSC = startTSC()
+)
+
+func startTSC() uint64 {
+	if hostHasTSC {
+		return hostTSC()
+	}
+	return 0
+}
+
+// measureTime is the shortest time over which the host's rate is measured.
+const measureTime = 10 * time.Millisecond
+
+// TSCFrequency is the rate of the guest's time stamp counter in Hz.
+func (a *Accel) TSCFrequency() uint64 {
+	switch {
+	case a.tsc.freq != 0:
+		return a.tsc.freq
+	case !hostHasTSC:
+		return defaultTSC
+	}
+	if d := measureTime - time.Since(epoch); d > 0 {
+		time.Sleep(d)
+	}
+	ticks, ns := hostTSC()-epochTSC, time.Since(epoch)
+	return uint64(float64(ticks) / ns.Seconds())
+}
+
+// defaultTSC is the rate where the host has no counter.
+const defaultTSC = 1e9
 
 // raw is the counter of the host, or one made from its clock at a fixed frequency.
 func (t *tscClock) raw() uint64 {
@@ -22,7 +54,7 @@ func (t *tscClock) raw() uint64 {
 	}
 	f := t.freq
 	if f == 0 {
-		f = 1e9
+		f = defaultTSC
 	}
 	ns := uint64(time.Since(epoch))
 	return ns/1e9*f + ns%1e9*f/1e9

@@ -124,10 +124,14 @@ func (c *chipsetMicroVM) describe(m *Machine, f *firmware.Machine) {
 	}
 }
 
-// commandLine implements chipset: without ACPI the kernel learns of the virtio devices here.
+// commandLine implements chipset: without ACPI the kernel learns of the virtio devices here; with it, it takes the machine to be without
+// any timer that it could compare its counters with, and has to be told their rate.
 func (c *chipsetMicroVM) commandLine(m *Machine) string {
-	if m.cfg.Props.ACPI != qdev.Off || !m.cfg.Props.AutoCmdline {
+	if !m.cfg.Props.AutoCmdline {
 		return ""
+	}
+	if m.cfg.Props.ACPI != qdev.Off {
+		return c.rate(m)
 	}
 	var b strings.Builder
 	for i, t := range c.slots {
@@ -136,4 +140,16 @@ func (c *chipsetMicroVM) commandLine(m *Machine) string {
 		}
 	}
 	return b.String()
+}
+
+// argTSC is the kernel's argument for the rate of the time stamp counter in kHz.
+const argTSC = "tsc_early_khz="
+
+// rate tells the kernel the rate of its time stamp counter, unless the user does.
+func (c *chipsetMicroVM) rate(m *Machine) string {
+	a, ok := m.accel.(interface{ TSCFrequency() uint64 })
+	if !ok || strings.Contains(m.cfg.Boot.Cmdline, argTSC) {
+		return ""
+	}
+	return fmt.Sprintf(" %s%d", argTSC, a.TSCFrequency()/1000)
 }
