@@ -28,6 +28,8 @@ type Options struct {
 	NoOptimise bool
 	// SingleThread makes the virtual CPUs take turns (thread=single).
 	SingleThread bool
+	// Single says that there will be only one CPU.
+	Single bool
 }
 
 // Accel translates for the CPUs of one machine.
@@ -51,7 +53,7 @@ type Accel struct {
 	stopping atomic.Bool
 	gateMu   sync.Mutex
 	gate     *sync.Cond
-	turn     sync.Mutex // SingleThread: held while executing
+	turn     *turn // SingleThread: whose turn it is
 	running  sync.WaitGroup
 }
 
@@ -61,7 +63,10 @@ func New(o Options) (*Accel, error) {
 		return nil, fmt.Errorf("tcg: incomplete options")
 	}
 	a := &Accel{opt: o, engine: o.Engine, machine: o.Machine, table: newTable(), watching: map[*memory.RAMBlock]bool{}}
-	a.front = front.New(front.Config{Features: o.Config.Features, Single: o.SingleThread})
+	if o.SingleThread {
+		a.turn = newTurn()
+	}
+	a.front = front.New(front.Config{Features: o.Config.Features, Single: o.SingleThread || o.Single})
 	a.optimizer = opt.New(front.Globals)
 	a.gate = sync.NewCond(&a.gateMu)
 	a.cpus.Store(&[]*CPU{})

@@ -255,6 +255,10 @@ func (c *CPU) execute() {
 		c.chain(c.last.id, c.last.slot, b)
 		c.last.id = 0
 	}
+	if t := c.accel.turn; t != nil && !c.inExclusive {
+		t.take(c)
+		defer t.give()
+	}
 	if !c.inExclusive {
 		c.enterGate()
 	}

@@ -25,8 +25,6 @@ func addrOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b
 // envAt views the start of b as a CPU environment.
 func envAt(b []byte) *x86.Env { return (*x86.Env)(unsafe.Pointer(&b[0])) }
 
-const envSize = int(unsafe.Sizeof(x86.Env{}))
-
 // entriesAt views b as soft TLB entries, jumpsAt as jump cache entries.
 func entriesAt(b []byte) []ir.TLBEntry {
 	return unsafe.Slice((*ir.TLBEntry)(unsafe.Pointer(&b[0])), len(b)/int(unsafe.Sizeof(ir.TLBEntry{})))
@@ -115,9 +113,6 @@ func hostCASNarrow(host uintptr, size int, old, val uint64) uint64 {
 		}
 	}
 }
-
-// hostPair views 16 bytes of guest RAM.
-func hostPair(host uintptr) *[2]uint64 { return (*[2]uint64)(ptr(host)) }
 
 // pteLoad and pteCAS access page-table entries.
 func pteLoad64(host uintptr) uint64 { return atomic.LoadUint64((*uint64)(ptr(host))) }

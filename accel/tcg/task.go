@@ -160,9 +160,7 @@ func (c *CPU) enterNewTask(t taskSwitch, n taskState, base uint64) {
 		size = 4
 	}
 	c.writeFlags(n.flags, mask, size)
-	for i := range n.regs {
-		e.Regs[i] = n.regs[i]
-	}
+	copy(e.Regs[:], n.regs[:])
 	vm := e.EFlags&x86.FlagVM != 0
 	for i := range n.segs {
 		if vm {

@@ -123,7 +123,7 @@ func (s *session) chooseTCG(o config.Options, c *pc.Config) error {
 		if err != nil {
 			return nil, err
 		}
-		a, err := tcg.New(tcg.Options{Engine: e, Config: c.CPU, Memory: mem, SMM: smm, Machine: m, SingleThread: t.single})
+		a, err := tcg.New(tcg.Options{Engine: e, Config: c.CPU, Memory: mem, SMM: smm, Machine: m, SingleThread: t.single, Single: c.CPUs == 1})
 		if err != nil {
 			return nil, err
 		}

@@ -111,7 +111,7 @@ func (f *Features) Set(b Feature, on bool) {
 
 // Features that code asks for by name.
 const (
-	FeatFPU      = Feature(F1EDX)<<5 | 0
+	FeatFPU      = Feature(F1EDX) << 5
 	FeatVME      = Feature(F1EDX)<<5 | 1
 	FeatDE       = Feature(F1EDX)<<5 | 2
 	FeatPSE      = Feature(F1EDX)<<5 | 3
@@ -131,7 +131,7 @@ const (
 	FeatDeadline = Feature(F1ECX)<<5 | 24
 	FeatXSAVE    = Feature(F1ECX)<<5 | 26
 	FeatAVX      = Feature(F1ECX)<<5 | 28
-	FeatFSGSBase = Feature(F7EBX)<<5 | 0
+	FeatFSGSBase = Feature(F7EBX) << 5
 	FeatTSCAdj   = Feature(F7EBX)<<5 | 1
 	FeatSMEP     = Feature(F7EBX)<<5 | 7
 	FeatINVPCID  = Feature(F7EBX)<<5 | 10
@@ -148,7 +148,7 @@ const (
 	FeatRDTSCP   = Feature(F80000001EDX)<<5 | 27
 	FeatLM       = Feature(F80000001EDX)<<5 | 29
 	FeatSVM      = Feature(F80000001ECX)<<5 | 2
-	FeatXSAVEOPT = Feature(FXSAVE)<<5 | 0
+	FeatXSAVEOPT = Feature(FXSAVE) << 5
 	FeatXSAVEC   = Feature(FXSAVE)<<5 | 1
 	FeatXSAVES   = Feature(FXSAVE)<<5 | 3
 )

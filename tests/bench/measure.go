@@ -19,7 +19,7 @@ func boots(o options, s *setup, pair [2]*emulator) ([]row, error) {
 	for _, b := range []struct {
 		name  string
 		extra []string
-	}{{"boot", nil}, {"boot-smp4", []string{"-smp", "4"}}, {"boot-microvm", []string{"-M", "microvm"}}} {
+	}{{"boot", nil}, {"boot-smp4", []string{"-smp", "4"}}} {
 		if !o.selected(b.name, "boot") {
 			continue
 		}

@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -106,10 +105,7 @@ type emulator struct {
 // start makes the command that boots the setup with a program to run.
 func (e *emulator) start(ctx context.Context, s *setup, run string, extra ...string) *exec.Cmd {
 	args := append([]string{}, e.argv[1:]...)
-	if !slices.Contains(extra, "microvm") {
-		extra = append([]string{"-M", "pc", "-drive", "file=" + s.disk + ",if=virtio,format=raw,cache=none"}, extra...)
-	}
-	args = append(args, "-cpu", "max", "-m", "1G", "-nographic", "-no-reboot", "-kernel", s.kernel, "-initrd", s.initrd,
+	args = append(args, "-M", "pc", "-drive", "file="+s.disk+",if=virtio,format=raw,cache=none", "-cpu", "max", "-m", "1G", "-nographic", "-no-reboot", "-kernel", s.kernel, "-initrd", s.initrd,
 		"-append", "console=ttyS0 quiet run="+strings.ReplaceAll(run, " ", ","))
 	return exec.CommandContext(ctx, e.argv[0], append(args, extra...)...)
 }

@@ -40,7 +40,7 @@ var fpStateRows = []groupRow{
 }
 
 const (
-	featXSAVEOPT = x86.Feature(x86.FXSAVE)<<5 | 0
+	featXSAVEOPT = x86.Feature(x86.FXSAVE) << 5
 	featXSAVEC   = x86.Feature(x86.FXSAVE)<<5 | 1
 	featXSAVES   = x86.Feature(x86.FXSAVE)<<5 | 3
 )

@@ -235,7 +235,6 @@ func (t *Translator) prepareRaise(vector, code uint64) {
 
 func (t *Translator) raiseUD() { t.raise(x86.ExcUD, x86.NoErrorCode) }
 func (t *Translator) raiseGP() { t.raise(x86.ExcGP, 0) }
-func (t *Translator) raiseNM() { t.raise(x86.ExcNM, x86.NoErrorCode) }
 
 // call runs a helper with constant and other arguments.
 func (t *Translator) call(h x86.Helper, args ...ir.Val) ir.Val {

@@ -75,7 +75,7 @@ func (r *vecRow) fits(vex, w bool, reg uint8) bool {
 // vecFeats gives the CPUID feature of each vecFeat.
 var vecFeats = [numVecFeats]x86.Feature{
 	ftMMX: x86.Feature(x86.F1EDX)<<5 | 23, ftSSE: x86.Feature(x86.F1EDX)<<5 | 25, ftSSE2: x86.Feature(x86.F1EDX)<<5 | 26,
-	ftSSE3: x86.Feature(x86.F1ECX)<<5 | 0, ftSSSE3: x86.Feature(x86.F1ECX)<<5 | 9, ftSSE41: x86.Feature(x86.F1ECX)<<5 | 19,
+	ftSSE3: x86.Feature(x86.F1ECX) << 5, ftSSSE3: x86.Feature(x86.F1ECX)<<5 | 9, ftSSE41: x86.Feature(x86.F1ECX)<<5 | 19,
 	ftSSE42: x86.Feature(x86.F1ECX)<<5 | 20, ftAES: x86.Feature(x86.F1ECX)<<5 | 25, ftPCLMUL: x86.Feature(x86.F1ECX)<<5 | 1,
 	ftSHA: x86.Feature(x86.F7EBX)<<5 | 29, ftGFNI: x86.Feature(x86.F7ECX)<<5 | 8, ftAVX: x86.Feature(x86.F1ECX)<<5 | 28,
 	ftAVX2: x86.Feature(x86.F7EBX)<<5 | 5, ftFMA: x86.Feature(x86.F1ECX)<<5 | 12, ftF16C: x86.Feature(x86.F1ECX)<<5 | 29,
