@@ -10,12 +10,13 @@ type TLBEntry struct {
 	Addend            uint64
 }
 
-// Low bits of a tag.
+// Bits of a tag within the page. They lie above those that an alignment check looks at, so that an engine may compare the low bits of
+// an address together with its page: a misaligned address never equals a tag.
 const (
-	TLBInvalid  = 1 << 0 // never matches
-	TLBMMIO     = 1 << 1 // not RAM
-	TLBNotDirty = 1 << 2 // write tag: the page holds translated code or is dirty-logged: the slow path must be told
-	TLBWatch    = 1 << 3 // a watchpoint is in the page
+	TLBInvalid  = 1 << 8  // never matches
+	TLBMMIO     = 1 << 9  // not RAM
+	TLBNotDirty = 1 << 10 // write tag: the page holds translated code or is dirty-logged: the slow path must be told
+	TLBWatch    = 1 << 11 // a watchpoint is in the page
 )
 
 // PageBits is the page size of the soft TLB as a power of two.
