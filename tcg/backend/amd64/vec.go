@@ -208,7 +208,11 @@ func (c *compiler) vecVEX(in *ir.Inst, e *vecEnc) bool {
 	case in.VA == ir.VNone:
 		return false
 	default:
-		a := c.vfetch(in.VA, xTemp1, true)
+		t := xTemp1
+		if in.VB == vTemp1 { // taken
+			t = xTemp0
+		}
+		a := c.vfetch(in.VA, t, true)
 		c.vex(pp, e.mp, e.form.w(), l256, code, d, a, c.vrm(in.VB))
 	}
 	if e.form.hasImm() {

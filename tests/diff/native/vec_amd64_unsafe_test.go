@@ -196,14 +196,19 @@ func (f *vecFixture) getFPU(s *State) {
 // noTLB is a soft TLB in which nothing is found.
 var noTLB = [1]ir.TLBEntry{{Read: ir.TLBInvalid, Write: ir.TLBInvalid, Code: ir.TLBInvalid}}
 
+// hideTLB makes every access take the slow path until the function that it returns is called.
+func (f *vecFixture) hideTLB() func() {
+	tlb := f.m.Env.TLB
+	for i := range tlb {
+		f.m.Env.TLB[i] = ir.TLBTable{Base: uint64(uintptr(unsafe.Pointer(&noTLB[0])))}
+	}
+	return func() { f.m.Env.TLB = tlb }
+}
+
 // try runs one case on both, with memory accesses by the soft TLB or the slow path; "" means equal.
 func (f *vecFixture) try(c *frontend.VectorCase, s *State) string {
 	if c.Mem && f.rnd.IntN(3) == 0 {
-		tlb := f.m.Env.TLB
-		for i := range tlb {
-			f.m.Env.TLB[i] = ir.TLBTable{Base: uint64(uintptr(unsafe.Pointer(&noTLB[0])))}
-		}
-		defer func() { f.m.Env.TLB = tlb }()
+		defer f.hideTLB()()
 	}
 	copy(f.h.Window, f.mem)
 	f.m.SetState(s)
