@@ -17,6 +17,7 @@ const (
 	offIDT    = unsafe.Offsetof(x86.Env{}.IDT)
 	offCR0    = unsafe.Offsetof(x86.Env{}.CR)
 	offTSCAux = unsafe.Offsetof(x86.Env{}.TSCAux)
+	offKernGS = unsafe.Offsetof(x86.Env{}.KernelGSBase)
 	offArg0   = unsafe.Offsetof(x86.Env{}.Args)
 	offArg1   = offArg0 + 8
 

@@ -154,6 +154,6 @@ var rmRows = []rmRow{
 	{0, 0x01, 3, 1, insn{"vmmcall", ops{}, genUD, system}},
 	{0, 0x01, 5, 6, insn{"rdpkru", ops{}, genHelperOnly(x86.HelperRDPKRU), need(x86.FeatPKU) | system}},
 	{0, 0x01, 5, 7, insn{"wrpkru", ops{}, genModeHelper(x86.HelperWRPKRU), need(x86.FeatPKU) | system}},
-	{0, 0x01, 7, 0, insn{"swapgs", ops{}, genHelperOnly(x86.HelperSWAPGS), only64 | cpl0 | system}},
+	{0, 0x01, 7, 0, insn{"swapgs", ops{}, genSWAPGS, only64 | cpl0 | system}},
 	{0, 0x01, 7, 1, insn{"rdtscp", ops{}, genRDTSC(x86.HelperRDTSCP), need(x86.FeatRDTSCP) | system}},
 }

@@ -236,6 +236,15 @@ func genXSETBV(t *Translator, _ *inst) {
 	t.leave(x86.ExitMode)
 }
 
+// genSWAPGS exchanges two bases, which no mode bit depends on in 64-bit mode.
+func genSWAPGS(t *Translator, _ *inst) {
+	const base = offSeg + x86.GS*segSize + segBase
+	b := t.b
+	now, kernel := b.LdEnv(8, base), b.LdEnv(8, offKernGS)
+	b.StEnv(8, base, kernel)
+	b.StEnv(8, offKernGS, now)
+}
+
 // genRDTSC is RDTSC and RDTSCP.
 func genRDTSC(h x86.Helper) genFunc {
 	return func(t *Translator, _ *inst) {
