@@ -35,6 +35,14 @@ func layout(ram uint64, t *Type, p *Props) memoryMap {
 	return m
 }
 
+// hole64Size is the size of the window for PCI devices above 4 GiB, hole64Align the alignment of its start.
+const hole64Size, hole64Align = 2 << 30, 1 << 30
+
+// hole64 is where that window begins: after the RAM.
+func (m *memoryMap) hole64() uint64 {
+	return (fourGiB + m.above + hole64Align - 1) &^ (hole64Align - 1)
+}
+
 // place maps the RAM.
 func (m *memoryMap) place(sys *memory.Region) (err error) {
 	if m.ram, err = memory.NewRAM("pc.ram", m.below+m.above); err != nil {
