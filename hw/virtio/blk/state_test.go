@@ -1,17 +1,11 @@
 package blk
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
 	"errors"
-	"fmt"
-	"net"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 
 	"goemu/block"
 	"goemu/hw/qdev"
@@ -19,7 +13,6 @@ import (
 	"goemu/hw/virtio"
 	"goemu/hw/virtio/transport"
 	"goemu/hw/virtio/virtiotest"
-	"goemu/internal/memory"
 	"goemu/migration/vmstate"
 	"goemu/migration/vmstate/vmstatetest"
 )
@@ -27,59 +20,6 @@ import (
 func TestLayout(t *testing.T) {
 	d := qdev.New(transport.DeviceClass[Model]())
 	vmstatetest.Compare(t, "pc", "virtio-blk-device", d.Dev().State().Layout())
-}
-
-// migrate makes QEMU write its state and returns the section with the name.
-func migrate(t *testing.T, socket, section string) []byte {
-	t.Helper()
-	c, err := net.Dial("unix", socket)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer c.Close()
-	_ = c.SetDeadline(time.Now().Add(30 * time.Second))
-	in := bufio.NewReader(c)
-	call := func(cmd string) (reply map[string]any) {
-		fmt.Fprintln(c, cmd)
-		for {
-			line, err := in.ReadBytes('\n')
-			if err != nil {
-				t.Fatal(err)
-			}
-			reply = nil
-			if err := json.Unmarshal(line, &reply); err != nil {
-				t.Fatal(err)
-			}
-			if reply["return"] != nil {
-				return reply["return"].(map[string]any)
-			}
-			if reply["error"] != nil {
-				t.Fatalf("%s: %v", cmd, reply["error"])
-			}
-		}
-	}
-	file := filepath.Join(filepath.Dir(socket), "stream")
-	call(`{"execute":"qmp_capabilities"}`)
-	call(`{"execute":"migrate","arguments":{"uri":"exec:cat > ` + file + `"}}`)
-	for call(`{"execute":"query-migrate"}`)["status"] != "completed" {
-		time.Sleep(10 * time.Millisecond)
-	}
-	b, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	// Section: type 4, be32 number, length and name, be32 instance, be32 version, contents; then 0x7e, be32 number.
-	at := bytes.Index(b, append([]byte{uint8(len(section))}, section...))
-	if at < 5 {
-		t.Fatalf("no section %s", section)
-	}
-	number := b[at-4 : at]
-	b = b[at+1+len(section)+8:]
-	end := bytes.Index(b, append([]byte{0x7e}, number...))
-	if end < 0 {
-		t.Fatal("no end of the section")
-	}
-	return b[:end]
 }
 
 // TestStream makes QEMU's device and ours go through the same configuration, then compares what they save and loads QEMU's state.
@@ -142,9 +82,9 @@ func TestStream(t *testing.T) {
 			m, model, state := newMachine()
 			f := m.Map(devfn)
 			c.drive(f, func(port uint64, size int, v uint64) { m.IO.Store(f.Legacy+port, size, v) })
-			mirror(q, func(g *virtiotest.Function, io func(uint64, int, uint64)) { c.drive(g, io) }, t)
+			virtiotest.DriveQEMU(t, q, devfn, c.drive)
 			model.SetRunning(false)
-			want := migrate(t, socket, "0000:00:05.0/virtio-blk")
+			want := virtiotest.MigrateQEMU(t, socket, "0000:00:05.0/virtio-blk")
 			var w vmstate.Writer
 			state.Save(&w)
 			if got := w.Bytes(); !bytes.Equal(got, want) {
@@ -167,39 +107,6 @@ func TestStream(t *testing.T) {
 		})
 	}
 }
-
-// mirror makes QEMU's device go through a driver's actions, by recording them on a machine without a device and repeating them.
-func mirror(q *qtest.QEMU, drive func(*virtiotest.Function, func(uint64, int, uint64)), t *testing.T) {
-	const devBit = 1<<31 | devfn<<8
-	conf := func(reg uint32, size int, v uint32) {
-		q.Out(0xcf8, 4, devBit|reg&^3)
-		q.Out(uint16(0xcfc+reg&3), size, v)
-	}
-	rec := virtiotest.NewMachine(t)
-	f := rec.Map(devfn) // gives the addresses; nothing is there
-	conf(0x10, 4, uint32(f.Legacy))
-	conf(0x14, 4, uint32(f.MSIX))
-	conf(0x20, 4, uint32(f.Modern))
-	conf(0x24, 4, 0)
-	conf(4, 2, 7)
-	for _, at := range []uint64{f.Modern, f.MSIX} {
-		rec.Mem.Root().Add(memory.NewIO("mirror", 0x1000, &relay{q, at}), at, 5)
-	}
-	rec.Mirror = &virtiotest.Relay{Config: func(reg uint32, size int) uint32 {
-		q.Out(0xcf8, 4, devBit|reg&^3)
-		return q.In(uint16(0xcfc+reg&3), size)
-	}, SetConfig: conf}
-	drive(f, func(port uint64, size int, v uint64) { q.Out(uint16(f.Legacy+port), size, uint32(v)) })
-}
-
-// relay passes accesses on to QEMU.
-type relay struct {
-	q  *qtest.QEMU
-	at uint64
-}
-
-func (r *relay) Read(off uint64, size int) uint64     { return r.q.Load(r.at+off, size) }
-func (r *relay) Write(off uint64, size int, v uint64) { r.q.Store(r.at+off, size, v) }
 
 // TestHeldRequest: a request that waits for the user's decision moves with the machine and is done there.
 func TestHeldRequest(t *testing.T) {
