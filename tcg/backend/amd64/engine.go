@@ -37,7 +37,7 @@ type Engine struct {
 	softs    []ir.Inst
 
 	enterStub, leaveStub, flagsStub, emptyStub uintptr
-	vecStub, x87Stub                           uintptr
+	vecStub, x87Stub, leaveVecStub             uintptr
 	vecSpecials                                [ir.NumVecOps]vecSpecial
 	x87Emits                                   [ir.NumX87Ops]x87Emit
 	feats                                      [numHostFeats]bool

@@ -51,7 +51,11 @@ func (c *compiler) leave(d desc) {
 	if d.kind == leaveSoft {
 		c.flush()
 	}
-	c.callAbs(c.e.leaveStub)
+	stub := c.e.leaveStub
+	if c.vecNeed != 0 {
+		stub = c.e.leaveVecStub
+	}
+	c.callAbs(stub)
 	c.buf = append(c.buf, byte(d.kind), byte(d.reg), byte(d.reg2), d.aux)
 	c.u32(uint32(d.n))
 	c.u64(d.pc)

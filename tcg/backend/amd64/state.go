@@ -66,6 +66,8 @@ type compiler struct {
 
 	x87Src ir.X87Op // the conversion that filled x87Temp
 	x87c   x87Cache
+
+	vecNeed byte // the vector state that the block needs (live…)
 }
 
 // maxGlobals bounds the frontend's list of globals.

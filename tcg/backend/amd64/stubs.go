@@ -15,7 +15,10 @@ func (e *Engine) emitStubs() {
 	a.enterStub()
 	align()
 	e.leaveStub = a.pc()
-	a.leaveStub()
+	a.leaveStub(false)
+	align()
+	e.leaveVecStub = a.pc()
+	a.leaveStub(true)
 	align()
 	e.flagsStub = a.pc()
 	a.flagsStub()
@@ -48,15 +51,16 @@ func (c *compiler) enterStub() {
 	c.jmpRM(envMem(offResume))
 }
 
-// leaveStub saves every register, notes the address behind the call and returns to Go.
-func (c *compiler) leaveStub() {
+// leaveStub saves every register, notes the address behind the call and returns to Go. vec: the caller's block goes on with the vector
+// state that is loaded.
+func (c *compiler) leaveStub(vec bool) {
 	for r := RAX; r <= R15; r++ {
 		if r != RSP && r != RBP {
 			c.store(8, envMem(c.e.savedReg(r)), r)
 		}
 	}
 	c.pop(envMem(offResume))
-	c.leaveVec()
+	c.leaveVec(vec)
 	c.ret()
 }
 

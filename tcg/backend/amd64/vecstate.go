@@ -64,6 +64,7 @@ func needVec(b *ir.Block) (need byte) {
 // enterVec is emitted at a block's entry.
 func (c *compiler) enterVec(b *ir.Block) {
 	need := needVec(b)
+	c.vecNeed = need
 	for _, s := range [...]struct {
 		bit  byte
 		stub uintptr
@@ -181,12 +182,16 @@ func (c *compiler) collectSW() {
 	c.aluStore(aluOr, 2, envMem(c.e.opt.Vec.FPSW), RAX)
 }
 
-// leaveVec is part of the leave stub: every general register is free.
-func (c *compiler) leaveVec() {
+// leaveVec is part of the leave stub: every general register is free. Only blocks that use the state want it back when Go resumes.
+func (c *compiler) leaveVec(again bool) {
 	c.load(4, RCX, spillMem(vecLive))
 	c.rm(opTest, 4, RCX, R(RCX))
 	none := c.jccFwd(byte(ir.CondE))
-	c.shiftImm(shShl, 4, spillMem(vecLive), livePending)
+	if again {
+		c.shiftImm(shShl, 4, spillMem(vecLive), livePending)
+	} else {
+		c.storeImm(4, spillMem(vecLive), 0)
+	}
 	c.eachPart(liveVec, liveX87, (*compiler).saveVecState, (*compiler).saveX87State)
 	c.bind(none)
 }
