@@ -67,7 +67,7 @@ func (p *port) Realize() (err error) {
 			return err
 		}
 	}
-	p.hostOpen = p.console || p.chr != nil && p.Chardev.Connected()
+	p.hostOpen = p.chr != nil && (p.console || p.Chardev.Connected())
 	p.m.ports[p.Nr] = p
 	if p.m.Status()&virtio.StatusDriverOK != 0 {
 		p.m.send(p.Nr, evPortAdd, 1, "")

@@ -85,7 +85,7 @@ func DriveQEMU(t testing.TB, q *qtest.QEMU, devfn uint8, drive func(f *Function,
 	conf(0x24, 4, 0)
 	conf(4, 2, 7)
 	for _, at := range []uint64{f.Modern, f.MSIX} {
-		rec.Mem.Root().Add(memory.NewIO("mirror", 0x1000, &relay{q, at}), at, 5)
+		rec.Mem.Root().Add(memory.NewIO("mirror", 0x4000, &relay{q, at}), at, 5)
 	}
 	rec.Mirror = &Relay{Config: func(reg uint32, size int) uint32 {
 		q.Out(0xcf8, 4, devBit|reg&^3)
