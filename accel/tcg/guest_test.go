@@ -13,8 +13,10 @@ import (
 	"goemu/internal/memory"
 	"goemu/target/x86"
 	eng "goemu/tcg"
+	"goemu/tcg/backend/amd64"
 	front "goemu/tcg/frontend/x86"
 	"goemu/tcg/interp"
+	"goemu/tcg/ir"
 )
 
 // testMachine is RAM, a debug console at port 0xe9 and isa-debug-exit at port 0xf4.
@@ -65,7 +67,7 @@ func (m *testMachine) Request(why accel.Shutdown, text string) {
 const testRAM = 16 << 20
 
 // newTestMachine loads image at 0x7c00 and makes CPUs that start there in real mode.
-func newTestMachine(t testing.TB, model string, image []byte, cpus int) (*testMachine, *Accel) {
+func newTestMachine(t testing.TB, model string, image []byte, cpus int, e eng.Engine) (*testMachine, *Accel) {
 	t.Helper()
 	root := memory.NewContainer("system", memory.Whole)
 	ram, err := memory.NewRAM("ram", testRAM)
@@ -78,7 +80,7 @@ func newTestMachine(t testing.TB, model string, image []byte, cpus int) (*testMa
 	m := &testMachine{as: memory.NewAddressSpace("memory", root), exit: make(chan int, 1)}
 	copy(ram.RAM().Bytes()[0x7c00:], image)
 	cfg, _ := x86.NewConfig(x86.FindModel(model), &x86.TCGFeatures)
-	a, err := New(Options{Engine: testEngine(), Config: cfg, Memory: m.as, Machine: m})
+	a, err := New(Options{Engine: e, Config: cfg, Memory: m.as, Machine: m})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,9 +89,9 @@ func newTestMachine(t testing.TB, model string, image []byte, cpus int) (*testMa
 		if err != nil {
 			t.Fatal(err)
 		}
-		e := c.Env()
-		e.Seg[x86.CS].Selector, e.Seg[x86.CS].Base, e.PC = 0, 0, 0x7c00
-		e.UpdateHFlags()
+		env := c.Env()
+		env.Seg[x86.CS].Selector, env.Seg[x86.CS].Base, env.PC = 0, 0, 0x7c00
+		env.UpdateHFlags()
 		c.waitSIPI = false
 	}
 	t.Cleanup(func() {
@@ -99,8 +101,6 @@ func newTestMachine(t testing.TB, model string, image []byte, cpus int) (*testMa
 	})
 	return m, a
 }
-
-func testEngine() eng.Engine { return interp.New(front.Globals) }
 
 // assemble runs nasm on a file of tests/tcg.
 func assemble(t testing.TB, file string, defs ...string) []byte {
@@ -122,9 +122,9 @@ func assemble(t testing.TB, file string, defs ...string) []byte {
 }
 
 // runGuest runs a guest program to its end.
-func runGuest(t testing.TB, model string, image []byte) (out []byte, code int) {
+func runGuest(t testing.TB, model string, image []byte, e eng.Engine) (out []byte, code int) {
 	t.Helper()
-	m, a := newTestMachine(t, model, image, 1)
+	m, a := newTestMachine(t, model, image, 1, e)
 	a.Start()
 	select {
 	case code = <-m.exit:
@@ -166,7 +166,7 @@ func qemuOutput(t testing.TB, model string, image []byte) []byte {
 
 func TestGuestCPUID(t *testing.T) {
 	image := assemble(t, "cpuid.asm")
-	got, _ := runGuest(t, "qemu64", image)
+	got, _ := runGuest(t, "qemu64", image, interp.New(front.Globals))
 	want := qemuOutput(t, "qemu64", image)
 	if len(got) != len(want) || len(got)%24 != 0 {
 		t.Fatalf("%d bytes, QEMU %d", len(got), len(want))
@@ -181,4 +181,36 @@ func TestGuestCPUID(t *testing.T) {
 			t.Errorf("leaf %x.%d: % x, QEMU % x", leaf, le.Uint32(g[4:]), g[8:], w[8:])
 		}
 	}
+}
+
+// TestGuestPrograms runs programs whose output QEMU knows, on every engine.
+func TestGuestPrograms(t *testing.T) {
+	for _, name := range []string{"prot.asm", "long.asm"} {
+		t.Run(name, func(t *testing.T) {
+			image := assemble(t, name)
+			want := qemuOutput(t, "max", image)
+			for what, e := range testEngines(t) {
+				if got, _ := runGuest(t, "max", image, e); string(got) != string(want) {
+					t.Errorf("%s output:\n%s\nQEMU:\n%s", what, got, want)
+				}
+			}
+		})
+	}
+}
+
+// testEngines are the engines that this host has.
+func testEngines(t testing.TB) map[string]eng.Engine {
+	t.Helper()
+	list := map[string]eng.Engine{"interp": interp.New(front.Globals)}
+	soft := func(cpu eng.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64) {
+		io := interp.VecIO{A: args[0], B: args[1], FIn: args[3]}
+		interp.ExecVec(cpu.Header(), in, &io)
+		return io.Dst, io.Dst2, io.FOut
+	}
+	if e, err := amd64.New(front.Globals, amd64.Options{Vec: x86.VecLayout, Soft: soft}); err == nil {
+		list["jit"] = e
+	} else {
+		t.Log("only the interpreter is tested:", err)
+	}
+	return list
 }
