@@ -269,6 +269,7 @@ func (c *CPU) execute() {
 		return
 	}
 	c.traceExec(b)
+	c.env.TSCDelta = c.accel.tsc.delta(c.env.TSCOffset)
 	leave := c.accel.engine.Run(c, b.code)
 	if !c.inExclusive {
 		c.leaveGate()

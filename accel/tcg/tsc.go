@@ -72,6 +72,14 @@ func (t *tscClock) read() uint64 {
 	return t.raw() + t.offset.Load()
 }
 
+// delta is what to add to the host's counter for a CPU with an offset of its own, or noTSC.
+func (t *tscClock) delta(own uint64) uint64 {
+	if t.freq != 0 || !hostHasTSC || t.stopped.Load() {
+		return noTSC
+	}
+	return t.offset.Load() + own
+}
+
 func (t *tscClock) stop() {
 	if !t.stopped.Load() {
 		t.frozen.Store(t.read())

@@ -104,6 +104,8 @@ type Env struct {
 	TSCOffset                            uint64 // guest TSC = host-derived TSC + offset
 	XSS                                  uint64
 
+	TSCDelta uint64 // guest TSC = host's counter + delta while the CPU executes; all ones: not so simple
+
 	// Scratch for the frontend's multi-step instructions.
 	Tmp [8]uint64
 }

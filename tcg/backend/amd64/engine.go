@@ -3,6 +3,7 @@ package amd64
 import (
 	"encoding/binary"
 	"errors"
+	"slices"
 	"sort"
 
 	"golang.org/x/sys/cpu"
@@ -22,7 +23,11 @@ type Options struct {
 	Vec       ir.VecLayout // where the vector state is
 	// Soft executes a vector or x87 instruction on the environment: in has args A, B, C and the image of FIn; it returns Dst, Dst2 and
 	// the image of FOut. Nil: blocks with such instructions are refused.
-	Soft func(cpu tcg.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64)
+	// Fast tries to run a helper without leaving to Go, for the helpers in FastIDs; ok false: the normal way must be taken. It runs
+	// inside the runtime's system-call state: it and all it calls must be nosplit and must not allocate, lock, panic or store Go pointers.
+	Fast    func(h *ir.Header, id uint32) (ret uint64, ok bool)
+	FastIDs []uint32
+	Soft    func(cpu tcg.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64)
 }
 
 // Engine implements tcg.Engine by generated code.
@@ -36,11 +41,12 @@ type Engine struct {
 	emitters [ir.OpEnd]func(*compiler, *ir.Inst)
 	softs    []ir.Inst
 
-	enterStub, leaveStub, flagsStub, emptyStub uintptr
-	vecStub, x87Stub, leaveVecStub             uintptr
-	vecSpecials                                [ir.NumVecOps]vecSpecial
-	x87Emits                                   [ir.NumX87Ops]x87Emit
-	feats                                      [numHostFeats]bool
+	enterStub, flagsStub, emptyStub uintptr
+	leaveStubs                      [2][2]uintptr // [a fast helper is tried][the block uses vector state]
+	vecStub, x87Stub                uintptr
+	vecSpecials                     [ir.NumVecOps]vecSpecial
+	x87Emits                        [ir.NumX87Ops]x87Emit
+	feats                           [numHostFeats]bool
 
 	// Dump, if set, is called with the code of each new block.
 	Dump func(b *ir.Block, entry uintptr, code []byte)
@@ -68,6 +74,9 @@ func New(globals []ir.GlobalInfo, opt Options) (*Engine, error) {
 	}
 	e := &Engine{globals: globals, opt: opt, cache: cache, emitters: makeEmitters(), vecSpecials: makeVecSpecials(), x87Emits: makeX87(), feats: hostFeats()}
 	e.comp.e = e
+	if fastHelper = opt.Fast; fastHelper == nil {
+		e.opt.FastIDs = nil
+	}
 	e.assignPins()
 	e.emitStubs()
 	return e, nil
@@ -123,6 +132,9 @@ func (e *Engine) keep(in *ir.Inst) int32 {
 	e.softs = append(e.softs, *in)
 	return int32(len(e.softs) - 1)
 }
+
+// isFast tells whether a helper is tried by Options.Fast first.
+func (e *Engine) isFast(id uint32) bool { return slices.Contains(e.opt.FastIDs, id) }
 
 // Name implements tcg.Engine.
 func (e *Engine) Name() string { return "jit" }

@@ -5,6 +5,8 @@ package amd64
 import (
 	"unsafe"
 	_ "unsafe" // for linkname
+
+	"goemu/tcg/ir"
 )
 
 // Supported tells whether generated code can run on this host.
@@ -20,6 +22,28 @@ func entersyscall()
 
 //go:linkname exitsyscall runtime.exitsyscall
 func exitsyscall()
+
+// fastHelper is Options.Fast. Engines of one process share it.
+var fastHelper func(h *ir.Header, id uint32) (ret uint64, ok bool)
+
+// fastCall runs a helper inside the system-call state: nothing here and in what is called may grow the stack, allocate, lock or
+// panic. It reports false if the helper must be run the normal way.
+//
+//go:nosplit
+//go:norace
+func fastCall(base unsafe.Pointer) bool {
+	h := (*ir.Header)(unsafe.Add(base, -EnvBias))
+	d := unsafe.Add(nil, h.Resume)
+	ret, ok := fastHelper(h, *(*uint32)(unsafe.Add(d, descN)))
+	if !ok {
+		return false
+	}
+	if off := *(*uint64)(unsafe.Add(d, descX)); off != 0 {
+		*(*uint64)(unsafe.Add(unsafe.Pointer(h), off)) = ret
+	}
+	h.Resume += descSize
+	return true
+}
 
 // runJIT runs generated code in the runtime's system-call state: the goroutine is invisible to the garbage collector and the
 // scheduler meanwhile, so that an endless guest loop stops nobody.

@@ -35,7 +35,11 @@ const (
 	numLeaves
 )
 
-const descSize = 24
+const (
+	descSize = 24
+	descN    = 4 // offsets of the fields
+	descX    = 16
+)
 
 // desc is a decoded descriptor.
 type desc struct {
@@ -51,11 +55,17 @@ func (c *compiler) leave(d desc) {
 	if d.kind == leaveSoft {
 		c.flush()
 	}
-	stub := c.e.leaveStub
-	if c.vecNeed != 0 {
-		stub = c.e.leaveVecStub
+	fast, vec := 0, 0
+	if d.kind == leaveCall && c.e.isFast(uint32(d.n)) {
+		fast = 1
+		if d.reg != NoReg {
+			d.x = uint64(c.e.savedReg(d.reg))
+		}
 	}
-	c.callAbs(stub)
+	if c.vecNeed != 0 {
+		vec = 1
+	}
+	c.callAbs(c.e.leaveStubs[fast][vec])
 	c.buf = append(c.buf, byte(d.kind), byte(d.reg), byte(d.reg2), d.aux)
 	c.u32(uint32(d.n))
 	c.u64(d.pc)

@@ -14,11 +14,13 @@ func (e *Engine) emitStubs() {
 	e.enterStub = a.pc()
 	a.enterStub()
 	align()
-	e.leaveStub = a.pc()
-	a.leaveStub(false)
-	align()
-	e.leaveVecStub = a.pc()
-	a.leaveStub(true)
+	for fast := range e.leaveStubs {
+		for vec := range e.leaveStubs[fast] {
+			align()
+			e.leaveStubs[fast][vec] = a.pc()
+			a.leaveStub(fast, vec != 0)
+		}
+	}
 	align()
 	e.flagsStub = a.pc()
 	a.flagsStub()
@@ -51,9 +53,9 @@ func (c *compiler) enterStub() {
 	c.jmpRM(envMem(offResume))
 }
 
-// leaveStub saves every register, notes the address behind the call and returns to Go. vec: the caller's block goes on with the vector
-// state that is loaded.
-func (c *compiler) leaveStub(vec bool) {
+// leaveStub saves every register, notes the address behind the call and returns to enter with fast in RAX. vec: the caller's block goes
+// on with the vector state that is loaded.
+func (c *compiler) leaveStub(fast int, vec bool) {
 	for r := RAX; r <= R15; r++ {
 		if r != RSP && r != RBP {
 			c.store(8, envMem(c.e.savedReg(r)), r)
@@ -61,6 +63,7 @@ func (c *compiler) leaveStub(vec bool) {
 	}
 	c.pop(envMem(offResume))
 	c.leaveVec(vec)
+	c.movImm(RAX, uint64(fast))
 	c.ret()
 }
 

@@ -1,0 +1,146 @@
+package tcg
+
+import (
+	"unsafe"
+
+	"goemu/target/x86"
+	"goemu/tcg/ir"
+)
+
+// FastHelpers are the helpers that FastHelper may do, as an engine's options want them.
+var FastHelpers = []uint32{uint32(x86.HelperRDTSC), uint32(x86.HelperMovs), uint32(x86.HelperStos)}
+
+// noTSC in Env.TSCDelta: the guest's counter is not the host's plus a constant now.
+const noTSC = ^uint64(0)
+
+// fastBytes is the longest string that FastHelper copies or fills.
+const fastBytes = 1024
+
+// FastHelper does the plain cases of some helpers while generated code stays in the runtime's system-call state; ok false leaves them to
+// CPU.Helper. It and what it calls must be nosplit and must not allocate, lock, panic or store Go pointers.
+//
+//go:nosplit
+//go:norace
+func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
+	e := (*x86.Env)(unsafe.Pointer(h))
+	switch x86.Helper(id) {
+	case x86.HelperRDTSC:
+		if e.TSCDelta == noTSC {
+			return 0, false
+		}
+		t := hostTSC() + e.TSCDelta
+		e.Regs[x86.RAX], e.Regs[x86.RDX] = t&0xffffffff, t>>32
+		return 0, true
+	case x86.HelperMovs:
+		return 0, fastString(e, e.Args[0], true)
+	case x86.HelperStos:
+		return 0, fastString(e, e.Args[0], false)
+	}
+	return 0, false
+}
+
+// fastString is MOVS and STOS upwards with 64-bit addresses within one page, of RAM that the soft TLB knows.
+//
+//go:nosplit
+//go:norace
+func fastString(e *x86.Env, a uint64, move bool) bool {
+	seg := a >> 16 & 0xff
+	if a>>8&0xff != 8 || e.HFlags&x86.HFCS64 == 0 || move && (seg == x86.FS || seg == x86.GS) || e.EFlags&x86.FlagDF != 0 {
+		return false
+	}
+	n := uint64(1)
+	if a>>24&3 != repNone {
+		n = e.Regs[x86.RCX]
+	}
+	size := a & 0xff
+	if size == 0 || n > fastBytes/size {
+		return false
+	}
+	n *= size
+	if n != 0 && !fastBlock(e, n, size, move) {
+		return false
+	}
+	if move {
+		e.Regs[x86.RSI] += n
+	}
+	e.Regs[x86.RDI] += n
+	if a>>24&3 != repNone {
+		e.Regs[x86.RCX] = 0
+	}
+	return true
+}
+
+// fastBlock copies or fills n bytes by elements of size bytes.
+//
+//go:nosplit
+//go:norace
+func fastBlock(e *x86.Env, n, size uint64, move bool) bool {
+	d := e.Regs[x86.RDI]
+	t := fastEntry(e, d)
+	if t.Write != d&pageMask || d&^pageMask+n > 1<<ir.PageBits {
+		return false
+	}
+	dst := unsafe.Add(nil, d+t.Addend)
+	if !move {
+		fastFill(dst, n, e.Regs[x86.RAX], size)
+		return true
+	}
+	s := e.Regs[x86.RSI]
+	t = fastEntry(e, s)
+	if t.Read != s&pageMask || s&^pageMask+n > 1<<ir.PageBits {
+		return false
+	}
+	src := unsafe.Add(nil, s+t.Addend)
+	if uint64(uintptr(dst))-uint64(uintptr(src)) < n { // the copy reads what it has written
+		return false
+	}
+	fastCopy(dst, src, n)
+	return true
+}
+
+// fastEntry is the soft-TLB entry for an address.
+//
+//go:nosplit
+//go:norace
+func fastEntry(e *x86.Env, addr uint64) *ir.TLBEntry {
+	t := &e.TLB[x86.MMUKernel]
+	switch {
+	case e.HFlags&x86.HFCPLMask == 3:
+		t = &e.TLB[x86.MMUUser]
+	case e.HFlags&x86.HFSMAP != 0:
+		t = &e.TLB[x86.MMUKernelSMAP]
+	}
+	return (*ir.TLBEntry)(unsafe.Add(nil, t.Base+addr>>(ir.PageBits-5)&t.Mask))
+}
+
+//go:nosplit
+//go:norace
+func fastCopy(dst, src unsafe.Pointer, n uint64) {
+	i := uint64(0)
+	for ; i+8 <= n; i += 8 {
+		*(*uint64)(unsafe.Add(dst, i)) = *(*uint64)(unsafe.Add(src, i))
+	}
+	for ; i < n; i++ {
+		*(*uint8)(unsafe.Add(dst, i)) = *(*uint8)(unsafe.Add(src, i))
+	}
+}
+
+//go:nosplit
+//go:norace
+func fastFill(dst unsafe.Pointer, n, v, size uint64) {
+	switch size {
+	case 1:
+		v = v & 0xff * 0x0101010101010101
+	case 2:
+		v = v & 0xffff * 0x0001000100010001
+	case 4:
+		v = v & 0xffffffff * 0x0000000100000001
+	}
+	i := uint64(0)
+	for ; i+8 <= n; i += 8 {
+		*(*uint64)(unsafe.Add(dst, i)) = v
+	}
+	for ; i < n; i++ {
+		*(*uint8)(unsafe.Add(dst, i)) = uint8(v >> (i & 7 * 8))
+	}
+}
