@@ -151,7 +151,7 @@ func (f *vecFixture) state() (s State) {
 	}
 	fx := s.fx()
 	clear(fx)
-	s.SetMXCSR(maskAll | uint32(r.IntN(4))<<13 | uint32(r.IntN(2))<<15 | uint32(r.IntN(2))<<6 | uint32(r.IntN(64))&^uint32(r.IntN(64)))
+	s.SetMXCSR(maskAll | uint32(r.IntN(4))<<13 | uint32(r.IntN(2))<<15 | uint32(r.IntN(2))<<6 | uint32(r.Uint64())&csrFlags)
 	cw := uint16(0x7f | r.IntN(4)<<10)
 	cw |= []uint16{0, 0x200, 0x300, 0x300}[r.IntN(4)]
 	binary.LittleEndian.PutUint16(fx[fxCW:], cw)
