@@ -96,7 +96,7 @@ func (c *chipsetPC) afterReset(m *Machine) {
 
 // pciLine is the interrupt line that firmware writes into a function's header.
 func pciLine(devfn uint8, pin int) uint8 {
-	if devfn == devfnPM {
+	if devfn>>3 == devfnPM>>3 && pin == 0 { // the power management function's, hard-wired
 		return sciIRQ
 	}
 	return pirqIRQ[piix.Route(devfn, pin)]
@@ -106,7 +106,7 @@ func pciLine(devfn uint8, pin int) uint8 {
 func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 	f.AMDHole = m.cfg.CPU.Model.Vendor == x86.VendorAMD
 	f.MP = &mptable.Machine{Signature: m.cfg.CPU.Signature(), Features: m.cfg.CPU.Features[x86.F1EDX], IOAPICAddr: ioapic.Address, LocalAPIC: apic.DefaultAddress,
-		PCI: true, LevelISA: []uint8{5, sciIRQ, 10, 11}}
+		PCI: true, LevelISA: []uint8{5, sciIRQ, 10, 11}, Route: pciLine}
 	for i := range m.cfg.CPUs {
 		f.MP.APICIDs = append(f.MP.APICIDs, uint8(m.cfg.CPU.Topology.APICID(i)))
 	}

@@ -1,7 +1,10 @@
 // Package mptable builds the tables of the Intel MultiProcessor Specification 1.4, for guests that do not use ACPI. It is pure.
 package mptable
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"slices"
+)
 
 // Machine describes what the tables tell.
 type Machine struct {
@@ -12,7 +15,9 @@ type Machine struct {
 	IOAPICAddr uint32
 	LocalAPIC  uint32
 	PCI        bool
-	LevelISA   []uint8 // ISA interrupts that are level triggered (PCI links use them)
+	LevelISA   []uint8 // ISA interrupts that belong to PCI and have no entry of their own
+	// Route is the interrupt of a PCI function's pin (0..3).
+	Route func(devfn uint8, pin int) uint8
 }
 
 // Entry types and their sizes.
@@ -29,7 +34,8 @@ const (
 	busPCI, busISA       = 0, 1
 	intINT, intNMI       = 0, 1
 	intExtINT            = 3
-	activeHighLevel      = 0x0d
+	activeHigh           = 0x01
+	pciSlots, pciPins    = 32, 4
 	allAPICs             = 0xff
 	timerPin, cascadeIRQ = 2, 2
 )
@@ -59,20 +65,21 @@ func Build(m *Machine) []byte {
 	add(append([]byte{entryBus, isa}, "ISA   "...)...)
 	add(entryIOAPIC, m.IOAPICID, ioVersion, 1)
 	b = le.AppendUint32(b, m.IOAPICAddr)
-	for irq := byte(0); irq < 16; irq++ {
-		pin, flags := irq, byte(0)
-		switch {
-		case irq == 0:
-			pin = timerPin
-		case irq == cascadeIRQ:
-			continue
-		}
-		for _, l := range m.LevelISA {
-			if l == irq {
-				flags = activeHighLevel
+	if m.PCI && m.Route != nil {
+		for slot := byte(1); slot < pciSlots; slot++ {
+			for pin := range byte(pciPins) {
+				add(entryInterrupt, intINT, activeHigh, 0, busPCI, slot<<2|pin, m.IOAPICID, m.Route(slot<<3, int(pin)))
 			}
 		}
-		add(entryInterrupt, intINT, flags, 0, isa, irq, m.IOAPICID, pin)
+	}
+	for irq := byte(0); irq < 16; irq++ {
+		pin := irq
+		if irq == 0 {
+			pin = timerPin
+		}
+		if irq != cascadeIRQ && !slices.Contains(m.LevelISA, irq) {
+			add(entryInterrupt, intINT, 0, 0, isa, irq, m.IOAPICID, pin)
+		}
 	}
 	add(entryLocal, intExtINT, 0, 0, isa, 0, 0, 0)
 	add(entryLocal, intNMI, 0, 0, isa, 0, allAPICs, 1)
