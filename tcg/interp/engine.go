@@ -131,12 +131,16 @@ func (e *Engine) Flush() {
 	e.blocks, e.used = nil, 0
 	e.byConst = map[uint64]uint16{}
 	e.consts.Store(new([]uint64))
-	e.execs.Clear()
+	e.execs.Range(func(_, x any) bool {
+		x.(*exec).nconsts = 0
+		return true
+	})
 }
 
 // Close implements tcg.Engine.
 func (e *Engine) Close() error {
 	e.Flush()
+	e.execs.Clear()
 	return nil
 }
 
