@@ -1,7 +1,11 @@
 package tcg
 
 import (
+	"fmt"
+	"strings"
+
 	"goemu/internal/trace"
+	"goemu/target/x86"
 	front "goemu/tcg/frontend/x86"
 	"goemu/tcg/ir"
 )
@@ -39,11 +43,33 @@ func (f *fetcher) Fetch(linear uint64) []byte {
 	return b
 }
 
+// listing disassembles code at a linear address and program counter.
+func listing(code []byte, addr, pc uint64, mode uint8) string {
+	var s strings.Builder
+	for len(code) > 0 {
+		text, n := front.Disassemble(code, pc, mode)
+		fmt.Fprintf(&s, "0x%08x:  %-30s %s\n", addr, fmt.Sprintf("% x", code[:n]), text)
+		code, addr, pc = code[n:], addr+uint64(n), pc+uint64(n)
+	}
+	return s.String()
+}
+
+// codeSize is the width in bytes of the code segment that mode bits tell.
+func codeSize(hflags uint32) uint8 {
+	switch {
+	case hflags&x86.HFCS64 != 0:
+		return 8
+	case hflags&x86.HFCS32 != 0:
+		return 4
+	}
+	return 2
+}
+
 // traceCode logs the guest code of a block that was translated.
 func (c *CPU) traceCode(b *ir.Block, p *codePlace) {
 	if trace.On(trace.InAsm) && p.host != 0 {
 		n := min(b.Bytes, int(1<<ir.PageBits-p.addr&^pageMask))
-		trace.Printf(trace.InAsm, "----------------\nIN: \n0x%08x:  % x\n\n", p.addr, hostBytes(p.host, n))
+		trace.Printf(trace.InAsm, "----------------\nIN: \n%s\n", listing(hostBytes(p.host, n), p.addr, b.PC, codeSize(c.env.HFlags)))
 	}
 	if trace.On(trace.Op) {
 		trace.Printf(trace.Op, "OP:\n%s\n", ir.Text(b, front.Globals))

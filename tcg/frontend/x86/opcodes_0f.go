@@ -139,7 +139,7 @@ var prefixed = []prefixedRow{
 	{map0F38, ppF2, 0xf1, insn{"crc32", ops{opGd, opEv}, genCRC32, need(featSSE42)}},
 	{map0F38, pp66, 0xf6, insn{"adcx", ops{opGy, opEy}, genADX(ir.OpAdcx), need(featADX)}},
 	{map0F38, ppF3, 0xf6, insn{"adox", ops{opGy, opEy}, genADX(ir.OpAdox), need(featADX)}},
-	{map0F38, pp66, 0x82, insn{"invpcid", ops{opGv, opM}, genINVPCID, need(x86.FeatINVPCID) | memOnly | cpl0 | noReal | system}},
+	{map0F38, pp66, 0x82, insn{"invpcid", ops{opGv, opM}, genINVPCID, need(x86.FeatINVPCID) | memOnly | force64 | cpl0 | noReal | system}},
 
 	{mapVEX0F38, ppNone, 0xf2, insn{"andn", ops{opGy, opBy, opEy}, genAndn, need(featBMI1) | vexL0 | undefA | undefP}},
 	{mapVEX0F38, ppNone, 0xf5, insn{"bzhi", ops{opGy, opEy, opBy}, genVexBits(ir.OpBzhi), need(featBMI2) | vexL0 | undefA | undefP}},
