@@ -86,6 +86,15 @@ func (t *MMIO) Reset() {
 	t.updateIRQ()
 }
 
+// resetDevice is a reset by the driver: the page size, which a legacy driver gives before it, stays.
+func (t *MMIO) resetDevice() {
+	t.dev.Reset()
+	if !t.ForceLegacy {
+		t.hostSel, t.guestSel, t.guestFeatures = 0, 0, [2]uint32{}
+	}
+	t.updateIRQ()
+}
+
 func (t *MMIO) plug(d *virtio.Device) {
 	extra := uint64(0)
 	if !t.ForceLegacy {
@@ -221,7 +230,7 @@ func (t *MMIO) setStatus(v uint8) {
 		t.dev.SetFeatures(uint64(t.guestFeatures[1])<<32 | uint64(t.guestFeatures[0]))
 	}
 	if v == 0 {
-		t.Reset()
+		t.resetDevice()
 		return
 	}
 	t.dev.SetStatus(v)
@@ -244,7 +253,7 @@ func (t *MMIO) writeQueue(q *virtio.Queue, off uint64, v uint32) {
 			return
 		}
 		if v == 0 {
-			t.Reset()
+			t.resetDevice()
 			return
 		}
 		q.SetAddress(uint64(v) << t.pageShift)
