@@ -57,6 +57,9 @@ func (o *x87Op) finish() {
 	if o.e.Flags&o.e.Unmasked != 0 {
 		*sw |= swES | swB
 	}
+	if o.in.Attr&ir.AttrSoft != 0 && ir.X87Op(o.in.Vec) != ir.X87ToBCD && o.blocked() {
+		o.io.Dst2 = 1
+	}
 }
 
 // setCond sets the condition bits.

@@ -7,7 +7,8 @@ package ir
 // (rounding, precision) and collect exception flags in the status word; masked responses are those of x87 with all registers valid.
 // Operations marked C set the condition bits C0…C3 of the status word as documented for the x87 instruction; all others leave them
 // alone, but may clear or set C1. With AttrSoft exceptions may be unmasked: an unmasked invalid operation, denormal operand or
-// division by zero leaves the destination unchanged; any unmasked exception sets ES and B in the status word.
+// division by zero leaves the destination unchanged and gives 1 in Dst2 where that is present (otherwise 0; not X87ToBCD, which has a
+// result there); any unmasked exception sets ES and B in the status word.
 type X87Op uint16
 
 // The operations.

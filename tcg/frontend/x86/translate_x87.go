@@ -14,6 +14,8 @@ type x87Insn struct {
 	reg  uint8 // ModRM.reg
 	rm   uint8 // ModRM.rm: ST(i)
 	opsz uint8 // operand size in bytes (2 or 4) for FNSTENV and the like
+
+	abandoned ir.Val // not 0 if an unmasked exception stopped the operation emitted last
 }
 
 // x87Insn translates D8…DF.
@@ -74,13 +76,23 @@ func (f *x87Insn) setTag(r ir.VReg, empty uint64) {
 	f.b.StEnv(1, offFPTag+uintptr(r-ir.VF0), f.b.Const(empty))
 }
 
+// leaveAbandoned goes on behind the instruction if an unmasked exception stopped its operation: nothing is stored, pushed or popped.
+func (f *x87Insn) leaveAbandoned() {
+	if f.abandoned != ir.None {
+		f.b.ExitNZ(1, f.abandoned, f.t.exitTo(f.t.d.next))
+		f.abandoned = ir.None
+	}
+}
+
 // push completes a push whose value was already written to next.
 func (f *x87Insn) push() {
+	f.leaveAbandoned()
 	f.setTag(f.next(), 0)
 	f.setTop(f.t.fp.top - 1)
 }
 
 func (f *x87Insn) pop() {
+	f.leaveAbandoned()
 	f.setTag(f.st(0), 1)
 	f.setTop(f.t.fp.top + 1)
 }
@@ -103,6 +115,10 @@ func (f *x87Insn) emit(op ir.X87Op, d, a, b ir.VReg) *ir.Inst {
 	}
 	in := f.b.X87(uint16(op), at, 0)
 	in.VD, in.VA, in.VB = d, a, b
+	if row := op.Info(); at != 0 && row.FP && row.Use&ir.UseDst2 == 0 {
+		f.abandoned = f.b.NewVal(1)
+		in.Dst2 = f.abandoned
+	}
 	return in
 }
 
@@ -129,6 +145,9 @@ func (f *x87Insn) fromMem(d ir.VReg) {
 			m.Signed = s.signed && s.size < 8
 			x := f.b.Ld(m, base, disp)
 			f.emit(s.op, d, ir.VNone, ir.VNone).A = x
+			if d == ir.VT1 {
+				f.leaveAbandoned()
+			}
 			return
 		}
 	}
@@ -174,6 +193,7 @@ func xComI(f *x87Insn) {
 	if f.row.attr&xQuiet != 0 {
 		in.Imm = 1
 	}
+	f.leaveAbandoned()
 	f.b.SetFlags(fl)
 	f.pops()
 }
@@ -259,6 +279,7 @@ func xStoreMem(f *x87Insn) {
 		f.b.Probe(m, base, disp, true)
 		x := f.b.NewVal(s.size)
 		f.emit(f.row.op, ir.VNone, f.st(0), ir.VNone).Dst = x
+		f.leaveAbandoned()
 		f.b.St(m, base, disp, x)
 		break
 	}
