@@ -15,6 +15,7 @@ type VectorCase struct {
 	Approx bool // the result may differ between hosts
 	Helper bool // needs a helper of the accelerator
 	X87    bool // uses x87 or MMX registers
+	GPR    bool // writes a general register
 }
 
 // NumVectorRows is the number of SIMD rows.
@@ -37,6 +38,7 @@ func RandomVector(rnd *rand.Rand, i int) VectorCase {
 	isMMX := !vex && r.attr&mmx != 0 && (r.pfx == pNone || rnd.IntN(2) == 0)
 	mem := r.attr&vReg == 0 && (r.attr&vMem != 0 || rnd.IntN(2) == 0)
 	c := VectorCase{Name: r.name, Mem: mem, FP: r.vop.Info().FP, X87: isMMX || r.usesMMX()}
+	c.GPR = r.vop.Info().Use&ir.UseDst != 0
 	c.Approx = r.vop == ir.VRcpF32 || r.vop == ir.VRsqrtF32
 	switch r.op {
 	case 0x2c, 0x2d, 0x2e, 0x2f, 0x8c, 0x8e, 0x90, 0x91, 0x92, 0x93:
@@ -45,6 +47,9 @@ func RandomVector(rnd *rand.Rand, i int) VectorCase {
 		c.Helper = m == 0
 	}
 	reg, rm := byte(rnd.IntN(16)), byte(rnd.IntN(16))
+	if c.GPR { // neither the stack pointer nor the base of memory operands
+		reg, rm = reg&^7|(reg|5)&7, rm&^7|(rm|5)&7
+	}
 	if r.reg != 0 {
 		reg = r.reg - 1
 	}

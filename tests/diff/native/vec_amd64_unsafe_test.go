@@ -582,3 +582,29 @@ func TestX87Sequences(t *testing.T) {
 		}
 	}
 }
+
+// TestVectorSequences runs blocks of several SIMD instructions.
+func TestVectorSequences(t *testing.T) {
+	f := newVecFixture(t, newJIT(t))
+	f.m.Limit = 12
+	rows := frontend.NumVectorRows()
+	for range tries(20000) {
+		s := f.state()
+		seq := frontend.VectorCase{Mem: true}
+		for range 2 + f.rnd.IntN(8) {
+			c := frontend.RandomVector(f.rnd, f.rnd.IntN(rows))
+			if c.Helper || c.X87 || len(seq.Code)+len(c.Code) > 60 {
+				continue
+			}
+			seq.Code = append(seq.Code, c.Code...)
+			seq.Name += c.Name + " "
+		}
+		if len(seq.Code) == 0 {
+			continue
+		}
+		if diff := f.try(&seq, &s); diff != "" {
+			f.report(&seq, &s, diff)
+			return
+		}
+	}
+}
