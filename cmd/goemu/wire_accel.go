@@ -137,7 +137,7 @@ func newEngine(t tcgOptions) (engine.Engine, error) {
 	if t.engine == "interp" {
 		return interp.New(front.Globals), nil
 	}
-	e, err := amd64.New(front.Globals, amd64.Options{CacheSize: t.cache, Vec: x86.VecLayout, Soft: softVector,
+	e, err := amd64.New(front.Globals, amd64.Options{CacheSize: t.cache, Vec: x86.VecLayout, Bulk: &front.Bulk, Soft: softVector,
 		Fast: tcg.FastHelper, FastIDs: tcg.FastHelpers})
 	switch {
 	case err == nil:

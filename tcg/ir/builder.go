@@ -278,6 +278,14 @@ func (b *Builder) Call(helper uint32, x, y, z Val) Val {
 	return v
 }
 
+// CallBulk is Call of a helper that does a bulk operation on elements as m says; see Bulk.
+func (b *Builder) CallBulk(helper uint32, kind uint8, m MemOp, x Val) Val {
+	v := b.Call(helper, x, None, None)
+	in := &b.blk.Insts[len(b.blk.Insts)-1]
+	in.Imm2, in.Mem = kind, m
+	return v
+}
+
 // Ended tells whether the last instruction ends the block.
 func (b *Builder) Ended() bool {
 	n := len(b.blk.Insts)

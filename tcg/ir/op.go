@@ -108,7 +108,7 @@ const (
 	OpX87 // X87Op
 
 	// Leaving.
-	OpCall   // dst = helper Imm(A, B, C); see Helper
+	OpCall   // dst = helper Imm(A, B, C); see Helper. Imm2 = a Bulk kind: generated code may do the work itself, as Bulk says, with dst = 0
 	OpExitIf // leave by Exits[Imm] if Cond(FIn)
 	OpExitNZ // leave by Exits[Imm] if A != 0 (Size)
 	OpExitZ  // leave by Exits[Imm] if A == 0 (Size)

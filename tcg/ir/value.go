@@ -34,6 +34,22 @@ type GlobalInfo struct {
 	Hot    int // pinning priority: a higher one is pinned first, 0 never
 }
 
+// Kinds of bulk operations that a helper does (Inst.Imm2 of OpCall).
+const (
+	BulkNone = iota
+	BulkCopy // Count elements of Mem.Size bytes are copied from Src to Dst, ascending
+	BulkFill // Count elements at Dst are set to Value
+)
+
+// Bulk names the globals of a guest's bulk operations: a string instruction that a loop of single accesses would do. Afterwards Dst
+// (and Src) point behind the strings and Count is zero. With any bit of DownMask set in the byte at DownOffset of the environment the
+// operation runs downwards, and is the helper's.
+type Bulk struct {
+	Dst, Src, Count, Value Global
+	DownOffset             uint32
+	DownMask               uint8
+}
+
 // VReg names a vector register: 0…15 are the guest's, VT0…VT2 temporaries, VNone absent.
 type VReg uint8
 

@@ -195,7 +195,10 @@ func (c *compiler) call(in *ir.Inst) {
 	if !c.alive(in.Dst) {
 		r = NoReg
 	}
-	c.leave(desc{kind: leaveCall, reg: r, reg2: NoReg, n: int32(in.Imm), pc: c.insnPC})
+	d := desc{kind: leaveCall, reg: r, reg2: NoReg, n: int32(in.Imm), pc: c.insnPC}
+	if !c.bulk(in, t, d) {
+		c.leave(d)
+	}
 	c.define(in.Dst, t)
 }
 

@@ -21,6 +21,7 @@ const defaultCache = 256 << 20
 type Options struct {
 	CacheSize int          // bytes of code cache; 0: a default
 	Vec       ir.VecLayout // where the vector state is
+	Bulk      *ir.Bulk     // registers of bulk operations; nil: their helpers do all the work
 	// Soft executes a vector or x87 instruction on the environment: in has args A, B, C and the image of FIn; it returns Dst, Dst2 and
 	// the image of FOut. Nil: blocks with such instructions are refused.
 	// Fast tries to run a helper without leaving to Go, for the helpers in FastIDs; ok false: the normal way must be taken. It runs

@@ -69,6 +69,11 @@ func (c *compiler) tlbSpan(base Reg, lo, hi int32, mmu uint8, write bool, t, u R
 	c.noteCC()
 	c.leaOrMov(t, base, lo)
 	c.leaOrMov(u, base, hi)
+	return c.tlbCompare(mmu, write, t, u, alignMask)
+}
+
+// tlbCompare checks the access whose first address is in t and whose last one is in u. The addend goes to t.
+func (c *compiler) tlbCompare(mmu uint8, write bool, t, u Reg, alignMask int32) (jcc int) {
 	c.shiftImm(shShr, 8, R(t), ir.PageBits-5)
 	c.alu(aluAnd, 8, t, envMem(offTLB+uint32(mmu)*16+8))
 	c.alu(aluAdd, 8, t, envMem(offTLB+uint32(mmu)*16))

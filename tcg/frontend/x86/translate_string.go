@@ -44,14 +44,31 @@ func genString(h x86.Helper) genFunc {
 		case 0xf2:
 			rep = repNE
 		}
-		arg := uint64(t.strSize()) | uint64(d.addrsize)<<8 | uint64(t.srcSeg())<<16 | rep<<24
-		again := t.call(h, t.b.Const(arg))
+		arg := t.b.Const(uint64(t.strSize()) | uint64(d.addrsize)<<8 | uint64(t.srcSeg())<<16 | rep<<24)
+		again := t.b.CallBulk(uint32(h), t.bulkKind(h), t.memOp(t.strSize()), arg)
 		if rep == repNone {
 			return
 		}
 		t.b.ExitNZ(4, again, t.exitAgain())
 	}
 }
+
+// bulkKind tells what of a repeated string instruction generated code may do by itself: flat 64-bit strings that are not stepped.
+func (t *Translator) bulkKind(h x86.Helper) uint8 {
+	flat := t.srcSeg() != x86.FS && t.srcSeg() != x86.GS
+	switch {
+	case t.d.rep == 0 || t.d.addrsize != 8 || t.reason != 0:
+		return ir.BulkNone
+	case h == x86.HelperMovs && flat:
+		return ir.BulkCopy
+	case h == x86.HelperStos:
+		return ir.BulkFill
+	}
+	return ir.BulkNone
+}
+
+// Bulk says where the operands of string instructions are.
+var Bulk = ir.Bulk{Dst: x86.RDI, Src: x86.RSI, Count: x86.RCX, Value: x86.RAX, DownOffset: uint32(offEFlags) + 1, DownMask: x86.FlagDF >> 8}
 
 // exitAgain is an exit that executes the current instruction again. A stepped REP instruction traps after each part.
 func (t *Translator) exitAgain() int {

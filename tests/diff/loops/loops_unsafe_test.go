@@ -350,7 +350,7 @@ func assemble(t testing.TB, text string) []byte {
 }
 
 func newJIT(t testing.TB) *amd64.Engine {
-	e, err := amd64.New(front.Globals, amd64.Options{CacheSize: 4 << 20})
+	e, err := amd64.New(front.Globals, amd64.Options{CacheSize: 4 << 20, Bulk: &front.Bulk})
 	if err != nil {
 		t.Skip("SKIP: ", err)
 	}

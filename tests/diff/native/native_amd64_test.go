@@ -60,8 +60,8 @@ var engines = []struct {
 		return e, nil
 	}},
 	{"interp-opt", true, func() (tcg.Engine, error) { return interp.New(frontend.Globals), nil }},
-	{"jit", false, func() (tcg.Engine, error) { return amd64.New(frontend.Globals, amd64.Options{}) }},
-	{"jit-opt", true, func() (tcg.Engine, error) { return amd64.New(frontend.Globals, amd64.Options{}) }},
+	{"jit", false, func() (tcg.Engine, error) { return amd64.New(frontend.Globals, amd64.Options{Bulk: &frontend.Bulk}) }},
+	{"jit-opt", true, func() (tcg.Engine, error) { return amd64.New(frontend.Globals, amd64.Options{Bulk: &frontend.Bulk}) }},
 }
 
 // TestGeneral executes every user-level integer row with every engine.
