@@ -10,6 +10,7 @@ import (
 	"goemu/hw/pc"
 	"goemu/internal/config"
 	"goemu/internal/memory"
+	"goemu/internal/trace"
 	"goemu/target/x86"
 	engine "goemu/tcg"
 	"goemu/tcg/backend/amd64"
@@ -141,12 +142,21 @@ func newEngine(t tcgOptions) (engine.Engine, error) {
 		Fast: tcg.FastHelper, FastIDs: tcg.FastHelpers})
 	switch {
 	case err == nil:
+		e.Dump = func(b *ir.Block, entry uintptr, code []byte) { showCode(e, b, entry, code) }
 		return e, nil
 	case t.engine == "jit":
 		return nil, err
 	}
 	warn(err.Error() + "; using the interpreter")
 	return interp.New(front.Globals), nil
+}
+
+// showCode is -d out_asm.
+func showCode(e *amd64.Engine, b *ir.Block, entry uintptr, code []byte) {
+	if trace.On(trace.OutAsm) {
+		const mode64 = 8
+		trace.Printf(trace.OutAsm, "%s\n", e.Listing(b, entry, code, func(c []byte, pc uint64) (string, int) { return front.Disassemble(c, pc, mode64) }))
+	}
 }
 
 // softVector executes a vector or x87 instruction that generated code leaves out.

@@ -4,6 +4,7 @@ import (
 	"math/big"
 	"math/rand/v2"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -298,5 +299,25 @@ func BenchmarkExit(b *testing.B) {
 	m.OnHelper = func(uint32, uint64, uint64, uint64) (uint64, tcg.Action) { return 1, tcg.Continue }
 	for b.Loop() {
 		e.Run(m, c)
+	}
+}
+
+// TestListing checks that a listing covers the code and shows descriptors as data.
+func TestListing(t *testing.T) {
+	e := newEngine(t)
+	var text string
+	e.Dump = func(b *ir.Block, entry uintptr, code []byte) {
+		text = e.Listing(b, entry, code, func(c []byte, _ uint64) (string, int) {
+			if c[0] == 0xe8 {
+				return "call", 5
+			}
+			return "byte", 1
+		})
+	}
+	compile(t, e, parse(t, "insn.3 #0x1000\nv1 = call.8 #7\nset.8 rax, v1\ngoto ->0\nexit 0 reason 5 0x2000"), 1)
+	for _, want := range []string{"OUT: [size=", "-- guest addr 0x0000000000001000", ".leave helper 7, pc 0x1000", ".leave reason 5, pc 0x2000"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("no %q in:\n%s", want, text)
+		}
 	}
 }
