@@ -19,6 +19,11 @@ const (
 	offTSCAux = unsafe.Offsetof(x86.Env{}.TSCAux)
 	offKernGS = unsafe.Offsetof(x86.Env{}.KernelGSBase)
 	offArg0   = unsafe.Offsetof(x86.Env{}.Args)
+	offCR4    = unsafe.Offsetof(x86.Env{}.CR) + 4*8
+	offFP     = unsafe.Offsetof(x86.Env{}.FP)
+	offFPTop  = unsafe.Offsetof(x86.Env{}.FPTop)
+	offFPTag  = unsafe.Offsetof(x86.Env{}.FPTag)
+	offFPCW   = unsafe.Offsetof(x86.Env{}.FPCW)
 	offArg1   = offArg0 + 8
 
 	segSize     = unsafe.Sizeof(x86.Segment{})

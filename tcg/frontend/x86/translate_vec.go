@@ -1,8 +1,6 @@
 package x86
 
 import (
-	"unsafe"
-
 	"goemu/target/x86"
 	"goemu/tcg/ir"
 )
@@ -134,15 +132,6 @@ func (v *vecInsn) finish(in *ir.Inst) {
 func (v *vecInsn) op(size uint8, d, a, b, c ir.VReg) {
 	v.finish(v.emit(v.row.vop, size, d, a, b, c))
 }
-
-// Offsets of fields that the SIMD and x87 code uses.
-const (
-	offCR4   = unsafe.Offsetof(x86.Env{}.CR) + 4*8
-	offFP    = unsafe.Offsetof(x86.Env{}.FP)
-	offFPTop = unsafe.Offsetof(x86.Env{}.FPTop)
-	offFPTag = unsafe.Offsetof(x86.Env{}.FPTag)
-	offFPCW  = unsafe.Offsetof(x86.Env{}.FPCW)
-)
 
 const cr4OSXMMEXCPT = 10 // bit number
 
