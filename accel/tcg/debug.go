@@ -164,6 +164,13 @@ func b2i(b bool) int {
 	return 0
 }
 
+func b2u(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
 // tripleFault asks for a reset and stops the CPU until it comes.
 func (c *CPU) tripleFault() {
 	c.traceTriple()

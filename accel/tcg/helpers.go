@@ -204,9 +204,13 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperMWAIT:   helpMWAIT,
 
 	x86.HelperPushF: get1(func(c *CPU, _ uint64) uint64 { return c.pushFlags() }),
-	x86.HelperPopF:  do2(func(c *CPU, a, b uint64) { c.popFlags(a, int(b)) }),
-	x86.HelperCLI:   do((*CPU).cli),
-	x86.HelperSTI:   do((*CPU).sti),
+	x86.HelperPopF: func(c *CPU, v, size, _ uint64) (uint64, eng.Action) {
+		was := c.env.HFlags
+		c.popFlags(v, int(size))
+		return uint64(was ^ c.env.HFlags | c.env.IRQWait | b2u(c.lines.Load() != 0)), eng.Continue
+	},
+	x86.HelperCLI: do((*CPU).cli),
+	x86.HelperSTI: do((*CPU).sti),
 
 	x86.HelperIn: func(c *CPU, port, size, _ uint64) (uint64, eng.Action) {
 		c.checkPort(uint16(port), int(size))

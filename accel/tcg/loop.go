@@ -42,6 +42,9 @@ func (c *CPU) guarded() {
 			if !c.service() {
 				return
 			}
+			c.env.IRQWait = c.lines.Load()
+		} else {
+			c.env.IRQWait = 0
 		}
 		c.step()
 	}

@@ -76,7 +76,8 @@ type Env struct {
 	PKRS     uint32
 	A20Mask  uint64 // all ones, or with bit 20 clear
 	SMBase   uint32
-	_        uint32
+	// IRQWait is not 0 while a request line is up that could not be served: to be looked at again when interrupts are enabled.
+	IRQWait uint32
 
 	// x87: FP[i] is physical register i (80 bits, in the low 10 bytes); FPTop the stack top; FPTag[i] 1 = empty.
 	_     [8]byte // aligns FP to 16 bytes

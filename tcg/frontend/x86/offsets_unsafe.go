@@ -12,6 +12,8 @@ const (
 	offEFlags = unsafe.Offsetof(x86.Env{}.EFlags)
 	offHF     = unsafe.Offsetof(x86.Env{}.HFlags)
 	offShadow = unsafe.Offsetof(x86.Env{}.Shadow)
+	offWait   = unsafe.Offsetof(x86.Env{}.IRQWait)
+	offReq    = unsafe.Offsetof(x86.Env{}.ExitReq)
 	offSeg    = unsafe.Offsetof(x86.Env{}.Seg)
 	offGDT    = unsafe.Offsetof(x86.Env{}.GDT)
 	offIDT    = unsafe.Offsetof(x86.Env{}.IDT)

@@ -114,7 +114,11 @@ func genPushF(t *Translator, d *inst) {
 func genPopF(t *Translator, d *inst) {
 	v := t.top(d.opsize)
 	sp := t.gpr(x86.RSP)
-	t.call(x86.HelperPopF, v, t.b.Const(uint64(d.opsize)))
+	look := t.call(x86.HelperPopF, v, t.b.Const(uint64(d.opsize)))
 	t.setSP(sp, int64(d.opsize))
-	t.leave(x86.ExitIRQ)
+	if t.reason != 0 {
+		t.leave(x86.ExitIRQ)
+		return
+	}
+	t.b.ExitNZ(4, look, t.b.ReasonExit(d.next, x86.ExitIRQ))
 }

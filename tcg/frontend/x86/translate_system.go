@@ -336,6 +336,25 @@ func genSTI(t *Translator, _ *inst) {
 		t.leave(x86.ExitIRQ)
 		return
 	}
+	if t.reason != 0 {
+		t.stiStepped()
+		return
+	}
+	// The shadow matters only if an interrupt waits now; one that comes later is taken at the next poll.
+	b := t.b
+	wait := b.Or(4, b.LdEnv(4, offReq), b.LdEnv(4, offWait))
+	t.eflag(x86.FlagIF, true)
+	_, f := b.Op2F(ir.OpSub, 4, wait, b.Const(0), ir.None)
+	shadow := b.SetCond(ir.CondNE, f)
+	b.StEnv(4, offShadow, shadow)
+	b.StEnv(4, offHF, b.Or(4, b.LdEnv(4, offHF), b.Shl(4, shadow, b.Const(hfInhibitBit))))
+	b.ExitNZ(4, wait, b.ReasonExit(t.d.next, x86.ExitIRQ))
+}
+
+const hfInhibitBit = 23
+
+// stiStepped is STI in a block of one instruction.
+func (t *Translator) stiStepped() {
 	b := t.b
 	if t.hflags&x86.HFInhibit == 0 {
 		on := b.And(8, b.LdEnv(8, offEFlags), b.Const(x86.FlagIF))
