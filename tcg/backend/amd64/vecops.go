@@ -354,7 +354,7 @@ func vZeroHigh(c *compiler, in *ir.Inst) bool {
 		return false
 	}
 	if in.Imm >= 16 {
-		c.buf = append(c.buf, 0xc5, 0xf8, 0x77) // vzeroupper
+		c.vzeroupper()
 	}
 	for v := ir.VReg(0); v < 16 && uint64(v) < in.Imm; v++ {
 		if r, ok := vpin(v); !ok {

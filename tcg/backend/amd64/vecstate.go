@@ -104,11 +104,7 @@ func (c *compiler) vecStubs() {
 // moveVecState loads or stores the pinned registers.
 func (c *compiler) moveVecState(code byte) {
 	for r := Reg(0); r <= xVT0; r++ {
-		v := ir.VReg(r)
-		if r == xVT0 {
-			v = ir.VT0
-		}
-		m := envMem(c.e.opt.Vec.Offset(v))
+		m := c.vmem(pinnedV(r))
 		if c.e.feats[hfAVX] {
 			c.vex(0, map0F, false, true, code, r, NoReg, m)
 		} else {
@@ -117,9 +113,44 @@ func (c *compiler) moveVecState(code byte) {
 	}
 }
 
+// loadVectors loads the pinned registers. If all upper halves are zero, which is so as long as the guest uses no AVX, they are left in
+// their initial state, because some hosts are slow at legacy SSE instructions otherwise.
+func (c *compiler) loadVectors() {
+	const vpor, vptest, movups = 0xeb, 0x17, 0x10
+	if !c.e.feats[hfAVX] {
+		c.moveVecState(movups)
+		return
+	}
+	c.vex(0, map0F, false, false, movups, xTemp1, NoReg, c.upper(0))
+	for v := ir.VReg(1); v < numPinnedV; v++ {
+		c.vex(p66, map0F, false, false, vpor, xTemp1, xTemp1, c.upper(v))
+	}
+	c.vex(p66, map0F, false, false, vpor, xTemp1, xTemp1, c.upper(ir.VT0))
+	c.vex(p66, map0F38, false, false, vptest, xTemp1, NoReg, R(xTemp1))
+	used := c.jccFwd(byte(ir.CondNE))
+	c.vzeroupper()
+	for r := Reg(0); r <= xVT0; r++ {
+		c.rm(opMovups, 4, r, c.vmem(pinnedV(r)))
+	}
+	end := c.jmpFwd()
+	c.bind(used)
+	c.moveVecState(movups)
+	c.bind(end)
+}
+
+func (c *compiler) vzeroupper() { c.buf = append(c.buf, 0xc5, 0xf8, 0x77) }
+
+// pinnedV is the vector register that a host register holds.
+func pinnedV(r Reg) ir.VReg {
+	if r == xVT0 {
+		return ir.VT0
+	}
+	return ir.VReg(r)
+}
+
 // loadVecState loads registers and MXCSR with all exceptions masked. It changes RAX.
 func (c *compiler) loadVecState() {
-	c.moveVecState(0x10)
+	c.loadVectors()
 	c.load(4, RAX, envMem(c.e.opt.Vec.MXCSR))
 	c.aluImm(aluOr, 4, R(RAX), csrMasks)
 	c.store(4, spillMem(vecCSR), RAX)
@@ -132,7 +163,7 @@ func (c *compiler) saveVecState() {
 	c.storeImm(4, spillMem(vecCSR), goMXCSR)
 	c.digit(opLdMXCSR, 4, 2, spillMem(vecCSR))
 	if c.e.feats[hfAVX] {
-		c.buf = append(c.buf, 0xc5, 0xf8, 0x77) // vzeroupper
+		c.vzeroupper()
 	}
 }
 
