@@ -1,6 +1,7 @@
 package pc
 
 import (
+	"encoding/binary"
 	"fmt"
 	"os"
 
@@ -14,6 +15,11 @@ func (m *Machine) loadBoot() (err error) {
 	fw := m.firmwareMachine()
 	for _, o := range m.cfg.SMBIOS {
 		if err := fw.SMBIOS.Apply(o); err != nil {
+			return err
+		}
+	}
+	if port := m.pvpanic(); port != 0 {
+		if err := m.fw.AddFile("etc/pvpanic-port", binary.LittleEndian.AppendUint16(nil, port)); err != nil {
 			return err
 		}
 	}

@@ -2,18 +2,18 @@ package pc
 
 import (
 	"encoding/hex"
+	"slices"
 	"strings"
 
+	"goemu/hw/char"
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/smbios"
 	"goemu/hw/intc/ioapic"
+	"goemu/hw/misc"
 	"goemu/hw/qdev"
 	"goemu/target/x86"
 )
-
-// ports and IRQs of the four serial ports.
-var serialAt = [4]acpi.Serial{{Port: 0x3f8, IRQ: 4}, {Port: 0x2f8, IRQ: 3}, {Port: 0x3e8, IRQ: 4}, {Port: 0x2e8, IRQ: 3}}
 
 // firmwareMachine describes the machine to the code that does the firmware's work.
 func (m *Machine) firmwareMachine() *firmware.Machine {
@@ -23,7 +23,7 @@ func (m *Machine) firmwareMachine() *firmware.Machine {
 		f.SerialPorts = append(f.SerialPorts, s.Port)
 	}
 	if m.cfg.Props.ACPI != qdev.Off {
-		f.ACPI = &acpi.Machine{Below4G: m.map_.below, Above4G: m.map_.above, RTC: m.rtc != nil, FWCfg: true, Serials: serials,
+		f.ACPI = &acpi.Machine{Below4G: m.map_.below, Above4G: m.map_.above, RTC: m.rtc != nil, FWCfg: true, Serials: serials, PVPanic: m.pvpanic(),
 			IOAPICs: []acpi.IOAPIC{{Addr: ioapic.Address}}, OEMID: m.cfg.Props.OEMID, OEMTableID: m.cfg.Props.OEMTableID}
 		for i := range m.cfg.CPU.Topology.CPUs() {
 			f.ACPI.CPUs = append(f.ACPI.CPUs, acpi.CPU{APICID: m.cfg.CPU.Topology.APICID(i), Enabled: i < m.cfg.CPUs})
@@ -34,14 +34,30 @@ func (m *Machine) firmwareMachine() *firmware.Machine {
 	return f
 }
 
-// serials lists the serial ports that exist.
+// serials lists the serial ports that exist, given by -serial or -device.
 func (m *Machine) serials() (out []acpi.Serial) {
-	for i, b := range m.cfg.Serials {
-		if b != nil && i < len(serialAt) {
-			out = append(out, serialAt[i])
+	for _, d := range m.isa.Devices() {
+		if s, ok := d.(*char.Serial); ok {
+			out = append(out, acpi.Serial{Port: uint16(s.IOBase), IRQ: uint8(s.IRQ)})
 		}
 	}
+	slices.SortFunc(out, func(a, b acpi.Serial) int {
+		return slices.Index(serialOrder, a.Port) - slices.Index(serialOrder, b.Port)
+	})
 	return out
+}
+
+// serialOrder are the standard places of serial ports in the order of their numbers.
+var serialOrder = []uint16{0x3f8, 0x2f8, 0x3e8, 0x2e8}
+
+// pvpanic is the port of the panic device, 0 if there is none.
+func (m *Machine) pvpanic() uint16 {
+	for _, d := range m.isa.Devices() {
+		if p, ok := d.(*misc.PVPanic); ok {
+			return p.IOPort
+		}
+	}
+	return 0
 }
 
 // numa puts the nodes of -numa into the tables: memory in the order of the nodes, CPUs as assigned.
