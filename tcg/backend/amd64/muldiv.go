@@ -43,6 +43,15 @@ func (c *compiler) wideMul(in *ir.Inst) {
 		digit = g3Imul
 	}
 	t, t2 := c.plan(in.Dst), c.plan(in.Dst2)
+	if in.Size >= 4 && c.regOf(in.A) == RAX && t.reg == RAX && t2.reg == RDX {
+		b := c.operand(in.B)
+		c.clobber()
+		c.digit(opGrp3, in.Size, digit, b)
+		c.defined(in.FOut)
+		c.define(in.Dst, t)
+		c.define(in.Dst2, t2)
+		return
+	}
 	a, b := c.src(in.A, 8), c.operand(in.B)
 	lo, hi := c.temp(), c.temp()
 	c.clobber()
@@ -90,6 +99,11 @@ func (c *compiler) divide(in *ir.Inst) {
 		return
 	}
 	t, t2 := c.plan(in.Dst), c.plan(in.Dst2)
+	if t.reg == RAX && t2.reg == RDX && c.divideInPlace(in) {
+		c.define(in.Dst, t)
+		c.define(in.Dst2, t2)
+		return
+	}
 	d, lo, hi := c.temp(), c.temp(), c.temp()
 	c.loadInto(d, in.C, 8)
 	c.clobberFrom(c.i)
@@ -111,6 +125,32 @@ func (c *compiler) divide(in *ir.Inst) {
 	}
 	c.place(in.Dst, t, lo)
 	c.place(in.Dst2, t2, hi)
+}
+
+// divideInPlace is an unsigned division of a value in RAX whose results belong to RAX and RDX; false if it cannot be done so.
+func (c *compiler) divideInPlace(in *ir.Inst) bool {
+	if in.Op != ir.OpDivU || in.Size < 4 || c.regOf(in.A) != RAX {
+		return false
+	}
+	if r := c.regOf(in.C); r == RAX || r == RDX {
+		return false
+	}
+	d := c.use(in.C)
+	c.clobberFrom(c.i)
+	if b := &c.v[in.B]; b.con && b.value&ir.SizeMask(in.Size) == 0 {
+		c.rm(opTest, in.Size, d, R(d))
+		c.divideIf(ir.CondE)
+		c.movImm(RDX, 0)
+	} else {
+		b := c.use(in.B)
+		c.alu(aluCmp, in.Size, b, R(d))
+		c.divideIf(ir.CondAE)
+		if b != RDX {
+			c.mov(8, RDX, b)
+		}
+	}
+	c.digit(opGrp3, in.Size, g3Div, R(d))
+	return true
 }
 
 // divideIf leaves with a division error if cc holds.
