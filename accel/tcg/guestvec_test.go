@@ -38,6 +38,9 @@ func checkExceptions(t *testing.T, got []byte) {
 	if got[len(want)*16] != 0 {
 		t.Errorf("a further exception: % x", got[len(want)*16:][:16])
 	}
+	if stored, now := le.Uint16(got[0x850:]), le.Uint16(got[0x870:]); stored != 0x37b || now != 0x37f {
+		t.Errorf("FNSTENV stores the control word %#x and leaves %#x", stored, now)
+	}
 	const third, infinity = 0x3eaaaaab, 0x7ff0000000000000
 	if v := le.Uint32(got[0x808:]); v != third {
 		t.Errorf("1/3 = %#x", v)

@@ -251,7 +251,7 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperXRSTORS:  do2(func(c *CPU, a, w uint64) { c.xrstor(a, w != 0, true) }),
 	x86.HelperFSAVE:    helpFSAVE,
 	x86.HelperFRSTOR:   helpFRSTOR,
-	x86.HelperFSTENV:   do2(func(c *CPU, a, b uint64) { c.fstenv(a, int(b)) }),
+	x86.HelperFSTENV:   do2(func(c *CPU, a, b uint64) { c.fstenv(a, int(b)); c.maskX87() }),
 	x86.HelperFLDENV:   do2(func(c *CPU, a, b uint64) { c.fldenv(a, int(b)) }),
 	x86.HelperFNINIT:   do((*CPU).fninit),
 	x86.HelperFWAIT:    do((*CPU).fwait),

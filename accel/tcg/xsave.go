@@ -361,6 +361,15 @@ func (c *CPU) fstenv(at uint64, size int) int {
 	return n
 }
 
+// maskX87 masks all x87 exceptions, as FNSTENV does after storing.
+func (c *CPU) maskX87() {
+	const errorSummaryBusy = 1<<7 | 1<<15
+	e := c.env
+	e.FPCW |= x86.FPCWInit & 0x3f
+	e.FPSW &^= errorSummaryBusy
+	e.UpdateFPUSoft()
+}
+
 func envUnit(size int) int {
 	if size == 2 {
 		return 2

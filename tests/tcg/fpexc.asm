@@ -52,6 +52,10 @@ main64:
  fstp qword [OUT+0x810]
  fwait
  fninit
+ fldcw [cwZ]
+ fnstenv [OUT+0x850]
+ fnstcw [OUT+0x870]
+ fninit
  ; SSE
  ldmxcsr [csrZ]
  movsd xmm0,[one]
