@@ -301,6 +301,8 @@ func compareMMIO(t *testing.T, mem *memory.AddressSpace, q *qtest.QEMU, full, em
 	wr(0x70, 11)
 	all("features")
 	wr(0x28, 4096)
+	wr(0x70, 0) // the page size outlives this
+	wr(0x70, 3)
 	wr(0x30, 0)
 	wr(0x38, 64)
 	wr(0x3c, 4096)
