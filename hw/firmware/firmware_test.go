@@ -23,7 +23,7 @@ func pc(below, above uint64, n int) *Machine {
 	m := &Machine{
 		Below4G: below, Above4G: above, ROMSize: 0x40000, AMDHole: true, PhysBits: 40, SerialPorts: []uint16{0x3f8},
 		ACPI: &acpi.Machine{
-			Below4G: below, Above4G: above, HPET: true, PIC: true, RTC: true, Keyboard: true, Mouse: true, FWCfg: true,
+			HPET: true, RTC: true, Keyboard: true, Mouse: true, FWCfg: true,
 			PCI:     &acpi.PCI{Hole32Start: below, Hole32End: 0xfebfffff, Hole64Start: 1 << 33, Hole64End: 1<<33 + 2<<30 - 1},
 			PM:      &acpi.PM{Base: 0x600, GPE: 0xafe0, SCI: 9, SMICmd: 0xb2, CMOSCent: 0x32},
 			IOAPICs: []acpi.IOAPIC{{Addr: 0xfec00000}}, Serials: []acpi.Serial{{Port: 0x3f8, IRQ: 4}},
@@ -195,7 +195,7 @@ pm:	mov eax, 24
 	mov es, eax
 	mov ss, eax
 `)
-	for _, x := range PCSettings(0x600, 0x700) {
+	for _, x := range pcSettings(0x600, 0x700) {
 		if x.Fn >= 0 && (x.Fn != fnHost) { // the BIOS area stays ROM: the tables are in it
 			b.WriteString("mov dx, 0xcf8\nmov eax, " + hex(1<<31|uint64(x.Fn)<<8|uint64(x.Reg&^3)) + "\nout dx, eax\nmov dx, " + hex(0xcfc+uint64(x.Reg&3)) + "\n")
 		} else if x.Fn < 0 {

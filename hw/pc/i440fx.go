@@ -111,10 +111,9 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 		f.MP.APICIDs = append(f.MP.APICIDs, uint8(m.cfg.CPU.Topology.APICID(i)))
 	}
 	if f.ACPI != nil {
-		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, Plat: m.cfg.CPUs > 1, CMOSCent: 0x32}
+		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, CMOSCent: 0x32}
 		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(), Hole64End: m.map_.hole64() + hole64Size - 1}
 		f.ACPI.HPET = m.cfg.Props.HPET
-		f.ACPI.PIC = true
 		f.ACPI.Keyboard, f.ACPI.Mouse = m.cfg.Props.I8042, m.cfg.Props.I8042
 	}
 }

@@ -112,7 +112,6 @@ func (c *chipsetMicroVM) describe(m *Machine, f *firmware.Machine) {
 	if d == nil {
 		return
 	}
-	d.PIC, d.RTC = m.has(m.cfg.Props.PIC), m.has(m.cfg.Props.RTC)
 	d.GED = &acpi.GED{Base: microvmGED, IRQ: microvmGEDIRQ, Register: microvmGED + misc.GEDRegisters}
 	if c.second {
 		d.IOAPICs = append(d.IOAPICs, acpi.IOAPIC{ID: 1, Addr: microvmIOAPIC2, Base: gsiCount})

@@ -23,7 +23,7 @@ func (m *Machine) firmwareMachine() *firmware.Machine {
 		f.SerialPorts = append(f.SerialPorts, s.Port)
 	}
 	if m.cfg.Props.ACPI != qdev.Off {
-		f.ACPI = &acpi.Machine{Below4G: m.map_.below, Above4G: m.map_.above, RTC: m.rtc != nil, FWCfg: true, Serials: serials, PVPanic: m.pvpanic(),
+		f.ACPI = &acpi.Machine{RTC: m.rtc != nil, FWCfg: true, Serials: serials, PVPanic: m.pvpanic(),
 			IOAPICs: []acpi.IOAPIC{{Addr: ioapic.Address}}, OEMID: m.cfg.Props.OEMID, OEMTableID: m.cfg.Props.OEMTableID}
 		for i := range m.cfg.CPU.Topology.CPUs() {
 			f.ACPI.CPUs = append(f.ACPI.CPUs, acpi.CPU{APICID: m.cfg.CPU.Topology.APICID(i), Enabled: i < m.cfg.CPUs})

@@ -14,7 +14,7 @@ import (
 // pc is a PC with n CPUs as QEMU builds it by default.
 func pc(n int) *Machine {
 	m := &Machine{
-		Below4G: 256 << 20, HPET: true, PIC: true, RTC: true, Keyboard: true, Mouse: true, FWCfg: true, PVPanic: 0x505,
+		HPET: true, RTC: true, Keyboard: true, Mouse: true, FWCfg: true, PVPanic: 0x505,
 		PCI:     &PCI{Hole32Start: 256 << 20, Hole32End: 0xfebfffff, Hole64Start: 1 << 32, Hole64End: 1<<32 + 2<<30 - 1},
 		PM:      &PM{Base: 0x600, GPE: 0xafe0, SCI: 9, SMICmd: 0xb2, CMOSCent: 0x32, S3: true, S4: true, S4Value: 2},
 		IOAPICs: []IOAPIC{{Addr: 0xfec00000}},
@@ -28,7 +28,7 @@ func pc(n int) *Machine {
 
 // microvm is a hardware-reduced machine.
 func microvm() *Machine {
-	m := &Machine{Below4G: 256 << 20, RTC: true, FWCfg: true, GED: &GED{Base: 0xfea00000, IRQ: 9, Register: 0xfea00200},
+	m := &Machine{RTC: true, FWCfg: true, GED: &GED{Base: 0xfea00000, IRQ: 9, Register: 0xfea00200},
 		IOAPICs: []IOAPIC{{Addr: 0xfec00000}}, Serials: []Serial{{0x3f8, 4}}, CPUs: []CPU{{Enabled: true}}}
 	for i := range 3 {
 		m.VirtioMMIO = append(m.VirtioMMIO, VirtioMMIO{UID: uint64(i), Addr: 0xfeb00000 + uint32(i)*0x200, Size: 0x200, IRQ: 16 + uint32(i)})

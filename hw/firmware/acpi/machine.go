@@ -2,24 +2,21 @@ package acpi
 
 // Machine describes a machine as far as its tables need it.
 type Machine struct {
-	CPUs             []CPU
-	Below4G, Above4G uint64 // bytes of RAM below and from 4 GiB
-	PCI              *PCI   // nil: no PCI (microvm)
-	PM               *PM    // nil: hardware-reduced, with a GED
-	GED              *GED
-	HPET             bool
-	PIC              bool // there is an 8259 pair
-	IOAPICs          []IOAPIC
-	Serials          []Serial
-	Keyboard, Mouse  bool
-	RTC              bool
-	FWCfg            bool
-	PVPanic          uint16 // port, 0 for none
-	VirtioMMIO       []VirtioMMIO
-	Nodes            []Node // NUMA nodes, none if NUMA is not asked for
-	ResetRegister    uint64 // memory address of the GED's reset register
-	OEMID            string // up to 6 characters, default BOCHS
-	OEMTableID       string // up to 8 characters, default BXPC
+	CPUs            []CPU
+	PCI             *PCI // nil: no PCI (microvm)
+	PM              *PM  // nil: hardware-reduced, with a GED
+	GED             *GED
+	HPET            bool
+	IOAPICs         []IOAPIC
+	Serials         []Serial
+	Keyboard, Mouse bool
+	RTC             bool
+	FWCfg           bool
+	PVPanic         uint16 // port, 0 for none
+	VirtioMMIO      []VirtioMMIO
+	Nodes           []Node // NUMA nodes, none if NUMA is not asked for
+	OEMID           string // up to 6 characters, default BOCHS
+	OEMTableID      string // up to 8 characters, default BXPC
 }
 
 // CPU is a processor, present or not yet.
@@ -43,7 +40,6 @@ type PM struct {
 	SMICmd   uint16
 	S3, S4   bool
 	S4Value  uint8
-	Plat     bool // use the platform timer (guests of several CPUs)
 	CMOSCent uint8
 }
 
