@@ -69,6 +69,15 @@ func buildMicroVM(m *Machine) error {
 	return err
 }
 
+// serial makes the only serial port, unless it is left out.
+func serial(m *Machine) error {
+	if !m.cfg.Props.ISASerial {
+		m.cfg.Serials = nil
+	}
+	m.cfg.Serials = m.cfg.Serials[:min(len(m.cfg.Serials), 1)]
+	return m.serialPorts()
+}
+
 // transports makes the second I/O APIC and the virtio transports.
 func (c *chipsetMicroVM) transports(m *Machine) error {
 	slots := slotsSingle

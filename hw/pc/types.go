@@ -131,6 +131,7 @@ func properties() []property {
 		{"graphics", "bool", "Set on/off to enable/disable graphics emulation", boolean("graphics", func(p *Props) *bool { return &p.Graphics })},
 		{"hpet", "bool", "Enable/disable high precision event timer emulation", boolean("hpet", func(p *Props) *bool { return &p.HPET })},
 		{"i8042", "bool", "", boolean("i8042", func(p *Props) *bool { return &p.I8042 })},
+		{"ioapic2", "OnOffAuto", "Enable second IO-APIC", onOffAuto("ioapic2", func(p *Props) *qdev.OnOffAuto { return &p.IOAPIC2 })},
 		{"isa-serial", "bool", "Set off to disable the instantiation an ISA serial port", boolean("isa-serial", func(p *Props) *bool { return &p.ISASerial })},
 		{"max-ram-below-4g", "size", "Maximum ram below the 4G boundary (32bit boundary)", maxRAM},
 		{"mem-merge", "bool", "Enable/disable memory merge support", boolean("mem-merge", func(p *Props) *bool { return &p.MemMerge })},
