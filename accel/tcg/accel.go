@@ -96,15 +96,12 @@ func (a *Accel) CPUs() []*CPU { return a.list() }
 // parallel tells whether several CPUs may execute at the same time.
 func (a *Accel) parallel() bool { return len(a.list()) > 1 && !a.opt.SingleThread }
 
-// exclusive runs f while no other CPU executes translated code. c, the CPU that calls, may be nil; it must not be inside Engine.Run.
+// exclusive runs f while no other CPU executes translated code. c, the CPU that calls, may be nil; it must not be
+// between enterGate and leaveGate.
 func (a *Accel) exclusive(c *CPU, f func()) {
 	if c != nil && c.inExclusive {
 		f()
 		return
-	}
-	if c != nil {
-		c.leaveGate() // so that another exclusive section can go first
-		defer c.enterGate()
 	}
 	a.exMu.Lock()
 	defer a.exMu.Unlock()
