@@ -224,7 +224,7 @@ func (q *Queue) stop() {
 	q.mu.Unlock()
 	q.wg.Wait()
 	q.serving.Lock() // and for one that runs in Kick
-	q.serving.Unlock()
+	defer q.serving.Unlock()
 }
 
 // addWorker starts a goroutine.

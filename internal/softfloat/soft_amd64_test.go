@@ -90,9 +90,9 @@ func sseCases() []sseCase {
 			e.FTZ = false
 			return e.Pack(F16, e.Quieted(x))
 		}},
-		{"cvtph2ps", hostfp.CvtPH2PS, F16, m32, func(e *Env, x, _ Real, a, _ uint64) uint64 {
+		{"cvtph2ps", hostfp.CvtPH2PS, F16, m32, func(e *Env, _, _ Real, a, _ uint64) uint64 {
 			e.DAZ = false
-			x = e.Unpack(F16, a)
+			x := e.Unpack(F16, a)
 			return e.Pack(F32, e.Quieted(x.Normal()))
 		}},
 	}

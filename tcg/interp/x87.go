@@ -27,7 +27,6 @@ type x87Op struct {
 	io   *VecIO
 	regs registers
 	e    softfloat.Env
-	cond uint16 // condition bits of the result
 }
 
 // x87Func executes an operation.

@@ -123,7 +123,7 @@ func TestSpeakerPort(t *testing.T) {
 	if v := r.in(0x61); v&spkOut == 0 {
 		t.Errorf("done: %#x", v)
 	}
-	if (r.in(0x61)^r.in(0x61))&spkRefresh == 0 {
+	if first := r.in(0x61); (first^r.in(0x61))&spkRefresh == 0 {
 		t.Error("the refresh bit does not toggle")
 	}
 }

@@ -467,12 +467,7 @@ func (a *Asm) bindTo(at, to int) {
 	binary.LittleEndian.PutUint32(a.buf[at:], uint32(to-(at+4)))
 }
 
-// jmpAbs and callAbs go to an address within reach of the code cache.
-func (a *Asm) jmpAbs(to uintptr) {
-	a.b1(0xe9)
-	a.u32(uint32(to - (a.pc() + 4)))
-}
-
+// callAbs calls an address within reach of the code cache.
 func (a *Asm) callAbs(to uintptr) {
 	a.b1(0xe8)
 	a.u32(uint32(to - (a.pc() + 4)))

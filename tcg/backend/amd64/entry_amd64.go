@@ -29,6 +29,7 @@ var fastHelper func(h *ir.Header, id uint32) (ret uint64, ok bool)
 // fastCall runs a helper inside the system-call state: nothing here and in what is called may grow the stack, allocate, lock or
 // panic. It reports false if the helper must be run the normal way.
 //
+//lint:ignore U1000 called by the assembly beside it
 //go:nosplit
 //go:norace
 func fastCall(base unsafe.Pointer) bool {

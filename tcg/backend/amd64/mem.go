@@ -124,14 +124,6 @@ func (c *compiler) loadMem(m ir.MemOp, d Reg, o Operand) {
 	}
 }
 
-// arg is the location of v for a slow path.
-func (c *compiler) arg(v ir.Val, tmp Reg) argLoc {
-	if n, ok := c.imm(v, 8); ok {
-		return argLoc{used: true, isImm: true, imm: n}
-	}
-	return argLoc{used: true, op: c.operand(v), tmp: tmp}
-}
-
 // st is OpSt.
 func (c *compiler) st(in *ir.Inst) {
 	if c.rmwAt == c.i {

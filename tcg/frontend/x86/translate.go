@@ -242,5 +242,3 @@ func (t *Translator) call(h x86.Helper, args ...ir.Val) ir.Val {
 	copy(a[:], args)
 	return t.b.Call(uint32(h), a[0], a[1], a[2])
 }
-
-func (t *Translator) constant(v uint64) ir.Val { return t.b.Const(v) }

@@ -165,9 +165,8 @@ func (g *Gen) Fill(c *Case) bool {
 // special prepares registers that instructions use in a fixed way.
 func (g *Gen) special(c *Case) {
 	r := &c.In.GPR
-	i := &c.Info
 	const rax, rcx, rdx, rbx, rsp, rbp, rsi, rdi = 0, 1, 2, 3, 4, 5, 6, 7
-	i = &c.Info
+	i := &c.Info
 	if !g.usesRSP(i) && (i.Base == rsp || i.Reg == rsp || i.RM == rsp) && g.Rnd.UintN(2) == 0 {
 		return
 	}

@@ -3,7 +3,6 @@ package native
 import (
 	"bytes"
 	"encoding/binary"
-	"fmt"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -191,6 +190,6 @@ func (f *vecFixture) programs(rows []frontend.Row, n int) {
 		bad++
 	}
 	if ran*3 < n && !f.Failed() {
-		f.Error(fmt.Sprintf("only %d of %d programs ran", ran, n))
+		f.Errorf("only %d of %d programs ran", ran, n)
 	}
 }
