@@ -56,11 +56,6 @@ func trapKind(vector uint64) eventKind {
 
 func softKind(uint64) eventKind { return evSoft }
 
-func helpRaise(c *CPU, vector, err, _ uint64) (uint64, eng.Action) {
-	c.ev = event{kind: evFault, vector: uint8(vector), hasErr: err != x86.NoErrorCode, err: uint32(err)}
-	return 0, eng.Fault
-}
-
 const opsizeShift = 62
 
 func helpFarCall(c *CPU, sel, off, next uint64) {
@@ -148,7 +143,6 @@ func (c *CPU) rdtsc() {
 
 // helpers has a function for every x86.Helper.
 var helpers = [x86.NumHelpers]helper{
-	x86.HelperRaise:   helpRaise,
 	x86.HelperTrap:    interruptHelper(trapKind),
 	x86.HelperSoftInt: interruptHelper(softKind),
 
@@ -161,7 +155,6 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperSysenter: transfer(func(c *CPU, _, _, _ uint64) { c.sysenter() }),
 	x86.HelperSysexit:  transfer(func(c *CPU, a, _, _ uint64) { c.sysexit(int(a)) }),
 	x86.HelperRSM:      transfer(func(c *CPU, _, _, _ uint64) { c.rsm() }),
-	x86.HelperHLT:      helpHLT,
 	x86.HelperStepJump: func(c *CPU, pc, reason, _ uint64) (uint64, eng.Action) { return c.leaveAt(pc, uint32(reason)) },
 
 	x86.HelperLoadSeg:       helpLoadSeg,
@@ -175,9 +168,6 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperLGDT:          do2(func(c *CPU, a, b uint64) { c.env.GDT = x86.Table{Base: a, Limit: uint32(b & 0xffff)} }),
 	x86.HelperLIDT:          do2(func(c *CPU, a, b uint64) { c.env.IDT = x86.Table{Base: a, Limit: uint32(b & 0xffff)} }),
 	x86.HelperWriteFSGSBase: do2(writeSegBase),
-	x86.HelperSWAPGS: do(func(c *CPU) {
-		c.env.KernelGSBase, c.env.Seg[x86.GS].Base = c.env.Seg[x86.GS].Base, c.env.KernelGSBase
-	}),
 
 	x86.HelperReadCR:  get1((*CPU).readCR),
 	x86.HelperWriteCR: do2((*CPU).writeCR),
@@ -257,7 +247,6 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperFWAIT:    do((*CPU).fwait),
 	x86.HelperLDMXCSR:  do1(func(c *CPU, a uint64) { c.setMXCSR(uint32(a)) }),
 	x86.HelperFLDCW:    do1(func(c *CPU, a uint64) { c.env.FPCW = uint16(a); c.env.UpdateFPUSoft() }),
-	x86.HelperVMCALL:   do((*CPU).ud),
 	x86.HelperMaskMov:  do2((*CPU).maskMov),
 }
 

@@ -278,14 +278,6 @@ func (c *CPU) fwait() {
 	}
 }
 
-// halt implements HLT.
-func helpHLT(c *CPU, next, _, _ uint64) (uint64, eng.Action) {
-	if c.env.CPL() != 0 {
-		c.gp(0)
-	}
-	return c.leaveAt(next, x86.ExitHalt)
-}
-
 // leaveAt leaves the block for the execution loop.
 func (c *CPU) leaveAt(pc uint64, reason uint32) (uint64, eng.Action) {
 	c.env.PC = pc

@@ -12,7 +12,6 @@ const (
 	HelperNone Helper = iota
 
 	// Exceptions and interrupts. None of these comes back.
-	HelperRaise   // (vector, error code or NoErrorCode): fault at this instruction
 	HelperTrap    // (vector, next): #BP, #OF, #DB as a trap: INT3, INTO, INT1
 	HelperSoftInt // (vector, next): INT n
 
@@ -26,7 +25,6 @@ const (
 	HelperSysenter // ()
 	HelperSysexit  // (opsize bytes)
 	HelperRSM      // ()
-	HelperHLT      // (next): checks CPL; sets PC
 	HelperStepJump // (pc, reason): an indirect jump in a single-stepped block: sets PC and stops with this exit reason
 
 	// Segments and descriptor tables.
@@ -41,7 +39,6 @@ const (
 	HelperLGDT          // (base, limit)
 	HelperLIDT          // (base, limit)
 	HelperWriteFSGSBase // (segment number, value)
-	HelperSWAPGS        // ()
 
 	// Control and debug registers, MSRs.
 	HelperReadCR  // (n) → value
@@ -98,9 +95,8 @@ const (
 	HelperDAS
 	HelperAAA
 	HelperAAS
-	HelperAAM  // (base)
-	HelperAAD  // (base)
-	HelperXLAT // reserved
+	HelperAAM // (base)
+	HelperAAD // (base)
 
 	// FPU and vector state.
 	HelperFXSAVE // (linear address, rexw)
@@ -119,9 +115,6 @@ const (
 	HelperFWAIT   // (): raises a pending #MF
 	HelperLDMXCSR // (value): checks reserved bits, updates HFSSESoft
 	HelperFLDCW   // (value): updates HFFPSoft
-	HelperPCMPSTR // (imm8 | opcode<<8, …): PCMPxSTRx on VD/VA in VT0 and VT1
-	HelperX87     // slow x87: (X87Op | …): transcendental and BCD operations; see the frontend
-	HelperVMCALL  // ()
 	HelperMaskMov // (linear address, kind): MASKMOVQ/MASKMOVDQU, VMASKMOV/VPMASKMOV, gathers; see the frontend
 
 	NumHelpers

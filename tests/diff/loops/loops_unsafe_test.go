@@ -82,10 +82,6 @@ func (m *machine) Fetch(linear uint64) []byte { return m.ram[linear : linear|0xf
 func (m *machine) Header() *ir.Header { return &m.env.Header }
 
 func (m *machine) Helper(id uint32, a, b, c uint64) (uint64, tcg.Action) {
-	if x86.Helper(id) == x86.HelperHLT {
-		m.env.PC, m.env.ExitInfo = a, x86.ExitHalt
-		return 0, tcg.Stop
-	}
 	panic(fmt.Sprintf("helper %d(%#x, %#x, %#x) at %#x", id, a, b, c, m.env.PC))
 }
 
