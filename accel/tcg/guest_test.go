@@ -214,3 +214,26 @@ func testEngines(t testing.TB) map[string]eng.Engine {
 	}
 	return list
 }
+
+// TestGuestAtomics lets two CPUs count together with locked operations.
+func TestGuestAtomics(t *testing.T) {
+	image := assemble(t, "atomic.asm")
+	const n = 2 * 2000
+	want := []uint32{n, n, n, n, 0, n / 2, n}
+	for what, e := range testEngines(t) {
+		m, a := newTestMachine(t, "max", image, 2, e)
+		a.Start()
+		select {
+		case <-m.exit:
+		case <-time.After(20 * time.Second):
+			a.Pause()
+			t.Fatalf("%s: the guest does not end\n%s%s", what, a.CPUs()[0].Dump(), a.CPUs()[1].Dump())
+		}
+		a.Pause()
+		for i, w := range want {
+			if got := le.Uint32(m.out[4*i:]); got != w {
+				t.Errorf("%s: sum %d is %d, want %d", what, i, got, w)
+			}
+		}
+	}
+}
