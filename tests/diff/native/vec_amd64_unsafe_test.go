@@ -583,17 +583,24 @@ func TestX87Sequences(t *testing.T) {
 	}
 }
 
-// TestVectorSequences runs blocks of several SIMD instructions.
+// TestVectorSequences runs blocks of several SIMD, MMX and x87 instructions.
 func TestVectorSequences(t *testing.T) {
 	f := newVecFixture(t, newJIT(t))
 	f.m.Limit = 12
-	rows := frontend.NumVectorRows()
+	rows, x87 := frontend.NumVectorRows(), frontend.X87Cases()
 	for range tries(20000) {
 		s := f.state()
+		fx := s.fx() // for MMX: its registers are physical
+		binary.LittleEndian.PutUint16(fx[fxSW:], binary.LittleEndian.Uint16(fx[fxSW:])&^swTopMask)
 		seq := frontend.VectorCase{Mem: true}
 		for range 2 + f.rnd.IntN(8) {
 			c := frontend.RandomVector(f.rnd, f.rnd.IntN(rows))
-			if c.Helper || c.X87 || len(seq.Code)+len(c.Code) > 60 {
+			if f.rnd.IntN(4) == 0 {
+				if c = x87[f.rnd.IntN(len(x87))]; x87Effect(&c) != 0 || x87Inexact[c.Name] {
+					continue
+				}
+			}
+			if c.Helper || len(seq.Code)+len(c.Code) > 60 {
 				continue
 			}
 			seq.Code = append(seq.Code, c.Code...)
