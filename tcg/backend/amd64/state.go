@@ -96,7 +96,7 @@ func (c *compiler) prepare(b *ir.Block, id uint64) {
 	c.share = c.share[:len(b.Insts)]
 	clear(c.share)
 	c.groups, c.closed, c.ool = c.groups[:0], 0, c.ool[:0]
-	for i := range c.v {
+	for i := range c.v[:len(b.Vals)+1] { // those of groups are made by leadGroup
 		c.v[i] = valState{last: -1, setAt: -1, reg: NoReg, slot: -1}
 	}
 	for i := range b.Vals {
@@ -113,8 +113,13 @@ func (c *compiler) prepare(b *ir.Block, id uint64) {
 	c.pending = pending{}
 	c.slow = c.slow[:0]
 	c.exits = c.exits[:0]
-	for range b.Exits {
-		c.exits = append(c.exits, exitState{})
+	for i := range b.Exits {
+		if i < cap(c.exits) {
+			c.exits = c.exits[:i+1]
+			c.exits[i] = exitState{jumps: c.exits[i].jumps[:0]}
+		} else {
+			c.exits = append(c.exits, exitState{})
+		}
 	}
 	for i := range b.Insts {
 		in := &b.Insts[i]
