@@ -53,6 +53,9 @@ func buildI440FX(m *Machine) (err error) {
 		return err
 	}
 	m.pci = c.host.Bus
+	if m.smmRoot != nil {
+		m.smmRoot.Add(c.host.SMRAM, 0, 1)
+	}
 	m.gsi = make([]*qdev.IRQ, gsiCount)
 	if c.south, err = piix.NewPIIX3(m.Tree, m.pci, devfnPIIX3, m.mem, m.io, qdev.NewIRQs(func(n int, level bool) { m.gsi[n].Set(level) }, isa.Lines), m.VM); err != nil {
 		return err

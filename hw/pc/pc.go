@@ -101,7 +101,8 @@ type Machine struct {
 
 	mem, io       *memory.Region // system memory and ports
 	memory, ports *memory.AddressSpace
-	smm           *memory.AddressSpace
+	smm           *memory.AddressSpace // as CPUs in system management mode see it
+	smmRoot       *memory.Region
 	map_          memoryMap
 
 	accel    Accelerator
@@ -162,6 +163,11 @@ func New(cfg Config) (m *Machine, err error) {
 func (m *Machine) build() error {
 	m.mem, m.io = memory.NewContainer("system", memory.Whole), memory.NewPortSpace("io")
 	m.memory, m.ports = memory.NewAddressSpace("memory", m.mem), memory.NewAddressSpace("I/O", m.io)
+	if m.cfg.Props.SMM != qdev.Off {
+		m.smmRoot = memory.NewContainer("memory-smm", memory.Whole)
+		m.smmRoot.Add(memory.NewAlias("memory", m.mem, 0, memory.Whole), 0, 0)
+		m.smm = memory.NewAddressSpace("memory-smm", m.smmRoot)
+	}
 	if err := m.map_.place(m.mem); err != nil {
 		return err
 	}
@@ -262,6 +268,9 @@ func (m *Machine) Close() error {
 		mainloop.Lock.Lock()
 	}
 	m.memory.Close()
+	if m.smm != nil {
+		m.smm.Close()
+	}
 	m.ports.Close()
 	if m.image != nil {
 		err = errors.Join(err, m.image.Close())
