@@ -129,14 +129,14 @@ func kernel(t *testing.T) string {
 }
 
 // boot runs Linux on QEMU's hardware with our tables and our way of starting the kernel, and returns what it prints.
-func boot(t *testing.T, m *Machine, noLong bool, args ...string) string {
+func boot(t *testing.T, m *Machine, use32 bool, args ...string) string {
 	qemu, err := exec.LookPath("qemu-system-x86_64")
 	nasm, err2 := exec.LookPath("nasm")
 	if err != nil || err2 != nil || testing.Short() {
 		t.Skip("SKIPPED: needs qemu-system-x86_64, nasm and no -short")
 	}
 	s := build(t, m)
-	im, err := loader.Load(&loader.Config{Kernel: kernel(t), Memory: s.E820, RSDP: s.RSDP, NoLong: noLong,
+	im, err := loader.Load(&loader.Config{Kernel: kernel(t), Memory: s.E820, RSDP: s.RSDP, Use32: use32,
 		Cmdline: "console=ttyS0 panic=-1 ignore_loglevel"})
 	if err != nil {
 		t.Fatal(err)
@@ -239,16 +239,16 @@ var complaints = regexp.MustCompile(`(?i)(ACPI (Error|Warning|BIOS)|firmware bug
 
 func TestBootLinux(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		noLong bool
-		m      *Machine
-		args   []string
+		name  string
+		use32 bool
+		m     *Machine
+		args  []string
 	}{
 		{"long", false, pc(256<<20, 0, 2), []string{"-m", "256", "-smp", "2"}},
 		{"protected", true, pc(3<<30, 1<<30, 1), []string{"-m", "4G", "-cpu", "max"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			out := boot(t, c.m, c.noLong, c.args...)
+			out := boot(t, c.m, c.use32, c.args...)
 			for _, want := range []string{"BIOS-e820: [mem 0x0000000000100000-", "ACPI: RSDP 0x00000000000F5900", "SMBIOS 2.8 present", "DMI: QEMU Standard PC (i440FX + PIIX, 1996), BIOS 1 04/01/2014",
 				"ACPI: Interpreter enabled", "ACPI: PCI: Interrupt link LNKA configured for IRQ 10", "ACPI: PCI: Interrupt link LNKS configured for IRQ 9", "clocksource: hpet: mask", "Unable to mount root fs"} {
 				if !strings.Contains(out, want) {

@@ -171,6 +171,9 @@ func (im *Image) loadLinux(cfg *Config, kernel []byte) error {
 		return err
 	}
 	im.Kind, im.Protocol = KindLinux, s.version
+	if cfg.NoLong && s.xloadFlags&xlfKernel64 != 0 {
+		return fmt.Errorf("could not load kernel '%s': this kernel requires an x86-64 CPU", cfg.Kernel)
+	}
 	at, ok := s.loadAddress(cfg.Memory)
 	if !ok {
 		return fmt.Errorf("could not load kernel '%s': it needs %d MiB of memory from 0x%x on", cfg.Kernel, alignUp(s.initSize, 1<<20)>>20, s.prefAddress)
@@ -254,7 +257,7 @@ func (im *Image) addCmdline(cfg *Config, s *setup, zero []byte) error {
 func (im *Image) setEntry(cfg *Config, s *setup, at uint64) {
 	im.CPU = CPU{RSI: zeroPageAddr, RSP: stackTop, CS: linuxCS, DS: linuxDS, DescriptorsFromGDT: true}
 	im.CPU.GDTBase, im.CPU.GDTLimit = gdtAddr, uint16(linuxGDTSize-1)
-	if cfg.NoLong || s.xloadFlags&xlfKernel64 == 0 {
+	if cfg.Use32 || s.xloadFlags&xlfKernel64 == 0 {
 		im.CPU.Mode, im.CPU.RIP = Protected32, at
 		im.add("GDT", gdtAddr, linuxGDT(false))
 		return

@@ -32,7 +32,8 @@ type Config struct {
 	// Memory is the map that the guest sees, sorted by address. Its usable ranges below 4 GiB are where things are placed.
 	Memory []E820
 	RSDP   uint64 // guest address of the ACPI root pointer, 0 for none
-	NoLong bool   // the CPU has no long mode: use the 32-bit entry point
+	NoLong bool   // the CPU has no long mode
+	Use32  bool   // use the 32-bit entry point even where there is a 64-bit one
 	NoPVH  bool   // do not look for a PVH entry point
 }
 

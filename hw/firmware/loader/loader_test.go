@@ -134,21 +134,21 @@ func TestIdentityTables(t *testing.T) {
 
 func TestLinuxEntry(t *testing.T) {
 	for _, c := range []struct {
-		name   string
-		edit   func([]byte)
-		noLong bool
-		mib    uint64
-		mode   Mode
-		rip    uint64
+		name  string
+		edit  func([]byte)
+		use32 bool
+		mib   uint64
+		mode  Mode
+		rip   uint64
 	}{
 		{"64-bit", nil, false, 128, Long, 0x1000200},
-		{"no long mode", nil, true, 128, Protected32, 0x1000000},
+		{"32-bit entry asked for", nil, true, 128, Protected32, 0x1000000},
 		{"32-bit kernel", func(b []byte) { b[setupXLoadFlags] = 0 }, false, 128, Protected32, 0x1000000},
 		{"protocol 2.06", func(b []byte) { b[setupVersion] = 6 }, false, 128, Protected32, 0x100000},
 		{"little memory", nil, false, 16, Long, 0x200200},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			im := load(t, &Config{Kernel: write(t, "k", bzImage(c.edit)), Memory: pcMemory(c.mib), NoLong: c.noLong})
+			im := load(t, &Config{Kernel: write(t, "k", bzImage(c.edit)), Memory: pcMemory(c.mib), Use32: c.use32})
 			if im.CPU.Mode != c.mode || im.CPU.RIP != c.rip {
 				t.Errorf("mode %d rip %#x", im.CPU.Mode, im.CPU.RIP)
 			}
@@ -227,6 +227,17 @@ func TestFileErrors(t *testing.T) {
 		} else if err.Error() != c.want {
 			t.Errorf("got  %q\nwant %q", err, c.want)
 		}
+	}
+}
+
+func TestNoLongMode(t *testing.T) {
+	k := write(t, "k", bzImage(nil))
+	if _, err := Load(&Config{Kernel: k, Memory: pcMemory(128), NoLong: true}); err == nil || !strings.HasSuffix(err.Error(), "this kernel requires an x86-64 CPU") {
+		t.Errorf("64-bit kernel: %v", err)
+	}
+	im := load(t, &Config{Kernel: write(t, "k32", bzImage(func(b []byte) { b[setupXLoadFlags] = 0 })), Memory: pcMemory(128), NoLong: true})
+	if im.CPU.Mode != Protected32 {
+		t.Errorf("32-bit kernel starts in mode %d", im.CPU.Mode)
 	}
 }
 
