@@ -19,6 +19,7 @@ import (
 	frontend "goemu/tcg/frontend/x86"
 	"goemu/tcg/interp"
 	"goemu/tcg/ir"
+	"goemu/tcg/opt"
 )
 
 // FXSAVE image.
@@ -41,11 +42,12 @@ const vecMode = x86.HFPE | x86.HFCS32 | x86.HFSS32 | x86.HFCS64 | x86.HFLMA | 3 
 // vecFixture runs SIMD and x87 instructions on the host and on an engine.
 type vecFixture struct {
 	*testing.T
-	h    *Host
-	m    *Machine
-	rnd  *rand.Rand
-	mem  []byte
-	soft bool // the engine computes in software: approximations are not compared
+	h      *Host
+	m      *Machine
+	rnd    *rand.Rand
+	mem    []byte
+	passes *opt.Optimizer
+	soft   bool // the engine computes in software: approximations are not compared
 }
 
 func newVecFixture(t *testing.T, engine tcg.Engine) *vecFixture {
@@ -65,7 +67,7 @@ func newVecFixture(t *testing.T, engine tcg.Engine) *vecFixture {
 	t.Cleanup(func() { m.Close() })
 	m.Env.HFlags = vecMode
 	m.OnHelper = func(uint32, uint64, uint64, uint64) (uint64, tcg.Action) { return 0, tcg.Fault }
-	return &vecFixture{T: t, h: h, m: m, rnd: rand.New(rand.NewPCG(11, 12)), mem: make([]byte, WindowSize)}
+	return &vecFixture{T: t, h: h, m: m, rnd: rand.New(rand.NewPCG(11, 12)), mem: make([]byte, WindowSize), passes: opt.New(frontend.Globals)}
 }
 
 // Interesting values of each format.
@@ -214,6 +216,12 @@ func (f *vecFixture) try(c *frontend.VectorCase, s *State) string {
 	f.m.SetState(s)
 	f.setFPU(s)
 	trace(c)
+	if f.m.Limit == 0 {
+		f.m.Passes = nil
+		if f.rnd.IntN(2) == 0 {
+			f.m.Passes = f.passes.Run
+		}
+	}
 	leave, err := f.m.Run(f.h.PC(), c.Code)
 	if err != nil {
 		return err.Error()
@@ -544,7 +552,7 @@ func x87Effect(c *frontend.VectorCase) int {
 func TestX87Sequences(t *testing.T) {
 	f := newVecFixture(t, newJIT(t))
 	cases := frontend.X87Cases()
-	f.m.Limit = 12
+	f.m.Limit, f.m.Passes = 12, opt.New(frontend.Globals).Run
 	for range tries(20000) {
 		s := f.state()
 		fx := s.fx()
@@ -586,7 +594,7 @@ func TestX87Sequences(t *testing.T) {
 // TestVectorSequences runs blocks of several SIMD, MMX and x87 instructions.
 func TestVectorSequences(t *testing.T) {
 	f := newVecFixture(t, newJIT(t))
-	f.m.Limit = 12
+	f.m.Limit, f.m.Passes = 12, opt.New(frontend.Globals).Run
 	rows, x87 := frontend.NumVectorRows(), frontend.X87Cases()
 	for range tries(20000) {
 		s := f.state()
