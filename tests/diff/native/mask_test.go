@@ -7,7 +7,10 @@ import (
 	frontend "goemu/tcg/frontend/x86"
 )
 
-var long = flag.Bool("diff.long", false, "run many more cases")
+var (
+	long = flag.Bool("diff.long", false, "run many more cases")
+	seed = flag.Uint64("diff.seed", 1, "seed of the random cases")
+)
 
 // undefinedResult tells whether the architecture leaves the result open: double shifts of 16 bits by more than 16.
 func undefinedResult(c *Case) bool {

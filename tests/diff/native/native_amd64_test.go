@@ -42,7 +42,7 @@ func newFixture(t *testing.T, engine tcg.Engine) *fixture {
 	}
 	t.Cleanup(func() { m.Close() })
 	m.Env.HFlags = longMode
-	return &fixture{t, h, m, NewGen(h, 1)}
+	return &fixture{t, h, m, NewGen(h, *seed)}
 }
 
 // generalRow tells whether a row is tested here: general registers, flags and memory only.

@@ -68,7 +68,7 @@ func TestSmallCode(t *testing.T) {
 // smallCases generates the cases and writes them to dir.
 func smallCases(t *testing.T, mode uint8, dir string) (cases []Case) {
 	l := smallLayout{mode}
-	g := NewGen(l, uint64(mode))
+	g := NewGen(l, *seed<<8|uint64(mode))
 	template := make([]byte, WindowSize)
 	for i := range template {
 		template[i] = byte(g.Rnd.Uint32())
