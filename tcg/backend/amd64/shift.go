@@ -27,8 +27,8 @@ func (c *compiler) shift(in *ir.Inst) {
 		return
 	}
 	t := c.plan(in.Dst)
+	c.carryIn(in, flags, carry) // while RCX is still the guest's: pending flags may be made from it
 	d, back := c.countToCL(in.B, in.A)
-	c.carryIn(in, flags, carry)
 	c.digit(opShiftCL, size, shiftOps[in.Op], R(d))
 	c.afterShift(in, &t, d, back, size)
 }
@@ -174,13 +174,13 @@ func (c *compiler) doubleShift(in *ir.Inst) {
 		c.afterShift(in, &t, d, false, in.Size)
 		return
 	}
+	c.carryIn(in, flags, false)
 	b := c.use(in.B)
 	if b == RCX {
 		b = c.temp()
 		c.mov(8, b, RCX)
 	}
 	d, back := c.countToCL(in.C, in.A)
-	c.carryIn(in, flags, false)
 	c.rm(e, in.Size, b, R(d))
 	c.afterShift(in, &t, d, back, in.Size)
 }
