@@ -15,6 +15,7 @@ func (m *Machine) mapBIOS() error {
 	if err != nil {
 		return err
 	}
+	rom.SetReadOnly(m.pci != nil) // without a host bridge, firmware cannot get writable RAM in its place
 	copy(rom.RAM().Bytes(), m.cfg.BIOS)
 	m.mem.Add(rom, fourGiB-size, 0)
 	low := min(size, isaBIOSMax)
