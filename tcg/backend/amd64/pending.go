@@ -52,7 +52,7 @@ func (c *compiler) unpend() {
 func (c *compiler) shorten(v ir.Val, last int32) {
 	s := &c.v[v]
 	s.last = last
-	if last <= c.i && s.slot >= 0 {
+	if last < c.i && s.slot >= 0 { // the current instruction's operands are finish's
 		c.slots |= 1 << s.slot
 		s.slot = -1
 	}
