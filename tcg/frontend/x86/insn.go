@@ -42,8 +42,7 @@ const (
 	undefZ
 	undefS
 	undefV
-	vector   // SIMD, MMX or x87
-	undefDst // the destination is undefined in some cases: not compared
+	vector // SIMD, MMX or x87
 )
 
 // undefSZAP and others are frequent groups of undefined flags.

@@ -91,14 +91,8 @@ const (
 	// ModRM.rm (E), ModRM.reg (G), VEX.vvvv (H), imm8[7:4] (L) of other register files; only the decoder's view of them is here.
 	opWx // vector register or memory
 	opVx // vector register
-	opHx
-	opLx
-	opUx // vector register in ModRM.rm
 	opQq // MMX register or memory
 	opPq // MMX register
-	opNq // MMX register in ModRM.rm
-	opST // x87 stack top
-	opSTi
 
 	numOperands
 )
@@ -186,9 +180,8 @@ var operands = [numOperands]operandInfo{
 	opFS: {plFixedSeg, w16, 0, 4}, opGS: {plFixedSeg, w16, 0, 5},
 	opXb: {plSrcStr, w8, 0, 0}, opXv: {plSrcStr, wV, 0, 0}, opYb: {plDstStr, w8, 0, 0}, opYv: {plDstStr, wV, 0, 0},
 	opXz: {plSrcStr, wZ, 0, 0}, opYz: {plDstStr, wZ, 0, 0},
-	opWx: {plVecRM, wNone, 0, 0}, opVx: {plVecReg, wNone, 0, 0}, opHx: {plVecOther, wNone, 0, 0}, opLx: {plVecOther, wNone, im8, 0},
-	opUx: {plVecRM, wNone, 0, 0}, opQq: {plVecRM, wNone, 0, 0}, opPq: {plVecReg, wNone, 0, 0}, opNq: {plVecRM, wNone, 0, 0},
-	opST: {plVecOther, wNone, 0, 0}, opSTi: {plVecRM, wNone, 0, 0},
+	opWx: {plVecRM, wNone, 0, 0}, opVx: {plVecReg, wNone, 0, 0},
+	opQq: {plVecRM, wNone, 0, 0}, opPq: {plVecReg, wNone, 0, 0},
 }
 
 // modrm tells whether the operand needs a ModRM byte.
