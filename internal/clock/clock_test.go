@@ -65,3 +65,25 @@ func TestServerWakesInTime(t *testing.T) {
 		t.Fatal("timer did not run")
 	}
 }
+
+// TestServerKeepsAlarm sets timers while the server's goroutine sets its alarm again: no timer may be lost.
+func TestServerKeepsAlarm(t *testing.T) {
+	s, err := NewServer(Realtime)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	s.Start(ctx)
+	defer s.Close()
+	hit := make(chan struct{}, 1)
+	timer := s.List(Realtime).NewTimer(func() { hit <- struct{}{} })
+	for i := range 3000 {
+		timer.Mod(Realtime.Now() + int64(i%50)*100)
+		select {
+		case <-hit:
+		case <-time.After(5 * time.Second):
+			t.Fatalf("timer %d does not go off", i)
+		}
+	}
+}

@@ -11,6 +11,7 @@ type Server struct {
 	alarm *Alarm
 	lists []*List
 	wg    sync.WaitGroup
+	mu    sync.Mutex // makes reading the deadlines and setting the alarm one step
 }
 
 // NewServer returns a server with one list for each clock.
@@ -73,4 +74,9 @@ func Delay(lists []*List) int64 {
 	return d
 }
 
-func (s *Server) rearm() { s.alarm.Set(Delay(s.lists)) }
+// rearm sets the alarm. Without the lock a goroutine that saw old deadlines could overwrite the alarm of one that saw new ones.
+func (s *Server) rearm() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.alarm.Set(Delay(s.lists))
+}
