@@ -175,6 +175,10 @@ func TestClaim(t *testing.T) {
 			t.Errorf("%s: %+v", name, b.Info())
 		}
 	}
+	g.Release("d")
+	if _, _, err := g.Claim("d", ""); err != nil { // a device without an identifier
+		t.Fatal(err)
+	}
 	if _, _, err := g.Claim("d", "dev2"); err == nil || err.Error() != "Drive 'd' is already in use by another device" {
 		t.Error(err)
 	}

@@ -29,7 +29,7 @@ type Drive struct {
 	WError   string // what to do about failed writes: ignore, stop, report, enospc or auto
 	RError   string
 	Backend  block.Backend
-	user     string
+	claimed  bool
 }
 
 // Graph holds all drives and nodes of a machine.
@@ -92,10 +92,10 @@ func (g *Graph) Claim(name, user string) (b block.Backend, ok bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if d := g.drive(name); d != nil {
-		if d.user != "" {
+		if d.claimed {
 			return nil, true, fmt.Errorf("Drive '%s' is already in use by another device", name)
 		}
-		d.user = user
+		d.claimed = true
 		return d.Backend, true, nil
 	}
 	n := g.nodes[name]
@@ -133,7 +133,7 @@ func (g *Graph) Release(name string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if d := g.drive(name); d != nil {
-		d.user = ""
+		d.claimed = false
 		if d.Backend != nil {
 			block.Detach(d.Backend)
 		}
