@@ -101,3 +101,12 @@ func (c *CPU) TSC() uint64 { return c.readTSC() }
 
 // TSC is the counter without the CPUs' own offsets.
 func (a *Accel) TSC() uint64 { return a.tsc.read() }
+
+// TSCDelay is how many nanoseconds pass until the guest's time stamp counter reaches a value; not positive if it has.
+func (c *CPU) TSCDelay(tsc uint64) int64 {
+	ticks := int64(tsc - c.readTSC())
+	if ticks <= 0 {
+		return ticks
+	}
+	return int64(float64(ticks) / float64(c.accel.TSCFrequency()) * 1e9)
+}

@@ -189,13 +189,12 @@ func (m *Machine) createCPUs() (err error) {
 		return err
 	}
 	m.apics = apic.NewSet(m.timers.List(clock.Virtual))
-	x2, _ := x86.FeatureByName("x2apic")
 	for i := range m.cfg.CPUs {
 		c, err := m.accel.NewCPU(i, m.cfg.CPU.Topology.APICID(i))
 		if err != nil {
 			return err
 		}
-		a, err := m.apics.New(m.Tree, c, m.cfg.CPU.Features.Has(x2))
+		a, err := m.apics.New(m.Tree, c, m.cfg.CPU.Features.Has(x86.FeatX2APIC))
 		if err != nil {
 			return err
 		}

@@ -77,6 +77,9 @@ func NewConfig(m *Model, supported *Features) (cfg *Config, missing Features) {
 	}
 	if m.AllFeatures {
 		cfg.Features = *supported
+		// QEMU 7.2's TCG has neither, and a kernel that is offered x2APIC without interrupt remapping complains.
+		cfg.Features.Set(FeatX2APIC, false)
+		cfg.Features.Set(FeatDeadline, false)
 	}
 	cfg.Features.Set(FeatHypervisor, true)
 	cfg.finish()
