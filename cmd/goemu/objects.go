@@ -33,9 +33,12 @@ func createBuiltin(h *objects, id string, _ config.Options) error {
 	return nil
 }
 
-func createRandom(h *objects, id string, o config.Options) (err error) {
+func createRandom(h *objects, id string, o config.Options) error {
 	name, _ := o.Get("filename")
-	h.rngs[id], err = rng.NewRandom(id, name)
+	s, err := rng.NewRandom(id, name)
+	if err == nil {
+		h.rngs[id] = s
+	}
 	return err
 }
 
@@ -51,32 +54,37 @@ func findObjectType(name string) *objectType {
 func (h *objects) create(list []config.Options) error {
 	h.rngs = map[string]*rng.Source{}
 	for _, o := range list {
-		if err := h.createOne(o); err != nil {
+		t, id, err := h.check(o)
+		if err != nil {
 			return at(o.Origin, err)
+		}
+		if err := t.create(h, id, o); err != nil { // no longer about the option: QEMU does not name it either
+			return err
 		}
 	}
 	return nil
 }
 
-func (h *objects) createOne(o config.Options) error {
+// check finds the type and the identifier of an object and checks the names of its options.
+func (h *objects) check(o config.Options) (t *objectType, id string, err error) {
 	name, _ := o.Get("qom-type")
-	t := findObjectType(name)
+	t = findObjectType(name)
 	if t == nil {
-		return fmt.Errorf("Parameter 'qom-type' does not accept value '%s'", name)
+		return nil, "", fmt.Errorf("Parameter 'qom-type' does not accept value '%s'", name)
 	}
 	id, ok := o.Get("id")
 	if !ok {
-		return errors.New("Parameter 'id' is missing")
+		return nil, "", errors.New("Parameter 'id' is missing")
 	}
 	for _, p := range o.Without("qom-type", "id").Pairs {
 		if !slices.Contains(t.options, p.Key) {
-			return fmt.Errorf("Invalid parameter '%s'", p.Key)
+			return nil, "", fmt.Errorf("Invalid parameter '%s'", p.Key)
 		}
 	}
 	if h.rngs[id] != nil {
-		return fmt.Errorf("Duplicate ID '%s' for object", id)
+		return nil, "", fmt.Errorf("Duplicate ID '%s' for object", id)
 	}
-	return t.create(h, id, o)
+	return t, id, nil
 }
 
 // links lets device properties name the objects.
