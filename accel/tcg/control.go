@@ -216,6 +216,9 @@ func (c *CPU) invpcid(kind, at uint64) {
 	}
 	mmu := c.mmuIndex()
 	pcid, addr := c.rd(at, 8, mmu), c.rd(at+8, 8, mmu)
+	if c.env.CR[4]&x86.CR4PCIDE == 0 && kind < 2 && pcid != 0 {
+		c.gp(0)
+	}
 	if pcid>>12 != 0 || kind == 0 && !c.canonical(addr) {
 		c.gp(0)
 	}

@@ -16,6 +16,9 @@ const (
 	brkAccess
 )
 
+// dr6Hits are the bits of DR6 that tell which breakpoints were met.
+const dr6Hits = 15
+
 // hwBreak is one of the four hardware breakpoints.
 func (c *CPU) hwBreak(i int) (addr uint64, kind, length int, on bool) {
 	d := c.env.DR[7]
@@ -106,15 +109,24 @@ func (c *CPU) breakpoint() bool {
 		return false
 	}
 	c.once = false
-	c.env.DR[6] |= hit
+	c.env.DR[6] = c.env.DR[6]&^dr6Hits | hit
 	c.deliver(event{kind: evFault, vector: x86.ExcDB})
 	return true
 }
 
+// setHits reports the data and I/O breakpoints that an instruction met; those of earlier traps are forgotten then.
+func (c *CPU) setHits() {
+	if c.watchDR6&dr6Hits != 0 {
+		c.env.DR[6] &^= dr6Hits
+	}
+	c.env.DR[6] |= c.watchDR6
+	c.watchDR6 = 0
+}
+
 // singleStep raises the trap of EFLAGS.TF after an instruction.
 func (c *CPU) singleStep() {
-	c.env.DR[6] |= x86.DR6BS | c.watchDR6
-	c.watchDR6 = 0
+	c.setHits()
+	c.env.DR[6] |= x86.DR6BS
 	c.deliver(event{kind: evTrap, vector: x86.ExcDB})
 }
 

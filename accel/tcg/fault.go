@@ -145,7 +145,7 @@ func (c *CPU) deliverMore(ev event, exception bool) {
 		if ev.kind == evFault && ev.vector == x86.ExcPF {
 			c.env.CR[2] = ev.cr2
 		}
-		if exception && ev.kind == evFault && ev.vector != x86.ExcDB && c.keepsRF() {
+		if exception && ev.kind == evFault && ev.vector != x86.ExcDB {
 			c.env.EFlags |= x86.FlagRF
 		}
 		wasOnce := c.once
@@ -172,7 +172,7 @@ func (c *CPU) deliverMore(ev event, exception bool) {
 	}
 }
 
-// keepsRF tells whether the resume flag has a meaning now: only with instruction breakpoints, so that it is not kept otherwise.
+// keepsRF tells whether the resume flag has a meaning now: only with instruction breakpoints, so that returns drop it otherwise.
 func (c *CPU) keepsRF() bool { return c.env.DR[7]&0xff != 0 }
 
 func doubleFault(first, second uint8) bool {

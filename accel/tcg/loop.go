@@ -307,8 +307,7 @@ func (c *CPU) left(leave eng.Leave, flags uint32) {
 		c.leftFor(h.ExitInfo, flags)
 	}
 	if c.watchDR6 != 0 && !c.once {
-		c.env.DR[6] |= c.watchDR6
-		c.watchDR6 = 0
+		c.setHits()
 		c.deliver(event{kind: evTrap, vector: x86.ExcDB})
 	}
 }
@@ -324,7 +323,7 @@ func (c *CPU) leftFor(reason, flags uint32) {
 		c.watchDR6 = 0
 		c.deliver(event{kind: evFault, vector: uint8(c.env.Args[0]), hasErr: c.env.Args[1] != x86.NoErrorCode, err: uint32(c.env.Args[1])})
 	case x86.ExitDebug:
-		if flags&x86.HFTF != 0 {
+		if flags&x86.HFTF != 0 && c.env.Shadow != x86.ShadowSS {
 			c.singleStep()
 		}
 	case exitSet:

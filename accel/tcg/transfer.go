@@ -532,6 +532,9 @@ func (c *CPU) sysret(size int) {
 		}
 		c.writeFlags(e.Regs[x86.R11], x86.FlagTF|x86.FlagAC|x86.FlagID|x86.FlagIF|x86.FlagIOPL|x86.FlagVM|x86.FlagRF|x86.FlagNT|x86.FlagDF, 8)
 		e.EFlags &^= x86.FlagVM | x86.FlagRF
+		if e.EFlags&x86.FlagTF != 0 { // SYSRET traps after itself when it sets TF, unlike POPF and IRET
+			c.watchDR6 |= x86.DR6BS
+		}
 	} else {
 		e.Seg[x86.CS] = flat(sel|3, 3, code32)
 		e.PC = e.Regs[x86.RCX] & 0xffffffff

@@ -147,6 +147,12 @@ func TestTestdev(t *testing.T) {
 	if r.level[5] {
 		t.Error("IRQ 5 does not fall")
 	}
+	r.out(0x2008, 4, 0x00010001) // each byte drives its own line
+	for line, want := range map[int]bool{8: true, 9: false, 10: true, 11: false} {
+		if r.level[line] != want {
+			t.Errorf("a write of 4 bytes leaves IRQ %d at %v", line, r.level[line])
+		}
+	}
 }
 
 func TestHelp(t *testing.T) {

@@ -42,7 +42,7 @@ func (d *Testdev) Realize() error {
 	d.MapPorts("pc-testdev-ioport", testPorts, 4, testRegister{d})
 	d.MapPorts("pc-testdev-flush-page", testFlush, 4, testNothing{})
 	d.MapPorts("pc-testdev-ioport-byte", testBytePorts, 4, testRegister{d}).Impl.Max = 1
-	d.MapPorts("pc-testdev-irq-line", testIRQ, testLines, testIRQs{d}).Valid.Max = 1
+	d.MapPorts("pc-testdev-irq-line", testIRQ, testLines, testIRQs{d}).Impl.Max = 1 // wider accesses drive several lines
 	d.io = memory.NewIO("pc-testdev-iomem", testMemSize, testMem{d})
 	d.Bus().Memory().Add(d.io, testMemory, 0)
 	return nil

@@ -62,7 +62,7 @@ type Env struct {
 	EFlags uint64
 	// HFlags are the translation-relevant mode bits (HF*), kept up to date by whoever changes CRs, EFER, CS, SS, EFLAGS.
 	HFlags uint32
-	// Shadow is 1 after STI / MOV SS until the next instruction ended.
+	// Shadow is ShadowSTI after STI and ShadowSS after MOV SS until the next instruction ended.
 	Shadow uint32
 
 	Seg      [NumSegs]Segment
@@ -206,4 +206,10 @@ const (
 	ExcAC  = 17
 	ExcMC  = 18
 	ExcXM  = 19
+)
+
+// Values of Env.Shadow: why interrupts wait for the end of the next instruction. MOV SS and POP SS also hold back the single-step trap.
+const (
+	ShadowSTI = 1
+	ShadowSS  = 2
 )

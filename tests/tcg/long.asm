@@ -405,7 +405,7 @@ trap:	push rax
 	call hex
 	say "fl="
 	mov rax, [rsp+40]
-	and eax, 0x37700
+	and eax, 0x27700 ; without RF, which QEMU does not set in the image that a fault saves
 	call hex
 	mov rax, rsp
 	and eax, 0xfff000

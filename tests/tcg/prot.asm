@@ -463,7 +463,7 @@ trap:	pushad
 	call puthex
 	say "fl="
 	mov eax, [esp+52]
-	and eax, 0x37700
+	and eax, 0x27700 ; without RF, which QEMU does not set in the image that a fault saves
 	call puthex
 	cmp dword [esp+36], 14
 	jne .nopf

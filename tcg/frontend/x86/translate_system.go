@@ -12,7 +12,7 @@ import (
 func (t *Translator) segLoaded(seg uint8) {
 	b := t.b
 	if seg == x86.SS && t.hflags&x86.HFInhibit == 0 {
-		b.StEnv(4, offShadow, b.Const(1))
+		b.StEnv(4, offShadow, b.Const(x86.ShadowSS))
 		b.StEnv(4, offHF, b.Or(4, b.LdEnv(4, offHF), b.Const(x86.HFInhibit)))
 	}
 	if seg == x86.SS || !t.code64() {
