@@ -38,12 +38,21 @@ func (m *Machine) loadBoot() (err error) {
 	return err
 }
 
+// resetVector is what a kernel finds that jumps to the firmware's entry in real mode to restart the machine: an empty interrupt table
+// and a breakpoint, which end in a triple fault.
+var resetVector = loader.Segment{Name: "reset vector", Addr: 0xffff0, Size: 16, Data: []byte{
+	0x2e, 0x0f, 0x01, 0x1e, 0xf8, 0xff, // lidt cs:[0xfff8]
+	0xcc, // int3
+	0xf4, // hlt
+	0, 0, 0, 0, 0, 0, 0, 0,
+}}
+
 // placeBoot puts the boot images into memory and the first CPU at their entry. Without a kernel the CPU starts the firmware.
 func (m *Machine) placeBoot() {
 	if m.image == nil {
 		return
 	}
-	for _, list := range [][]loader.Segment{m.setup.Segments, m.image.Segments} {
+	for _, list := range [][]loader.Segment{m.setup.Segments, m.image.Segments, {resetVector}} {
 		for i := range list {
 			s := &list[i]
 			m.memory.WriteROM(s.Addr, s.Data)

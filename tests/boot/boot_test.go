@@ -45,8 +45,16 @@ func prepare(t *testing.T, flavour string) *fixture {
 	return f
 }
 
-// boot runs a program in a guest and returns the console. goemu must end with status 0 within the limit.
+// boot runs a program in a guest and returns the console. The program must succeed.
 func (f *fixture) boot(t *testing.T, run string, limit time.Duration, args ...string) string {
+	t.Helper()
+	out := f.console(t, run, limit, args...)
+	require.Contains(t, out, "GOEMU-EXIT 0", "the console ends with:\n%s", tail([]byte(out)))
+	return out
+}
+
+// console runs a program in a guest and returns the console. goemu must end with status 0 within the limit.
+func (f *fixture) console(t *testing.T, run string, limit time.Duration, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
@@ -57,7 +65,6 @@ func (f *fixture) boot(t *testing.T, run string, limit time.Duration, args ...st
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, ctx.Err(), "the console ends with:\n%s", tail(out))
 	require.NoError(t, err, "the console ends with:\n%s", tail(out))
-	require.Contains(t, string(out), "GOEMU-EXIT 0", "the console ends with:\n%s", tail(out))
 	return strings.ReplaceAll(string(out), "\r", "")
 }
 
@@ -90,6 +97,15 @@ func TestBoot(t *testing.T) {
 				require.NotContains(t, out, bad)
 			}
 		})
+	}
+}
+
+// TestRestart: a guest that restarts the machine ends goemu with -no-reboot.
+func TestRestart(t *testing.T) {
+	f := prepare(t, "cloud-amd64")
+	for _, machine := range []string{"pc", "microvm"} {
+		out := f.console(t, "reboot -f", 2*time.Minute, "-M", machine)
+		require.Contains(t, out, "reboot: machine restart")
 	}
 }
 
