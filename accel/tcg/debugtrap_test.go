@@ -21,3 +21,17 @@ func TestDebugHits(t *testing.T) {
 		}
 	}
 }
+
+// TestDropInner: a return to user mode unloads kernel data segments; the bases of FS and GS outlive that in long mode only.
+func TestDropInner(t *testing.T) {
+	for _, tt := range []struct{ efer, want uint64 }{{0, 0}, {x86.EFERLMA, 0x1234000}} {
+		c := &CPU{env: new(x86.Env)}
+		c.env.EFER = tt.efer
+		c.env.Seg[x86.DS] = x86.Segment{Selector: 16, Base: 1, Flags: x86.SegP | x86.SegS | x86.SegW}
+		c.env.Seg[x86.GS] = x86.Segment{Selector: 16, Base: 0x1234000, Flags: x86.SegP | x86.SegS | x86.SegW}
+		c.dropInner(3)
+		if gs, ds := c.env.Seg[x86.GS], c.env.Seg[x86.DS]; gs.Selector != 0 || gs.Base != tt.want || ds != (x86.Segment{}) {
+			t.Errorf("EFER %#x: GS %+v, DS %+v", tt.efer, gs, ds)
+		}
+	}
+}

@@ -357,7 +357,7 @@ func (c *CPU) returnStack(sel uint16, rpl int, csHi uint32) x86.Segment {
 	return segment(sel, lo, hi|x86.SegA)
 }
 
-// dropInner makes data segments unusable that the outer level may not use.
+// dropInner makes data segments unusable that the outer level may not use. In long mode FS and GS keep their bases.
 func (c *CPU) dropInner(cpl int) {
 	for _, n := range [4]int{x86.ES, x86.DS, x86.FS, x86.GS} {
 		s := &c.env.Seg[n]
@@ -366,7 +366,11 @@ func (c *CPU) dropInner(cpl int) {
 		}
 		if s.Flags&x86.SegCode == 0 || s.Flags&x86.SegC == 0 {
 			if s.DPL() < cpl {
-				*s = x86.Segment{}
+				var base uint64
+				if (n == x86.FS || n == x86.GS) && c.env.EFER&x86.EFERLMA != 0 {
+					base = s.Base
+				}
+				*s = x86.Segment{Base: base}
 			}
 		}
 	}
