@@ -78,7 +78,7 @@ func sections() []section {
 			{name: "monitor", arg: true, apply: onlyNone("monitor")},
 			{name: "parallel", arg: true, apply: onlyNone("parallel")},
 			{name: "vga", arg: true, apply: onlyNone("vga")},
-		{name: "vnc", arg: true, apply: onlyNone("vnc")},
+			{name: "vnc", arg: true, apply: onlyNone("vnc")},
 			{name: "net", arg: true, apply: onlyNone("net")},
 			{name: "nic", arg: true, apply: onlyNone("nic")},
 		}},
