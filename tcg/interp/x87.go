@@ -167,8 +167,8 @@ func x87Scale(e *softfloat.Env, x, y softfloat.Real) softfloat.Real {
 		if x.Kind == softfloat.KindInf {
 			return e.Mul(x, softfloat.Real{})
 		}
-		if x.Kind != softfloat.KindFinite {
-			return e.Quieted(x)
+		if x = e.Quieted(x); x.Kind != softfloat.KindFinite {
+			return x
 		}
 		return softfloat.Real{Sign: x.Sign}
 	}
