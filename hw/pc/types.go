@@ -67,13 +67,12 @@ func Help() string {
 
 // Props are the machine's properties (-machine type,prop=value).
 type Props struct {
-	ACPI, PIC, PIT, RTC, SMM, VMPort, IOAPIC2, PCIe qdev.OnOffAuto
-	HPET, ISASerial, AutoCmdline                    bool
-	I8042                                           bool
-	Graphics, USB, MemMerge, DumpGuestCore          bool
-	MaxRAMBelow4G                                   uint64
-	OEMID, OEMTableID                               string
-	SMBIOS                                          string
+	ACPI, PIC, PIT, RTC, SMM, IOAPIC2 qdev.OnOffAuto
+	HPET, ISASerial, AutoCmdline      bool
+	I8042                             bool
+	Graphics, MemMerge, DumpGuestCore bool
+	MaxRAMBelow4G                     uint64
+	OEMID, OEMTableID                 string
 }
 
 // property is a row of the table of machine properties.
