@@ -33,7 +33,7 @@ func (p Perm) String() string {
 	return strings.Join(names, ", ")
 }
 
-// Attacher is a Backend that must be told what its user does with it before it is used. Attach takes the image's locks for the used
+// Attacher is a Disk that must be told what its user does with it before it is used. Attach takes the image's locks for the used
 // and shared permissions, replacing an earlier set; Detach gives them back.
 type Attacher interface {
 	Attach(used, shared Perm) error
@@ -41,7 +41,7 @@ type Attacher interface {
 }
 
 // Attach asks b for permissions; a backend that does not care grants everything.
-func Attach(b Backend, used, shared Perm) error {
+func Attach(b Disk, used, shared Perm) error {
 	if a, ok := b.(Attacher); ok {
 		return a.Attach(used, shared)
 	}
@@ -49,7 +49,7 @@ func Attach(b Backend, used, shared Perm) error {
 }
 
 // Detach gives the permissions back.
-func Detach(b Backend) {
+func Detach(b Disk) {
 	if a, ok := b.(Attacher); ok {
 		a.Detach()
 	}

@@ -9,7 +9,7 @@ type Source struct {
 	// come first.
 	WError, RError string
 	// Claim hands out the disk; a nil backend without error is a drive without medium. Release takes it back.
-	Claim   func(user string) (Backend, error)
+	Claim   func(user string) (Disk, error)
 	Release func()
 }
 
@@ -17,11 +17,11 @@ type Source struct {
 func (s *Source) ID() string { return s.Name }
 
 // SourceOf makes a source of a single backend, for programs and tests.
-func SourceOf(name string, b Backend) *Source {
+func SourceOf(name string, b Disk) *Source {
 	used := false
 	return &Source{
 		Name: name, WError: "auto", RError: "auto",
-		Claim: func(string) (Backend, error) {
+		Claim: func(string) (Disk, error) {
 			if used {
 				return nil, errors.New("Drive '" + name + "' is already in use by another device")
 			}

@@ -185,7 +185,7 @@ type driveDisk struct {
 }
 
 // openDrive opens the disk of a drive.
-func (g *Graph) openDrive(drv *Drive, opts Dict) (block.Backend, error) {
+func (g *Graph) openDrive(drv *Drive, opts Dict) (block.Disk, error) {
 	o, err := takeDriveDisk(drv, opts)
 	if err != nil {
 		return nil, err

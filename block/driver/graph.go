@@ -15,7 +15,7 @@ type node struct {
 	name   string
 	driver string
 	file   *file.File
-	disk   block.Backend // nil for a protocol node that no device uses yet
+	disk   block.Disk // nil for a protocol node that no device uses yet
 	mode   cacheMode
 }
 
@@ -28,7 +28,7 @@ type Drive struct {
 	Filename string
 	WError   string // what to do about failed writes: ignore, stop, report, enospc or auto
 	RError   string
-	Backend  block.Backend
+	Backend  block.Disk
 	claimed  bool
 }
 
@@ -88,7 +88,7 @@ func (g *Graph) Drive(id string) *Drive {
 }
 
 // Claim gives the disk with the name to a device; ok is false if there is none. A disk has one user at a time.
-func (g *Graph) Claim(name, user string) (b block.Backend, ok bool, err error) {
+func (g *Graph) Claim(name, user string) (b block.Disk, ok bool, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if d := g.drive(name); d != nil {
@@ -120,7 +120,7 @@ func (g *Graph) Source(name string) (s *block.Source, ok bool) {
 	if d := g.Drive(name); d != nil {
 		s.WError, s.RError = d.WError, d.RError
 	}
-	s.Claim = func(user string) (block.Backend, error) {
+	s.Claim = func(user string) (block.Disk, error) {
 		b, _, err := g.Claim(name, user)
 		return b, err
 	}
@@ -148,7 +148,7 @@ func (g *Graph) Close() error {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	var first error
-	closeAll := func(b block.Backend) {
+	closeAll := func(b block.Disk) {
 		if err := b.Close(); err != nil && first == nil {
 			first = err
 		}

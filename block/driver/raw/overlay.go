@@ -20,7 +20,7 @@ const defaultTempDir = "/var/tmp"
 // Overlay is a disk that keeps all changes in a temporary sparse file, so that the disk below stays as it is (snapshot=on). The file
 // has no name any more once it is open: it vanishes with the process, however that ends.
 type Overlay struct {
-	base   block.Backend
+	base   block.Disk
 	temp   *file.File
 	length int64
 
@@ -29,7 +29,7 @@ type Overlay struct {
 }
 
 // NewOverlay puts an empty overlay over base and takes it over.
-func NewOverlay(base block.Backend) (*Overlay, error) {
+func NewOverlay(base block.Disk) (*Overlay, error) {
 	length, err := base.Length()
 	if err != nil {
 		return nil, err
@@ -84,15 +84,15 @@ func (o *Overlay) check(off, n int64) error {
 	return nil
 }
 
-// Length implements block.Backend.
+// Length implements block.Disk.
 func (o *Overlay) Length() (int64, error) { return o.length, nil }
 
-// Info implements block.Backend.
+// Info implements block.Disk.
 func (o *Overlay) Info() block.Info {
 	return block.Info{LogicalBlock: 1, WriteCache: true, CanDiscard: true, CanZero: true}
 }
 
-// ReadV implements block.Backend.
+// ReadV implements block.Disk.
 func (o *Overlay) ReadV(ctx context.Context, off int64, iov [][]byte) error {
 	total := block.IovLen(iov)
 	if err := o.check(off, total); err != nil {
@@ -116,7 +116,7 @@ func (o *Overlay) ReadV(ctx context.Context, off int64, iov [][]byte) error {
 	return nil
 }
 
-// WriteV implements block.Backend. Whole blocks are stored and then marked; blocks at the edges are copied up first.
+// WriteV implements block.Disk. Whole blocks are stored and then marked; blocks at the edges are copied up first.
 func (o *Overlay) WriteV(ctx context.Context, off int64, iov [][]byte, _ bool) error {
 	total := block.IovLen(iov)
 	if err := o.check(off, total); err != nil || total == 0 {
@@ -167,13 +167,13 @@ func (o *Overlay) copyBlock(ctx context.Context, b int64) error {
 	return nil
 }
 
-// Flush implements block.Backend: nothing needs to survive.
+// Flush implements block.Disk: nothing needs to survive.
 func (o *Overlay) Flush(context.Context) error { return nil }
 
-// Discard implements block.Backend. The old contents stay, which a discard allows.
+// Discard implements block.Disk. The old contents stay, which a discard allows.
 func (o *Overlay) Discard(_ context.Context, off, n int64) error { return o.check(off, n) }
 
-// WriteZeroes implements block.Backend: whole blocks become holes of the temporary file.
+// WriteZeroes implements block.Disk: whole blocks become holes of the temporary file.
 func (o *Overlay) WriteZeroes(ctx context.Context, off, n int64, _, _ bool) error {
 	if err := o.check(off, n); err != nil || n == 0 {
 		return err
@@ -188,7 +188,7 @@ func (o *Overlay) WriteZeroes(ctx context.Context, off, n int64, _, _ bool) erro
 	return nil
 }
 
-// SetWriteCache implements block.Backend: the temporary file is never flushed.
+// SetWriteCache implements block.Disk: the temporary file is never flushed.
 func (o *Overlay) SetWriteCache(bool) {}
 
 // Attach implements block.Attacher: the disk below is only read, and nobody may change it meanwhile.
@@ -199,7 +199,7 @@ func (o *Overlay) Attach(_, _ block.Perm) error {
 // Detach implements block.Attacher.
 func (o *Overlay) Detach() { block.Detach(o.base) }
 
-// Close implements block.Backend.
+// Close implements block.Disk.
 func (o *Overlay) Close() error {
 	err := o.temp.Close()
 	if e := o.base.Close(); err == nil {

@@ -59,7 +59,7 @@ func New(f *file.File, o Options) (*Disk, error) {
 	return d, nil
 }
 
-// Length implements block.Backend: the size is rounded up to whole sectors, the rest of the last one reads as zero.
+// Length implements block.Disk: the size is rounded up to whole sectors, the rest of the last one reads as zero.
 func (d *Disk) Length() (int64, error) {
 	n := d.opts.Size
 	if n == 0 {
@@ -68,7 +68,7 @@ func (d *Disk) Length() (int64, error) {
 	return (n + sectorSize - 1) &^ (sectorSize - 1), nil
 }
 
-// Info implements block.Backend.
+// Info implements block.Disk.
 func (d *Disk) Info() block.Info {
 	return block.Info{
 		ReadOnly:     d.opts.ReadOnly || d.file.ReadOnly(),
@@ -99,7 +99,7 @@ func (d *Disk) checkWrite(off, n int64) (int64, error) {
 	return d.check(off, n)
 }
 
-// ReadV implements block.Backend.
+// ReadV implements block.Disk.
 func (d *Disk) ReadV(ctx context.Context, off int64, iov [][]byte) error {
 	pos, err := d.check(off, block.IovLen(iov))
 	if err != nil {
@@ -114,7 +114,7 @@ func (d *Disk) TryReadV(off int64, iov [][]byte) bool {
 	return err == nil && d.file.TryReadV(pos, iov)
 }
 
-// WriteV implements block.Backend.
+// WriteV implements block.Disk.
 func (d *Disk) WriteV(ctx context.Context, off int64, iov [][]byte, fua bool) error {
 	pos, err := d.checkWrite(off, block.IovLen(iov))
 	if err != nil {
@@ -160,12 +160,12 @@ func guard(off int64, iov [][]byte) error {
 	return nil
 }
 
-// Flush implements block.Backend.
+// Flush implements block.Disk.
 func (d *Disk) Flush(ctx context.Context) error {
 	return d.file.Flush(ctx)
 }
 
-// Discard implements block.Backend.
+// Discard implements block.Disk.
 func (d *Disk) Discard(ctx context.Context, off, n int64) error {
 	pos, err := d.checkWrite(off, n)
 	if err != nil {
@@ -174,7 +174,7 @@ func (d *Disk) Discard(ctx context.Context, off, n int64) error {
 	return d.file.Discard(ctx, pos, n)
 }
 
-// WriteZeroes implements block.Backend.
+// WriteZeroes implements block.Disk.
 func (d *Disk) WriteZeroes(ctx context.Context, off, n int64, mayUnmap, fua bool) error {
 	pos, err := d.checkWrite(off, n)
 	if err != nil {
@@ -183,7 +183,7 @@ func (d *Disk) WriteZeroes(ctx context.Context, off, n int64, mayUnmap, fua bool
 	return d.file.WriteZeroes(ctx, pos, n, mayUnmap, fua || d.writeThrough.Load())
 }
 
-// SetWriteCache implements block.Backend.
+// SetWriteCache implements block.Disk.
 func (d *Disk) SetWriteCache(on bool) { d.writeThrough.Store(!on) }
 
 // Attach implements block.Attacher.
@@ -197,5 +197,5 @@ func (d *Disk) Attach(used, shared block.Perm) error {
 // Detach implements block.Attacher.
 func (d *Disk) Detach() { d.file.Detach() }
 
-// Close implements block.Backend.
+// Close implements block.Disk.
 func (d *Disk) Close() error { return d.file.Close() }

@@ -38,7 +38,7 @@ func newDisk(t *testing.T, contents []byte, o Options) *Disk {
 
 var ctx = context.Background()
 
-func read(t *testing.T, b block.Backend, off, n int64) []byte {
+func read(t *testing.T, b block.Disk, off, n int64) []byte {
 	t.Helper()
 	buf := make([]byte, n)
 	if err := b.ReadV(ctx, off, [][]byte{buf}); err != nil {

@@ -71,7 +71,7 @@ type Model struct {
 	Common virtio.Props
 	Props  Props `owner:"virtio-blk-device"`
 
-	backend     block.Backend
+	backend     block.Disk
 	geo         geometry
 	originalWCE bool
 	queues      int

@@ -89,7 +89,7 @@ func (r *ramDisk) Close() error          { return nil }
 const devfn = 5 << 3
 
 // newBlk makes a machine with a virtio-blk-pci over disk in slot 5.
-func newBlk(t testing.TB, disk block.Backend, props ...string) *virtiotest.Function {
+func newBlk(t testing.TB, disk block.Disk, props ...string) *virtiotest.Function {
 	t.Helper()
 	m := virtiotest.NewMachine(t, Classes())
 	src := block.SourceOf("d", disk)

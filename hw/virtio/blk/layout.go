@@ -1,4 +1,4 @@
-// Package blk is the virtio block device (virtio 1.2, section 5.2) over a block.Backend.
+// Package blk is the virtio block device (virtio 1.2, section 5.2) over a block.Disk.
 package blk
 
 // Feature bits (section 5.2.3).

@@ -17,7 +17,7 @@ import (
 )
 
 // image makes a disk image and opens it.
-func image(t testing.TB) (path string, b block.Backend) {
+func image(t testing.TB) (path string, b block.Disk) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "blk") // the test's own directory may have commas in its name
 	if err != nil {

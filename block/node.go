@@ -1,0 +1,158 @@
+package block
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// Mode is how a node is opened.
+type Mode struct {
+	ReadOnly     bool // no writes
+	AutoReadOnly bool // fall back on read-only when the image allows nothing else
+	Direct       bool // cache.direct: bypass the host's page cache
+	NoFlush      bool // cache.no-flush: flushes do nothing
+	Unmap        bool // discard=unmap
+	ForceShare   bool // read an image that others write, without locks
+	CopyOnRead   bool
+	DetectZeroes DetectZeroes
+
+	NoBacking bool   // do not open the backing file
+	NoIO      bool   // only the metadata is read (img info of a format)
+	Inactive  bool   // incoming migration: another process owns the image
+	Check     bool   // opened to be checked: corruption is no reason to refuse
+	Temporary bool   // the file was deleted already: a snapshot=on overlay
+	AIO       string // threads, native or io_uring
+}
+
+// DetectZeroes says what writes of zero bytes become.
+type DetectZeroes uint8
+
+// The modes of zero detection.
+const (
+	DetectOff DetectZeroes = iota
+	DetectOn
+	DetectUnmap
+)
+
+// Node is one layer of a disk: a format, a protocol or a filter with its opened state. Nodes are made by Graph.Open and counted
+// (Graph.Ref, Graph.Unref). The graph's edges change only while the nodes around are drained, so that requests read them without a lock.
+type Node struct {
+	graph  *Graph
+	driver *Driver
+	state  Instance
+
+	name          string // node-name; automatic ones start with '#'
+	mode          Mode
+	options       *Options // as opened, complete
+	explicit      *Options // as the user gave them
+	filename      string   // for people: plain name or json:{…}
+	exactFilename string   // plain name or empty
+
+	children []*Child // in the order of attachment
+	parents  []*Child // edges that end here
+	refs     int
+
+	limits  Limits
+	length  atomic.Int64 // bytes, as last asked
+	tracker tracker
+
+	mu sync.Mutex // guards what requests change: bitmaps, statistics, waiters
+}
+
+// Name is the node-name.
+func (n *Node) Name() string { return n.name }
+
+// Driver is the node's driver.
+func (n *Node) Driver() *Driver { return n.driver }
+
+// Graph is the graph that the node belongs to.
+func (n *Node) Graph() *Graph { return n.graph }
+
+// State is the driver's own state, for code that knows the driver.
+func (n *Node) State() Instance { return n.state }
+
+// Mode is how the node is open now.
+func (n *Node) Mode() Mode { return n.mode }
+
+// Filename is the name for people: a plain filename if there is one that says everything, otherwise json:{…}.
+func (n *Node) Filename() string { return n.filename }
+
+// Limits are the limits of the node's requests.
+func (n *Node) Limits() Limits { return n.limits }
+
+// ReadOnly tells whether the node refuses writes.
+func (n *Node) ReadOnly() bool { return n.mode.ReadOnly }
+
+// Child finds an edge to a child by its name ("file", "backing", …), or nil.
+func (n *Node) Child(name string) *Child {
+	for _, c := range n.children {
+		if c.name == name {
+			return c
+		}
+	}
+	return nil
+}
+
+// Children lists the edges to children. The caller holds the graph lock or a request in flight.
+func (n *Node) Children() []*Child { return n.children }
+
+// Child is an edge of the graph: a parent (a node, or a Backend) uses a node under a name, with permissions.
+type Child struct {
+	name   string
+	role   Role
+	node   *Node
+	parent parent
+	perm   Perm // what the parent does
+	shared Perm // what it lets others do
+}
+
+// Name is the edge's name at its parent: file, backing, root, …
+func (c *Child) Name() string { return c.name }
+
+// Role tells what the child holds.
+func (c *Child) Role() Role { return c.role }
+
+// Node is the node at the end of the edge.
+func (c *Child) Node() *Node { return c.node }
+
+// ReadV reads through the edge.
+func (c *Child) ReadV(ctx context.Context, off int64, iov [][]byte, fl Flags) error {
+	return c.node.readV(ctx, off, iov, fl)
+}
+
+// Read fills b from off.
+func (c *Child) Read(ctx context.Context, off int64, b []byte) error {
+	return c.node.readV(ctx, off, [][]byte{b}, 0)
+}
+
+// WriteV writes through the edge.
+func (c *Child) WriteV(ctx context.Context, off int64, iov [][]byte, fl Flags) error {
+	return c.node.writeV(ctx, off, iov, fl)
+}
+
+// Write writes b at off.
+func (c *Child) Write(ctx context.Context, off int64, b []byte, fl Flags) error {
+	return c.node.writeV(ctx, off, [][]byte{b}, fl)
+}
+
+// WriteZeroes makes n bytes at off read as zeroes.
+func (c *Child) WriteZeroes(ctx context.Context, off, n int64, fl Flags) error {
+	return c.node.writeZeroes(ctx, off, n, fl)
+}
+
+// Discard gives n bytes at off back.
+func (c *Child) Discard(ctx context.Context, off, n int64) error {
+	return c.node.discard(ctx, off, n)
+}
+
+// Flush makes everything written so far durable.
+func (c *Child) Flush(ctx context.Context) error { return c.node.flush(ctx) }
+
+// Truncate changes the length of the child.
+func (c *Child) Truncate(ctx context.Context, n int64, exact bool, p Prealloc, zero bool) error {
+	return c.node.truncate(ctx, n, exact, p, zero)
+}
+
+// Length is the child's length in bytes.
+func (c *Child) Length(ctx context.Context) (int64, error) { return c.node.Length(ctx) }
