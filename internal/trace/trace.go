@@ -3,12 +3,12 @@
 package trace
 
 import (
-	"fmt"
 	"io"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
+
+	"github.com/sirupsen/logrus"
 )
 
 // Item is a kind of log output, or a set of them.
@@ -54,11 +54,23 @@ var Items = []Info{
 	{NoChain, "nochain", "do not chain compiled TBs so that \"exec\" and \"cpu\" show\ncomplete traces"},
 }
 
-var (
-	enabled atomic.Uint32
-	mu      sync.Mutex
-	out     io.Writer = os.Stderr
-)
+var enabled atomic.Uint32
+
+// logger carries the log. Its lines are QEMU's, without level and time.
+var logger = &logrus.Logger{Out: os.Stderr, Formatter: plain{}, Hooks: make(logrus.LevelHooks), Level: logrus.TraceLevel}
+
+// plain formats an entry as its message alone.
+type plain struct{}
+
+func (plain) Format(e *logrus.Entry) ([]byte, error) { return []byte(e.Message), nil }
+
+// level is how grave the items of a set are: what a guest does wrong or lacks is a warning, all else is detail.
+func level(i Item) logrus.Level {
+	if i&(GuestErrors|Unimp) != 0 {
+		return logrus.WarnLevel
+	}
+	return logrus.TraceLevel
+}
 
 // On tells whether any item of the set is switched on.
 func On(i Item) bool { return Item(enabled.Load())&i != 0 }
@@ -67,11 +79,7 @@ func On(i Item) bool { return Item(enabled.Load())&i != 0 }
 func Set(i Item) { enabled.Store(uint32(i)) }
 
 // SetOutput sends the log to w.
-func SetOutput(w io.Writer) {
-	mu.Lock()
-	defer mu.Unlock()
-	out = w
-}
+func SetOutput(w io.Writer) { logger.SetOutput(w) }
 
 // Parse reads a comma separated list of item names; "all" is every item. bad is the first unknown name.
 func Parse(list string) (set Item, bad string) {
@@ -92,10 +100,7 @@ func Parse(list string) (set Item, bad string) {
 
 // Printf writes to the log if any item of the set is on.
 func Printf(i Item, format string, args ...any) {
-	if !On(i) {
-		return
+	if On(i) {
+		logger.Logf(level(i), format, args...)
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	fmt.Fprintf(out, format, args...)
 }
