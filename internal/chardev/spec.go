@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+
+	"goemu/internal/config"
 )
 
 // Spec is a parsed -chardev option or legacy string.
@@ -38,29 +40,10 @@ func knownOption(name string) bool {
 	return options[name]
 }
 
-// splitOptions cuts "a=b,c,,d=e" at single commas.
-func splitOptions(s string) []string {
-	var out []string
-	var cur strings.Builder
-	for i := 0; i < len(s); i++ {
-		switch {
-		case s[i] != ',':
-			cur.WriteByte(s[i])
-		case i+1 < len(s) && s[i+1] == ',':
-			cur.WriteByte(',')
-			i++
-		default:
-			out = append(out, cur.String())
-			cur.Reset()
-		}
-	}
-	return append(out, cur.String())
-}
-
 // Parse reads the value of -chardev.
 func Parse(text string) (*Spec, error) {
 	s := &Spec{opts: map[string]string{}}
-	for i, item := range splitOptions(text) {
+	for i, item := range config.SplitElements(text) {
 		key, value, hasValue := strings.Cut(item, "=")
 		switch {
 		case i == 0 && !hasValue:
@@ -254,13 +237,13 @@ func legacyOptions(s *Spec, items []string) error {
 }
 
 func legacyUnix(s *Spec, rest string) error {
-	items := splitOptions(rest)
+	items := config.SplitElements(rest)
 	s.opts["path"] = items[0]
 	return legacyOptions(s, items[1:])
 }
 
 func legacyInet(s *Spec, rest string) error {
-	items := splitOptions(rest)
+	items := config.SplitElements(rest)
 	i := strings.LastIndexByte(items[0], ':')
 	if i < 0 {
 		return fmt.Errorf("'%s' is not a valid char driver", "tcp:"+rest)

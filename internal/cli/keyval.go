@@ -17,7 +17,7 @@ func parseOpts(s, implied string) []config.Pair {
 	var out []config.Pair
 	for first := true; s != "" || first; first = false {
 		var elem string
-		elem, s = cutElement(s)
+		elem, s, _ = config.CutElement(s)
 		key, val, hasVal := strings.Cut(elem, "=")
 		switch {
 		case hasVal:
@@ -35,21 +35,6 @@ func parseOpts(s, implied string) []config.Pair {
 		out = append(out, config.Pair{Key: key, Value: val})
 	}
 	return out
-}
-
-// cutElement takes the first comma-separated element off s, undoubling its commas.
-func cutElement(s string) (elem, rest string) {
-	var b strings.Builder
-	for i := 0; i < len(s); i++ {
-		if s[i] == ',' {
-			if i+1 == len(s) || s[i+1] != ',' {
-				return b.String(), s[i+1:]
-			}
-			i++
-		}
-		b.WriteByte(s[i])
-	}
-	return b.String(), ""
 }
 
 // parseStructured parses a keyval list or, when it starts with "{", a JSON object.

@@ -199,7 +199,7 @@ func (p *parser) snapshot(string) error {
 }
 
 func (p *parser) chardev(v string) error {
-	if kind, _ := cutElement(v); isHelp(kind) {
+	if kind, _, _ := config.CutElement(v); isHelp(kind) {
 		return p.query(QueryChardevs, "")
 	}
 	p.VM.Chardevs = append(p.VM.Chardevs, config.Source{Value: v, Origin: p.origin})

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"goemu/internal/config"
 )
 
 // The Multiboot specification, version 0.6.96.
@@ -155,21 +157,7 @@ func splitModules(list string) []string {
 	if list == "" {
 		return nil
 	}
-	var out []string
-	var cur strings.Builder
-	for i := 0; i < len(list); i++ {
-		switch {
-		case list[i] != ',':
-			cur.WriteByte(list[i])
-		case i+1 < len(list) && list[i+1] == ',':
-			cur.WriteByte(',')
-			i++
-		default:
-			out = append(out, cur.String())
-			cur.Reset()
-		}
-	}
-	return append(out, cur.String())
+	return config.SplitElements(list)
 }
 
 // multibootInfo builds the information structure followed by the memory map, the module list and the strings.

@@ -146,19 +146,26 @@ func TestHeldRequest(t *testing.T) {
 	}
 }
 
-// FuzzLoad feeds damaged states.
+// FuzzLoad feeds damaged states: a good one of 50 KB with bytes replaced as the input says, three bytes each for a place (two bytes) and a
+// value, and cut off at the end if a place lies outside. The input is small, so that the fuzzer does not spend its time on shortening it.
 func FuzzLoad(f *testing.F) {
 	fn := newBlk(f, &ramDisk{b: make([]byte, 4096)})
 	start(f, fn, allFeatures)
 	var w vmstate.Writer
 	fn.Bus.Function(devfn).Dev().State().Save(&w)
-	f.Add(w.Bytes(), uint16(300), byte(1))
-	f.Fuzz(func(t *testing.T, b []byte, at uint16, x byte) {
+	good := w.Bytes()
+	f.Add([]byte{300 >> 8, 300 & 0xff, 1})
+	f.Add([]byte{0xff, 0xff, 100, 0, 8, 9})
+	f.Fuzz(func(t *testing.T, patch []byte) {
 		fn := newBlk(t, &ramDisk{b: make([]byte, 4096)})
 		defer fn.Mem.View().Find(0).RAM.Free()
-		b = append([]byte(nil), b...)
-		if len(b) > 0 {
-			b[int(at)%len(b)] ^= x
+		b := append([]byte(nil), good...)
+		for ; len(patch) >= 3; patch = patch[3:] {
+			if at := int(patch[0])<<8 | int(patch[1]); at < len(b) {
+				b[at] = patch[2]
+			} else {
+				b = b[:max(0, len(b)-int(patch[2]))]
+			}
 		}
 		_ = fn.Bus.Function(devfn).Dev().State().Load(vmstate.NewReader(b), 2)
 		fn.Kick(0)

@@ -1,0 +1,30 @@
+package config
+
+import "strings"
+
+// CutElement takes the first element off a list in which a comma ends an element and a doubled comma stands for one inside it. more
+// tells whether a comma followed, that is whether rest is a list, too.
+func CutElement(list string) (elem, rest string, more bool) {
+	var b strings.Builder
+	for i := 0; i < len(list); i++ {
+		if list[i] == ',' {
+			if i+1 == len(list) || list[i+1] != ',' {
+				return b.String(), list[i+1:], true
+			}
+			i++
+		}
+		b.WriteByte(list[i])
+	}
+	return b.String(), "", false
+}
+
+// SplitElements returns the elements of such a list; the empty list has one, which is empty.
+func SplitElements(list string) []string {
+	var out []string
+	for more := true; more; {
+		var elem string
+		elem, list, more = CutElement(list)
+		out = append(out, elem)
+	}
+	return out
+}

@@ -1,0 +1,31 @@
+package config
+
+import (
+	"slices"
+	"testing"
+)
+
+func TestSplitElements(t *testing.T) {
+	for list, want := range map[string][]string{
+		"":          {""},
+		"a":         {"a"},
+		"a,b=c":     {"a", "b=c"},
+		"a,,b,c":    {"a,b", "c"},
+		",":         {"", ""},
+		",,":        {","},
+		",,,":       {",", ""},
+		"a,":        {"a", ""},
+		"a,,":       {"a,"},
+		"x=,,,,y,z": {"x=,,y", "z"},
+	} {
+		if got := SplitElements(list); !slices.Equal(got, want) {
+			t.Errorf("%q: %q, want %q", list, got, want)
+		}
+	}
+	if elem, rest, more := CutElement("a,b,,c"); elem != "a" || rest != "b,,c" || !more {
+		t.Errorf("%q %q %v", elem, rest, more)
+	}
+	if elem, rest, more := CutElement("b,,c"); elem != "b,c" || rest != "" || more {
+		t.Errorf("%q %q %v", elem, rest, more)
+	}
+}
