@@ -11,17 +11,10 @@ import (
 
 // openLog applies -d and -D and returns what closes the log.
 func openLog(l config.Log) (func(), error) {
-	var set trace.Item
-	for name := range strings.SplitSeq(l.Items, ",") {
-		if name == "" {
-			continue
-		}
-		item, ok := logItem(name)
-		if !ok {
-			fmt.Fprint(os.Stderr, logHelp())
-			return nil, fmt.Errorf("-d %s: unknown log item '%s'", l.Items, name)
-		}
-		set |= item
+	set, bad := trace.Parse(l.Items)
+	if bad != "" {
+		fmt.Fprint(os.Stderr, logHelp())
+		return nil, fmt.Errorf("-d %s: unknown log item '%s'", l.Items, bad)
 	}
 	trace.Set(set)
 	if l.File == "" {
@@ -33,16 +26,6 @@ func openLog(l config.Log) (func(), error) {
 	}
 	trace.SetOutput(f)
 	return func() { trace.Set(0); f.Close() }, nil
-}
-
-// logItem finds a log item; "all" is all of them.
-func logItem(name string) (set trace.Item, ok bool) {
-	for _, i := range trace.Items {
-		if i.Name == name || name == "all" {
-			set |= i.Item
-		}
-	}
-	return set, set != 0
 }
 
 // logHelp is the answer to -d help.

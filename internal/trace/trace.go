@@ -83,7 +83,10 @@ func SetOutput(w io.Writer) { logger.SetOutput(w) }
 
 // Parse reads a comma separated list of item names; "all" is every item. bad is the first unknown name.
 func Parse(list string) (set Item, bad string) {
-	for _, name := range strings.Split(list, ",") {
+	for name := range strings.SplitSeq(list, ",") {
+		if name == "" {
+			continue
+		}
 		found := false
 		for _, i := range Items {
 			if name == i.Name || name == "all" {
