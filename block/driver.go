@@ -40,6 +40,12 @@ type Driver struct {
 	// CreateOptions are the options of Create, in the order of "create -o help".
 	CreateOptions []Option
 
+	// AmendOptions are the options of Amender, in the order of "amend -o help".
+	AmendOptions []Option
+	// Measure computes how large an image made with the options would be, with the content of in unless that is nil; nil if the driver
+	// cannot tell.
+	Measure func(ctx context.Context, o *Options, in *Node) (MeasureInfo, error)
+
 	// StrongOptions are the options that change the content a guest sees; they are part of the json: filename.
 	StrongOptions []string
 }

@@ -3,6 +3,8 @@ package block
 import (
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"slices"
 	"sync"
 
@@ -13,6 +15,10 @@ import (
 type Graph struct {
 	drivers []*Driver
 
+	// Messages receives what drivers tell people besides errors, line by line: findings of checks, corrupt images. The default is
+	// standard error.
+	Messages io.Writer
+
 	mu       sync.Mutex
 	nodes    []*Node
 	backends []*Backend
@@ -21,8 +27,11 @@ type Graph struct {
 
 // NewGraph makes an empty graph that knows the drivers of the tables.
 func NewGraph(tables ...[]*Driver) *Graph {
-	return &Graph{drivers: slices.Concat(tables...)}
+	return &Graph{drivers: slices.Concat(tables...), Messages: os.Stderr}
 }
+
+// Messagef writes a line to Messages.
+func (g *Graph) Messagef(format string, a ...any) { fmt.Fprintf(g.Messages, format+"\n", a...) }
 
 // Lock takes the graph lock for a change of several steps; functions that say so expect it.
 func (g *Graph) Lock() { g.mu.Lock() }
