@@ -5,6 +5,8 @@ import (
 	"runtime"
 	"runtime/debug"
 
+	"golang.org/x/sys/unix"
+
 	"goemu/accel"
 	"goemu/target/x86"
 	eng "goemu/tcg"
@@ -312,13 +314,23 @@ func (c *CPU) left(leave eng.Leave, flags uint32) {
 	}
 }
 
+// yield lets other CPUs run. Every CPU is a thread: where there are more of them than processors, the one that is waited for may be
+// without, and only the host can give it ours.
+func (c *CPU) yield() {
+	if len(c.accel.list()) > runtime.NumCPU() {
+		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+		return
+	}
+	runtime.Gosched()
+}
+
 // leftFor acts on the reason that a block or a callback gave.
 func (c *CPU) leftFor(reason, flags uint32) {
 	switch reason {
 	case x86.ExitHalt:
 		c.halted.Store(true)
 	case x86.ExitPause:
-		runtime.Gosched()
+		c.yield()
 	case x86.ExitException:
 		c.watchDR6 = 0
 		c.deliver(event{kind: evFault, vector: uint8(c.env.Args[0]), hasErr: c.env.Args[1] != x86.NoErrorCode, err: uint32(c.env.Args[1])})
