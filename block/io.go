@@ -23,6 +23,10 @@ func (n *Node) writeV(ctx context.Context, off int64, iov [][]byte, fl Flags) er
 	if !ok {
 		return unix.ENOTSUP
 	}
+	if n.hasReadOnlyBitmaps() {
+		return unix.EPERM
+	}
+	defer n.recordDirty(off, IovLen(iov))
 	if err := w.WriteV(ctx, off, iov, fl&n.limits.WriteFlags); err != nil {
 		return err
 	}
@@ -33,6 +37,10 @@ func (n *Node) writeV(ctx context.Context, off int64, iov [][]byte, fl Flags) er
 }
 
 func (n *Node) writeZeroes(ctx context.Context, off, length int64, fl Flags) error {
+	if n.hasReadOnlyBitmaps() {
+		return unix.EPERM
+	}
+	defer n.recordDirty(off, length)
 	if z, ok := n.state.(ZeroWriter); ok {
 		if err := z.WriteZeroes(ctx, off, length, fl&n.limits.ZeroFlags); !IsNotSup(err) {
 			return err
@@ -53,6 +61,10 @@ func (n *Node) writeZeroes(ctx context.Context, off, length int64, fl Flags) err
 }
 
 func (n *Node) discard(ctx context.Context, off, length int64) error {
+	if n.hasReadOnlyBitmaps() {
+		return unix.EPERM
+	}
+	defer n.recordDirty(off, length)
 	if d, ok := n.state.(Discarder); ok && n.mode.Unmap {
 		if err := d.Discard(ctx, off, length); !IsNotSup(err) {
 			return err
@@ -88,7 +100,13 @@ func (n *Node) truncate(ctx context.Context, length int64, exact bool, p Preallo
 	if !ok {
 		return Errorf(unix.ENOTSUP, "Image format driver does not support resize")
 	}
-	return t.Truncate(ctx, length, exact, p, zero)
+	if err := t.Truncate(ctx, length, exact, p, zero); err != nil {
+		return err
+	}
+	if got, err := n.Length(ctx); err == nil {
+		n.truncateBitmaps(got)
+	}
+	return nil
 }
 
 // Length is the node's length in bytes.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"sync"
 	"sync/atomic"
+
+	"goemu/block/bitmap"
 )
 
 // Mode is how a node is opened.
@@ -57,7 +59,9 @@ type Node struct {
 	length  atomic.Int64 // bytes, as last asked
 	tracker tracker
 
-	mu sync.Mutex // guards what requests change: bitmaps, statistics, waiters
+	bitmaps atomic.Pointer[[]*bitmap.Bitmap] // replaced as a whole, with mu held
+
+	mu sync.Mutex // guards what requests change: statistics, waiters
 }
 
 // Name is the node-name.
