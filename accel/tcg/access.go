@@ -218,7 +218,7 @@ func (c *CPU) Load(addr uint64, m ir.MemOp) (uint64, eng.Action) {
 	if !c.aligned(addr, m) {
 		return 0, eng.Fault
 	}
-	v, ok := c.load(addr, int(m.Size), m.MMU)
+	v, ok := c.load(addr, int(m.Size), c.regime(m.MMU))
 	if !ok {
 		return 0, c.failed()
 	}
@@ -243,7 +243,7 @@ func (c *CPU) Store(addr uint64, m ir.MemOp, val uint64) eng.Action {
 	if !c.aligned(addr, m) {
 		return eng.Fault
 	}
-	return c.stored(c.store(addr, int(m.Size), val, m.MMU))
+	return c.stored(c.store(addr, int(m.Size), val, c.regime(m.MMU)))
 }
 
 func (c *CPU) stored(r stored) eng.Action {
@@ -258,7 +258,7 @@ func (c *CPU) LoadVec(addr uint64, m ir.MemOp, buf []byte) eng.Action {
 	if !c.aligned(addr, m) {
 		return eng.Fault
 	}
-	if !c.loadBytes(addr, buf, m.MMU) {
+	if !c.loadBytes(addr, buf, c.regime(m.MMU)) {
 		return c.failed()
 	}
 	return eng.Continue
@@ -269,7 +269,7 @@ func (c *CPU) StoreVec(addr uint64, m ir.MemOp, buf []byte) eng.Action {
 	if !c.aligned(addr, m) {
 		return eng.Fault
 	}
-	return c.stored(c.storeBytes(addr, buf, m.MMU))
+	return c.stored(c.storeBytes(addr, buf, c.regime(m.MMU)))
 }
 
 // Probe implements goemu/tcg.CPU.
@@ -282,12 +282,12 @@ func (c *CPU) Probe(addr uint64, m ir.MemOp, write bool) (uintptr, eng.Action) {
 		acc = accWrite
 	}
 	if crosses(addr, int(m.Size)) {
-		if !c.checkRange(addr, int(m.Size), acc, m.MMU) {
+		if !c.checkRange(addr, int(m.Size), acc, c.regime(m.MMU)) {
 			return 0, eng.Fault
 		}
 		return 0, eng.Continue
 	}
-	e, _, ok := c.resolve(addr, acc, m.MMU)
+	e, _, ok := c.resolve(addr, acc, c.regime(m.MMU))
 	if !ok {
 		return 0, eng.Fault
 	}
@@ -307,12 +307,12 @@ func (c *CPU) atomicHost(addr uint64, m ir.MemOp) (host uintptr, act eng.Action)
 		return 0, eng.Fault
 	}
 	if crosses(addr, int(m.Size)) {
-		if !c.checkRange(addr, int(m.Size), accWrite, m.MMU) {
+		if !c.checkRange(addr, int(m.Size), accWrite, c.regime(m.MMU)) {
 			return 0, eng.Fault
 		}
 		return 0, eng.Continue
 	}
-	e, _, ok := c.resolve(addr, accWrite, m.MMU)
+	e, _, ok := c.resolve(addr, accWrite, c.regime(m.MMU))
 	if !ok {
 		return 0, eng.Fault
 	}
@@ -363,12 +363,12 @@ func (c *CPU) atomicSlow(addr uint64, m ir.MemOp, f func(old uint64) (val uint64
 		c.env.ExitInfo = exitAlone
 		return 0, eng.Stop
 	}
-	old, ok := c.load(addr, int(m.Size), m.MMU)
+	old, ok := c.load(addr, int(m.Size), c.regime(m.MMU))
 	if !ok {
 		return 0, c.failed()
 	}
 	if v, write := f(old); write {
-		return old, c.stored(c.store(addr, int(m.Size), v, m.MMU))
+		return old, c.stored(c.store(addr, int(m.Size), v, c.regime(m.MMU)))
 	}
 	return old, eng.Continue
 }

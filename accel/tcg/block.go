@@ -231,7 +231,7 @@ func (a *Accel) codePage(c *CPU, host uintptr, phys uint64) *codePage {
 	a.watchRAM(p.ram)
 	p.ram.SetCode(p.page)
 	for _, cpu := range a.list() {
-		for i := range cpu.tlbs {
+		for _, i := range regimes {
 			cpu.tlbs[i].protect(host)
 		}
 	}

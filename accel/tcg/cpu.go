@@ -95,9 +95,9 @@ func (a *Accel) NewCPU(index int, apicID uint32, ic accel.InterruptController) (
 	}
 	c := &CPU{accel: a, cfg: a.opt.Config, index: index, apicID: apicID, ic: ic, mem: mem, env: envAt(mem), wake: make(chan struct{}, 1)}
 	off := envRoom
-	for i := range c.tlbs {
+	for _, i := range regimes {
 		b := mem[off : off+tlbRoom]
-		c.tlbs[i].init(entriesAt(b), &c.env.TLB[i], addrOf(b))
+		c.tlbs[i].init(entriesAt(b), &c.env.TLB[i], &c.env.TLB[x86.MMUKernel], addrOf(b))
 		off += tlbRoom
 	}
 	for i := range c.jumpSets {

@@ -104,11 +104,8 @@ func fastBlock(e *x86.Env, n, size uint64, move bool) bool {
 //go:norace
 func fastEntry(e *x86.Env, addr uint64) *ir.TLBEntry {
 	t := &e.TLB[x86.MMUKernel]
-	switch {
-	case e.HFlags&x86.HFCPLMask == 3:
+	if e.HFlags&x86.HFCPLMask == 3 {
 		t = &e.TLB[x86.MMUUser]
-	case e.HFlags&x86.HFSMAP != 0:
-		t = &e.TLB[x86.MMUKernelSMAP]
 	}
 	return (*ir.TLBEntry)(unsafe.Add(nil, t.Base+addr>>(ir.PageBits-5)&t.Mask))
 }

@@ -253,17 +253,9 @@ func (c *CPU) stack(ss *x86.Segment, sp uint64, cpl int) frame {
 		f.mask = 0xffffffff
 	}
 	if cpl < 3 {
-		f.mmu = c.kernelMMU()
+		f.mmu = c.env.KernelMMU()
 	}
 	return f
-}
-
-// kernelMMU is the regime of explicit accesses at privilege levels 0 to 2.
-func (c *CPU) kernelMMU() uint8 {
-	if c.env.HFlags&x86.HFSMAP != 0 {
-		return x86.MMUKernelSMAP
-	}
-	return x86.MMUKernel
 }
 
 func (f *frame) addr() uint64 {

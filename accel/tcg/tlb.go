@@ -14,6 +14,9 @@ const (
 	entSize = 32
 )
 
+// regimes are those with a table of their own.
+var regimes = [...]int{x86.MMUUser, x86.MMUKernelAC, x86.MMUKernelSMAP}
+
 // Flags of an entry's shadow.
 const (
 	metaGlobal = 1 << iota
@@ -32,15 +35,16 @@ type meta struct {
 
 // tlb is the soft TLB of one translation regime.
 type tlb struct {
-	mu      sync.Mutex // held by the owner when it changes entries, by others when they look at or mark them
-	mem     []ir.TLBEntry
-	entries []ir.TLBEntry // mem[:size]
-	meta    []meta
-	hdr     *ir.TLBTable
-	local   []uint32 // entries that are not global
-	fills   int      // since the last flush or change of size
-	large2M bloom    // 2 MiB units that have entries of large pages
-	large1G bloom
+	mu       sync.Mutex // held by the owner when it changes entries, by others when they look at or mark them
+	mem      []ir.TLBEntry
+	entries  []ir.TLBEntry // mem[:size]
+	meta     []meta
+	hdr      *ir.TLBTable
+	selected *ir.TLBTable // of x86.MMUKernel, which may be a copy of hdr
+	local    []uint32     // entries that are not global
+	fills    int          // since the last flush or change of size
+	large2M  bloom        // 2 MiB units that have entries of large pages
+	large1G  bloom
 }
 
 // bloom is a set of numbers with false positives.
@@ -53,8 +57,8 @@ func (b *bloom) slot(n uint64) (int, uint64) {
 func (b *bloom) add(n uint64)      { i, m := b.slot(n); b[i] |= m }
 func (b *bloom) has(n uint64) bool { i, m := b.slot(n); return b[i]&m != 0 }
 
-func (t *tlb) init(mem []ir.TLBEntry, hdr *ir.TLBTable, base uintptr) {
-	t.mem, t.hdr = mem, hdr
+func (t *tlb) init(mem []ir.TLBEntry, hdr, selected *ir.TLBTable, base uintptr) {
+	t.mem, t.hdr, t.selected = mem, hdr, selected
 	hdr.Base = uint64(base)
 	t.resize(tlbMin)
 }
@@ -63,6 +67,9 @@ func (t *tlb) init(mem []ir.TLBEntry, hdr *ir.TLBTable, base uintptr) {
 func (t *tlb) resize(n int) {
 	t.entries = t.mem[:n]
 	t.meta = make([]meta, n)
+	if t.selected.Base == t.hdr.Base {
+		t.selected.Mask = uint64(n-1) * entSize
+	}
 	t.hdr.Mask = uint64(n-1) * entSize
 	t.clear()
 }
@@ -186,7 +193,7 @@ func (t *tlb) protect(hostPage uintptr) {
 
 // flushTLB empties all soft TLBs (all), or drops what is not global.
 func (c *CPU) flushTLB(all bool) {
-	for i := range c.tlbs {
+	for _, i := range regimes {
 		c.tlbs[i].flush(all)
 	}
 	c.flushJumps(all)
@@ -195,7 +202,7 @@ func (c *CPU) flushTLB(all bool) {
 
 // flushPage drops the translation of one linear address.
 func (c *CPU) flushPage(addr uint64) {
-	for i := range c.tlbs {
+	for _, i := range regimes {
 		c.tlbs[i].flushPage(addr)
 	}
 	if c.jumpPages.has(addr) {
@@ -209,18 +216,18 @@ func (c *CPU) newGen() { c.env.Gen = c.accel.gen.Add(1) }
 
 // mmuIndex is the regime of the CPU's own accesses, systemMMU that of implicit ones (descriptor tables, task state).
 func (c *CPU) mmuIndex() uint8 {
-	switch {
-	case c.env.HFlags&x86.HFCPLMask == 3:
+	if c.env.HFlags&x86.HFCPLMask == 3 {
 		return x86.MMUUser
-	case c.env.HFlags&x86.HFSMAP != 0:
-		return x86.MMUKernelSMAP
 	}
-	return x86.MMUKernel
+	return c.env.KernelMMU()
 }
 
-func (c *CPU) systemMMU() uint8 {
-	if c.env.CR[4]&x86.CR4SMAP != 0 {
-		return x86.MMUKernelSMAP
+func (c *CPU) systemMMU() uint8 { return x86.MMUKernelSMAP }
+
+// regime is the soft TLB of an access that translated code makes.
+func (c *CPU) regime(mmu uint8) uint8 {
+	if mmu == x86.MMUKernel {
+		return c.env.KernelMMU()
 	}
-	return x86.MMUKernel
+	return mmu
 }

@@ -253,7 +253,7 @@ func (w *walker) permit(pte uint64, m *mapping) (code uint32, set uint64, ok boo
 			prot |= protW
 		}
 	default:
-		if !(user && w.mmu == x86.MMUKernelSMAP) {
+		if !(user && w.mmu == x86.MMUKernelSMAP && e.CR[4]&x86.CR4SMAP != 0) {
 			prot = protR
 			if rw || e.CR[0]&x86.CR0WP == 0 {
 				prot |= protW

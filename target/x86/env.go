@@ -130,7 +130,6 @@ const (
 	HFTS        = 1 << 15 // CR0.TS
 	HFOSFXSR    = 1 << 16 // CR4.OSFXSR
 	HFAVX       = 1 << 17 // CR4.OSXSAVE and XCR0 has SSE and AVX
-	HFSMAP      = 1 << 18 // CR4.SMAP set and EFLAGS.AC clear: supervisor data accesses use MMUKernelSMAP
 	HFUMIP      = 1 << 19 // CR4.UMIP
 	HFFPSoft    = 1 << 20 // FPCW has an unmasked exception or one is pending: x87 takes the software path
 	HFSSESoft   = 1 << 21 // MXCSR has an unmasked exception (or what the host cannot do): SSE takes the software path
@@ -154,8 +153,9 @@ func (e *Env) BlockFlags() uint32 { return e.HFlags | e.FPTop&7<<HFTopShift }
 // Translation regimes (ir.MemOp.MMU).
 const (
 	MMUUser       = 0 // CPL 3
-	MMUKernel     = 1 // CPL 0–2, SMAP not in force
-	MMUKernelSMAP = 2 // CPL 0–2, SMAP in force
+	MMUKernel     = 1 // CPL 0–2: that of the following two which EFLAGS.AC selects (SelectMMU); it has no table of its own
+	MMUKernelAC   = 2 // CPL 0–2, EFLAGS.AC set
+	MMUKernelSMAP = 3 // CPL 0–2, EFLAGS.AC clear: CR4.SMAP is in force
 )
 
 // Bits of EFLAGS.

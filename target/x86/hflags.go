@@ -23,7 +23,7 @@ var cr4Bits = [...]crBit{
 // hfKept are the mode bits that are not derived from other state: the privilege level, SMM and the debugger's wish.
 const hfKept = HFCPLMask | HFSMM | HFOneInsn
 
-// UpdateHFlags derives HFlags from the control registers, EFER, CS, SS, EFLAGS and the FPU control words.
+// UpdateHFlags derives HFlags from the control registers, EFER, CS, SS, EFLAGS and the FPU control words, and calls SelectMMU.
 func (e *Env) UpdateHFlags() {
 	h := e.HFlags & hfKept
 	for _, b := range cr0Bits {
@@ -50,9 +50,6 @@ func (e *Env) UpdateHFlags() {
 		h |= HFRF
 	}
 	h |= uint32(e.EFlags&FlagIOPL) >> 12 << HFIOPLShift
-	if e.CR[4]&CR4SMAP != 0 && e.EFlags&FlagAC == 0 {
-		h |= HFSMAP
-	}
 	if e.CR[4]&CR4OSXSAVE != 0 && e.XCR0&(XFeatSSE|XFeatAVX) == XFeatSSE|XFeatAVX {
 		h |= HFAVX
 	}
@@ -60,7 +57,19 @@ func (e *Env) UpdateHFlags() {
 		h |= HFInhibit
 	}
 	e.HFlags = h
+	e.SelectMMU()
 	e.UpdateFPUSoft()
+}
+
+// SelectMMU makes the soft TLB that EFLAGS.AC selects that of MMUKernel. It follows every change of EFLAGS.AC.
+func (e *Env) SelectMMU() { e.TLB[MMUKernel] = e.TLB[e.KernelMMU()] }
+
+// KernelMMU is the regime of explicit accesses at privilege levels 0 to 2.
+func (e *Env) KernelMMU() uint8 {
+	if e.EFlags&FlagAC != 0 {
+		return MMUKernelAC
+	}
+	return MMUKernelSMAP
 }
 
 // UpdateFPUSoft derives the mode bits that tell that floating-point exceptions are unmasked.

@@ -20,6 +20,7 @@ const (
 	offResume  = uint32(unsafe.Offsetof(ir.Header{}.Resume))
 	offVec     = uint32(unsafe.Offsetof(ir.Header{}.Vec))
 	offTLB     = uint32(unsafe.Offsetof(ir.Header{}.TLB))
+	sizeTLB    = uint32(unsafe.Sizeof(ir.Header{}.TLB))
 	offJumps   = uint32(unsafe.Offsetof(ir.Header{}.Jumps))
 	offSpill   = uint32(unsafe.Offsetof(ir.Header{}.Spill))
 )

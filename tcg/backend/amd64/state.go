@@ -132,6 +132,10 @@ func (c *compiler) prepare(b *ir.Block, id uint64) {
 			c.groupAccess(n, in)
 		case ir.OpCall:
 			c.closed = len(c.groups)
+		case ir.OpStEnv:
+			if uint32(in.Imm)-offTLB < sizeTLB { // another soft TLB
+				c.closed = len(c.groups)
+			}
 		case ir.OpSet:
 			if c.v[in.A].setAt < 0 {
 				c.v[in.A].setAt = n

@@ -4,6 +4,7 @@ import (
 	"unsafe"
 
 	"goemu/target/x86"
+	"goemu/tcg/ir"
 )
 
 // Places of the environment's fields that translated code addresses.
@@ -27,7 +28,11 @@ const (
 	offFPTag  = unsafe.Offsetof(x86.Env{}.FPTag)
 	offFPCW   = unsafe.Offsetof(x86.Env{}.FPCW)
 	offArg1   = offArg0 + 8
+	offTLB    = unsafe.Offsetof(x86.Env{}.TLB)
 
+	tlbSize     = unsafe.Sizeof(ir.TLBTable{})
+	tlbBase     = unsafe.Offsetof(ir.TLBTable{}.Base)
+	tlbMask     = unsafe.Offsetof(ir.TLBTable{}.Mask)
 	segSize     = unsafe.Sizeof(x86.Segment{})
 	segBase     = unsafe.Offsetof(x86.Segment{}.Base)
 	segSelector = unsafe.Offsetof(x86.Segment{}.Selector)

@@ -116,11 +116,8 @@ func (t *Translator) begin(pc, csBase uint64, hflags uint32) {
 		t.reason = x86.ExitIRQ
 	}
 	t.mmu = x86.MMUKernel
-	switch {
-	case t.cpl() == 3:
+	if t.cpl() == 3 {
 		t.mmu = x86.MMUUser
-	case hflags&x86.HFSMAP != 0:
-		t.mmu = x86.MMUKernelSMAP
 	}
 }
 

@@ -295,27 +295,20 @@ func genMwait(t *Translator, d *inst) { t.control(x86.HelperMWAIT, t.b.Const(d.n
 
 // Flags.
 
-// genAC is STAC and CLAC: they change the translation regime of supervisor accesses.
+// genAC is STAC and CLAC: they select the soft TLB of supervisor accesses.
 func genAC(on bool) genFunc {
+	from := uintptr(x86.MMUKernelSMAP)
+	if on {
+		from = x86.MMUKernelAC
+	}
 	return func(t *Translator, _ *inst) {
 		b := t.b
 		t.eflag(x86.FlagAC, on)
-		if t.hflags&x86.HFSMAP != 0 == on { // what HFSMAP says changes, unless CR4.SMAP is clear
-			smap := b.Extract(b.LdEnv(8, offCR0+4*8), cr4SMAP, 1)
-			hf := b.And(4, b.LdEnv(4, offHF), b.Const(^uint64(x86.HFSMAP)&0xffffffff))
-			if !on {
-				hf = b.Or(4, hf, b.Shl(4, smap, b.Const(hfSMAPBit)))
-			}
-			b.StEnv(4, offHF, hf)
-			t.leave(x86.ExitMode)
+		for _, field := range [...]uintptr{tlbBase, tlbMask} {
+			b.StEnv(8, offTLB+x86.MMUKernel*tlbSize+field, b.LdEnv(8, offTLB+from*tlbSize+field))
 		}
 	}
 }
-
-const (
-	cr4SMAP   = 21 // bit numbers
-	hfSMAPBit = 18
-)
 
 // ioAllowed tells whether CLI and STI work without further checks.
 func (t *Translator) ioAllowed() bool {
