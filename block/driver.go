@@ -14,6 +14,8 @@ type Driver struct {
 	Protocol bool
 	// Filter is true if the node has the same content as its one filtered child.
 	Filter bool
+	// Combiner is true for drivers that are neither of all this and no format (quorum): their children are probed.
+	Combiner bool
 
 	// Scheme is the protocol's prefix in a filename ("nbd" for "nbd:…" and "nbd://…"); empty if it has none.
 	Schemes []string
@@ -24,6 +26,9 @@ type Driver struct {
 
 	// Options are the options besides those that every node has.
 	Options []Option
+
+	// ProbeDevice rates how surely a host path is this protocol's without a prefix (a device file), 0 to 100.
+	ProbeDevice func(path string) int
 
 	// Probe rates how surely the first bytes of an image are this format's, 0 (not) to 100; nil for protocols and filters.
 	Probe func(head []byte, filename string) int
@@ -49,6 +54,9 @@ type Driver struct {
 	// StrongOptions are the options that change the content a guest sees; they are part of the json: filename.
 	StrongOptions []string
 }
+
+// isFormat tells whether the driver interprets its file as an image.
+func (d *Driver) isFormat() bool { return !d.Protocol && !d.Filter && !d.Combiner }
 
 // OptionType is the type of an option's value.
 type OptionType uint8

@@ -50,3 +50,17 @@ func Errno(err error) unix.Errno {
 
 // IsNotSup reports whether a driver declined an operation that the caller may do in another way.
 func IsNotSup(err error) bool { return errors.Is(err, unix.ENOTSUP) }
+
+// Prepend puts text before an error's message; errno and hint stay.
+func Prepend(err error, text string) error {
+	return &Error{Errno: Errno(err), Text: text + err.Error(), Hint: HintOf(err)}
+}
+
+// HintOf is the hint of an error, or empty.
+func HintOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Hint
+	}
+	return ""
+}

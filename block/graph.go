@@ -7,12 +7,13 @@ import (
 	"os"
 	"slices"
 	"sync"
-
-	"golang.org/x/sys/unix"
 )
 
 // Graph holds all nodes and backends of a program. Its lock is taken by whoever changes edges, opens or closes; requests never take it.
 type Graph struct {
+	// Warn gets the text of warnings (without "warning: "); nil drops them.
+	Warn func(text string)
+
 	drivers []*Driver
 
 	// Messages receives what drivers tell people besides errors, line by line: findings of checks, corrupt images. The default is
@@ -78,11 +79,33 @@ func (g *Graph) Unref(n *Node) {
 		return
 	}
 	n.flush(context.Background())
-	n.state.Close()
-	for len(n.children) > 0 {
-		g.detach(n.children[len(n.children)-1])
-	}
+	n.abandon()
+}
+
+// forget takes the node out of the list.
+func (g *Graph) forget(n *Node) {
 	g.nodes = slices.DeleteFunc(g.nodes, func(m *Node) bool { return m == n })
+}
+
+// FindBackend finds a backend by its name, or nil.
+// Preconditions: the graph lock is held.
+func (g *Graph) FindBackend(name string) *Backend {
+	for _, b := range g.backends {
+		if b.name == name && name != "" {
+			return b
+		}
+	}
+	return nil
+}
+
+// Backends lists the backends in the order they were made.
+// Preconditions: the graph lock is held.
+func (g *Graph) Backends() []*Backend { return slices.Clone(g.backends) }
+
+func (g *Graph) warn(text string) {
+	if g.Warn != nil {
+		g.Warn(text)
+	}
 }
 
 // parent is the upper end of an edge: a node or a Backend.
@@ -114,72 +137,11 @@ func (g *Graph) detach(c *Child) {
 	g.Unref(c.node)
 }
 
-// Open opens a node from a filename, options or both, the way QEMU's blockdev and -drive options do: protocol prefixes, json:{…}, probing of
-// the format when no driver is named, and the chain of backing files. The caller owns one reference.
+// attachChild makes an edge from a node to its child; the caller's reference goes to the edge, also on failure.
 // Preconditions: the graph lock is held.
-func (g *Graph) Open(ctx context.Context, filename string, o *Options, m Mode) (*Node, error) {
-	name, _ := o.TakeString("driver")
-	d := g.FindDriver(name)
-	if d == nil {
-		return nil, Errorf(unix.EINVAL, "Unknown driver '%s'", name)
-	}
-	if filename != "" {
-		o.Set("filename", filename)
-	}
-	n := &Node{graph: g, driver: d, mode: m, refs: 1, options: o.Clone(), filename: filename}
-	if n.name, _ = o.TakeString("node-name"); n.name == "" {
-		g.serial++
-		n.name = fmt.Sprintf("#block%03d", g.serial)
-	}
-	state, err := d.Open(ctx, n, o)
-	if err != nil {
-		return nil, err
-	}
-	n.state = state
-	g.nodes = append(g.nodes, n)
-	if names := o.Names(); len(names) > 0 {
-		g.Unref(n)
-		return nil, Errorf(unix.EINVAL, "Block %s '%s' does not support the option '%s'", d.kind(), d.Name, names[0])
-	}
-	if l, ok := state.(Limiter); ok {
-		if err := l.RefreshLimits(&n.limits); err != nil {
-			g.Unref(n)
-			return nil, err
-		}
-	}
-	return n, nil
+func (g *Graph) attachChild(up, n *Node, name string, role Role) (*Child, error) {
+	return g.attach(up, n, name, role, 0, PermAll)
 }
 
-// kind is what messages call the driver.
-func (d *Driver) kind() string {
-	if d.Protocol {
-		return "protocol"
-	}
-	return "format"
-}
-
-// OpenChild attaches the child that the options name: "file=NODE" refers to a node, "file.driver=…" (and the rest of file.*) opens one.
-// It is called by a driver's Open. A missing child gives nil unless required.
-// Preconditions: the graph lock is held.
-func (n *Node) OpenChild(ctx context.Context, o *Options, name string, role Role, required bool) (*Child, error) {
-	sub := o.Extract(name)
-	ref, isRef := o.TakeString(name)
-	var child *Node
-	switch {
-	case isRef:
-		if child = n.graph.Find(ref); child == nil {
-			return nil, Errorf(unix.EINVAL, "Cannot find device='' nor node-name='%s'", ref)
-		}
-		child.refs++
-	case sub.Len() > 0:
-		var err error
-		if child, err = n.graph.Open(ctx, "", sub, n.mode); err != nil {
-			return nil, err
-		}
-	case required:
-		return nil, Errorf(unix.EINVAL, "A block device must be specified for \"%s\"", name)
-	default:
-		return nil, nil
-	}
-	return n.graph.attach(n, child, name, role, 0, PermAll)
-}
+// refreshPerms works the permissions of the node and everything below it out anew.
+func (g *Graph) refreshPerms(*Node) error { return nil }

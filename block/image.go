@@ -27,7 +27,7 @@ type CheckResult struct {
 	Corruptions, Leaks, CheckErrors int
 	CorruptionsFixed, LeaksFixed    int
 
-	ImageEndOffset                                                          int64
+	ImageEndOffset                                                           int64
 	TotalClusters, AllocatedClusters, FragmentedClusters, CompressedClusters int64
 }
 

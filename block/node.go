@@ -6,6 +6,8 @@ import (
 	"sync/atomic"
 
 	"goemu/block/bitmap"
+
+	"golang.org/x/sys/unix"
 )
 
 // Mode is how a node is opened.
@@ -51,6 +53,14 @@ type Node struct {
 	filename      string   // for people: plain name or json:{…}
 	exactFilename string   // plain name or empty
 
+	backingFile   string // as the image says
+	backingFormat string
+	autoBacking   string         // filename of the backing node that backingFile leads to
+	fullOptions   *NestedOptions // of the node and its children, for json: filenames
+	probed        bool           // nobody named the driver
+	implicit      bool           // made by a job: people see the node below instead
+	inactive      bool           // another process owns the image
+
 	children []*Child // in the order of attachment
 	parents  []*Child // edges that end here
 	refs     int
@@ -69,6 +79,14 @@ func (n *Node) Name() string { return n.name }
 
 // Driver is the node's driver.
 func (n *Node) Driver() *Driver { return n.driver }
+
+// DriverName is the name of the node's driver, also while the node is being opened.
+func (n *Node) DriverName() string {
+	if n.driver == nil {
+		return ""
+	}
+	return n.driver.Name
+}
 
 // Graph is the graph that the node belongs to.
 func (n *Node) Graph() *Graph { return n.graph }
@@ -96,6 +114,94 @@ func (n *Node) Child(name string) *Child {
 		}
 	}
 	return nil
+}
+
+// Backing is the edge to the backing file of a format, or nil.
+func (n *Node) Backing() *Child {
+	for _, c := range n.children {
+		if c.role&RoleCOW != 0 || c.role&RoleFiltered != 0 && c.name == "backing" {
+			return c
+		}
+	}
+	return nil
+}
+
+// COWChild is the edge to the node that is read where this one has nothing: its backing file, or nil.
+func (n *Node) COWChild() *Child {
+	for _, c := range n.children {
+		if c.role&RoleCOW != 0 {
+			return c
+		}
+	}
+	return nil
+}
+
+// Filtered is the edge to the node that a filter filters, or nil.
+func (n *Node) Filtered() *Child {
+	if n.driver == nil || !n.driver.Filter {
+		return nil
+	}
+	for _, c := range n.children {
+		if c.role&RoleFiltered != 0 {
+			return c
+		}
+	}
+	return nil
+}
+
+// FilterOrCOW is the edge to what is below a node in a chain of images: the filtered node or the backing file.
+func (n *Node) FilterOrCOW() *Child {
+	if c := n.COWChild(); c != nil {
+		return c
+	}
+	return n.Filtered()
+}
+
+// Primary is the edge to the child that gives the node its name and length, or nil.
+func (n *Node) Primary() *Child {
+	for _, c := range n.children {
+		if c.role&RolePrimary != 0 {
+			return c
+		}
+	}
+	return nil
+}
+
+// SkipFilters is the first node that is no filter, from n on downwards.
+func (n *Node) SkipFilters() *Node {
+	for {
+		c := n.Filtered()
+		if c == nil {
+			return n
+		}
+		n = c.node
+	}
+}
+
+// protocol tells whether the node is a protocol node.
+func (n *Node) protocol() bool { return n.driver != nil && n.driver.Protocol }
+
+// Probed tells whether the format was guessed.
+func (n *Node) Probed() bool { return n.probed }
+
+// ExplicitOptions are the options as the user gave them, without those of children.
+func (n *Node) ExplicitOptions() *Options { return n.explicit }
+
+// Options are the options that the node was opened with, without those of children.
+func (n *Node) Options() *Options { return n.options }
+
+// ApplyAutoReadOnly makes a node that is being opened read-only if the user allowed that (auto-read-only); otherwise it returns the error.
+func (n *Node) ApplyAutoReadOnly(message string) error {
+	switch {
+	case n.mode.ReadOnly:
+		return nil
+	case n.mode.AutoReadOnly && !n.mode.CopyOnRead:
+		n.mode.ReadOnly = true
+		return nil
+	case message == "":
+		message = "Image is read-only"
+	}
+	return Errorf(unix.EACCES, "%s", message)
 }
 
 // Children lists the edges to children. The caller holds the graph lock or a request in flight.
@@ -160,3 +266,42 @@ func (c *Child) Truncate(ctx context.Context, n int64, exact bool, p Prealloc, z
 
 // Length is the child's length in bytes.
 func (c *Child) Length(ctx context.Context) (int64, error) { return c.node.Length(ctx) }
+
+// TryReadV reads without waiting, if the node can.
+func (c *Child) TryReadV(off int64, iov [][]byte) bool { return c.node.tryReadV(off, iov) }
+
+// AllocatedSize is the number of bytes that the node takes on the host: its own, or those of all children that hold its data.
+func (n *Node) AllocatedSize(ctx context.Context) (int64, error) {
+	if a, ok := n.state.(AllocatedSizer); ok {
+		return a.AllocatedSize(ctx)
+	}
+	if f := n.Filtered(); f != nil {
+		return f.node.AllocatedSize(ctx)
+	}
+	if n.protocol() {
+		return 0, unix.ENOTSUP
+	}
+	sum := int64(0)
+	for _, c := range n.children {
+		if c.role&(RoleData|RoleMetadata|RoleFiltered) == 0 {
+			continue
+		}
+		size, err := c.node.AllocatedSize(ctx)
+		if err != nil {
+			return 0, err
+		}
+		sum += size
+	}
+	return sum, nil
+}
+
+// Info asks the driver, or the filtered node, about the image; ok is false if nobody knows.
+func (n *Node) Info() (i DriverInfo, ok bool) {
+	if d, is := n.state.(Informer); is {
+		return d.Info(), true
+	}
+	if f := n.Filtered(); f != nil {
+		return f.node.Info()
+	}
+	return i, false
+}

@@ -24,6 +24,7 @@ type Options struct {
 	NoFlush  bool // cache.no-flush: flushes do nothing
 	Unmap    bool // discard=unmap: give discarded space back to the host
 	NoLock   bool // locking=off
+	AIO      string
 }
 
 // File is an open image file.
@@ -31,8 +32,10 @@ type File struct {
 	opts  Options
 	fd    int
 	isDev bool
-	align int64 // request alignment with Direct, otherwise 1
-	size  atomic.Int64
+	// writable is true if fd was opened for writing.
+	writable bool
+	align    int64 // request alignment with Direct, otherwise 1
+	size     atomic.Int64
 
 	// rmw orders the read-modify-write cycles of requests that are not aligned: those hold it exclusively, other writes share it.
 	rmw sync.RWMutex
@@ -68,7 +71,7 @@ func Open(o Options) (*File, error) {
 		return nil, fmt.Errorf("Could not open '%s': %w", path, hostError(err))
 	}
 	o.Filename = path
-	f := &File{opts: o, fd: fd, align: 1}
+	f := &File{opts: o, fd: fd, align: 1, writable: !o.ReadOnly}
 	if err := f.inspect(); err != nil {
 		unix.Close(fd)
 		return nil, fmt.Errorf("Could not open '%s': %w", path, hostError(err))
@@ -99,7 +102,7 @@ func (f *File) inspect() error {
 	if err := unix.Fstat(f.fd, &st); err != nil {
 		return err
 	}
-	f.isDev = st.Mode&unix.S_IFMT == unix.S_IFBLK
+	f.isDev = st.Mode&unix.S_IFMT != unix.S_IFREG
 	size, err := unix.Seek(f.fd, 0, unix.SEEK_END)
 	if err != nil {
 		return err
@@ -110,6 +113,9 @@ func (f *File) inspect() error {
 	}
 	return nil
 }
+
+// canWrite tells whether the file was opened for writing.
+func (f *File) canWrite() bool { return f.writable }
 
 // Path is the file's name as it was given.
 func (f *File) Path() string { return f.opts.Filename }

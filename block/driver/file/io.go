@@ -154,10 +154,7 @@ func (f *File) WriteZeroes(ctx context.Context, off, n int64, mayUnmap, fua bool
 
 // zeroRange tries the host's ways of clearing a range without writing it.
 func (f *File) zeroRange(off, n int64, unmap bool) error {
-	if off+n > f.size.Load() {
-		return unix.EOPNOTSUPP
-	}
-	if unmap && !f.noPunch.Load() {
+	if unmap && !f.noPunch.Load() && off+n <= f.size.Load() {
 		if err := f.punch(off, n); !notSupported(err) {
 			return err
 		}
@@ -165,10 +162,8 @@ func (f *File) zeroRange(off, n int64, unmap bool) error {
 	if f.noZero.Load() {
 		return unix.EOPNOTSUPP
 	}
-	err := retry(func() error {
-		return unix.Fallocate(f.fd, unix.FALLOC_FL_ZERO_RANGE|unix.FALLOC_FL_KEEP_SIZE, off, n)
-	})
-	if notSupported(err) {
+	err := retry(func() error { return unix.Fallocate(f.fd, unix.FALLOC_FL_ZERO_RANGE, off, n) })
+	if notSupported(err) && err != unix.EINVAL {
 		f.noZero.Store(true)
 	}
 	return err

@@ -1,0 +1,123 @@
+package file
+
+import (
+	"context"
+	"math"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/block"
+)
+
+const (
+	createMode = 0o644
+	fillChunk  = 64 << 10
+	nocowFlag  = 0x00800000 // FS_NOCOW_FL
+)
+
+// create makes a regular file of a size.
+func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
+	path := strings.TrimPrefix(r.Filename, "file:")
+	size := (r.Size + minSector - 1) &^ (minSector - 1)
+	if hint, err := r.Options.TakeSize("extent_size_hint", 0); err != nil {
+		return err
+	} else if hint > math.MaxUint32 {
+		return block.Errorf(unix.EINVAL, "Extent size hint is too large")
+	}
+	nocow, err := r.Options.TakeBool("nocow", false)
+	if err != nil {
+		return err
+	}
+	p := block.PreallocOff
+	if v, given := r.Options.TakeString("preallocation"); given {
+		var ok bool
+		if p, ok = block.ParsePrealloc(v); !ok {
+			return block.Errorf(unix.EINVAL, "invalid parameter value: %s", v)
+		}
+	}
+	f := &File{opts: Options{Filename: path}, align: 1}
+	err = retry(func() (err error) {
+		f.fd, err = unix.Open(path, unix.O_RDWR|unix.O_CREAT|unix.O_CLOEXEC, createMode)
+		return err
+	})
+	if err != nil {
+		return block.Errnof(block.Errno(err), "Could not create '%s'", path)
+	}
+	defer unix.Close(f.fd)
+	if err := f.Attach(block.PermWrite|block.PermResize, block.PermAll&^block.PermResize); err != nil {
+		return err
+	}
+	if err := resize(f.fd, 0, block.PreallocOff); err != nil {
+		return err
+	}
+	if nocow {
+		if attr, err := unix.IoctlGetUint32(f.fd, unix.FS_IOC_GETFLAGS); err == nil {
+			_ = unix.IoctlSetPointerInt(f.fd, unix.FS_IOC_SETFLAGS, int(attr|nocowFlag))
+		}
+	}
+	return resize(f.fd, size, p)
+}
+
+// resize changes the size of a regular file. A failed preallocation restores the old size.
+func resize(fd int, size int64, p block.Prealloc) (err error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(fd, &st); err != nil {
+		return block.Errnof(block.Errno(err), "Could not stat file")
+	}
+	if st.Size > size && p != block.PreallocOff {
+		return block.Errorf(unix.ENOTSUP, "Cannot use preallocation for shrinking files")
+	}
+	switch p {
+	case block.PreallocOff:
+		if err := retry(func() error { return unix.Ftruncate(fd, size) }); err != nil {
+			return block.Errnof(block.Errno(err), "Could not resize file")
+		}
+		return nil
+	case block.PreallocFalloc:
+		err = allocate(fd, st.Size, size)
+	case block.PreallocFull:
+		err = fillZeroes(fd, st.Size, size)
+	default:
+		return block.Errorf(unix.ENOTSUP, "Unsupported preallocation mode: %s", p)
+	}
+	if err != nil {
+		_ = unix.Ftruncate(fd, st.Size)
+	}
+	return err
+}
+
+func allocate(fd int, from, to int64) error {
+	if from == to {
+		return nil
+	}
+	err := retry(func() error { return unix.Fallocate(fd, 0, from, to-from) })
+	if notSupported(err) {
+		return fillZeroes(fd, from, to)
+	}
+	if err != nil {
+		return block.Errnof(block.Errno(err), "Could not preallocate new data")
+	}
+	return nil
+}
+
+func fillZeroes(fd int, from, to int64) error {
+	if err := retry(func() error { return unix.Ftruncate(fd, to) }); err != nil {
+		return block.Errnof(block.Errno(err), "Could not resize file")
+	}
+	buf := make([]byte, fillChunk)
+	for from < to {
+		n, err := unix.Pwrite(fd, buf[:min(int64(len(buf)), to-from)], from)
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return block.Errnof(block.Errno(err), "Could not write zeros for preallocation")
+		}
+		from += int64(n)
+	}
+	if err := unix.Fsync(fd); err != nil {
+		return block.Errnof(block.Errno(err), "Could not flush file to disk")
+	}
+	return nil
+}
