@@ -91,7 +91,7 @@ func Build(m *Machine) (*Setup, error) {
 	if m.SMBIOS != nil {
 		t := smbios.Build(m.SMBIOS)
 		data := next + 2*anchorStep
-		if len(t.Data) > biosEnd-int(data)-tablesSlack/2 {
+		if len(t.Data) > handlersAddr-int(data)-tablesSlack/2 {
 			return nil, errors.New("the SMBIOS tables are too large")
 		}
 		anchor("SMBIOS entry point", t.Entry32(uint32(data)))
@@ -100,13 +100,14 @@ func Build(m *Machine) (*Setup, error) {
 	}
 	if m.MP != nil {
 		t := mptable.Build(m.MP)
-		if len(t) > biosEnd-int(next)-anchorStep {
+		if len(t) > handlersAddr-int(next)-anchorStep {
 			return nil, errors.New("the MP table is too large")
 		}
 		anchor("MP pointer", mptable.Floating(uint32(next+anchorStep)))
 		anchor("MP table", t)
 	}
 	s.addBDA(m)
+	s.addVectors()
 	s.E820 = memoryMap(m, reserve)
 	s.MSRs = memoryTypes(m)
 	return s, nil

@@ -88,6 +88,9 @@ const (
 	flatData   = x86.SegP | x86.SegS | x86.SegW | x86.SegA | x86.SegB | x86.SegG
 )
 
+// realIDTLimit is the limit of the real-mode interrupt table, which no kernel finds changed.
+const realIDTLimit = 0x3ff
+
 // setEntry gives a CPU the state at a kernel's entry point.
 func setEntry(c CPU, s *loader.CPU) {
 	e := c.Env()
@@ -108,7 +111,7 @@ func setEntry(c CPU, s *loader.CPU) {
 		e.Seg[x86.TR].Selector = s.TR
 	}
 	e.GDT = x86.Table{Base: s.GDTBase, Limit: uint32(s.GDTLimit)}
-	e.IDT = x86.Table{}
+	e.IDT = x86.Table{Limit: realIDTLimit}
 	e.Regs[x86.RAX], e.Regs[x86.RBX], e.Regs[x86.RSI], e.Regs[x86.RSP] = s.RAX, s.RBX, s.RSI, s.RSP
 	e.PC = s.RIP
 	e.SetCPL(0)

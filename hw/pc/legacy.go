@@ -5,6 +5,7 @@ import (
 
 	"goemu/accel"
 	"goemu/hw/char"
+	"goemu/hw/firmware/loader"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/i8259"
 	"goemu/hw/intc/ioapic"
@@ -99,7 +100,7 @@ func (m *Machine) port92() error {
 	return err
 }
 
-// What firmware leaves in the interrupt controllers: the 8259 pair is masked, PCI interrupts are level triggered, and the boot processor's local APIC is on,
+// What firmware leaves in the interrupt controllers: the 8259 pair is at the BIOS's vectors, PCI interrupts are level triggered, and the boot processor's local APIC is on,
 // with the 8259 pair at its first input and non-maskable interrupts at the second.
 const (
 	portELCR           = 0x4d0
@@ -108,13 +109,31 @@ const (
 	apicLINT1, lintNMI = 0x360, 0x8400
 )
 
-// picSetup initialises the 8259 pair as firmware and the kernel's real-mode code leave it: at the BIOS's vectors and masked.
-var picSetup = []struct {
+// portWrite is a byte written to a port.
+type portWrite struct {
 	port  uint64
 	value uint64
-}{
-	{0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01}, {0x21, 0xfb},
-	{0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01}, {0xa1, 0xff},
+}
+
+// picSetup initialises the 8259 pair at the BIOS's vectors, pitSetup lets the timer tick 18.2 times a second.
+var (
+	picSetup = []portWrite{
+		{0x20, 0x11}, {0x21, 0x08}, {0x21, 0x04}, {0x21, 0x01},
+		{0xa0, 0x11}, {0xa1, 0x70}, {0xa1, 0x02}, {0xa1, 0x01},
+	}
+	pitSetup = []portWrite{{0x43, 0x34}, {0x40, 0}, {0x40, 0}}
+
+	// The firmware's masks; Linux has masked everything before its entry point, in real mode.
+	picMaskBIOS  = []portWrite{{0x21, 0xb8}, {0xa1, 0x8e}}
+	picMaskLinux = []portWrite{{0x21, 0xfb}, {0xa1, 0xff}}
+)
+
+func (m *Machine) writePorts(lists ...[]portWrite) {
+	for _, list := range lists {
+		for _, w := range list {
+			m.ports.Store(w.port, 1, w.value)
+		}
+	}
 }
 
 // setupKeyboard leaves the keyboard controller as firmware does: the keyboard's interrupt and translation on, the mouse off.
@@ -128,9 +147,11 @@ func (m *Machine) setupKeyboard() {
 
 // setupInterrupts does that. level are the ISA interrupts that are level triggered.
 func (m *Machine) setupInterrupts(level uint32) {
-	for _, w := range picSetup {
-		m.ports.Store(w.port, 1, w.value)
+	masks := picMaskBIOS
+	if m.image.Kind == loader.KindLinux {
+		masks = picMaskLinux
 	}
+	m.writePorts(picSetup, pitSetup, masks)
 	m.ports.Store(portELCR, 1, uint64(level&0xff))
 	m.ports.Store(portELCR+1, 1, uint64(level>>8))
 	m.bootAPIC.WritePage(apicSVR, 4, svrOn)
