@@ -34,6 +34,7 @@ type Setup struct {
 	Segments []loader.Segment
 	RSDP     uint64 // address of the ACPI root pointer, 0 for none
 	MSRs     []MSR  // for every processor
+	Waking   uint64 // address of the ACPI waking vector, 0 for none
 }
 
 // MSR is a model-specific register and its value.
@@ -134,6 +135,9 @@ func (s *Setup) addACPI(m *Machine) (reserve uint64, err error) {
 	}
 	s.add("ACPI tables", b.Addr, b.Data)
 	s.RSDP = anchorAddr
+	if b.FACS != 0 {
+		s.Waking = b.FACS + acpi.WakingVector
+	}
 	return reserve, nil
 }
 

@@ -154,7 +154,8 @@ func New(cfg Config) (m *Machine, err error) {
 	if err != nil {
 		return nil, err
 	}
-	m.VM.Pause, m.VM.Resume, m.VM.Reset = m.pause, m.accel.Resume, m.reset
+	m.VM.Pause, m.VM.Resume, m.VM.Reset, m.VM.Wake = m.pause, m.accel.Resume, m.reset, m.wake
+	m.VM.OnEvent(m.suspended)
 	m.VM.OnChange(func(running bool, _ mainloop.RunState) { virtio.SetMachineRunning(running) })
 	virtio.StopMachine = func() { m.VM.RequestStop(mainloop.StateIOError) }
 	return m, nil
@@ -242,6 +243,42 @@ func (m *Machine) reset(mainloop.ShutdownCause) {
 	}
 	m.chips.afterReset(m)
 	m.placeBoot()
+}
+
+// What CMOS says about the reset that ends a suspension.
+const (
+	cmosShutdown = 0x0f
+	shutdownS3   = 0xfe
+)
+
+// suspended notes for the firmware that the next start is a resumption.
+func (m *Machine) suspended(e mainloop.Event) {
+	if e.Name == "SUSPEND" && m.rtc != nil {
+		m.rtc.SetCMOS(cmosShutdown, shutdownS3)
+	}
+}
+
+// wake ends a suspension: devices and CPUs are reset, memory keeps its contents. A kernel that was booted directly is resumed at the
+// waking vector that it left in the ACPI tables.
+func (m *Machine) wake() {
+	m.Tree.Reset()
+	for _, c := range m.cpus {
+		c.Reset()
+	}
+	m.chips.afterReset(m)
+	if m.image == nil || m.setup.Waking == 0 {
+		return
+	}
+	for _, c := range m.cpus {
+		for _, r := range m.setup.MSRs {
+			c.SetMSR(r.Index, r.Value)
+		}
+	}
+	v, _ := m.memory.Load(m.setup.Waking, 4)
+	e := m.cpus[0].Env()
+	e.Seg[x86.CS].Selector, e.Seg[x86.CS].Base = uint16(v>>4), v>>4<<4&0xfffff
+	e.PC = v & 15
+	e.UpdateHFlags()
 }
 
 // NMI drives the non-maskable interrupt of all CPUs.

@@ -17,6 +17,8 @@ type VM struct {
 	Pause, Resume func()
 	// Reset puts all devices and CPUs into their power-on state; called with the CPUs paused.
 	Reset func(ShutdownCause)
+	// Wake does what happens to devices and CPUs when a suspension to RAM ends; called with the CPUs paused.
+	Wake func()
 
 	loop    *Loop
 	state   atomic.Value // RunState
@@ -164,6 +166,9 @@ func (v *VM) service() {
 		v.serveReset(cause)
 	}
 	if v.wakeup.Swap(false) && v.State() == StateSuspended {
+		if v.Wake != nil {
+			v.Wake()
+		}
 		v.Start()
 		v.emit("WAKEUP", CauseNone)
 	}

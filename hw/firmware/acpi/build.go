@@ -8,6 +8,7 @@ type Blob struct {
 	Data []byte
 	Root uint64 // address of the RSDT, or the XSDT of a hardware-reduced machine
 	XSDT bool
+	FACS uint64 // address of the firmware ACPI control structure, 0 for none
 	// Tables are the tables that have a checksum, and Pointers the addresses of tables inside the data: what has to be redone when the
 	// data moves.
 	Tables   []Extent
@@ -42,6 +43,7 @@ func Build(m *Machine, base uint64) *Blob {
 	facsAddr := uint64(0)
 	if m.PM != nil {
 		facsAddr = put(facs(), tableAlign)
+		b.FACS = facsAddr
 	}
 	dsdtAddr := table(m.dsdt(), tableAlign)
 	fadtAddr := table(m.fadt(facsAddr, dsdtAddr), 1)

@@ -57,6 +57,9 @@ func setChecksum(b []byte, at int) {
 // facsSize is the size of the firmware ACPI control structure (ACPI 5.2.10).
 const facsSize = 64
 
+// WakingVector is the offset in it of the physical address where the system wants to be woken, in real mode.
+const WakingVector = 12
+
 func facs() []byte {
 	b := make([]byte, facsSize)
 	copy(b, "FACS")
