@@ -17,8 +17,8 @@ type Leave uint8
 // The reasons.
 const (
 	LeaveDirect Leave = iota // a direct exit that is not linked: Header.ExitTB, ExitSlot; Header.PC is the target
-	LeaveLookup              // Header.PC has no entry in the jump cache
-	LeavePoll                // Header.ExitReq was set; Header.PC is where to go on
+	LeaveLookup              // Header.PC has no entry in the jump cache; Header.Addr is the address of the indirect jump
+	LeavePoll                // Header.ExitReq was set; Header.PC is where to go on, Header.Addr the address of the indirect jump or PC again
 	LeaveReason              // Exit.Reason in Header.ExitInfo; Header.PC is set
 	LeaveFault               // CPU.… reported a fault (Fault action): guest state is that at the start of the instruction at Header.PC
 	LeaveDivide              // division error at Header.PC

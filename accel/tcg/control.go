@@ -219,7 +219,7 @@ func (c *CPU) invpcid(kind, at uint64) {
 	if c.env.CR[4]&x86.CR4PCIDE == 0 && kind < 2 && pcid != 0 {
 		c.gp(0)
 	}
-	if pcid>>12 != 0 || kind == 0 && !c.canonical(addr) {
+	if pcid>>12 != 0 || kind == 0 && !c.canonicalBase(addr) {
 		c.gp(0)
 	}
 	switch kind {

@@ -67,6 +67,8 @@ type CPU struct {
 	watchDR6    uint64
 	msr         msrs
 	last        lastExit
+	from        uint64 // address of the indirect branch that ended the last run, or noFrom
+	delivering  bool   // an event is being delivered
 	fetch       fetcher
 	smmNMI      bool // nmiBlocked before SMM
 }

@@ -123,6 +123,27 @@ func (c *CPU) setHits() {
 	c.watchDR6 = 0
 }
 
+// deliverFault delivers what ended the instruction. Data breakpoints that a MOV SS before it met, and that waited for its end, are
+// reported together with INT1, come right after the entry to the handler of INT n, and are lost with a fault.
+func (c *CPU) deliverFault() {
+	hits := c.watchDR6
+	c.watchDR6 = 0
+	switch c.ev.kind {
+	case evICEBP:
+		c.watchDR6 = hits
+		c.setHits()
+	case evSoft:
+		if hits != 0 {
+			c.deliverRecorded()
+			c.watchDR6 |= hits
+			c.setHits()
+			c.deliver(event{kind: evTrap, vector: x86.ExcDB})
+			return
+		}
+	}
+	c.deliverRecorded()
+}
+
 // singleStep raises the trap of EFLAGS.TF after an instruction.
 func (c *CPU) singleStep() {
 	c.setHits()

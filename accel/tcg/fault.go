@@ -150,8 +150,9 @@ func (c *CPU) deliverMore(ev event, exception bool) {
 		}
 		wasOnce := c.once
 		c.once = true // writes to the stack may hit any code
+		c.delivering = true
 		ok := c.catch(func() { c.enterHandler(&ev) })
-		c.once, c.again = wasOnce, false
+		c.once, c.again, c.delivering = wasOnce, false, false
 		c.env.UpdateHFlags()
 		if ok {
 			return

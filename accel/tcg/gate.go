@@ -266,12 +266,18 @@ func (c *CPU) longStack(off uint64) uint64 {
 	return c.rdSys(tr.Base+off, 8)
 }
 
+// longFrame is the size of the frame of a 64-bit handler, with an error code.
+const longFrame = 6 * 8
+
 // pushLong writes the frame of a 64-bit handler and sets RSP.
 func (c *CPU) pushLong(ev *event, sp uint64, dpl int) {
 	e := c.env
 	s := frame{c: c, sp: sp &^ 15, mask: ^uint64(0), mmu: x86.MMUUser}
 	if dpl < 3 {
 		s.mmu = c.systemMMU()
+	}
+	if !c.canonical(s.sp-1) || !c.canonical(s.sp-longFrame) {
+		c.raise(x86.ExcSS, 0)
 	}
 	s.push(8, uint64(e.Seg[x86.SS].Selector))
 	s.push(8, e.Regs[x86.RSP])

@@ -165,8 +165,8 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperVERR:          do1(func(c *CPU, a uint64) { c.setFlag(zeroFlag, c.verify(uint16(a), false)) }),
 	x86.HelperVERW:          do1(func(c *CPU, a uint64) { c.setFlag(zeroFlag, c.verify(uint16(a), true)) }),
 	x86.HelperARPL:          func(c *CPU, a, b, _ uint64) (uint64, eng.Action) { return arpl(c, a, b), eng.Continue },
-	x86.HelperLGDT:          do2(func(c *CPU, a, b uint64) { c.env.GDT = x86.Table{Base: a, Limit: uint32(b & 0xffff)} }),
-	x86.HelperLIDT:          do2(func(c *CPU, a, b uint64) { c.env.IDT = x86.Table{Base: a, Limit: uint32(b & 0xffff)} }),
+	x86.HelperLGDT:          do2(func(c *CPU, a, b uint64) { c.loadTable(&c.env.GDT, a, b) }),
+	x86.HelperLIDT:          do2(func(c *CPU, a, b uint64) { c.loadTable(&c.env.IDT, a, b) }),
 	x86.HelperWriteFSGSBase: do2(writeSegBase),
 
 	x86.HelperReadCR:  get1((*CPU).readCR),

@@ -253,6 +253,7 @@ func (c *CPU) execute() {
 		panic(err)
 	case !ok:
 		c.onceDone()
+		c.branchFault()
 		c.deliverRecorded()
 		return
 	}
@@ -292,14 +293,16 @@ func (c *CPU) left(leave eng.Leave, flags uint32) {
 	h := &c.env.Header
 	once := c.once
 	c.onceDone()
+	c.from = noFrom
 	switch leave {
+	case eng.LeaveLookup, eng.LeavePoll:
+		c.from = h.Addr
 	case eng.LeaveDirect:
 		if !once {
 			c.last.id, c.last.slot = h.ExitTB, int(h.ExitSlot)
 		}
 	case eng.LeaveFault:
-		c.watchDR6 = 0
-		c.deliverRecorded()
+		c.deliverFault()
 		return
 	case eng.LeaveDivide:
 		c.watchDR6 = 0
@@ -308,7 +311,7 @@ func (c *CPU) left(leave eng.Leave, flags uint32) {
 	case eng.LeaveReason:
 		c.leftFor(h.ExitInfo, flags)
 	}
-	if c.watchDR6 != 0 && !c.once {
+	if c.watchDR6 != 0 && !c.once && c.env.Shadow != x86.ShadowSS {
 		c.setHits()
 		c.deliver(event{kind: evTrap, vector: x86.ExcDB})
 	}

@@ -27,6 +27,10 @@ const (
 	msrPAT          = 0x277
 	msrMTRRDef      = 0x2ff
 	msrMC0          = 0x400 // 10 banks of 4
+	msrMCEnd        = 0x480 // of the room for banks
+	msrSpecCtl      = 0x48
+	msrPredCmd      = 0x49
+	msrFlushCmd     = 0x10b
 	msrPKRS         = 0x6e1
 	msrTSCDeadline  = 0x6e0
 	msrX2APIC       = 0x800
@@ -129,8 +133,32 @@ func (c *CPU) envMSR(i uint32) *uint64 {
 	return nil
 }
 
+// checkMSR raises #GP for registers that this CPU certainly does not have: machine check banks beyond the last one, and the controls of
+// speculation, which come with CPUID bits that no model here has.
+func (c *CPU) checkMSR(i uint32) {
+	switch {
+	case i >= msrMC0+4*mcBanks && i < msrMCEnd, i == msrSpecCtl, i == msrPredCmd, i == msrFlushCmd:
+		c.gp(0)
+	}
+}
+
+// Bits of machine check controls that systems clear on AMD's CPUs: bank 4 reports too much otherwise.
+const mcQuirks = 1<<10 | 1
+
+// checkMC raises #GP for what cannot be written to a register of a machine check bank: a control is all ones or zero, a status only
+// clears.
+func (c *CPU) checkMC(n uint32, v uint64) {
+	if n >= 4*mcBanks {
+		return
+	}
+	if n&3 == 0 && v != 0 && v|mcQuirks != ^uint64(0) || n&3 == 1 && v != 0 {
+		c.gp(0)
+	}
+}
+
 // readMSR returns a model-specific register. Unknown ones read as 0, as under QEMU's translator.
 func (c *CPU) readMSR(i uint32) uint64 {
+	c.checkMSR(i)
 	if p := c.envMSR(i); p != nil {
 		if i == msrSysenterCS {
 			return *p & 0xffff
@@ -190,10 +218,11 @@ func (c *CPU) readMSR(i uint32) uint64 {
 // writeMSR sets a model-specific register; unknown ones ignore it.
 func (c *CPU) writeMSR(i uint32, v uint64) {
 	e := c.env
+	c.checkMSR(i)
 	if p := c.envMSR(i); p != nil {
 		switch i {
 		case msrFSBase, msrGSBase, msrKernelGSBase, msrLSTAR, msrCSTAR, msrSysenterESP, msrSysenterEIP:
-			if !c.canonical(v) {
+			if !c.canonicalBase(v) {
 				c.gp(0)
 			}
 		case msrSysenterCS:
@@ -209,9 +238,7 @@ func (c *CPU) writeMSR(i uint32, v uint64) {
 		if i == msrTSCAdjust {
 			e.TSCOffset += v - *p
 		}
-		if d := i - msrMC0; d < 4*mcBanks && d&3 == 0 && v != 0 && v != ^uint64(0) {
-			return
-		}
+		c.checkMC(i-msrMC0, v)
 		*p = v
 		return
 	}

@@ -123,8 +123,19 @@ func (c *CPU) systemSegment(sel uint16) (s x86.Segment, at uint64) {
 			c.gp(uint32(sel &^ 3))
 		}
 		s.Base |= up << 32
+		if !c.canonicalBase(s.Base) {
+			c.gp(uint32(sel &^ 3))
+		}
 	}
 	return s, at
+}
+
+// loadTable implements LGDT and LIDT.
+func (c *CPU) loadTable(t *x86.Table, base, limit uint64) {
+	if c.env.HFlags&x86.HFCS64 != 0 && !c.canonicalBase(base) {
+		c.gp(0)
+	}
+	*t = x86.Table{Base: base, Limit: uint32(limit & 0xffff)}
 }
 
 // lldt implements LLDT.

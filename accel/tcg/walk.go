@@ -83,7 +83,7 @@ func (c *CPU) translate(addr uint64, acc access, mmu uint8) (m mapping, ok bool)
 	}
 	if e.EFER&x86.EFERLMA != 0 {
 		if sh := c.canonicalShift(); uint64(int64(addr<<sh)>>sh) != addr {
-			c.setException(x86.ExcGP, 0)
+			c.nonCanonical(addr, acc)
 			return m, false
 		}
 	} else {

@@ -240,7 +240,7 @@ func (x *exec) after(b *block) (*block, tcg.Leave) {
 	}
 	if next := e.link.Load(); next != nil {
 		if atomic.LoadUint32(&h.ExitReq) != 0 {
-			h.PC = e.pc
+			h.PC, h.Addr = e.pc, e.pc
 			return nil, tcg.LeavePoll
 		}
 		return next, 0

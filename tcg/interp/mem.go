@@ -204,6 +204,6 @@ func gotoExit(x *exec, in *inst) bool {
 }
 
 func jump(x *exec, in *inst) bool {
-	x.slot, x.target = slotJump, x.v[in.a]
+	x.slot, x.target, x.hdr.Addr = slotJump, x.v[in.a], in.pc
 	return true
 }

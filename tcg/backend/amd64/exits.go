@@ -164,7 +164,7 @@ func (c *compiler) jump(in *ir.Inst) {
 	r := c.use(in.A)
 	t := c.temp()
 	c.clobber()
-	none := desc{kind: leavePollReg, reg: r, reg2: NoReg}
+	none := desc{kind: leavePollReg, reg: r, reg2: NoReg, pc: c.insnPC}
 	c.poll(none, ccSnap{})
 	c.mov(8, t, r)
 	c.shiftImm(shShr, 8, R(t), ir.JumpBits)

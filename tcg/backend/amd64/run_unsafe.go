@@ -57,10 +57,10 @@ func makeLeaves() [numLeaves]func(r runner, d desc) (tcg.Leave, bool) {
 	return [numLeaves]func(r runner, d desc) (tcg.Leave, bool){
 		0:              func(runner, desc) (tcg.Leave, bool) { panic("BUG: leave descriptor without a kind") },
 		leaveDirect:    runner.direct,
-		leaveLookup:    func(r runner, d desc) (tcg.Leave, bool) { return r.at(d.pc, tcg.LeaveLookup) },
-		leaveLookupReg: func(r runner, d desc) (tcg.Leave, bool) { return r.at(*r.reg(d.reg), tcg.LeaveLookup) },
-		leavePoll:      func(r runner, d desc) (tcg.Leave, bool) { return r.at(d.pc, tcg.LeavePoll) },
-		leavePollReg:   func(r runner, d desc) (tcg.Leave, bool) { return r.at(*r.reg(d.reg), tcg.LeavePoll) },
+		leaveLookup:    func(r runner, d desc) (tcg.Leave, bool) { return r.from(d.pc).at(d.pc, tcg.LeaveLookup) },
+		leaveLookupReg: func(r runner, d desc) (tcg.Leave, bool) { return r.from(d.pc).at(*r.reg(d.reg), tcg.LeaveLookup) },
+		leavePoll:      func(r runner, d desc) (tcg.Leave, bool) { return r.from(d.pc).at(d.pc, tcg.LeavePoll) },
+		leavePollReg:   func(r runner, d desc) (tcg.Leave, bool) { return r.from(d.pc).at(*r.reg(d.reg), tcg.LeavePoll) },
 		leaveReason:    runner.reason,
 		leaveDivide:    func(r runner, d desc) (tcg.Leave, bool) { return r.at(d.pc, tcg.LeaveDivide) },
 		leaveCall:      runner.call,
@@ -75,6 +75,12 @@ func makeLeaves() [numLeaves]func(r runner, d desc) (tcg.Leave, bool) {
 		leaveLoadV:     runner.loadV,
 		leaveStoreV:    runner.storeV,
 	}
+}
+
+// from notes the address of the branch that leaves.
+func (r runner) from(pc uint64) runner {
+	r.hdr.Addr = pc
+	return r
 }
 
 // at ends Run with the guest at pc.

@@ -17,7 +17,7 @@ func genBT(op ir.Op) genFunc {
 			return
 		}
 		var extra ir.Val
-		if _, known := b.IsConst(n); !known {
+		if operands[d.ops[1]].place != plImm {
 			lg := uint64(bits.TrailingZeros8(size))
 			words := b.Sar(8, b.Sext(size, n), b.Const(3+lg))
 			extra = b.Shl(8, words, b.Const(lg))
