@@ -27,6 +27,9 @@ func (o *NestedOptions) Put(name string, v any) {
 // Get finds a value.
 func (o *NestedOptions) Get(name string) (any, bool) { v, ok := o.values[name]; return v, ok }
 
+// Names lists the members.
+func (o *NestedOptions) Names() []string { return o.names }
+
 // JSON writes the object in QEMU's order of members.
 func (o *NestedOptions) JSON() string {
 	var b strings.Builder

@@ -22,6 +22,16 @@ var permNames = [...]string{"consistent read", "write", "write unchanged", "resi
 // PermCount is the number of permissions.
 const PermCount = len(permNames)
 
+// PermByName finds a permission by its name in options, such as "consistent-read".
+func PermByName(name string) (Perm, bool) {
+	for i, n := range permNames {
+		if strings.ReplaceAll(n, " ", "-") == name {
+			return 1 << i, true
+		}
+	}
+	return 0, false
+}
+
 // String names the permissions in the set, separated by commas.
 func (p Perm) String() string {
 	var names []string
