@@ -3,6 +3,7 @@ package block
 import (
 	"context"
 	"slices"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -16,7 +17,11 @@ type Backend struct {
 	root  *Child
 
 	perm, shared Perm // requested
-	writeThrough bool
+	writeThrough atomic.Bool
+	beyondEOF    bool
+
+	// OnResize, if set, is called after the medium changed its length, from the goroutine that changed it.
+	OnResize func()
 }
 
 // NewBackend makes a backend without medium. user describes it in messages when it has no name.
@@ -77,6 +82,9 @@ func (b *Backend) check(ctx context.Context, off, n int64) error {
 	if b.root == nil {
 		return unix.ENOMEDIUM
 	}
+	if b.beyondEOF {
+		return checkRange(off, n)
+	}
 	length, err := b.root.Length(ctx)
 	if err != nil {
 		return err
@@ -110,7 +118,7 @@ func (b *Backend) WriteV(ctx context.Context, off int64, iov [][]byte, fl Flags)
 	if err := b.check(ctx, off, IovLen(iov)); err != nil {
 		return err
 	}
-	if b.writeThrough {
+	if b.writeThrough.Load() {
 		fl |= FUA
 	}
 	return b.root.WriteV(ctx, off, iov, fl)
@@ -121,7 +129,7 @@ func (b *Backend) WriteZeroes(ctx context.Context, off, n int64, fl Flags) error
 	if err := b.check(ctx, off, n); err != nil {
 		return err
 	}
-	if b.writeThrough {
+	if b.writeThrough.Load() {
 		fl |= FUA
 	}
 	return b.root.WriteZeroes(ctx, off, n, fl)
@@ -160,4 +168,74 @@ func (b *Backend) Length(ctx context.Context) (int64, error) {
 }
 
 // SetWriteCache says whether writes may stay in caches until a flush.
-func (b *Backend) SetWriteCache(on bool) { b.writeThrough = !on }
+func (b *Backend) SetWriteCache(on bool) { b.writeThrough.Store(!on) }
+
+// WriteCache tells whether writes may stay in caches until a flush.
+func (b *Backend) WriteCache() bool { return !b.writeThrough.Load() }
+
+// AllowBeyondEOF lets requests reach beyond the end of the medium, which then grows if its driver lets it.
+func (b *Backend) AllowBeyondEOF(on bool) { b.beyondEOF = on }
+
+// TryReadV fills a vector from off if that takes no waiting; after false the vector's content is undefined.
+func (b *Backend) TryReadV(off int64, iov [][]byte) bool {
+	return b.root != nil && b.check(context.Background(), off, IovLen(iov)) == nil && b.root.TryReadV(off, iov)
+}
+
+// WriteCompressed writes one cluster compressed.
+func (b *Backend) WriteCompressed(ctx context.Context, off int64, iov [][]byte) error {
+	return b.WriteV(ctx, off, iov, Compressed)
+}
+
+// LoadVMState reads what SaveVMState stored.
+func (b *Backend) LoadVMState(ctx context.Context, off int64, iov [][]byte) error {
+	if b.root == nil {
+		return unix.ENOMEDIUM
+	}
+	return b.root.node.LoadVMState(ctx, off, iov)
+}
+
+// SaveVMState stores bytes beside the disk's content.
+func (b *Backend) SaveVMState(ctx context.Context, off int64, iov [][]byte) error {
+	if b.root == nil {
+		return unix.ENOMEDIUM
+	}
+	return b.root.node.SaveVMState(ctx, off, iov)
+}
+
+// CopyRange copies inside the host from this backend to another one; ENOTSUP means that it must be done by reading and writing.
+func (b *Backend) CopyRange(ctx context.Context, off int64, to *Backend, toOff, n int64, fl Flags) error {
+	if err := b.check(ctx, off, n); err != nil {
+		return err
+	}
+	if err := to.check(ctx, toOff, n); err != nil {
+		return err
+	}
+	return CopyRange(ctx, b.root, off, to.root, toOff, n, fl)
+}
+
+// StatusAbove is Node.StatusAbove of the root.
+func (b *Backend) StatusAbove(ctx context.Context, base *Node, includeBase, wantZero bool, off, n int64) (Status, int, error) {
+	if b.root == nil {
+		return Status{}, 0, unix.ENOMEDIUM
+	}
+	return b.root.node.StatusAbove(ctx, base, includeBase, wantZero, off, n)
+}
+
+// RequestAlign is the alignment of requests that need no read-modify-write.
+func (b *Backend) RequestAlign() int64 {
+	if b.root == nil {
+		return sectorSize
+	}
+	return b.root.node.align()
+}
+
+// MaxTransfer is the longest request that is not split.
+func (b *Backend) MaxTransfer() int64 {
+	if b.root == nil {
+		return maxRequest
+	}
+	return b.root.node.transferMax()
+}
+
+// Root is the edge to the medium, or nil.
+func (b *Backend) Root() *Child { return b.root }

@@ -140,7 +140,11 @@ func (g *Graph) detach(c *Child) {
 // attachChild makes an edge from a node to its child; the caller's reference goes to the edge, also on failure.
 // Preconditions: the graph lock is held.
 func (g *Graph) attachChild(up, n *Node, name string, role Role) (*Child, error) {
-	return g.attach(up, n, name, role, 0, PermAll)
+	perm := PermConsistentRead
+	if role&RoleCOW == 0 && !up.mode.ReadOnly {
+		perm = PermAll
+	}
+	return g.attach(up, n, name, role, perm, PermAll)
 }
 
 // refreshPerms works the permissions of the node and everything below it out anew.

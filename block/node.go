@@ -69,6 +69,14 @@ type Node struct {
 	length  atomic.Int64 // bytes, as last asked
 	tracker tracker
 
+	copyOnRead atomic.Int32  // users who want reads to fill the image
+	writeGen   atomic.Uint64 // counts completed changes
+	highest    atomic.Int64  // end of the highest write
+	flushMu    sync.Mutex
+	flushedGen uint64 // writeGen of the last flush; guarded by flushMu
+	notifiers  atomic.Pointer[[]*WriteNotifier]
+	threshold  atomic.Pointer[writeThreshold]
+
 	bitmaps atomic.Pointer[[]*bitmap.Bitmap] // replaced as a whole, with mu held
 
 	mu sync.Mutex // guards what requests change: statistics, waiters

@@ -135,3 +135,30 @@ func (n *Node) DropCache() { _ = unix.Fadvise(n.fd, 0, 0, unix.FADV_DONTNEED) }
 
 // TryReadV implements block.TryReader.
 func (n *Node) TryReadV(off int64, iov [][]byte) bool { return n.File.TryReadV(off, iov) }
+
+// HasZeroInit implements block.ZeroIniter: a new file is a hole.
+func (n *Node) HasZeroInit(context.Context) bool { return !n.isDev }
+
+// CopyRange implements block.CopyRanger by copy_file_range.
+func (n *Node) CopyRange(_ context.Context, src *block.Child, srcOff, dstOff, length int64, _ block.Flags) error {
+	from, ok := src.Node().State().(*Node)
+	if !ok || n.isDev || from.isDev {
+		return unix.ENOTSUP
+	}
+	for length > 0 {
+		k, err := unix.CopyFileRange(from.fd, &srcOff, n.fd, &dstOff, int(min(length, 1<<30)), 0)
+		switch {
+		case err == unix.EINTR:
+			continue
+		case err == unix.EXDEV || err == unix.ENOSYS || err == unix.EOPNOTSUPP || err == unix.EINVAL:
+			return unix.ENOTSUP
+		case err != nil:
+			return err
+		case k == 0: // beyond the end of the source: reading gives zeroes
+			return unix.ENOTSUP
+		}
+		length -= int64(k)
+	}
+	n.grew(dstOff)
+	return nil
+}

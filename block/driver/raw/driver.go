@@ -253,3 +253,12 @@ func (f *Format) ReopenAbort() { f.next = nil }
 func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
 	return g.CreateFile(ctx, r.Filename, r.Size, r.Options)
 }
+
+// MapRange implements block.RangeMapper.
+func (f *Format) MapRange(off, n int64) (*block.Child, int64, error) {
+	pos, err := f.place(off, n, unix.EINVAL)
+	return f.file, pos, err
+}
+
+// HasZeroInit implements block.ZeroIniter.
+func (f *Format) HasZeroInit(ctx context.Context) bool { return f.file.Node().HasZeroInit(ctx) }

@@ -1,0 +1,54 @@
+package block
+
+import "context"
+
+// flush makes everything that was written before durable. Of several flushes at the same time only one works.
+func (n *Node) flush(ctx context.Context) error {
+	if n.mode.ReadOnly || n.inactive || n.state == nil {
+		return nil
+	}
+	n.tracker.enter()
+	defer n.tracker.exit()
+	gen := n.writeGen.Load()
+	n.flushMu.Lock()
+	defer n.flushMu.Unlock()
+	if err := n.flushSelf(ctx, gen); err != nil {
+		return err
+	}
+	for _, c := range n.children {
+		if c.perm&(PermWrite|PermWriteUnchanged) == 0 {
+			continue
+		}
+		if err := c.node.flush(ctx); err != nil {
+			return err
+		}
+	}
+	n.flushedGen = max(n.flushedGen, gen)
+	return nil
+}
+
+// flushSelf writes the driver's buffers out and flushes the medium unless nothing was written since the last time.
+func (n *Node) flushSelf(ctx context.Context, gen uint64) error {
+	primary := n.Primary()
+	if primary == nil {
+		primary = n.Child("file")
+	}
+	if primary != nil {
+		primary.DebugEvent("flush_to_os")
+	}
+	if f, ok := n.state.(Flusher); ok {
+		if err := f.FlushToOS(ctx); err != nil {
+			return err
+		}
+	}
+	if n.mode.NoFlush || n.flushedGen >= gen {
+		return nil
+	}
+	if primary != nil {
+		primary.DebugEvent("flush_to_disk")
+	}
+	if f, ok := n.state.(DiskFlusher); ok {
+		return f.FlushToDisk(ctx)
+	}
+	return nil
+}
