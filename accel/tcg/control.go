@@ -88,6 +88,7 @@ var cr4Features = [...]struct {
 	{x86.CR4PAE, x86.FeatPAE}, {x86.CR4PGE, x86.FeatPGE}, {x86.CR4OSFXSR, x86.FeatFXSR}, {x86.CR4OSXMMEXCPT, x86.FeatSSE},
 	{x86.CR4UMIP, x86.FeatUMIP}, {x86.CR4LA57, x86.FeatLA57}, {x86.CR4FSGSBASE, x86.FeatFSGSBase}, {x86.CR4PCIDE, x86.FeatPCID},
 	{x86.CR4OSXSAVE, x86.FeatXSAVE}, {x86.CR4SMEP, x86.FeatSMEP}, {x86.CR4SMAP, x86.FeatSMAP}, {x86.CR4PKE, x86.FeatPKU},
+	{x86.CR4PKS, x86.FeatPKS},
 }
 
 // cr4Valid are the bits of CR4 that this CPU has.
@@ -101,7 +102,7 @@ func (c *CPU) cr4Valid() uint64 {
 	return v
 }
 
-const cr4Paging = x86.CR4PSE | x86.CR4PAE | x86.CR4PGE | x86.CR4PCIDE | x86.CR4SMEP | x86.CR4SMAP | x86.CR4LA57 | x86.CR4PKE
+const cr4Paging = x86.CR4PSE | x86.CR4PAE | x86.CR4PGE | x86.CR4PCIDE | x86.CR4SMEP | x86.CR4SMAP | x86.CR4LA57 | x86.CR4PKE | x86.CR4PKS
 
 // setCR4 implements MOV to CR4.
 func (c *CPU) setCR4(v uint64) {

@@ -208,6 +208,9 @@ func (c *CPU) readMSR(i uint32) uint64 {
 		return perfStatus
 	case msrXSS:
 		return c.env.XSS
+	case msrPKRS:
+		c.needPKS()
+		return uint64(c.env.PKRS)
 	case msrTSCDeadline:
 		if c.ic != nil && c.cfg.Features.Has(x86.FeatDeadline) {
 			return c.ic.Deadline()
@@ -266,6 +269,12 @@ func (c *CPU) writeMSR(i uint32, v uint64) {
 			c.gp(0)
 		}
 		e.SMBase = uint32(v)
+	case msrPKRS:
+		c.needPKS()
+		if v>>32 != 0 {
+			c.gp(0)
+		}
+		c.setPKRS(uint32(v))
 	case msrXSS:
 		if v != 0 {
 			c.gp(0)
@@ -275,6 +284,21 @@ func (c *CPU) writeMSR(i uint32, v uint64) {
 		if c.ic != nil && c.cfg.Features.Has(x86.FeatDeadline) {
 			c.ic.SetDeadline(v)
 		}
+	}
+}
+
+// needPKS raises #GP without protection keys for supervisor pages.
+func (c *CPU) needPKS() {
+	if !c.cfg.Features.Has(x86.FeatPKS) {
+		c.gp(0)
+	}
+}
+
+// setPKRS changes the rights of the protection keys of supervisor pages.
+func (c *CPU) setPKRS(v uint32) {
+	if c.env.PKRS != v {
+		c.env.PKRS = v
+		c.flushTLB(true)
 	}
 }
 

@@ -268,9 +268,13 @@ func (w *walker) permit(pte uint64, m *mapping) (code uint32, set uint64, ok boo
 	}
 	code = pfP
 	m.pkey = 0
-	if user && e.CR[4]&x86.CR4PKE != 0 && e.EFER&x86.EFERLMA != 0 {
+	enable, keys := uint64(x86.CR4PKS), e.PKRS
+	if user {
+		enable, keys = x86.CR4PKE, e.PKRU
+	}
+	if e.CR[4]&enable != 0 && e.EFER&x86.EFERLMA != 0 {
 		m.pkey = uint8(pte >> ptePKey & 15)
-		deny := w.keyDenies(m.pkey)
+		deny := w.keyDenies(m.pkey, keys)
 		if w.acc != accExec && prot>>w.acc&1 != 0 && deny>>w.acc&1 != 0 {
 			code |= pfPK
 		}
@@ -287,10 +291,10 @@ func (w *walker) permit(pte uint64, m *mapping) (code uint32, set uint64, ok boo
 	return 0, set, true
 }
 
-// keyDenies is the set of rights that a protection key takes away.
-func (w *walker) keyDenies(key uint8) (deny uint8) {
+// keyDenies is the set of rights that a protection key takes away, by the register for user or supervisor pages.
+func (w *walker) keyDenies(key uint8, keys uint32) (deny uint8) {
 	e := w.c.env
-	k := e.PKRU >> (2 * key) & 3
+	k := keys >> (2 * key) & 3
 	if k&1 != 0 {
 		deny |= protR | protW
 	}
