@@ -35,6 +35,7 @@ type CPU struct {
 	noJumps uint64 // address of a jump cache that stays empty
 
 	lines  atomic.Uint32 // accel.IRQ
+	nmis   atomic.Uint32 // how often IRQNMI was raised and not yet served
 	req    atomic.Uint32
 	halted atomic.Bool
 	parked atomic.Bool
@@ -164,6 +165,9 @@ func (c *CPU) Header() *ir.Header { return &c.env.Header }
 
 // Raise implements accel.CPU.
 func (c *CPU) Raise(l accel.IRQ) {
+	if l&accel.IRQNMI != 0 {
+		c.nmis.Add(1)
+	}
 	if old := c.lines.Or(uint32(l)); old&uint32(l) != uint32(l) {
 		c.kick()
 	}

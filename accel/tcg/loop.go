@@ -178,6 +178,9 @@ func (c *CPU) serviceLines() bool {
 		c.enterSMM()
 	case l&accel.IRQNMI != 0 && !c.nmiBlocked && !shadow:
 		c.Lower(accel.IRQNMI)
+		if c.nmis.Swap(0) > 1 { // one more waits while the first is handled
+			c.lines.Or(uint32(accel.IRQNMI))
+		}
 		c.halted.Store(false)
 		c.nmiBlocked = true
 		c.deliver(event{kind: evHardware, vector: x86.ExcNMI})
@@ -187,6 +190,14 @@ func (c *CPU) serviceLines() bool {
 		return false
 	}
 	return true
+}
+
+// allowNMI ends the handling of an NMI. Of those that came meanwhile one is kept.
+func (c *CPU) allowNMI() {
+	if c.nmiBlocked && c.nmis.Load() > 1 {
+		c.nmis.Store(1)
+	}
+	c.nmiBlocked = false
 }
 
 // interrupt takes a maskable interrupt, if there still is one.

@@ -258,7 +258,7 @@ func (c *CPU) writeMSR(i uint32, v uint64) {
 		e.TSCOffset += v - c.readTSC()
 		c.msr.tscAdjust += e.TSCOffset - old
 	case msrAPICBase:
-		if c.ic != nil && !c.ic.SetBase(v) {
+		if c.ic != nil && (v>>c.cfg.PhysBits != 0 || !c.ic.SetBase(v)) {
 			c.gp(0)
 		}
 		c.flushTLB(true) // the APIC's page may have moved

@@ -450,7 +450,7 @@ func (c *CPU) iret(size int, next uint64) {
 	default:
 		c.farRet(size, 0, true)
 	}
-	c.nmiBlocked = false
+	c.allowNMI()
 }
 
 func (c *CPU) iretReal(size int, keep uint64) {

@@ -61,6 +61,7 @@ type APIC struct {
 	divide       uint32
 	countShift   int32
 	initialCount uint32
+	counted      bool // the timer ran down once: only a new initial count starts it again
 	loadTime     int64
 	nextTime     int64
 	deadline     uint64
@@ -117,7 +118,7 @@ func (a *APIC) initReset() {
 		a.lvt[i] = lvtMasked
 	}
 	a.esr, a.icr, a.divide, a.countShift, a.initialCount = 0, [2]uint32{}, 0, 0, 0
-	a.loadTime, a.nextTime, a.deadline = 0, 0, 0 // sipiVector stays: a start-up message may have come before the CPU acts on INIT
+	a.loadTime, a.nextTime, a.deadline, a.counted = 0, 0, 0, false // sipiVector stays: a start-up message may have come before the CPU acts on INIT
 	a.waitSIPI = 1
 	if a.base&baseBSP != 0 {
 		a.waitSIPI = 0
@@ -151,6 +152,7 @@ func (a *APIC) SetBase(v uint64) bool {
 		a.logicalDest = 0
 	case to == 0:
 		a.svr &^= svrEnable
+		a.id = uint8(a.initialID)
 	}
 	a.update()
 	return true

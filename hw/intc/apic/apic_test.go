@@ -215,6 +215,11 @@ func TestTimer(t *testing.T) {
 	if got := r.take(0); !equal(got, 0x40) || a.ReadPage(regCurrCount<<4, 4) != 0 {
 		t.Errorf("one-shot: %x", got)
 	}
+	a.WritePage(regLVT<<4, 4, 0x41|lvtPeriodic) // does not start it again
+	clock.Virtual.Advance(10000)
+	if got := r.take(0); len(got) != 0 || a.ReadPage(regCurrCount<<4, 4) != 0 || a.ReadPage(regInitCount<<4, 4) != 100 {
+		t.Errorf("periodic after one-shot: %x", got)
+	}
 	a.WritePage(regLVT<<4, 4, 0x41|lvtPeriodic)
 	a.WritePage(regInitCount<<4, 4, 100)
 	for i := range 5 {
@@ -233,6 +238,9 @@ func TestTimer(t *testing.T) {
 	clock.Virtual.Advance(1)
 	if got := r.take(0); !equal(got, 0x42) || a.Deadline() != 0 {
 		t.Errorf("deadline: %x, %d", got, a.Deadline())
+	}
+	if a.SetDeadline(uint64(clock.Virtual.Now())); a.Deadline() != 0 || !equal(r.take(0), 0x42) {
+		t.Error("a deadline in the past waits")
 	}
 	a.WritePage(regLVT<<4, 4, 0x40|lvtMasked)
 	a.WritePage(regInitCount<<4, 4, 10)
@@ -305,6 +313,13 @@ func TestModes(t *testing.T) {
 	a.WriteMSR(0x80f, 0x1ff)
 	if !a.WriteMSR(0x83f, 0x66) || !equal(r.take(1), 0x66) {
 		t.Error("self IPI")
+	}
+	a.SetBase(base &^ baseEnable)
+	a.SetBase(base)
+	a.WritePage(regID<<4, 4, 7<<24)
+	a.SetBase(base &^ baseEnable)
+	if a.SetBase(base); a.ReadPage(regID<<4, 4) != 1<<24 {
+		t.Error("switching off keeps the identifier")
 	}
 }
 

@@ -18,7 +18,7 @@ func (a *APIC) armTimer(now int64) {
 	count := uint64(a.initialCount)
 	d := uint64(now-a.loadTime) >> a.countShift
 	switch {
-	case a.lvt[lvtTimer]&lvtMasked != 0:
+	case a.lvt[lvtTimer]&lvtMasked != 0, a.counted:
 		a.timer.Del()
 		return
 	case a.timerMode() == lvtPeriodic && count != 0:
@@ -42,7 +42,14 @@ func (a *APIC) armDeadline(now int64) {
 		a.timer.Del()
 		return
 	}
-	a.nextTime = now + max(t.TSCDelay(a.deadline), 0)
+	d := t.TSCDelay(a.deadline)
+	if d <= 0 { // passed already
+		a.timer.Del()
+		a.deadline = 0
+		a.localInterrupt(lvtTimer)
+		return
+	}
+	a.nextTime = now + d
 	a.timer.Mod(a.nextTime)
 }
 
@@ -57,12 +64,7 @@ func (a *APIC) timerDue() {
 		if a.deadline == 0 {
 			return
 		}
-		if t, ok := a.cpu.(TSCDelayer); ok && t.TSCDelay(a.deadline) > 0 { // rounding: a little early
-			a.armDeadline(clock.Virtual.Now())
-			return
-		}
-		a.deadline = 0
-		a.localInterrupt(lvtTimer)
+		a.armDeadline(clock.Virtual.Now()) // rounding may have been a little early
 		return
 	}
 	a.localInterrupt(lvtTimer)
@@ -74,7 +76,7 @@ func (a *APIC) currentCount() uint32 {
 	d := uint64(clock.Virtual.Now()-a.loadTime) >> a.countShift
 	count := uint64(a.initialCount)
 	switch {
-	case a.timerMode() == lvtDeadline:
+	case a.timerMode() == lvtDeadline, a.counted:
 		return 0
 	case a.timerMode() == lvtPeriodic:
 		return uint32(count - d%(count+1))
@@ -110,7 +112,11 @@ func (a *APIC) setLVT(entry int, v uint32) {
 		if a.timerMode() != mode && (mode|a.timerMode())&lvtDeadline != 0 { // switching to or from deadline mode disarms
 			a.deadline, a.initialCount = 0, 0
 		}
-		a.armTimer(clock.Virtual.Now())
+		now := clock.Virtual.Now()
+		if mode == 0 && uint64(now-a.loadTime)>>a.countShift >= uint64(a.initialCount) {
+			a.counted = true
+		}
+		a.armTimer(now)
 	case lvtLINT0:
 		a.update()
 	}
@@ -121,6 +127,6 @@ func (a *APIC) setInitialCount(v uint32) {
 	if a.timerMode() == lvtDeadline {
 		return
 	}
-	a.initialCount, a.loadTime = v, clock.Virtual.Now()
+	a.initialCount, a.loadTime, a.counted = v, clock.Virtual.Now(), false
 	a.armTimer(a.loadTime)
 }
