@@ -40,8 +40,7 @@ test-race: oracles
 
 # Long random runs of every instruction against the host CPU, and of the engines against each other.
 test-diff: oracles
-	go test -timeout 60m -count=1 ./tests/diff/native -diff.long
-	go test -timeout 60m -count=1 ./tests/diff/loops
+	go test -timeout 60m -count=1 ./tests/diff/... -diff.long
 
 # Each fuzz target for FUZZTIME.
 FUZZTIME ?= 20s

@@ -136,6 +136,9 @@ func hashOrder(names []string) []string {
 	return sorted
 }
 
+// DictOrder sorts the names of members, given in the order of insertion, as QEMU's dictionaries do.
+func DictOrder(names []string) []string { return hashOrder(names) }
+
 // text looks at an option that is text; anything else counts as empty.
 func (o *Options) text(name string) string {
 	s, _ := o.m[name].(string)

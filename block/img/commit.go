@@ -1,0 +1,118 @@
+package img
+
+import (
+	"context"
+
+	"goemu/block"
+
+	"golang.org/x/sys/unix"
+)
+
+// Commit writes what the nodes above base hold into base.
+type Commit struct {
+	Top  *block.Backend
+	Base *block.Backend
+	Rate int64
+
+	Progress func(percent float32) // of the whole
+}
+
+// Run copies, with the base made as large as the image.
+func (c *Commit) Run(ctx context.Context) error {
+	size, err := c.Top.Length(ctx)
+	if err != nil {
+		return err
+	}
+	baseSize, err := c.Base.Length(ctx)
+	if err != nil {
+		return err
+	}
+	if size > baseSize {
+		if err := c.Base.Truncate(ctx, size, false, block.PreallocOff, false); err != nil {
+			return err
+		}
+	}
+	var limit *limiter
+	if c.Rate > 0 {
+		limit = newLimiter(c.Rate)
+	}
+	src := &pieces{node: c.Top.Node(), base: c.Base.Node(), size: size}
+	pipe := newPipeline(func(buf []byte, p piece) error {
+		if p.zero {
+			return c.Base.WriteZeroes(ctx, p.off, p.n, block.MayUnmap)
+		}
+		if err := c.Top.Read(ctx, p.off, buf[:p.n]); err != nil {
+			return err
+		}
+		limit.wait(ctx, p.n)
+		return c.Base.Write(ctx, p.off, buf[:p.n], 0)
+	})
+	for {
+		p, ok, err := src.next(ctx)
+		if err != nil {
+			pipe.close()
+			return err
+		}
+		if !ok || !pipe.put(p) {
+			break
+		}
+		c.Progress(float32(100 * float64(p.off+p.n) / float64(size)))
+	}
+	if err := pipe.close(); err != nil {
+		return err
+	}
+	return c.Base.Flush(ctx)
+}
+
+// piece is a range to be copied.
+type piece struct {
+	off, n int64
+	zero   bool
+}
+
+// pieces walks through what is allocated above a base.
+type pieces struct {
+	node, base *block.Node
+	size, off  int64
+	end        int64 // of the range that s describes
+	s          block.Status
+}
+
+// next finds the next piece to be copied.
+func (w *pieces) next(ctx context.Context) (p piece, ok bool, err error) {
+	for w.off < w.size {
+		if w.end <= w.off {
+			if w.s, _, err = w.node.StatusAbove(ctx, w.base, false, true, w.off, w.size-w.off); err != nil {
+				return p, false, err
+			}
+			w.end = w.off + w.s.N
+		}
+		p = piece{w.off, w.end - w.off, w.s.Flags&block.StatusZero != 0}
+		if w.s.Flags&block.StatusAllocated == 0 {
+			w.off = w.end
+			continue
+		}
+		if !p.zero {
+			p.n = min(p.n, bufferSize)
+		}
+		w.off += p.n
+		return p, true, nil
+	}
+	return p, false, nil
+}
+
+// CommitTarget finds the node to commit into: the one called base below the image, or the image's own backing file.
+// Preconditions: the graph lock is held.
+func CommitTarget(top *block.Node, name, base string) (*block.Node, error) {
+	if base != "" {
+		if n := FindBacking(top, base); n != nil {
+			return n, nil
+		}
+		return nil, block.Errorf(unix.EINVAL, "Did not find '%s' in the backing chain of '%s'", base, name)
+	}
+	c := top.SkipFilters().COWChild()
+	if c == nil {
+		return nil, block.Errorf(unix.EINVAL, "Image does not have a backing file")
+	}
+	return c.Node().SkipFilters(), nil
+}

@@ -1,0 +1,101 @@
+// Package tool is what the image tools (qemu-img, qemu-io, …) have in common: messages, options in QEMU's syntax, cache modes, opening
+// images, progress.
+package tool
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"goemu/block"
+
+	"golang.org/x/sys/unix"
+)
+
+// outputBuffer is how much output is kept before it is written; scripts that mix both outputs rely on the C library's habit.
+const outputBuffer = 4096
+
+// Tool is one run of a tool.
+type Tool struct {
+	// Name precedes messages.
+	Name string
+	// Command is what a user types to call the tool.
+	Command string
+
+	Ctx context.Context
+	Out *bufio.Writer // to be flushed at the end
+	Err io.Writer
+	In  io.Reader
+
+	Graph *block.Graph
+	// Objects makes the objects of --object.
+	Objects Objects
+}
+
+// New makes a tool on the process's own channels. command is how the tool is called when not by its own name.
+func New(command string, tables ...[]*block.Driver) *Tool {
+	t := &Tool{Name: filepath.Base(os.Args[0]), Command: command, Ctx: context.Background(), Err: os.Stderr, In: os.Stdin}
+	t.Out = bufio.NewWriterSize(os.Stdout, outputBuffer)
+	if isTerminal(os.Stdout) {
+		t.Out = bufio.NewWriterSize(lineWriter{}, 1)
+	}
+	t.Graph = block.NewGraph(tables...)
+	return t
+}
+
+// lineWriter writes at once.
+type lineWriter struct{}
+
+func (lineWriter) Write(p []byte) (int, error) { return os.Stdout.Write(p) }
+
+func isTerminal(f *os.File) bool {
+	_, err := unix.IoctlGetTermios(int(f.Fd()), unix.TCGETS)
+	return err == nil
+}
+
+// Printf writes to the output.
+func (t *Tool) Printf(format string, a ...any) { fmt.Fprintf(t.Out, format, a...) }
+
+// Errorf reports a mistake.
+func (t *Tool) Errorf(format string, a ...any) {
+	fmt.Fprintf(t.Err, t.Name+": "+format+"\n", a...)
+}
+
+// Warnf reports what is no mistake yet.
+func (t *Tool) Warnf(format string, a ...any) { t.Errorf("warning: "+format, a...) }
+
+// Report reports an error with its hint, behind a prefix.
+func (t *Tool) Report(prefix string, err error) {
+	t.Errorf("%s%s", prefix, Text(err))
+	if h := block.HintOf(err); h != "" {
+		fmt.Fprint(t.Err, strings.TrimSuffix(h+"\n", NoNewline+"\n"))
+	}
+}
+
+// Text is an error's message; a bare errno has the C library's.
+func Text(err error) string {
+	if e, ok := err.(unix.Errno); ok {
+		return block.Strerror(e)
+	}
+	return err.Error()
+}
+
+// Reason is the text of an error's errno alone.
+func Reason(err error) string { return block.Strerror(block.Errno(err)) }
+
+// Usage reports a mistake on the command line and returns the exit status.
+func (t *Tool) Usage(format string, a ...any) int {
+	t.Errorf(format, a...)
+	fmt.Fprintf(t.Err, "Try '%s --help' for more information\n", t.Command)
+	return 1
+}
+
+// Version is the version of QEMU that the tools are like.
+const Version = "7.2.22"
+
+// NoNewline at the end of a hint says that QEMU forgets the newline there.
+const NoNewline = "\x00"
