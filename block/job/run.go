@@ -1,0 +1,195 @@
+package job
+
+import (
+	"time"
+)
+
+// The methods of this file belong to the job's own goroutine.
+
+// run is the goroutine of the job.
+func (j *Job) run() {
+	l := j.list
+	l.mu.Lock()
+	j.pausePoint()
+	l.mu.Unlock()
+	err := j.body.Run(j)
+	l.mu.Lock()
+	j.busy, j.done = false, true
+	if j.err == nil {
+		j.err = err
+	}
+	l.cond.Broadcast()
+	l.mu.Unlock()
+
+	l.graph.Lock()
+	defer l.graph.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	j.completed()
+}
+
+// PausePoint stands still as long as the job is paused.
+func (j *Job) PausePoint() {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	j.pausePoint()
+}
+
+// pausePoint is PausePoint.
+// Preconditions: mu is held; it is given back while the job stands still.
+func (j *Job) pausePoint() {
+	if j.pauseCount == 0 || j.forced {
+		return
+	}
+	from := j.status
+	if from == Ready {
+		j.to(Standby)
+	} else {
+		j.to(Paused)
+	}
+	j.busy = false
+	j.list.cond.Broadcast()
+	for j.pauseCount > 0 && !j.forced {
+		j.list.cond.Wait()
+	}
+	j.busy = true
+	j.to(from)
+}
+
+// Sleep waits for the time or until something happens that the body should look at: cancellation, completion, a pause or Kick. The job may be left
+// alone meanwhile (drained). It ends with a pause point.
+func (j *Job) Sleep(d time.Duration) {
+	l := j.list
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if !j.cancelled && j.pauseCount == 0 && d > 0 {
+		wake := j.wake
+		j.busy = false
+		l.cond.Broadcast()
+		l.mu.Unlock()
+		t := time.NewTimer(d)
+		select {
+		case <-t.C:
+		case <-wake:
+		}
+		t.Stop()
+		l.mu.Lock()
+		j.busy = true
+	}
+	j.pausePoint()
+}
+
+// forever is long enough for a sleep that something always ends.
+const forever = 365 * 24 * time.Hour
+
+// Wait sleeps until something happens.
+func (j *Job) Wait() { j.Sleep(forever) }
+
+// Kick interrupts a sleep. Any goroutine may call it.
+func (j *Job) Kick() {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	j.kick()
+}
+
+// kick is Kick.
+// Preconditions: mu is held.
+func (j *Job) kick() {
+	close(j.wake)
+	j.wake = make(chan struct{})
+	j.list.cond.Broadcast()
+}
+
+// Locked runs f with the graph lock. A drain that holds the lock does not wait for a job that waits here.
+func (j *Job) Locked(f func()) {
+	l := j.list
+	for {
+		l.mu.Lock()
+		j.pausePoint()
+		j.busy = false
+		l.cond.Broadcast()
+		l.mu.Unlock()
+		l.graph.Lock()
+		l.mu.Lock()
+		held := j.pauseCount > 0 && !j.forced
+		j.busy = !held
+		l.mu.Unlock()
+		if !held {
+			break
+		}
+		l.graph.Unlock()
+	}
+	f()
+	l.graph.Unlock()
+}
+
+// Cancelled tells whether the job was told to stop, softly or hard.
+func (j *Job) Cancelled() bool {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	return j.cancelled
+}
+
+// Forced tells whether the job was told to stop at once.
+func (j *Job) Forced() bool {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	return j.forced
+}
+
+// MarkReady tells that the job can be completed at any time.
+func (j *Job) MarkReady() {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	if !j.ready {
+		j.ready = true
+		j.to(Ready)
+		j.emit(EventReady)
+	}
+}
+
+// SetRemaining tells how much is left to do.
+func (j *Job) SetRemaining(n int64) {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	j.remain = n
+}
+
+// AddRemaining tells of more work.
+func (j *Job) AddRemaining(n int64) {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	j.remain += n
+}
+
+// Progress tells that n was done.
+func (j *Job) Progress(n int64) {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	j.offset, j.remain = j.offset+n, max(j.remain-n, 0)
+}
+
+// Charge counts n bytes against the speed and tells how long to sleep before the next ones.
+func (j *Job) Charge(n int64) time.Duration {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	if j.speed == 0 {
+		return 0
+	}
+	now := time.Now()
+	quota := max(j.speed*int64(slice)/int64(time.Second), 1)
+	b := &j.budget
+	if passed := now.Sub(b.start); passed >= slice {
+		slices := int64(passed / slice)
+		b.used = max(b.used-slices*quota, 0)
+		b.start = b.start.Add(time.Duration(slices) * slice)
+		if passed >= time.Minute {
+			b.start, b.used = now, 0
+		}
+	}
+	b.used += n
+	if b.used <= quota {
+		return 0
+	}
+	return b.start.Add(time.Duration((b.used-1)/quota) * slice).Sub(now)
+}
