@@ -314,14 +314,15 @@ func (c *CPU) left(leave eng.Leave, flags uint32) {
 	c.onceDone()
 	c.from = noFrom
 	switch leave {
-	case eng.LeaveLookup, eng.LeavePoll:
+	case eng.LeaveLookup:
 		c.from = h.Addr
+	case eng.LeavePoll:
+		c.from = h.Addr
+		c.sampled = c.asked.Swap(false)
 	case eng.LeaveDirect:
 		if !once {
 			c.last.id, c.last.slot = h.ExitTB, int(h.ExitSlot)
 		}
-	case eng.LeavePoll:
-		c.sampled = c.asked.Swap(false)
 	case eng.LeaveFault:
 		c.deliverFault()
 		return

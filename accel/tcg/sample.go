@@ -3,6 +3,8 @@ package tcg
 import (
 	"sync/atomic"
 	"time"
+
+	"goemu/target/x86"
 )
 
 // Hot code is found by samples: now and then the CPUs that execute are made to leave translated code, which they do at loops and indirect
@@ -60,7 +62,8 @@ func (a *Accel) warm(b *block) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	b.heat++
-	if b.heat < hotHeat || b.page == nil || b.key.cond != 0 || b.dead.Load() || a.table.hot[b.key] {
+	user := b.key.flags&x86.HFCPLMask == 3 // the soft TLB of others changes under their feet, with EFLAGS.AC
+	if !user || b.heat < hotHeat || b.page == nil || b.key.cond != 0 || b.dead.Load() || a.table.hot[b.key] {
 		a.sampler.every.Store(int64(min(2*time.Duration(a.sampler.every.Load()), sampleMax)))
 		return false
 	}
