@@ -350,7 +350,8 @@ func (n *Node) openBacking(ctx context.Context, o *Options) error {
 	}
 	if err != nil {
 		n.mode.NoBacking = true
-		return Prepend(err, "Could not open backing file: ")
+		err = Prepend(err, "Could not open backing file: ")
+		return &Error{Errno: unix.EINVAL, Text: err.Error(), Hint: HintOf(err)}
 	}
 	if implicit {
 		below.refreshFilename()

@@ -9,19 +9,13 @@ import (
 
 	"crypto/tls"
 
+	"goemu/block"
+
 	"golang.org/x/sys/unix"
 )
 
-// Error is a failure of the negotiation in QEMU's words.
-type Error struct {
-	Text string
-	Hint string // further lines for people, without the final newline
-}
-
-func (e *Error) Error() string { return e.Text }
-
-// Unwrap gives the errno to errors.Is.
-func (e *Error) Unwrap() error { return unix.EINVAL }
+// Error makes an error in QEMU's words.
+func Error(format string, a ...any) error { return block.Errorf(unix.EINVAL, format, a...) }
 
 // EOFText is what a read says of a connection that ended within a message.
 const EOFText = "Unexpected end-of-file before all bytes were read"
@@ -64,7 +58,7 @@ func ReadFull(c net.Conn, b []byte, what string) error {
 		if what != "" {
 			text = "Failed to read " + what + ": " + text
 		}
-		return &Error{Text: text}
+		return Error("%s", text)
 	}
 	return nil
 }
@@ -72,7 +66,7 @@ func ReadFull(c net.Conn, b []byte, what string) error {
 // Write sends b.
 func Write(c net.Conn, b []byte) error {
 	if _, err := c.Write(b); err != nil {
-		return &Error{Text: IOText(c, "write to", err)}
+		return Error("%s", IOText(c, "write to", err))
 	}
 	return nil
 }
@@ -80,7 +74,7 @@ func Write(c net.Conn, b []byte) error {
 // Drop reads n bytes and forgets them.
 func Drop(c net.Conn, n int64) error {
 	if _, err := io.CopyN(io.Discard, c, n); err != nil {
-		return &Error{Text: IOText(c, "read from", err)}
+		return Error("%s", IOText(c, "read from", err))
 	}
 	return nil
 }

@@ -4,6 +4,10 @@ import (
 	"fmt"
 	"math/bits"
 	"net"
+
+	"goemu/block"
+
+	"golang.org/x/sys/unix"
 )
 
 // ExportInfo is what a client knows of an export.
@@ -51,13 +55,11 @@ type client struct {
 	zeroes bool // the server pads its answer to OptExportName
 }
 
-func fail(format string, a ...any) error { return &Error{Text: fmt.Sprintf(format, a...)} }
-
 // send sends an option.
 func (c *client) send(o Opt, payload []byte) error {
 	err := Write(c.conn, appendOption(nil, o, payload))
 	if err != nil {
-		return fail("Failed to send option request header: %v", err)
+		return Error("Failed to send option request header: %v", err)
 	}
 	return nil
 }
@@ -83,9 +85,9 @@ func (c *client) receive(o Opt) (r reply, err error) {
 	got := Opt(be.Uint32(b[8:]))
 	switch {
 	case be.Uint64(b[:]) != MagicOptionReply:
-		return r, c.abort(fail("Unexpected option reply magic"))
+		return r, c.abort(Error("Unexpected option reply magic"))
 	case got != o:
-		return r, c.abort(fail("Unexpected option type %s, expected %s", got.numbered(), o.numbered()))
+		return r, c.abort(Error("Unexpected option type %s, expected %s", got.numbered(), o.numbered()))
 	}
 	return reply{Rep(be.Uint32(b[12:])), be.Uint32(b[16:])}, nil
 }
@@ -106,18 +108,18 @@ func (c *client) success(o Opt, r reply, strict bool) (ok bool, err error) {
 	}
 	var msg []byte
 	if r.length > MaxBuffer {
-		return false, c.abort(fail("server error %s message is too long", r.typ.numbered()))
+		return false, c.abort(Error("server error %s message is too long", r.typ.numbered()))
 	}
 	if r.length > 0 {
 		msg = make([]byte, r.length)
 		if err := ReadFull(c.conn, msg, ""); err != nil {
-			return false, c.abort(fail("Failed to read option error %s message: %v", r.typ.numbered(), err))
+			return false, c.abort(Error("Failed to read option error %s message: %v", r.typ.numbered(), err))
 		}
 	}
 	if r.typ == RepErrUnsup || !strict {
 		return false, nil
 	}
-	e := &Error{Text: "Unknown error code when asking for option " + o.numbered()}
+	e := &block.Error{Errno: unix.EINVAL, Text: "Unknown error code when asking for option " + o.numbered()}
 	if text, ok := repErrors[r.typ]; ok {
 		e.Text = text
 		if r.typ != RepErrUnknown {
@@ -150,9 +152,9 @@ func (c *client) simple(o Opt, strict bool) (ok bool, err error) {
 	}
 	switch {
 	case r.typ != RepAck:
-		return false, c.abort(fail("Server answered option %s with unexpected reply %s", o.numbered(), r.typ.numbered()))
+		return false, c.abort(Error("Server answered option %s with unexpected reply %s", o.numbered(), r.typ.numbered()))
 	case r.length != 0:
-		return false, c.abort(fail("Option %d ('%s') response length is %d (it should be zero)", uint32(o), o, r.length))
+		return false, c.abort(Error("Option %d ('%s') response length is %d (it should be zero)", uint32(o), o, r.length))
 	}
 	return true, nil
 }
@@ -165,18 +167,18 @@ func (d *Dialer) start(conn net.Conn) (*client, error) {
 		return nil, err
 	}
 	if magic != MagicInit {
-		return nil, fail("Bad initial magic received: 0x%x", magic)
+		return nil, Error("Bad initial magic received: 0x%x", magic)
 	}
 	if magic, err = readUint64(conn, "server magic"); err != nil {
 		return nil, err
 	}
 	switch {
 	case magic == MagicOldstyle && d.StartTLS != nil:
-		return nil, fail("Server does not support STARTTLS")
+		return nil, Error("Server does not support STARTTLS")
 	case magic == MagicOldstyle:
 		return c, nil
 	case magic != MagicOption:
-		return nil, fail("Bad server magic received: 0x%x", magic)
+		return nil, Error("Bad server magic received: 0x%x", magic)
 	}
 	flags, err := readUint16(conn, "server flags")
 	if err != nil {
@@ -184,11 +186,11 @@ func (d *Dialer) start(conn net.Conn) (*client, error) {
 	}
 	c.zeroes = flags&HandshakeNoZeroes == 0
 	if err := Write(conn, be.AppendUint32(nil, uint32(flags&(HandshakeFixedNewstyle|HandshakeNoZeroes)))); err != nil {
-		return nil, fail("Failed to send clientflags field: %v", err)
+		return nil, Error("Failed to send clientflags field: %v", err)
 	}
 	if flags&HandshakeFixedNewstyle == 0 {
 		if d.StartTLS != nil {
-			return nil, fail("Server does not support STARTTLS")
+			return nil, Error("Server does not support STARTTLS")
 		}
 		c.style = newstyle
 		return c, nil
@@ -205,7 +207,7 @@ func (d *Dialer) startFixed(c *client) error {
 			return err
 		}
 		if !ok {
-			return c.abort(fail("Server don't support STARTTLS option"))
+			return c.abort(Error("Server don't support STARTTLS option"))
 		}
 		if c.conn, err = d.StartTLS(c.conn); err != nil {
 			return err
@@ -246,7 +248,7 @@ func (d *Dialer) Negotiate(conn net.Conn, name string) (net.Conn, *ExportInfo, e
 		err = c.exportName(info)
 	case oldstyle:
 		if name != "" {
-			return nil, nil, fail("Server does not support non-empty export names")
+			return nil, nil, Error("Server does not support non-empty export names")
 		}
 		err = c.finishOldstyle(info)
 	}
@@ -255,7 +257,7 @@ func (d *Dialer) Negotiate(conn net.Conn, name string) (net.Conn, *ExportInfo, e
 	}
 	if c.zeroes {
 		if err := Drop(c.conn, ReservedSize); err != nil {
-			return nil, nil, fail("Failed to read reserved block: %v", err)
+			return nil, nil, Error("Failed to read reserved block: %v", err)
 		}
 	}
 	return c.conn, info, nil
@@ -281,7 +283,7 @@ func (c *client) finishOldstyle(info *ExportInfo) (err error) {
 		return err
 	}
 	if flags > 0xffff {
-		return fail("Unexpected export flags %0x", flags)
+		return Error("Unexpected export flags %0x", flags)
 	}
 	info.Flags = uint16(flags)
 	return nil
@@ -309,13 +311,13 @@ func (c *client) infoOrGo(o Opt, info *ExportInfo, sizes bool) (ok bool, err err
 		}
 		switch {
 		case r.typ == RepAck && r.length != 0:
-			return false, fail("server sent invalid NBD_REP_ACK")
+			return false, Error("server sent invalid NBD_REP_ACK")
 		case r.typ == RepAck && info.Flags == 0:
-			return false, fail("broken server omitted NBD_INFO_EXPORT")
+			return false, Error("broken server omitted NBD_INFO_EXPORT")
 		case r.typ == RepAck:
 			return true, nil
 		case r.typ != RepInfo:
-			return false, c.abort(fail("unexpected reply type %s, expected %s", r.typ.numbered(), RepInfo.numbered()))
+			return false, c.abort(Error("unexpected reply type %s, expected %s", r.typ.numbered(), RepInfo.numbered()))
 		}
 		if err := c.oneInfo(r.length, info); err != nil {
 			return false, c.abort(err)
@@ -326,7 +328,7 @@ func (c *client) infoOrGo(o Opt, info *ExportInfo, sizes bool) (ok bool, err err
 // oneInfo reads a piece of information about the export.
 func (c *client) oneInfo(length uint32, info *ExportInfo) error {
 	if length < 2 {
-		return fail("NBD_REP_INFO length %d is too short", length)
+		return Error("NBD_REP_INFO length %d is too short", length)
 	}
 	kind, err := readUint16(c.conn, "info type")
 	if err != nil {
@@ -340,14 +342,14 @@ func (c *client) oneInfo(length uint32, info *ExportInfo) error {
 		return c.blockSizes(length, info)
 	}
 	if err := Drop(c.conn, int64(length)); err != nil {
-		return fail("Failed to read info payload: %v", err)
+		return Error("Failed to read info payload: %v", err)
 	}
 	return nil
 }
 
 func (c *client) exportInfo(length uint32, info *ExportInfo) (err error) {
 	if length != 10 {
-		return fail("remaining export info len %d is unexpected size", length)
+		return Error("remaining export info len %d is unexpected size", length)
 	}
 	if info.Size, err = readUint64(c.conn, "info size"); err != nil {
 		return err
@@ -356,32 +358,32 @@ func (c *client) exportInfo(length uint32, info *ExportInfo) (err error) {
 		return err
 	}
 	if info.MinBlock != 0 && info.Size%uint64(info.MinBlock) != 0 {
-		return fail("export size %d is not multiple of minimum block size %d", info.Size, info.MinBlock)
+		return Error("export size %d is not multiple of minimum block size %d", info.Size, info.MinBlock)
 	}
 	return nil
 }
 
 func (c *client) blockSizes(length uint32, info *ExportInfo) (err error) {
 	if length != 12 {
-		return fail("remaining export info len %d is unexpected size", length)
+		return Error("remaining export info len %d is unexpected size", length)
 	}
 	if info.MinBlock, err = readUint32(c.conn, "info minimum block size"); err != nil {
 		return err
 	}
 	if bits.OnesCount32(info.MinBlock) != 1 {
-		return fail("server minimum block size %d is not a power of two", info.MinBlock)
+		return Error("server minimum block size %d is not a power of two", info.MinBlock)
 	}
 	if info.OptBlock, err = readUint32(c.conn, "info preferred block size"); err != nil {
 		return err
 	}
 	if bits.OnesCount32(info.OptBlock) != 1 || info.OptBlock < info.MinBlock {
-		return fail("server preferred block size %d is not valid", info.OptBlock)
+		return Error("server preferred block size %d is not valid", info.OptBlock)
 	}
 	if info.MaxBlock, err = readUint32(c.conn, "info maximum block size"); err != nil {
 		return err
 	}
 	if info.MaxBlock < info.MinBlock {
-		return fail("server maximum block size %d is not valid", info.MaxBlock)
+		return Error("server maximum block size %d is not valid", info.MaxBlock)
 	}
 	return nil
 }

@@ -16,13 +16,13 @@ func (c *client) listed() (name, description string, more bool, err error) {
 	}
 	switch {
 	case r.typ == RepAck && r.length != 0:
-		return "", "", false, c.abort(fail("length too long for option end"))
+		return "", "", false, c.abort(Error("length too long for option end"))
 	case r.typ == RepAck:
 		return "", "", false, nil
 	case r.typ != RepServer:
-		return "", "", false, c.abort(fail("Unexpected reply type %s, expected %s", r.typ.numbered(), RepServer.numbered()))
+		return "", "", false, c.abort(Error("Unexpected reply type %s, expected %s", r.typ.numbered(), RepServer.numbered()))
 	case r.length < 4 || r.length > MaxBuffer:
-		return "", "", false, c.abort(fail("incorrect option length %d", r.length))
+		return "", "", false, c.abort(Error("incorrect option length %d", r.length))
 	}
 	n, err := readUint32(c.conn, "option name length")
 	if err != nil {
@@ -30,14 +30,14 @@ func (c *client) listed() (name, description string, more bool, err error) {
 	}
 	rest := r.length - 4
 	if rest < n || n > MaxString {
-		return "", "", false, c.abort(fail("incorrect name length in server's list response"))
+		return "", "", false, c.abort(Error("incorrect name length in server's list response"))
 	}
 	b := make([]byte, n)
 	if err := ReadFull(c.conn, b, "export name"); err != nil {
 		return "", "", false, c.abort(err)
 	}
 	if rest -= n; rest > MaxString {
-		return "", "", false, c.abort(fail("incorrect description length in server's list response"))
+		return "", "", false, c.abort(Error("incorrect description length in server's list response"))
 	}
 	d := make([]byte, rest)
 	if err := ReadFull(c.conn, d, "export description"); err != nil {
@@ -62,7 +62,7 @@ func (c *client) queryExport(want string) error {
 		case empty || found: // a server that does not know the option looks like one without exports
 			return nil
 		default:
-			return c.abort(fail("No export with name '%s' available", want))
+			return c.abort(Error("No export with name '%s' available", want))
 		}
 	}
 }
@@ -89,13 +89,13 @@ func (c *client) context(o Opt) (name string, id uint32, more bool, err error) {
 	}
 	switch {
 	case r.typ == RepAck && r.length != 0:
-		return "", 0, false, c.abort(fail("Unexpected length to ACK response"))
+		return "", 0, false, c.abort(Error("Unexpected length to ACK response"))
 	case r.typ == RepAck:
 		return "", 0, false, nil
 	case r.typ != RepMetaContext:
-		return "", 0, false, c.abort(fail("Unexpected reply type %s, expected %s", r.typ.numbered(), RepMetaContext.numbered()))
+		return "", 0, false, c.abort(Error("Unexpected reply type %s, expected %s", r.typ.numbered(), RepMetaContext.numbered()))
 	case r.length <= 4 || r.length > MaxBuffer:
-		return "", 0, false, c.abort(fail("Failed to negotiate meta context, server answered with unexpected length %d", r.length))
+		return "", 0, false, c.abort(Error("Failed to negotiate meta context, server answered with unexpected length %d", r.length))
 	}
 	if id, err = readUint32(c.conn, "context id"); err != nil {
 		return "", 0, false, err
@@ -115,11 +115,11 @@ func (c *client) setContext(info *ExportInfo, want string) error {
 		return err
 	}
 	if name != want {
-		return c.abort(fail("Failed to negotiate meta context '%s', server answered with different context '%s'", want, name))
+		return c.abort(Error("Failed to negotiate meta context '%s', server answered with different context '%s'", want, name))
 	}
 	info.Context, info.ContextID = true, id
 	if _, _, more, err = c.context(OptSetMetaContext); more {
-		return c.abort(fail("Server answered with more than one context"))
+		return c.abort(Error("Server answered with more than one context"))
 	}
 	return err
 }
@@ -168,7 +168,7 @@ func (d *Dialer) List(conn net.Conn) ([]*ExportInfo, error) {
 		}
 		return []*ExportInfo{info}, nil
 	case newstyle:
-		return nil, fail("Server does not support export lists")
+		return nil, Error("Server does not support export lists")
 	}
 	return c.listAll()
 }

@@ -10,6 +10,7 @@ import (
 )
 
 func main() {
+	runImageTool(os.Args[1:])
 	root := &cobra.Command{Use: "goemu [options] [disk_image]", Short: "Run a virtual machine", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(manCommand(root))
 	err := dispatch(root, os.Args[1:])

@@ -11,10 +11,7 @@ import (
 // Node is the state of a node of the drivers file, host_device and host_cdrom.
 type Node struct {
 	*File
-	node    *block.Node
-	pending *change    // between CheckPerm and SetPerm or AbortPerm
-	used    block.Perm // as last set
-	refused block.Perm // what others may not do, as last set
+	node *block.Node
 }
 
 // Close implements block.Instance.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"slices"
 	"sort"
-	"sync"
 
 	"golang.org/x/sys/cpu"
 
@@ -42,10 +41,6 @@ type Engine struct {
 	comp     compiler
 	emitters [ir.OpEnd]func(*compiler, *ir.Inst)
 	softs    []ir.Inst
-	nextSite uint32 // Header.Sites are given out in turn
-	anew     func(id uint64)
-	plainMu  sync.Mutex
-	plain    map[uint64]bool // guest instructions whose accesses do not guess
 
 	enterStub, flagsStub, emptyStub uintptr
 	leaveStubs                      [2][2]uintptr // [a fast helper is tried][the block uses vector state]
@@ -78,7 +73,7 @@ func New(globals []ir.GlobalInfo, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{plain: map[uint64]bool{}, globals: globals, opt: opt, cache: cache, emitters: makeEmitters(), vecSpecials: makeVecSpecials(), x87Emits: makeX87(), feats: hostFeats()}
+	e := &Engine{globals: globals, opt: opt, cache: cache, emitters: makeEmitters(), vecSpecials: makeVecSpecials(), x87Emits: makeX87(), feats: hostFeats()}
 	e.comp.e = e
 	if fastHelper = opt.Fast; fastHelper == nil {
 		e.opt.FastIDs = nil
@@ -142,9 +137,6 @@ func (e *Engine) keep(in *ir.Inst) int32 {
 // isFast tells whether a helper is tried by Options.Fast first.
 func (e *Engine) isFast(id uint32) bool { return slices.Contains(e.opt.FastIDs, id) }
 
-// OnRetranslate implements tcg.Retranslator.
-func (e *Engine) OnRetranslate(f func(id uint64)) { e.anew = f }
-
 // Name implements tcg.Engine.
 func (e *Engine) Name() string { return "jit" }
 
@@ -204,9 +196,6 @@ func (e *Engine) Unlink(from tcg.Code, slot int) {
 func (e *Engine) Flush() {
 	e.cache.next = e.cache.floor
 	e.softs = e.softs[:0]
-	e.plainMu.Lock()
-	clear(e.plain)
-	e.plainMu.Unlock()
 }
 
 // Close implements tcg.Engine.

@@ -1,0 +1,226 @@
+// Package export keeps the list of what a program exports: block nodes that other programs reach through a server. What a kind of export
+// does is in a package of its own.
+package export
+
+import (
+	"context"
+	"slices"
+	"sync"
+
+	"goemu/block"
+
+	"golang.org/x/sys/unix"
+)
+
+// Options are what all kinds of exports are made from.
+type Options struct {
+	ID           string
+	Type         string // the kind: "nbd"
+	Node         *block.Node
+	Writable     bool
+	WriteThrough bool // every write is on stable storage before it is answered
+}
+
+// Impl is the part of an export that its kind defines.
+type Impl interface {
+	// Shutdown asks all clients to go. It is called once, must not wait, and may be called with clients coming and going.
+	Shutdown()
+	// Delete releases what is left once nobody uses the export any more.
+	Delete()
+}
+
+// Export is a node offered to other programs. It lives until its user gave it up and the last client left.
+type Export struct {
+	id, kind string
+	list     *List
+	backend  *block.Backend
+	impl     Impl
+
+	refs     int  // guarded by list.mu
+	shutting bool // guarded by list.mu
+	gone     chan struct{}
+}
+
+// ID is the export's name in the control interface.
+func (e *Export) ID() string { return e.id }
+
+// Backend is what the export does its requests through.
+func (e *Export) Backend() *block.Backend { return e.backend }
+
+// List holds a program's exports.
+type List struct {
+	// Deleted is called with the name of an export that is gone; it may be nil.
+	Deleted func(id string)
+
+	graph *block.Graph
+	mu    sync.Mutex
+	all   []*Export // guarded by mu; the newest first
+}
+
+// NewList makes an empty list for nodes of g.
+func NewList(g *block.Graph) *List { return &List{graph: g} }
+
+// wellFormed tells whether a name may be an identifier: a letter, then letters, digits, '-', '.' and '_'.
+func wellFormed(id string) bool {
+	for i, c := range []byte(id) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
+		if !letter && (i == 0 || (c < '0' || c > '9') && c != '-' && c != '.' && c != '_') {
+			return false
+		}
+	}
+	return id != ""
+}
+
+// find finds an export.
+// Preconditions: mu is held.
+func (l *List) find(id string) *Export {
+	i := slices.IndexFunc(l.all, func(e *Export) bool { return e.id == id })
+	if i < 0 {
+		return nil
+	}
+	return l.all[i]
+}
+
+// Add makes an export; create makes the part of its kind.
+// Preconditions: the graph lock is held.
+func (l *List) Add(ctx context.Context, o Options, create func(e *Export) (Impl, error)) (*Export, error) {
+	l.mu.Lock()
+	taken := l.find(o.ID) != nil
+	l.mu.Unlock()
+	switch {
+	case !wellFormed(o.ID):
+		return nil, block.Errorf(unix.EINVAL, "Invalid block export id")
+	case taken:
+		return nil, block.Errorf(unix.EEXIST, "Block export id '%s' is already in use", o.ID)
+	case o.Node.ReadOnly() && o.Writable:
+		return nil, block.Errorf(unix.EPERM, "Cannot export read-only node as writable")
+	}
+	perm := block.PermConsistentRead
+	if o.Writable {
+		perm |= block.PermWrite
+	}
+	b := l.graph.NewBackend("", "", perm, block.PermAll&^block.PermResize)
+	if err := b.Insert(o.Node); err != nil {
+		b.Delete()
+		return nil, err
+	}
+	b.SetWriteCache(!o.WriteThrough)
+	e := &Export{id: o.ID, kind: o.Type, list: l, backend: b, refs: 1, gone: make(chan struct{})}
+	impl, err := create(e)
+	if err != nil {
+		b.Delete()
+		return nil, err
+	}
+	e.impl = impl
+	l.mu.Lock()
+	l.all = slices.Insert(l.all, 0, e)
+	l.mu.Unlock()
+	return e, nil
+}
+
+// Ref counts one more user; it is false if the export is shutting down.
+func (e *Export) Ref() bool {
+	e.list.mu.Lock()
+	defer e.list.mu.Unlock()
+	if e.shutting {
+		return false
+	}
+	e.refs++
+	return true
+}
+
+// Unref counts one user less; the last one deletes the export.
+// Preconditions: the graph lock is not held.
+func (e *Export) Unref() {
+	l := e.list
+	l.mu.Lock()
+	e.refs--
+	last := e.refs == 0
+	l.mu.Unlock()
+	if !last {
+		return
+	}
+	e.impl.Delete()
+	l.graph.Lock()
+	e.backend.Delete()
+	l.graph.Unlock()
+	l.mu.Lock()
+	l.all = slices.DeleteFunc(l.all, func(x *Export) bool { return x == e })
+	l.mu.Unlock()
+	close(e.gone)
+	if l.Deleted != nil {
+		l.Deleted(e.id)
+	}
+}
+
+// RequestShutdown makes the export go away: no new clients, and the old ones are disconnected.
+// Preconditions: the graph lock is not held.
+func (e *Export) RequestShutdown() {
+	e.list.mu.Lock()
+	already := e.shutting
+	e.shutting = true
+	e.list.mu.Unlock()
+	if !already {
+		e.impl.Shutdown()
+		e.Unref()
+	}
+}
+
+// Remove makes an export go away by its name. Unless hard is set it must have no clients.
+// Preconditions: the graph lock is not held.
+func (l *List) Remove(id string, hard bool) error {
+	l.mu.Lock()
+	e := l.find(id)
+	var err error
+	switch {
+	case e == nil:
+		err = block.Errorf(unix.ENOENT, "Export '%s' is not found", id)
+	case e.shutting:
+		err = block.Errorf(unix.EBUSY, "Export '%s' is already shutting down", id)
+	case !hard && e.refs > 1:
+		err = &block.Error{Errno: unix.EBUSY, Text: "export '" + id + "' still in use", Hint: "Use mode='hard' to force client disconnect"}
+	}
+	l.mu.Unlock()
+	if err == nil {
+		e.RequestShutdown()
+	}
+	return err
+}
+
+// Info describes an export.
+type Info struct {
+	ID, Type, NodeName string
+	ShuttingDown       bool
+}
+
+// Infos describes all exports, the newest first.
+func (l *List) Infos() (list []Info) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, e := range l.all {
+		i := Info{ID: e.id, Type: e.kind, ShuttingDown: e.shutting}
+		if n := e.backend.Node(); n != nil {
+			i.NodeName = n.Name()
+		}
+		list = append(list, i)
+	}
+	return list
+}
+
+// CloseAll makes all exports of a kind (or of every kind, if it is empty) go away and waits for that.
+// Preconditions: the graph lock is not held.
+func (l *List) CloseAll(kind string) {
+	l.mu.Lock()
+	all := slices.Clone(l.all)
+	l.mu.Unlock()
+	for _, e := range all {
+		if kind == "" || e.kind == kind {
+			e.RequestShutdown()
+		}
+	}
+	for _, e := range all {
+		if kind == "" || e.kind == kind {
+			<-e.gone
+		}
+	}
+}

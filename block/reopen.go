@@ -1,8 +1,0 @@
-package block
-
-// reopening is what a node becomes.
-type reopening struct {
-	mode     Mode
-	options  *Options
-	explicit *Options
-}
