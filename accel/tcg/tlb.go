@@ -140,7 +140,12 @@ func (t *tlb) flushPage(addr uint64) {
 	if !t.large2M.has(addr>>21) && !t.large1G.has(addr>>30) {
 		return
 	}
-	for i := range t.entries {
+	first, n := uint64(0), len(t.entries)
+	if !t.large1G.has(addr >> 30) { // the pages of 2 MiB have successive indices
+		first, n = t.index(addr>>21<<21), min(n, 1<<(21-ir.PageBits))
+	}
+	for i := range t.entries[first : int(first)+n] {
+		i += int(first)
 		p, ok := pageOf(&t.entries[i])
 		if !ok {
 			continue
