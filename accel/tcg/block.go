@@ -132,8 +132,11 @@ func (c *CPU) find() (b *block, ok bool, err error) {
 		}
 	}
 	slot.Store(b)
-	if c.jumps != nil && !c.once {
-		c.jumps.add(k.pc, b.target, p.global)
+	if c.jump != noJump && !c.once {
+		if s := &c.jumpSets[c.jump]; !s.add(k.pc, b.target, p.global) {
+			s.clear()
+			s.add(k.pc, b.target, p.global)
+		}
 		c.jumpPages.add(addr, p.flags)
 	}
 	return b, true, nil

@@ -56,13 +56,15 @@ type CPU struct {
 	nmiBlocked  bool
 	smiBlocked  bool
 	ev          event // what Fault or a helper recorded
-	jumps       *jumpSet
+	jump        int   // the current one of jumpSets, or noJump
 	jumpSets    [numJumpSets]jumpSet
 	jumpClock   uint64
 	jumpPages   codePages
 	recent      [recentBlocks]atomic.Pointer[block] // found lately, by hash
 	epoch       uint64                              // Accel.epoch when the last block was found
 	lastRange   *memory.Range
+	fastRAM     [fastRanges]ramRange
+	fastRAMs    int
 	lastView    *memory.FlatView
 	watchPages  map[uint64]bool
 	watchDR6    uint64
@@ -108,12 +110,15 @@ func (a *Accel) NewCPU(index int, apicID uint32, ic accel.InterruptController) (
 		s := &c.jumpSets[i]
 		s.addr, s.entries = uint64(addrOf(b)), jumpsAt(b)
 		clearJumps(s.entries)
+		s.filled, s.local = make([]uint16, bulkClear+1), make([]uint16, jumpEntries)
 		off += jumpBytes
 	}
 	b := mem[off : off+jumpBytes]
 	clearJumps(jumpsAt(b))
 	c.noJumps = uint64(addrOf(b))
-	c.env.Jumps = c.noJumps
+	c.env.Jumps, c.jump = c.noJumps, noJump
+	c.env.Owner = selfAddr(c)
+	c.env.Stack = uint64(addrOf(mem)) + envRoom
 	c.a20.Store(true)
 	c.Reset()
 	list := append(append([]*CPU(nil), a.list()...), c)

@@ -8,7 +8,10 @@ import (
 )
 
 // FastHelpers are the helpers that FastHelper may do, as an engine's options want them.
-var FastHelpers = []uint32{uint32(x86.HelperRDTSC), uint32(x86.HelperMovs), uint32(x86.HelperStos)}
+var FastHelpers = []uint32{
+	uint32(x86.HelperRDTSC), uint32(x86.HelperMovs), uint32(x86.HelperStos), uint32(x86.HelperSyscall), uint32(x86.HelperSysret),
+	uint32(x86.HelperIret), uint32(x86.HelperWriteCR), uint32(x86.HelperINVLPG), uint32(x86.HelperWriteFSGSBase), uint32(x86.HelperCmpXchg16B),
+}
 
 // noTSC in Env.TSCDelta: the guest's counter is not the host's plus a constant now.
 const noTSC = ^uint64(0)
@@ -31,10 +34,35 @@ func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
 		t := hostTSC() + e.TSCDelta
 		e.Regs[x86.RAX], e.Regs[x86.RDX] = t&0xffffffff, t>>32
 		return 0, true
+	case x86.HelperWriteFSGSBase:
+		v := e.Args[1]
+		if uint64(int64(v<<16)>>16) != v {
+			return 0, false
+		}
+		e.Seg[e.Args[0]&3|4].Base = v // FS or GS
+		return 0, true
+	case x86.HelperCmpXchg16B:
+		return 0, fastCmpXchg16(e, e.Args[0])
 	case x86.HelperMovs:
 		return 0, fastString(e, e.Args[0], true)
 	case x86.HelperStos:
 		return 0, fastString(e, e.Args[0], false)
+	}
+	c := owner(e)
+	if c == nil {
+		return 0, false
+	}
+	switch x86.Helper(id) {
+	case x86.HelperSyscall:
+		return c.fastSyscall(e.Args[0])
+	case x86.HelperSysret:
+		return c.fastSysret(e.Args[0])
+	case x86.HelperIret:
+		return c.fastIret(e.Args[0])
+	case x86.HelperINVLPG:
+		return 0, c.fastINVLPG(e.Args[0])
+	case x86.HelperWriteCR:
+		return 0, e.Args[0] == 3 && c.fastCR3(e.Args[1])
 	}
 	return 0, false
 }
@@ -75,39 +103,25 @@ func fastString(e *x86.Env, a uint64, move bool) bool {
 //go:nosplit
 //go:norace
 func fastBlock(e *x86.Env, n, size uint64, move bool) bool {
-	d := e.Regs[x86.RDI]
-	t := fastEntry(e, d)
-	if t.Write != d&pageMask || d&^pageMask+n > 1<<ir.PageBits {
+	mmu := uint8(x86.MMUKernel)
+	if e.HFlags&x86.HFCPLMask == 3 {
+		mmu = x86.MMUUser
+	}
+	d := fastHost(e, e.Regs[x86.RDI], n, mmu, accWrite)
+	if d == 0 {
 		return false
 	}
-	dst := unsafe.Add(nil, d+t.Addend)
+	dst := ptr(uintptr(d))
 	if !move {
 		fastFill(dst, n, e.Regs[x86.RAX], size)
 		return true
 	}
-	s := e.Regs[x86.RSI]
-	t = fastEntry(e, s)
-	if t.Read != s&pageMask || s&^pageMask+n > 1<<ir.PageBits {
+	s := fastHost(e, e.Regs[x86.RSI], n, mmu, accRead)
+	if s == 0 || d-s < n { // the copy would read what it has written
 		return false
 	}
-	src := unsafe.Add(nil, s+t.Addend)
-	if uint64(uintptr(dst))-uint64(uintptr(src)) < n { // the copy reads what it has written
-		return false
-	}
-	fastCopy(dst, src, n)
+	fastCopy(dst, ptr(uintptr(s)), n)
 	return true
-}
-
-// fastEntry is the soft-TLB entry for an address.
-//
-//go:nosplit
-//go:norace
-func fastEntry(e *x86.Env, addr uint64) *ir.TLBEntry {
-	t := &e.TLB[x86.MMUKernel]
-	if e.HFlags&x86.HFCPLMask == 3 {
-		t = &e.TLB[x86.MMUUser]
-	}
-	return (*ir.TLBEntry)(unsafe.Add(nil, t.Base+addr>>(ir.PageBits-5)&t.Mask))
 }
 
 //go:nosplit

@@ -22,10 +22,13 @@ const (
 func descType(hi uint32) uint32 { return hi >> 8 & 15 }
 func descDPL(hi uint32) int     { return int(hi >> x86.SegDPLShift & 3) }
 
+//
+//go:nosplit
 func descBase(lo, hi uint32) uint64 {
 	return uint64(lo>>16 | hi&0xff<<16 | hi&0xff000000)
 }
 
+//go:nosplit
 func descLimit(lo, hi uint32) uint32 {
 	l := lo&0xffff | hi&0xf0000
 	if hi&x86.SegG != 0 {

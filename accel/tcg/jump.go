@@ -1,6 +1,8 @@
 package tcg
 
 import (
+	"sync/atomic"
+
 	"goemu/target/x86"
 	"goemu/tcg/ir"
 )
@@ -11,6 +13,7 @@ const (
 	numJumpSets = 6
 	emptyPC     = ^uint64(0)
 	bulkClear   = jumpEntries / 4 // more entries than that are cleared without a list
+	noJump      = -1
 	uncacheable = x86.HFInhibit | x86.HFOneInsn | x86.HFTF | x86.HFRF
 )
 
@@ -22,46 +25,67 @@ type jumpSet struct {
 	csBase  uint64
 	addr    uint64 // host address of entries
 	entries []ir.JumpEntry
-	filled  []uint16 // entries that were filled since the last clear
-	local   []uint16 // those among them on pages that are not global
+	filled  []uint16 // the first nfilled are the entries that were filled since the last clear
+	local   []uint16 // the first nlocal are those among them on pages that are not global
+	nfilled int
+	nlocal  int
 	stamp   uint64
 }
 
 // selectJumps makes the jump cache of the present mode the current one.
 func (c *CPU) selectJumps() {
 	e := c.env
-	flags, base := e.HFlags, e.Seg[x86.CS].Base
-	if c.once || flags&uncacheable != 0 {
-		c.jumps = nil
+	if c.once || e.HFlags&uncacheable != 0 {
+		c.jump = noJump
 		e.Jumps = c.noJumps
 		return
 	}
-	if s := c.jumps; s != nil && s.flags == flags && s.csBase == base {
+	if c.findJumps(e.HFlags, e.Seg[x86.CS].Base) {
 		return
 	}
-	c.jumpClock++
-	victim := &c.jumpSets[0]
+	victim := 0
 	for i := range c.jumpSets {
-		s := &c.jumpSets[i]
-		if s.used && s.flags == flags && s.csBase == base {
-			c.useJumps(s)
-			return
-		}
-		if s.stamp < victim.stamp {
-			victim = s
+		if c.jumpSets[i].stamp < c.jumpSets[victim].stamp {
+			victim = i
 		}
 	}
+	s := &c.jumpSets[victim]
 	c.accel.mu.Lock() // others look for invalidated blocks in here
-	victim.clear()
-	victim.used, victim.flags, victim.csBase = true, flags, base
+	s.clear()
+	s.used, s.flags, s.csBase = true, e.HFlags, e.Seg[x86.CS].Base
 	c.accel.mu.Unlock()
 	c.useJumps(victim)
 }
 
-func (c *CPU) useJumps(s *jumpSet) {
-	s.stamp = c.jumpClock
-	c.jumps = s
-	c.env.Jumps = s.addr
+// findJumps makes the jump cache of a mode the current one if there is one. It may be used in the runtime's system-call state.
+//
+//go:nosplit
+//go:norace
+func (c *CPU) findJumps(flags uint32, base uint64) bool {
+	if uint(c.jump) < numJumpSets {
+		if s := &c.jumpSets[c.jump]; s.flags == flags && s.csBase == base {
+			return true
+		}
+	}
+	for i := range c.jumpSets {
+		if s := &c.jumpSets[i]; s.used && s.flags == flags && s.csBase == base {
+			c.useJumps(i)
+			return true
+		}
+	}
+	return false
+}
+
+//go:nosplit
+//go:norace
+func (c *CPU) useJumps(i int) {
+	if uint(i) < numJumpSets {
+		s := &c.jumpSets[i]
+		c.jumpClock++
+		s.stamp = c.jumpClock
+		c.jump = i
+		c.env.Jumps = s.addr
+	}
 }
 
 func clearJumps(e []ir.JumpEntry) {
@@ -71,37 +95,45 @@ func clearJumps(e []ir.JumpEntry) {
 }
 
 func (s *jumpSet) clear() {
-	if len(s.filled) > bulkClear {
+	if s.nfilled > bulkClear {
 		clearJumps(s.entries)
 	} else {
-		for _, i := range s.filled {
+		for _, i := range s.filled[:s.nfilled] {
 			storeWord(&s.entries[i].PC, emptyPC)
 		}
 	}
-	s.filled, s.local = s.filled[:0], s.local[:0]
+	s.nfilled, s.nlocal = 0, 0
 }
 
-// add enters a block; global tells that its pages are.
-func (s *jumpSet) add(pc, code uint64, global bool) {
+// add enters a block; global tells that its pages are. It reports false if the set must be cleared first. It may be used in the
+// runtime's system-call state.
+//
+//go:nosplit
+//go:norace
+func (s *jumpSet) add(pc, code uint64, global bool) bool {
 	i := ir.JumpIndex(pc)
+	if i >= uint64(len(s.entries)) {
+		return false
+	}
 	e := &s.entries[i]
 	if e.PC == pc && e.Code == code {
-		return
+		return true
 	}
-	storeWord(&e.PC, emptyPC)
-	storeWord(&e.Code, code)
-	storeWord(&e.PC, pc)
-	if len(s.filled) <= bulkClear {
-		s.filled = append(s.filled, uint16(i))
+	if !global && s.nlocal >= len(s.local) {
+		return false
 	}
-	if global {
-		return
+	atomic.StoreUint64(&e.PC, emptyPC)
+	atomic.StoreUint64(&e.Code, code)
+	atomic.StoreUint64(&e.PC, pc)
+	if s.nfilled < len(s.filled) {
+		s.filled[s.nfilled] = uint16(i)
+		s.nfilled++
 	}
-	if len(s.local) >= jumpEntries { // duplicates: compact by forgetting everything
-		s.clear()
-		return
+	if !global {
+		s.local[s.nlocal] = uint16(i)
+		s.nlocal++
 	}
-	s.local = append(s.local, uint16(i))
+	return true
 }
 
 // codePages is the set, with false positives, of the pages whose code is in the jump caches.
@@ -111,11 +143,13 @@ type codePages struct {
 	large [2]bloom    // by 2 MiB and 1 GiB, of code in large pages
 }
 
+//go:nosplit
 func (s *codePages) slot(page uint64) (int, uint64) {
 	h := (page * 0x9e3779b97f4a7c15) >> 50
 	return int(h >> 6), 1 << (h & 63)
 }
 
+//go:nosplit
 func (s *codePages) add(addr uint64, flags uint32) {
 	s.used = true
 	i, m := s.slot(addr >> ir.PageBits)
@@ -143,20 +177,14 @@ func (s *codePages) clear() {
 
 // flushJumps empties the jump caches, or drops what is on pages that are not global.
 func (c *CPU) flushJumps(all bool) {
+	if !all {
+		c.dropLocalJumps()
+		return
+	}
 	for i := range c.jumpSets {
-		s := &c.jumpSets[i]
-		if all {
-			s.clear()
-			continue
-		}
-		for _, j := range s.local {
-			storeWord(&s.entries[j].PC, emptyPC)
-		}
-		s.local = s.local[:0]
+		c.jumpSets[i].clear()
 	}
-	if all {
-		c.jumpPages.clear()
-	}
+	c.jumpPages.clear()
 }
 
 // forget removes a block that is no longer valid. Any goroutine may call it under Accel.mu.

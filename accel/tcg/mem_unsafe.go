@@ -25,6 +25,9 @@ func addrOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b
 // envAt views the start of b as a CPU environment.
 func envAt(b []byte) *x86.Env { return (*x86.Env)(unsafe.Pointer(&b[0])) }
 
+// selfAddr is where a CPU is.
+func selfAddr(c *CPU) uint64 { return uint64(uintptr(unsafe.Pointer(c))) }
+
 // entriesAt views b as soft TLB entries, jumpsAt as jump cache entries.
 func entriesAt(b []byte) []ir.TLBEntry {
 	return unsafe.Slice((*ir.TLBEntry)(unsafe.Pointer(&b[0])), len(b)/int(unsafe.Sizeof(ir.TLBEntry{})))
@@ -35,6 +38,8 @@ func jumpsAt(b []byte) []ir.JumpEntry {
 }
 
 // ptr makes a pointer of a host address outside the Go heap.
+//
+//go:nosplit
 func ptr(host uintptr) unsafe.Pointer { return *(*unsafe.Pointer)(unsafe.Pointer(&host)) }
 
 // hostBytes views n bytes of guest RAM, which lie within one page, at a host address.

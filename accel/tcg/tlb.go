@@ -41,20 +41,26 @@ type tlb struct {
 	meta     []meta
 	hdr      *ir.TLBTable
 	selected *ir.TLBTable // of x86.MMUKernel, which may be a copy of hdr
-	local    []uint32     // entries that are not global
-	fills    int          // since the last flush or change of size
-	large2M  bloom        // 2 MiB units that have entries of large pages
+	local    []uint32     // the first locals are the entries that are not global
+	locals   int
+	fills    int   // since the last flush or change of size
+	large2M  bloom // 2 MiB units that have entries of large pages
 	large1G  bloom
 }
 
 // bloom is a set of numbers with false positives.
 type bloom [16]uint64
 
+//go:nosplit
 func (b *bloom) slot(n uint64) (int, uint64) {
 	h := (n * 0x9e3779b97f4a7c15) >> 54
 	return int(h >> 6), 1 << (h & 63)
 }
-func (b *bloom) add(n uint64)      { i, m := b.slot(n); b[i] |= m }
+
+//go:nosplit
+func (b *bloom) add(n uint64) { i, m := b.slot(n); b[i] |= m }
+
+//go:nosplit
 func (b *bloom) has(n uint64) bool { i, m := b.slot(n); return b[i]&m != 0 }
 
 func (t *tlb) init(mem []ir.TLBEntry, hdr, selected *ir.TLBTable, base uintptr) {
@@ -66,7 +72,7 @@ func (t *tlb) init(mem []ir.TLBEntry, hdr, selected *ir.TLBTable, base uintptr) 
 // resize changes the number of entries and empties the table.
 func (t *tlb) resize(n int) {
 	t.entries = t.mem[:n]
-	t.meta = make([]meta, n)
+	t.meta, t.local = make([]meta, n), make([]uint32, n)
 	if t.selected.Base == t.hdr.Base {
 		t.selected.Mask = uint64(n-1) * entSize
 	}
@@ -80,7 +86,7 @@ func (t *tlb) clear() {
 		t.entries[i] = ir.TLBEntry{Read: ir.TLBInvalid, Write: ir.TLBInvalid, Code: ir.TLBInvalid}
 	}
 	clear(t.meta)
-	t.local = t.local[:0]
+	t.locals = 0
 	t.large2M, t.large1G = bloom{}, bloom{}
 	t.fills = 0
 }
@@ -88,6 +94,8 @@ func (t *tlb) clear() {
 func (t *tlb) index(addr uint64) uint64 { return addr >> ir.PageBits & uint64(len(t.entries)-1) }
 
 // drop empties one entry.
+//
+//go:nosplit
 func (t *tlb) drop(i uint64) {
 	e := &t.entries[i]
 	e.Read, e.Write, e.Code = ir.TLBInvalid, ir.TLBInvalid, ir.TLBInvalid
@@ -121,13 +129,7 @@ func (t *tlb) flush(all bool) {
 		}
 		return
 	}
-	for _, i := range t.local {
-		if t.meta[i].flags&metaGlobal == 0 {
-			t.drop(uint64(i))
-		}
-		t.meta[i].flags &^= metaListed
-	}
-	t.local = t.local[:0]
+	t.dropLocal()
 }
 
 // flushPage drops what maps addr, large pages wholly.
@@ -168,7 +170,8 @@ func (t *tlb) fill(addr uint64, e ir.TLBEntry, m meta) {
 	old := &t.meta[i]
 	if m.flags&metaGlobal == 0 {
 		if old.flags&metaListed == 0 {
-			t.local = append(t.local, uint32(i))
+			t.local[t.locals] = uint32(i) // each is listed once
+			t.locals++
 		}
 		m.flags |= metaListed
 	} else {
@@ -198,6 +201,9 @@ func (t *tlb) protect(hostPage uintptr) {
 
 // flushTLB empties all soft TLBs (all), or drops what is not global.
 func (c *CPU) flushTLB(all bool) {
+	if all {
+		c.fastRAMs = 0
+	}
 	for _, i := range regimes {
 		c.tlbs[i].flush(all)
 	}

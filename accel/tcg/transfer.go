@@ -358,6 +358,8 @@ func (c *CPU) returnStack(sel uint16, rpl int, csHi uint32) x86.Segment {
 }
 
 // dropInner makes data segments unusable that the outer level may not use. In long mode FS and GS keep their bases.
+//
+//go:nosplit
 func (c *CPU) dropInner(cpl int) {
 	for _, n := range [4]int{x86.ES, x86.DS, x86.FS, x86.GS} {
 		s := &c.env.Seg[n]

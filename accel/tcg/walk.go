@@ -328,11 +328,15 @@ func (w *walker) finish(m *mapping, pte, phys uint64, shift uint) {
 func (c *CPU) physRange(addr uint64) *memory.Range {
 	v := c.space().View()
 	if r := c.lastRange; r != nil && v == c.lastView && addr >= r.Start && addr <= r.Last {
+		if c.fastRAMs == 0 {
+			c.noteRAM(r)
+		}
 		return r
 	}
 	r := v.Find(addr)
 	if r != nil && r.RAM != nil {
 		c.lastRange, c.lastView = r, v
+		c.noteRAM(r)
 	}
 	return r
 }
@@ -401,7 +405,13 @@ func (c *CPU) fillTLB(addr uint64, acc access, mmu uint8) (i uint64, ok bool) {
 	t := &c.tlbs[mmu]
 	e, mt := c.makeEntry(addr&pageMask, &m)
 	t.fill(addr, e, mt)
-	return t.index(addr), true
+	i = t.index(addr)
+	if n := &t.entries[i]; c.accel.parallel() && n.Write == addr&pageMask {
+		if ram, p, ok := c.ramAt(uintptr(n.Write + n.Addend)); ok && ram.HasCode(p) { // made code in between
+			orTag(&n.Write, ir.TLBNotDirty)
+		}
+	}
+	return i, true
 }
 
 // makeEntry builds the TLB entry of a mapping.

@@ -139,7 +139,7 @@ func newEngine(t tcgOptions) (engine.Engine, error) {
 		return interp.New(front.Globals), nil
 	}
 	e, err := amd64.New(front.Globals, amd64.Options{CacheSize: t.cache, Vec: x86.VecLayout, Bulk: &front.Bulk, Soft: softVector,
-		Fast: tcg.FastHelper, FastIDs: tcg.FastHelpers})
+		Fast: tcg.FastHelper, FastIDs: tcg.FastHelpers, FastHost: tcg.FastHost, FastLookup: tcg.FastLookup})
 	switch {
 	case err == nil:
 		e.Dump = func(b *ir.Block, entry uintptr, code []byte) { showCode(e, b, entry, code) }

@@ -107,6 +107,9 @@ type Env struct {
 
 	TSCDelta uint64 // guest TSC = host's counter + delta while the CPU executes; all ones: not so simple
 
+	// Owner is the address of the accelerator's CPU, which stays where it is and is kept alive by the accelerator.
+	Owner uint64
+
 	// Scratch for the frontend's multi-step instructions.
 	Tmp [8]uint64
 }

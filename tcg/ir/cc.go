@@ -21,6 +21,8 @@ const (
 func PackCC(k CC, size uint8) uint32 { return uint32(k)<<2 | uint32(bits.TrailingZeros8(size)) }
 
 // Image computes the flags image of lazily kept flags. An unknown kind is a bug of the writer and gives the image s.
+//
+//go:nosplit
 func Image(ccop uint32, d, s uint64) uint64 {
 	k, lg := CC(ccop>>2), ccop&3
 	sh := 64 - 8<<lg // operands are looked at in the top bits

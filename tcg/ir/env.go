@@ -68,5 +68,8 @@ type Header struct {
 	Gen uint64
 
 	// Spill is the backend's: saved host registers and spilled temporaries.
-	Spill [128]uint64
+	Spill [127]uint64
+
+	// Stack is the top of a stack for what the backend calls while generated code runs; 0 if there is none.
+	Stack uint64
 }

@@ -28,6 +28,10 @@ type Options struct {
 	// inside the runtime's system-call state: it and all it calls must be nosplit and must not allocate, lock, panic or store Go pointers.
 	Fast    func(h *ir.Header, id uint32) (ret uint64, ok bool)
 	FastIDs []uint32
+	// FastHost and FastLookup are tried in the same way, if Fast is there: the host address of plain RAM for an access, and the entry of
+	// the block at a program counter; 0: the normal way must be taken.
+	FastHost   func(h *ir.Header, addr, size uint64, mmu uint8, write bool) uint64
+	FastLookup func(h *ir.Header, pc uint64) uint64
 	Soft    func(cpu tcg.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64)
 }
 
@@ -75,10 +79,8 @@ func New(globals []ir.GlobalInfo, opt Options) (*Engine, error) {
 	}
 	e := &Engine{globals: globals, opt: opt, cache: cache, emitters: makeEmitters(), vecSpecials: makeVecSpecials(), x87Emits: makeX87(), feats: hostFeats()}
 	e.comp.e = e
-	if fastHelper = opt.Fast; fastHelper == nil {
-		e.opt.FastIDs = nil
-	}
 	e.assignPins()
+	e.setFast()
 	e.emitStubs()
 	return e, nil
 }
@@ -134,8 +136,20 @@ func (e *Engine) keep(in *ir.Inst) int32 {
 	return int32(len(e.softs) - 1)
 }
 
-// isFast tells whether a helper is tried by Options.Fast first.
-func (e *Engine) isFast(id uint32) bool { return slices.Contains(e.opt.FastIDs, id) }
+// isFast tells whether what a descriptor asks for is tried without leaving to Go first.
+func (e *Engine) isFast(d *desc) bool {
+	switch {
+	case e.opt.Fast == nil:
+		return false
+	case d.kind == leaveCall:
+		return slices.Contains(e.opt.FastIDs, uint32(d.n))
+	case d.kind == leaveLookup || d.kind == leaveLookupReg:
+		return e.opt.FastLookup != nil
+	case d.kind >= leaveLoad && d.kind <= leaveCmpXchg || d.kind == leaveLoadV || d.kind == leaveStoreV:
+		return e.opt.FastHost != nil
+	}
+	return false
+}
 
 // Name implements tcg.Engine.
 func (e *Engine) Name() string { return "jit" }

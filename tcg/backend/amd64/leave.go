@@ -35,11 +35,7 @@ const (
 	numLeaves
 )
 
-const (
-	descSize = 24
-	descN    = 4 // offsets of the fields
-	descX    = 16
-)
+const descSize = 24
 
 // desc is a decoded descriptor.
 type desc struct {
@@ -56,9 +52,9 @@ func (c *compiler) leave(d desc) {
 		c.flush()
 	}
 	fast, vec := 0, 0
-	if d.kind == leaveCall && c.e.isFast(uint32(d.n)) {
+	if c.e.isFast(&d) {
 		fast = 1
-		if d.reg != NoReg {
+		if d.kind == leaveCall && d.reg != NoReg {
 			d.x = uint64(c.e.savedReg(d.reg))
 		}
 	}

@@ -29,7 +29,7 @@ func (e *Engine) Run(cpu tcg.CPU, code tcg.Code) tcg.Leave {
 		if j := (*ir.JumpEntry)(unsafe.Add(nil, r.hdr.Jumps)); j.Code == 0 {
 			j.PC, j.Code = ^uint64(0), uint64(e.emptyStub)
 		}
-		runJIT(base, e.enterStub)
+		runJIT(base, e.enterStub, r.hdr.Stack)
 		at := int(uintptr(r.hdr.Resume) - e.cache.base)
 		d := decodeDesc(e.cache.rw[at : at+descSize])
 		leave, done := leaves[d.kind%numLeaves](r, d)

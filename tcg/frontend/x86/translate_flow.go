@@ -64,6 +64,16 @@ func (t *Translator) control(h x86.Helper, args ...ir.Val) {
 	t.leave(x86.ExitMode)
 }
 
+// transfer runs a helper that sets the program counter and leaves, or gives it.
+func (t *Translator) transfer(h x86.Helper, args ...ir.Val) {
+	pc := t.call(h, args...)
+	if t.reason != 0 {
+		t.leave(x86.ExitMode)
+		return
+	}
+	t.b.Jump(pc)
+}
+
 // farSize is the operand size as HelperFarCall has it in its third argument.
 func farSize(next uint64, opsize uint8) uint64 {
 	code := uint64(1)
@@ -109,7 +119,7 @@ func genFarRet(t *Translator, d *inst) {
 }
 
 func genIret(t *Translator, d *inst) {
-	t.control(x86.HelperIret, t.b.Const(uint64(d.opsize)), t.b.Const(d.next))
+	t.transfer(x86.HelperIret, t.b.Const(uint64(d.opsize)), t.b.Const(d.next))
 }
 
 func genInt3(t *Translator, d *inst) {
@@ -127,8 +137,8 @@ func genInto(t *Translator, d *inst) {
 	t.control(x86.HelperTrap, t.b.Const(x86.ExcOF), t.b.Const(d.next))
 }
 
-func genSyscall(t *Translator, d *inst) { t.control(x86.HelperSyscall, t.b.Const(d.next)) }
-func genSysret(t *Translator, d *inst)  { t.control(x86.HelperSysret, t.b.Const(uint64(d.opsize))) }
+func genSyscall(t *Translator, d *inst) { t.transfer(x86.HelperSyscall, t.b.Const(d.next)) }
+func genSysret(t *Translator, d *inst)  { t.transfer(x86.HelperSysret, t.b.Const(uint64(d.opsize))) }
 func genSysenter(t *Translator, _ *inst) {
 	t.control(x86.HelperSysenter)
 }

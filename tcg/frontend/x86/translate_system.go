@@ -148,8 +148,11 @@ func genLMSW(t *Translator, _ *inst) {
 
 func genINVLPG(t *Translator, _ *inst) {
 	t.call(x86.HelperINVLPG, t.linearEA())
-	t.leave(x86.ExitMode)
+	t.mapped()
 }
+
+// mapped ends a block after a change of address translation, on which no mode bit depends: the code that follows is looked for anew.
+func (t *Translator) mapped() { t.jump(t.b.Const(t.d.next)) }
 
 func genINVPCID(t *Translator, d *inst) {
 	n := pick(t.code64(), 8, 4)
@@ -173,7 +176,13 @@ func genMovFromCR(t *Translator, d *inst) {
 		t.raiseUD()
 		return
 	}
-	t.setGPR(pick(t.code64(), 8, 4), d.rm, t.call(x86.HelperReadCR, t.b.Const(uint64(d.reg))))
+	v := ir.None
+	if d.reg == cr8 {
+		v = t.call(x86.HelperReadCR, t.b.Const(uint64(d.reg)))
+	} else {
+		v = t.b.LdEnv(8, offCR0+uintptr(d.reg)*8)
+	}
+	t.setGPR(pick(t.code64(), 8, 4), d.rm, v)
 }
 
 func genMovToCR(t *Translator, d *inst) {
@@ -182,11 +191,14 @@ func genMovToCR(t *Translator, d *inst) {
 		return
 	}
 	t.call(x86.HelperWriteCR, t.b.Const(uint64(d.reg)), t.b.Ext(pick(t.code64(), 8, 4), t.gpr(d.rm)))
-	if d.reg == cr8 {
+	switch {
+	case d.reg == cr8:
 		t.leave(x86.ExitIRQ)
-		return
+	case d.reg == 3 && t.reason == 0:
+		t.mapped()
+	default:
+		t.leave(x86.ExitMode)
 	}
-	t.leave(x86.ExitMode)
 }
 
 func genMovFromDR(t *Translator, d *inst) {
