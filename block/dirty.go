@@ -38,6 +38,14 @@ func (n *Node) AddBitmap(ctx context.Context, name string, granularity int64) (*
 	return b, nil
 }
 
+// AttachBitmap gives the node a bitmap that its driver has read from the image.
+func (n *Node) AttachBitmap(b *bitmap.Bitmap) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	list := append([]*bitmap.Bitmap{b}, n.Bitmaps()...)
+	n.bitmaps.Store(&list)
+}
+
 // RemoveBitmap takes a bitmap from the node's list.
 func (n *Node) RemoveBitmap(b *bitmap.Bitmap) {
 	n.mu.Lock()

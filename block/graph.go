@@ -105,6 +105,9 @@ func (g *Graph) FindBackend(name string) *Backend {
 // Preconditions: the graph lock is held.
 func (g *Graph) Backends() []*Backend { return slices.Clone(g.backends) }
 
+// Warning passes a warning on to Warn.
+func (g *Graph) Warning(text string) { g.warn(text) }
+
 func (g *Graph) warn(text string) {
 	if g.Warn != nil {
 		g.Warn(text)

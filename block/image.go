@@ -95,3 +95,8 @@ func (c *Child) DebugEvent(name string) {
 		d.DebugEvent(name)
 	}
 }
+
+// Deleter is a protocol node whose host object can be removed, as after a failed creation.
+type Deleter interface {
+	DeleteFile(ctx context.Context) error
+}

@@ -6,6 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
+// Truncate changes the node's length, for its own driver.
+func (n *Node) Truncate(ctx context.Context, length int64, exact bool, p Prealloc, zero bool) error {
+	return n.truncate(ctx, length, exact, p, zero)
+}
+
 // truncate changes the node's length.
 func (n *Node) truncate(ctx context.Context, length int64, exact bool, p Prealloc, zero bool) error {
 	if length < 0 {

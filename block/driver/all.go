@@ -7,10 +7,11 @@ import (
 	"goemu/block/driver/blkdebug"
 	"goemu/block/driver/file"
 	"goemu/block/driver/null"
+	"goemu/block/driver/qcow2"
 	"goemu/block/driver/raw"
 )
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, null.Drivers, blkdebug.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, null.Drivers, blkdebug.Drivers)
 }

@@ -162,3 +162,11 @@ func (n *Node) CopyRange(_ context.Context, src *block.Child, srcOff, dstOff, le
 	n.grew(dstOff)
 	return nil
 }
+
+// DeleteFile implements block.Deleter; only regular files are removed.
+func (n *Node) DeleteFile(context.Context) error {
+	if n.isDev {
+		return unix.ENOTSUP
+	}
+	return unix.Unlink(n.node.ExactFilename())
+}

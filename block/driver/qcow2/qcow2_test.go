@@ -1,0 +1,173 @@
+package qcow2_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"goemu/block"
+	"goemu/block/driver"
+)
+
+var ctx = context.Background()
+
+// newGraph makes a graph that knows all drivers; what drivers tell people goes to the buffer.
+func newGraph() (*block.Graph, *bytes.Buffer) {
+	g := block.NewGraph(driver.All())
+	var b bytes.Buffer
+	g.Messages = &b
+	return g, &b
+}
+
+// disk is an open image.
+type disk struct {
+	t   testing.TB
+	g   *block.Graph
+	n   *block.Node
+	b   *block.Backend
+	msg *bytes.Buffer
+}
+
+// opts makes options of "a=b,c=d".
+func opts(s string) *block.Options {
+	o := block.NewOptions()
+	for _, kv := range strings.Split(s, ",") {
+		if k, v, ok := strings.Cut(kv, "="); ok {
+			o.Set(k, v)
+		}
+	}
+	return o
+}
+
+// makeImage creates an image with options as in "-o".
+func makeImage(t testing.TB, name string, size int64, o string) {
+	g, _ := newGraph()
+	g.Lock()
+	defer g.Unlock()
+	require.NoError(t, g.Create(ctx, g.FindDriver("qcow2"), name, size, opts(o)))
+}
+
+// openImage opens an image with a mode and options.
+func openImage(t testing.TB, name, o string, m block.Mode) *disk {
+	d, err := tryOpen(t, name, o, m)
+	require.NoError(t, err)
+	return d
+}
+
+func tryOpen(t testing.TB, name, o string, m block.Mode) (*disk, error) {
+	g, msg := newGraph()
+	g.Lock()
+	defer g.Unlock()
+	op := opts(o)
+	op.SetDefault("driver", "qcow2")
+	n, err := g.Open(ctx, name, op, m)
+	if err != nil {
+		return nil, err
+	}
+	perm := block.PermConsistentRead | block.PermWrite | block.PermResize
+	if m.ReadOnly {
+		perm = block.PermConsistentRead
+	}
+	b := g.NewBackend("", "", perm, block.PermAll)
+	err = b.Insert(n)
+	g.Unref(n)
+	return &disk{t: t, g: g, n: n, b: b, msg: msg}, err
+}
+
+func (d *disk) close() {
+	d.g.Lock()
+	defer d.g.Unlock()
+	d.b.Delete()
+}
+
+func (d *disk) write(off int64, b []byte) { require.NoError(d.t, d.b.Write(ctx, off, b, 0)) }
+
+func (d *disk) read(off, n int64) []byte {
+	b := make([]byte, n)
+	require.NoError(d.t, d.b.Read(ctx, off, b))
+	return b
+}
+
+// qemu runs one of Debian's tools and returns its output; the test is skipped without it.
+func qemu(t testing.TB, tool string, args ...string) (string, error) {
+	path, err := exec.LookPath(tool)
+	if err != nil {
+		t.Skipf("%s is not installed", tool)
+	}
+	c, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(c, path, args...).CombinedOutput()
+	return string(out), err
+}
+
+// mustQemu is qemu for calls that must succeed.
+func mustQemu(t testing.TB, tool string, args ...string) string {
+	out, err := qemu(t, tool, args...)
+	require.NoError(t, err, "%s %v: %s", tool, args, out)
+	return out
+}
+
+// checkImage lets qemu-img check the image.
+func checkImage(t testing.TB, name string) {
+	out, err := qemu(t, "qemu-img", "check", "-f", "qcow2", name)
+	require.NoError(t, err, "%s", out)
+}
+
+// pattern is n bytes that depend on seed.
+func pattern(n int, seed byte) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = seed + byte(i>>9)*7 + byte(i)
+	}
+	return b
+}
+
+// variants are the creation options that the tests go through.
+var variants = []string{
+	"", "compat=0.10", "cluster_size=512", "cluster_size=4k", "cluster_size=2M", "refcount_bits=1", "refcount_bits=2", "refcount_bits=4", "refcount_bits=8",
+	"refcount_bits=32", "refcount_bits=64", "lazy_refcounts=on", "extended_l2=on", "extended_l2=on,cluster_size=16k", "extended_l2=on,cluster_size=2M",
+	"compression_type=zstd", "preallocation=metadata", "preallocation=falloc", "preallocation=full", "preallocation=metadata,extended_l2=on",
+	"preallocation=falloc,extended_l2=on", "data_file=DIR/data", "data_file=DIR/data,data_file_raw=on", "data_file=DIR/data,extended_l2=on",
+}
+
+// variant puts the directory into an option string.
+func variant(v, dir string) string { return strings.ReplaceAll(v, "DIR", dir) }
+
+func TestCreateWriteRead(t *testing.T) {
+	for _, v := range variants {
+		t.Run(v, func(t *testing.T) {
+			dir := t.TempDir()
+			name := filepath.Join(dir, "t.qcow2")
+			makeImage(t, name, 8<<20, variant(v, dir))
+			checkImage(t, name)
+			want := make([]byte, 8<<20)
+			d := openImage(t, name, "", block.Mode{})
+			put := func(off, n int, seed byte) {
+				copy(want[off:], pattern(n, seed))
+				d.write(int64(off), want[off:off+n])
+			}
+			put(0, 512, 1)
+			put(100<<10, 300<<10, 2)
+			put(3<<20+1024, 1<<20, 3)
+			put(200<<10, 4096, 4)
+			put(8<<20-512, 512, 5)
+			require.True(t, bytes.Equal(want, d.read(0, 8<<20)))
+			d.close()
+			require.Empty(t, d.msg.String())
+			checkImage(t, name)
+			raw := filepath.Join(dir, "raw")
+			require.NoError(t, os.WriteFile(raw, want, 0o644))
+			mustQemu(t, "qemu-img", "compare", "-f", "qcow2", "-F", "raw", name, raw)
+			d = openImage(t, name, "", block.Mode{ReadOnly: true})
+			require.True(t, bytes.Equal(want, d.read(0, 8<<20)))
+			d.close()
+		})
+	}
+}
