@@ -6,6 +6,7 @@ import (
 	"goemu/block"
 	"goemu/block/driver/blkdebug"
 	"goemu/block/driver/file"
+	"goemu/block/driver/nbd"
 	"goemu/block/driver/null"
 	"goemu/block/driver/qcow2"
 	"goemu/block/driver/raw"
@@ -13,5 +14,5 @@ import (
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, null.Drivers, blkdebug.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, null.Drivers, blkdebug.Drivers, nbd.Drivers)
 }
