@@ -1,11 +1,9 @@
 package block
 
 import (
-	"context"
 	"slices"
+	"sync"
 	"sync/atomic"
-
-	"golang.org/x/sys/unix"
 )
 
 // Backend is what devices, exports, jobs and tools hold: the root of a chain, with the permissions that its user requested. Calls block
@@ -17,11 +15,24 @@ type Backend struct {
 	root  *Child
 
 	perm, shared Perm // requested
+	disabled     bool // the permissions are kept, but not applied: a guest device of a VM that is still coming in
+	device       *Device
+
 	writeThrough atomic.Bool
 	beyondEOF    bool
+	gate         gate
+	throttle     atomic.Pointer[ThrottleMember]
 
 	// OnResize, if set, is called after the medium changed its length, from the goroutine that changed it.
 	OnResize func()
+	// Stats count what the backend's user asked for.
+	Stats Stats
+}
+
+// Device is the guest device that uses a backend.
+type Device struct {
+	// Name describes the device in messages: its id, or its path in the object tree.
+	Name string
 }
 
 // NewBackend makes a backend without medium. user describes it in messages when it has no name.
@@ -36,32 +47,52 @@ func (b *Backend) describe() string {
 	switch {
 	case b.name != "":
 		return "block device '" + b.name + "'"
+	case b.device != nil && b.device.Name != "":
+		return "block device '" + b.device.Name + "'"
 	case b.user != "":
 		return "block device '" + b.user + "'"
 	}
 	return "an unnamed block device"
 }
 
+// applied are the permissions that the root's edge has: none while they are disabled.
+func (b *Backend) applied() (perm, shared Perm) {
+	if b.disabled {
+		return 0, PermAll
+	}
+	return b.perm, b.shared
+}
+
 // Insert gives the backend a medium. The node gets one more reference.
 // Preconditions: the graph lock is held.
-func (b *Backend) Insert(n *Node) (err error) {
+func (b *Backend) Insert(n *Node) error {
 	n.refs++
-	b.root, err = b.graph.attach(b, n, "root", RoleFiltered|RolePrimary, b.perm, b.shared)
+	perm, shared := b.applied()
+	root, err := b.graph.attach(b, n, "root", RoleFiltered|RolePrimary, perm, shared)
+	if err == nil {
+		b.root = root
+	}
 	return err
 }
 
-// Remove takes the medium out.
+// Remove takes the medium out, after all requests ended.
 // Preconditions: the graph lock is held.
 func (b *Backend) Remove() {
-	if b.root != nil {
-		b.graph.detach(b.root)
-		b.root = nil
+	if b.root == nil {
+		return
 	}
+	b.quiesce()
+	b.settle()
+	root := b.root
+	b.root = nil
+	b.graph.detach(root)
+	b.resume()
 }
 
 // Delete removes the backend with its medium.
 // Preconditions: the graph lock is held.
 func (b *Backend) Delete() {
+	b.SetThrottle(nil)
 	b.Remove()
 	b.graph.backends = slices.DeleteFunc(b.graph.backends, func(x *Backend) bool { return x == b })
 }
@@ -77,165 +108,120 @@ func (b *Backend) Node() *Node {
 // Name is the name given with -drive id=, or empty.
 func (b *Backend) Name() string { return b.name }
 
-// check refuses requests without medium or outside the disk.
-func (b *Backend) check(ctx context.Context, off, n int64) error {
-	if b.root == nil {
-		return unix.ENOMEDIUM
+// Graph is the graph that the backend belongs to.
+func (b *Backend) Graph() *Graph { return b.graph }
+
+// Perm are the permissions that the user requested, and what it shares.
+func (b *Backend) Perm() (perm, shared Perm) { return b.perm, b.shared }
+
+// SetPerm requests other permissions. A conflict leaves the old ones.
+// Preconditions: the graph lock is held.
+func (b *Backend) SetPerm(perm, shared Perm) error {
+	if b.root != nil && !b.disabled {
+		if err := b.graph.SetPerm(b.root, perm, shared); err != nil {
+			return err
+		}
 	}
-	if b.beyondEOF {
-		return checkRange(off, n)
-	}
-	length, err := b.root.Length(ctx)
-	if err != nil {
-		return err
-	}
-	if off < 0 || n < 0 || off > length || n > length-off {
-		return unix.EIO
-	}
+	b.perm, b.shared = perm, shared
 	return nil
 }
 
-// Read fills b from off.
-func (b *Backend) Read(ctx context.Context, off int64, p []byte) error {
-	return b.ReadV(ctx, off, [][]byte{p}, 0)
+// AttachDevice notes that a guest device uses the backend from now on. While a migration is coming in, the device's permissions are
+// kept, but not applied: another writer may still fill the image.
+// Preconditions: the graph lock is held.
+func (b *Backend) AttachDevice(d *Device) {
+	b.device = d
+	b.disabled = b.disabled || b.graph.inMigrate
 }
 
-// ReadV fills a vector from off.
-func (b *Backend) ReadV(ctx context.Context, off int64, iov [][]byte, fl Flags) error {
-	if err := b.check(ctx, off, IovLen(iov)); err != nil {
-		return err
+// DetachDevice undoes AttachDevice, and gives all permissions back.
+// Preconditions: the graph lock is held.
+func (b *Backend) DetachDevice() {
+	_ = b.SetPerm(0, PermAll) // giving up does not fail
+	b.device, b.disabled = nil, false
+}
+
+// AttachedDevice is the guest device that uses the backend, or nil.
+func (b *Backend) AttachedDevice() *Device { return b.device }
+
+// gate counts the requests of a backend and holds new ones back while a drained section lasts.
+type gate struct {
+	inflight atomic.Int64
+	closed   atomic.Int32
+
+	mu   sync.Mutex
+	cond *sync.Cond // made when first needed; the counters changed
+}
+
+// enter begins a request.
+func (g *gate) enter() {
+	for {
+		g.inflight.Add(1)
+		if g.closed.Load() == 0 {
+			return
+		}
+		g.exit()
+		g.wait(func() bool { return g.closed.Load() == 0 })
 	}
-	return b.root.ReadV(ctx, off, iov, fl)
 }
 
-// Write writes p at off.
-func (b *Backend) Write(ctx context.Context, off int64, p []byte, fl Flags) error {
-	return b.WriteV(ctx, off, [][]byte{p}, fl)
-}
-
-// WriteV writes a vector at off.
-func (b *Backend) WriteV(ctx context.Context, off int64, iov [][]byte, fl Flags) error {
-	if err := b.check(ctx, off, IovLen(iov)); err != nil {
-		return err
+// tryEnter begins a request unless it would have to wait.
+func (g *gate) tryEnter() bool {
+	g.inflight.Add(1)
+	if g.closed.Load() == 0 {
+		return true
 	}
-	if b.writeThrough.Load() {
-		fl |= FUA
-	}
-	return b.root.WriteV(ctx, off, iov, fl)
+	g.exit()
+	return false
 }
 
-// WriteZeroes makes n bytes at off read as zeroes.
-func (b *Backend) WriteZeroes(ctx context.Context, off, n int64, fl Flags) error {
-	if err := b.check(ctx, off, n); err != nil {
-		return err
+// exit ends a request.
+func (g *gate) exit() {
+	if g.inflight.Add(-1) == 0 && g.closed.Load() > 0 {
+		g.wake()
 	}
-	if b.writeThrough.Load() {
-		fl |= FUA
-	}
-	return b.root.WriteZeroes(ctx, off, n, fl)
 }
 
-// Discard gives n bytes at off back.
-func (b *Backend) Discard(ctx context.Context, off, n int64) error {
-	if err := b.check(ctx, off, n); err != nil {
-		return err
+func (g *gate) wait(until func() bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.cond == nil {
+		g.cond = sync.NewCond(&g.mu)
 	}
-	return b.root.Discard(ctx, off, n)
-}
-
-// Flush makes everything written so far durable.
-func (b *Backend) Flush(ctx context.Context) error {
-	if b.root == nil {
-		return unix.ENOMEDIUM
+	for !until() {
+		g.cond.Wait()
 	}
-	return b.root.Flush(ctx)
 }
 
-// Truncate changes the length of the medium.
-func (b *Backend) Truncate(ctx context.Context, n int64, exact bool, p Prealloc, zero bool) error {
-	if b.root == nil {
-		return Errorf(unix.ENOMEDIUM, "No medium inserted")
+func (g *gate) wake() {
+	g.mu.Lock()
+	if g.cond != nil {
+		g.cond.Broadcast()
 	}
-	return b.root.Truncate(ctx, n, exact, p, zero)
+	g.mu.Unlock()
 }
 
-// Length is the length of the medium in bytes.
-func (b *Backend) Length(ctx context.Context) (int64, error) {
-	if b.root == nil {
-		return 0, unix.ENOMEDIUM
+func (b *Backend) quiesce() { b.gate.closed.Add(1) }
+
+func (b *Backend) settle() { b.gate.wait(func() bool { return b.gate.inflight.Load() == 0 }) }
+
+func (b *Backend) resume() {
+	if b.gate.closed.Add(-1) == 0 {
+		b.gate.wake()
 	}
-	return b.root.Length(ctx)
 }
 
-// SetWriteCache says whether writes may stay in caches until a flush.
-func (b *Backend) SetWriteCache(on bool) { b.writeThrough.Store(!on) }
-
-// WriteCache tells whether writes may stay in caches until a flush.
-func (b *Backend) WriteCache() bool { return !b.writeThrough.Load() }
-
-// AllowBeyondEOF lets requests reach beyond the end of the medium, which then grows if its driver lets it.
-func (b *Backend) AllowBeyondEOF(on bool) { b.beyondEOF = on }
-
-// TryReadV fills a vector from off if that takes no waiting; after false the vector's content is undefined.
-func (b *Backend) TryReadV(off int64, iov [][]byte) bool {
-	return b.root != nil && b.check(context.Background(), off, IovLen(iov)) == nil && b.root.TryReadV(off, iov)
+// DrainBegin holds new requests of this backend back and waits for those in flight; DrainEnd lets them go on.
+func (b *Backend) DrainBegin() {
+	b.quiesce()
+	b.settle()
 }
 
-// WriteCompressed writes one cluster compressed.
-func (b *Backend) WriteCompressed(ctx context.Context, off int64, iov [][]byte) error {
-	return b.WriteV(ctx, off, iov, Compressed)
-}
+// DrainEnd undoes DrainBegin.
+func (b *Backend) DrainEnd() { b.resume() }
 
-// LoadVMState reads what SaveVMState stored.
-func (b *Backend) LoadVMState(ctx context.Context, off int64, iov [][]byte) error {
-	if b.root == nil {
-		return unix.ENOMEDIUM
-	}
-	return b.root.node.LoadVMState(ctx, off, iov)
+// Drain waits until no request of this backend is in flight.
+func (b *Backend) Drain() {
+	b.DrainBegin()
+	b.DrainEnd()
 }
-
-// SaveVMState stores bytes beside the disk's content.
-func (b *Backend) SaveVMState(ctx context.Context, off int64, iov [][]byte) error {
-	if b.root == nil {
-		return unix.ENOMEDIUM
-	}
-	return b.root.node.SaveVMState(ctx, off, iov)
-}
-
-// CopyRange copies inside the host from this backend to another one; ENOTSUP means that it must be done by reading and writing.
-func (b *Backend) CopyRange(ctx context.Context, off int64, to *Backend, toOff, n int64, fl Flags) error {
-	if err := b.check(ctx, off, n); err != nil {
-		return err
-	}
-	if err := to.check(ctx, toOff, n); err != nil {
-		return err
-	}
-	return CopyRange(ctx, b.root, off, to.root, toOff, n, fl)
-}
-
-// StatusAbove is Node.StatusAbove of the root.
-func (b *Backend) StatusAbove(ctx context.Context, base *Node, includeBase, wantZero bool, off, n int64) (Status, int, error) {
-	if b.root == nil {
-		return Status{}, 0, unix.ENOMEDIUM
-	}
-	return b.root.node.StatusAbove(ctx, base, includeBase, wantZero, off, n)
-}
-
-// RequestAlign is the alignment of requests that need no read-modify-write.
-func (b *Backend) RequestAlign() int64 {
-	if b.root == nil {
-		return sectorSize
-	}
-	return b.root.node.align()
-}
-
-// MaxTransfer is the longest request that is not split.
-func (b *Backend) MaxTransfer() int64 {
-	if b.root == nil {
-		return maxRequest
-	}
-	return b.root.node.transferMax()
-}
-
-// Root is the edge to the medium, or nil.
-func (b *Backend) Root() *Child { return b.root }

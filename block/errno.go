@@ -19,6 +19,7 @@ type Error struct {
 	Errno unix.Errno
 	Text  string // the whole message
 	Hint  string // further lines for people, without the final newline
+	Who   string // one more line: what other process is in the way, if that could be found out
 }
 
 func (e *Error) Error() string { return e.Text }
@@ -53,7 +54,12 @@ func IsNotSup(err error) bool { return errors.Is(err, unix.ENOTSUP) }
 
 // Prepend puts text before an error's message; errno and hint stay.
 func Prepend(err error, text string) error {
-	return &Error{Errno: Errno(err), Text: text + err.Error(), Hint: HintOf(err)}
+	e := &Error{Errno: Errno(err), Text: text + err.Error()}
+	var inner *Error
+	if errors.As(err, &inner) {
+		e.Hint, e.Who = inner.Hint, inner.Who
+	}
+	return e
 }
 
 // HintOf is the hint of an error, or empty.

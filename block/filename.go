@@ -350,8 +350,7 @@ func (n *Node) openBacking(ctx context.Context, o *Options) error {
 	}
 	if err != nil {
 		n.mode.NoBacking = true
-		err = Prepend(err, "Could not open backing file: ")
-		return &Error{Errno: unix.EINVAL, Text: err.Error(), Hint: HintOf(err)}
+		return Prepend(err, "Could not open backing file: ")
 	}
 	if implicit {
 		below.refreshFilename()

@@ -16,7 +16,7 @@ func (n *Node) flush(ctx context.Context) error {
 		return err
 	}
 	for _, c := range n.children {
-		if c.perm&(PermWrite|PermWriteUnchanged) == 0 {
+		if c.Perm()&(PermWrite|PermWriteUnchanged) == 0 {
 			continue
 		}
 		if err := c.node.flush(ctx); err != nil {

@@ -27,6 +27,8 @@ type Graph struct {
 	nodes    []*Node
 	backends []*Backend
 	serial   int // of automatic node names
+
+	inMigrate bool // a VM is coming in: see Backend.AttachDevice
 }
 
 // NewGraph makes an empty graph that knows the drivers of the tables.
@@ -113,45 +115,3 @@ func (g *Graph) warn(text string) {
 		g.Warn(text)
 	}
 }
-
-// parent is the upper end of an edge: a node or a Backend.
-type parent interface {
-	// describe names the parent in messages: "node 'fmt'", "block device 'drive0'", …
-	describe() string
-}
-
-func (n *Node) describe() string { return fmt.Sprintf("node '%s'", n.name) }
-
-// attach makes an edge; the reference to the node goes to the edge.
-// Preconditions: the graph lock is held.
-func (g *Graph) attach(p parent, n *Node, name string, role Role, perm, shared Perm) (*Child, error) {
-	c := &Child{name: name, role: role, node: n, parent: p, perm: perm, shared: shared}
-	n.parents = append(n.parents, c)
-	if up, ok := p.(*Node); ok {
-		up.children = append(up.children, c)
-	}
-	return c, nil
-}
-
-// detach removes an edge and its reference.
-// Preconditions: the graph lock is held.
-func (g *Graph) detach(c *Child) {
-	c.node.parents = slices.DeleteFunc(c.node.parents, func(x *Child) bool { return x == c })
-	if up, ok := c.parent.(*Node); ok {
-		up.children = slices.DeleteFunc(up.children, func(x *Child) bool { return x == c })
-	}
-	g.Unref(c.node)
-}
-
-// attachChild makes an edge from a node to its child; the caller's reference goes to the edge, also on failure.
-// Preconditions: the graph lock is held.
-func (g *Graph) attachChild(up, n *Node, name string, role Role) (*Child, error) {
-	perm := PermConsistentRead
-	if role&RoleCOW == 0 && !up.mode.ReadOnly {
-		perm = PermAll
-	}
-	return g.attach(up, n, name, role, perm, PermAll)
-}
-
-// refreshPerms works the permissions of the node and everything below it out anew.
-func (g *Graph) refreshPerms(*Node) error { return nil }

@@ -62,12 +62,17 @@ type Node struct {
 	inactive      bool           // another process owns the image
 
 	children []*Child // in the order of attachment
-	parents  []*Child // edges that end here
+	parents  []*Child // edges that end here; changed with the graph lock and mu held
 	refs     int
 
 	limits  Limits
 	length  atomic.Int64 // bytes, as last asked
 	tracker tracker
+
+	quiesced       atomic.Int32 // drained sections that the node is in
+	reopening      *reopening   // what the node becomes, while a reopen is prepared
+	blockers       [opCount][]*Blocker
+	backingBlocker *Blocker // what n has blocked on its backing file
 
 	copyOnRead atomic.Int32  // users who want reads to fill the image
 	writeGen   atomic.Uint64 // counts completed changes
@@ -79,7 +84,7 @@ type Node struct {
 
 	bitmaps atomic.Pointer[[]*bitmap.Bitmap] // replaced as a whole, with mu held
 
-	mu sync.Mutex // guards what requests change: statistics, waiters
+	mu sync.Mutex // guards what is said above
 }
 
 // Name is the node-name.
@@ -110,6 +115,12 @@ func (n *Node) Filename() string { return n.filename }
 
 // Limits are the limits of the node's requests.
 func (n *Node) Limits() Limits { return n.limits }
+
+// Inactive tells whether another process owns the image.
+func (n *Node) Inactive() bool { return n.inactive }
+
+// NextMode is the mode that the node has after a reopen that is being prepared, otherwise the present one.
+func (n *Node) NextMode() Mode { return *n.next() }
 
 // ReadOnly tells whether the node refuses writes.
 func (n *Node) ReadOnly() bool { return n.mode.ReadOnly }
@@ -221,8 +232,9 @@ type Child struct {
 	role   Role
 	node   *Node
 	parent parent
-	perm   Perm // what the parent does
-	shared Perm // what it lets others do
+	perm   atomic.Uint64 // Perm: what the parent does
+	shared Perm          // what it lets others do
+	frozen bool          // the edge must stay as it is while a job works on the chain
 }
 
 // Name is the edge's name at its parent: file, backing, root, …

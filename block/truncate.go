@@ -76,7 +76,10 @@ func (n *Node) driverTruncate(ctx context.Context, length int64, exact bool, p P
 
 // resized tells the parents that the length changed.
 func (n *Node) resized() {
-	for _, c := range n.parents {
+	n.mu.Lock()
+	parents := n.parents
+	n.mu.Unlock()
+	for _, c := range parents {
 		if b, ok := c.parent.(*Backend); ok && b.OnResize != nil {
 			b.OnResize()
 		}

@@ -101,11 +101,12 @@ func (f *File) foreign(start int64) bool {
 
 // lockError is QEMU's message and hint, with the other process named if it can be found.
 func (f *File) lockError(kind string, p block.Perm) error {
-	text := fmt.Sprintf("Failed to get %s\"%s\" lock\nIs another process using the image [%s]?", kind, p, f.opts.Filename)
-	if who := f.holder(); who != "" {
-		text += "\nThe image is open in " + who + "."
+	return &block.Error{
+		Errno: unix.EAGAIN,
+		Text:  fmt.Sprintf("Failed to get %s\"%s\" lock", kind, p),
+		Hint:  fmt.Sprintf("Is another process using the image [%s]?", f.opts.Filename),
+		Who:   f.holder(),
 	}
-	return fmt.Errorf("%s", text)
 }
 
 // holder looks through /proc for another process that has the file open. Locks themselves carry no owner: they belong to the open file.
@@ -121,7 +122,7 @@ func (f *File) holder() string {
 			continue
 		}
 		comm, _ := os.ReadFile(filepath.Join("/proc", pid, "comm"))
-		return fmt.Sprintf("process %s (%s)", pid, strings.TrimSpace(string(comm)))
+		return fmt.Sprintf("The image is open in process %s (%s).", pid, strings.TrimSpace(string(comm)))
 	}
 	return ""
 }

@@ -11,7 +11,10 @@ import (
 // Node is the state of a node of the drivers file, host_device and host_cdrom.
 type Node struct {
 	*File
-	node *block.Node
+	node    *block.Node
+	pending *change    // between CheckPerm and SetPerm or AbortPerm
+	used    block.Perm // as last set
+	refused block.Perm // what others may not do, as last set
 }
 
 // Close implements block.Instance.

@@ -262,3 +262,10 @@ func (f *Format) MapRange(off, n int64) (*block.Child, int64, error) {
 
 // HasZeroInit implements block.ZeroIniter.
 func (f *Format) HasZeroInit(ctx context.Context) bool { return f.file.Node().HasZeroInit(ctx) }
+
+// ChildPerm implements block.ChildPermer: the file is written and resized only if somebody writes and resizes the disk.
+func (f *Format) ChildPerm(_ *block.Child, role block.Role, perm, shared block.Perm) (block.Perm, block.Perm) {
+	const own = block.PermWrite | block.PermResize
+	nperm, nshared := f.node.DefaultPerm(role, perm, shared)
+	return nperm&^own | perm&own, nshared
+}
