@@ -60,6 +60,7 @@ type Node struct {
 	probed        bool           // nobody named the driver
 	implicit      bool           // made by a job: people see the node below instead
 	inactive      bool           // another process owns the image
+	inheritsFrom  *Node          // the parent whose options are the defaults of this node's
 
 	children []*Child // in the order of attachment
 	parents  []*Child // edges that end here; changed with the graph lock and mu held

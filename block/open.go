@@ -49,7 +49,7 @@ func (op *opening) run(ctx context.Context) (n *Node, err error) {
 			return nil, err
 		}
 	}
-	n = &Node{graph: op.g, refs: 1, explicit: op.options.Clone()}
+	n = &Node{graph: op.g, refs: 1, explicit: op.options.Clone(), inheritsFrom: op.parent}
 	if op.parent != nil {
 		op.inherit()
 	}

@@ -15,6 +15,7 @@ type Node struct {
 	pending *change    // between CheckPerm and SetPerm or AbortPerm
 	used    block.Perm // as last set
 	refused block.Perm // what others may not do, as last set
+	nextAIO string     // while a reopen is prepared
 }
 
 // Close implements block.Instance.
@@ -173,3 +174,31 @@ func (n *Node) DeleteFile(context.Context) error {
 	}
 	return unix.Unlink(n.node.ExactFilename())
 }
+
+// ReopenPrepare implements block.Reopener. The access mode changes together with the permissions (CheckPerm).
+func (n *Node) ReopenPrepare(_ context.Context, o *block.Options, m block.Mode) error {
+	aio := n.opts.AIO
+	if v, ok := o.TakeString("aio"); ok {
+		aio = v
+	}
+	if !contains(aioNames, aio) {
+		return block.Errorf(unix.EINVAL, "invalid parameter value: %s", aio)
+	}
+	if aio == "native" && !m.Direct {
+		return block.Errorf(unix.EINVAL, "aio=native was specified, but it requires cache.direct=on, which was not specified.")
+	}
+	if _, err := o.TakeBool("drop-cache", true); err != nil {
+		return err
+	}
+	n.nextAIO = aio
+	return nil
+}
+
+// ReopenCommit implements block.Reopener.
+func (n *Node) ReopenCommit() {
+	n.opts.AIO = n.nextAIO
+	n.opts.NoFlush = n.node.NextMode().NoFlush
+}
+
+// ReopenAbort implements block.Reopener.
+func (n *Node) ReopenAbort() {}
