@@ -33,6 +33,9 @@ type Driver struct {
 	// Probe rates how surely the first bytes of an image are this format's, 0 (not) to 100; nil for protocols and filters.
 	Probe func(head []byte, filename string) int
 
+	// Compresses is true if nodes can write compressed clusters.
+	Compresses bool
+
 	// SupportsBacking is true if an image can have a backing file.
 	SupportsBacking bool
 

@@ -10,9 +10,12 @@ import (
 )
 
 func main() {
-	runImageTool(os.Args[1:])
+	if r := toolNamed(progName()); r != nil {
+		r.runTool(r.name, os.Args[1:])
+	}
 	root := &cobra.Command{Use: "goemu [options] [disk_image]", Short: "Run a virtual machine", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(manCommand(root))
+	root.AddCommand(toolCommands()...)
 	err := dispatch(root, os.Args[1:])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", progName(), err)

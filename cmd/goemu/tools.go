@@ -3,40 +3,57 @@ package main
 import (
 	"os"
 
+	"github.com/spf13/cobra"
+
 	"goemu/block"
 	"goemu/block/driver"
+	"goemu/cmd/goemu/img"
 	"goemu/cmd/goemu/nbd"
+	"goemu/cmd/goemu/qio"
 	"goemu/internal/tlscreds"
 	"goemu/internal/tool"
 )
 
-// imageTool is a tool for disk images: a subcommand, or the whole program when it is called by QEMU's name for it.
-type imageTool struct {
-	name, command string
-	run           func(t *tool.Tool, args []string) int
+// toolRow is a tool that is called by its own name (a link to the program) or as a subcommand.
+type toolRow struct {
+	name, verb, short string
+	main              func(t *tool.Tool, args []string) int
 }
 
-var imageTools = []imageTool{
-	{"qemu-nbd", "nbd", nbd.Main},
+var tools = []toolRow{
+	{"qemu-img", "img", "Create, convert, check and change disk images", img.Main},
+	{"qemu-io", "io", "Read and write disk images by commands", qio.Main},
+	{"qemu-nbd", "nbd", "Export disk images over the network", nbd.Main},
 }
 
-// runImageTool runs the tool that the program was called as; it does not return if there is one.
-func runImageTool(args []string) {
-	for _, x := range imageTools {
-		command := os.Args[0]
-		switch {
-		case progName() == x.name:
-			args = append([]string{command}, args...)
-		case len(args) > 0 && args[0] == x.command:
-			command += " " + x.command
-			args = append([]string{command}, args[1:]...)
-		default:
-			continue
-		}
-		t := tool.New(command, driver.All())
-		addObjects(t)
-		os.Exit(x.run(t, args))
+// runTool runs the tool and does not return.
+func (r *toolRow) runTool(name string, args []string) {
+	t := tool.New(name, driver.All())
+	if name == r.name {
+		t.Command = os.Args[0]
 	}
+	addObjects(t)
+	os.Exit(r.main(t, append([]string{name}, args...)))
+}
+
+// toolNamed finds the tool that the program was called as, or nil.
+func toolNamed(name string) *toolRow {
+	for i := range tools {
+		if tools[i].name == name {
+			return &tools[i]
+		}
+	}
+	return nil
+}
+
+// toolCommands are the subcommands of the tools. Their options are not cobra's.
+func toolCommands() (cmds []*cobra.Command) {
+	for i := range tools {
+		r := &tools[i]
+		cmds = append(cmds, &cobra.Command{Use: r.verb, Short: r.short, DisableFlagParsing: true,
+			Run: func(_ *cobra.Command, args []string) { r.runTool("goemu "+r.verb, args) }})
+	}
+	return cmds
 }
 
 // addObjects gives a tool the user-creatable objects.

@@ -111,3 +111,13 @@ func (t *Tool) human(label string, v any, level int) {
 		t.Printf("%s: %v\n", label, v)
 	}
 }
+
+// SpecificData is the part of the format's information that people see.
+func SpecificData(specific []block.Member) []block.Member {
+	for _, m := range specific {
+		if data, ok := m.Value.([]block.Member); ok && m.Name == "data" {
+			return data
+		}
+	}
+	return nil
+}

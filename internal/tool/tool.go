@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"goemu/block"
@@ -21,9 +20,9 @@ const outputBuffer = 4096
 
 // Tool is one run of a tool.
 type Tool struct {
-	// Name precedes messages.
+	// Name is what the user called; it precedes messages.
 	Name string
-	// Command is what a user types to call the tool.
+	// Command is how the user called it, with a path if he did so.
 	Command string
 
 	Ctx context.Context
@@ -36,9 +35,9 @@ type Tool struct {
 	Objects Objects
 }
 
-// New makes a tool on the process's own channels. command is how the tool is called when not by its own name.
-func New(command string, tables ...[]*block.Driver) *Tool {
-	t := &Tool{Name: filepath.Base(os.Args[0]), Command: command, Ctx: context.Background(), Err: os.Stderr, In: os.Stdin}
+// New makes a tool on the process's own channels. name is what the user called.
+func New(name string, tables ...[]*block.Driver) *Tool {
+	t := &Tool{Name: name, Command: name, Ctx: context.Background(), Err: os.Stderr, In: os.Stdin}
 	t.Out = bufio.NewWriterSize(os.Stdout, outputBuffer)
 	if isTerminal(os.Stdout) {
 		t.Out = bufio.NewWriterSize(lineWriter{}, 1)
@@ -90,7 +89,7 @@ func Reason(err error) string { return block.Strerror(block.Errno(err)) }
 // Usage reports a mistake on the command line and returns the exit status.
 func (t *Tool) Usage(format string, a ...any) int {
 	t.Errorf(format, a...)
-	fmt.Fprintf(t.Err, "Try '%s --help' for more information\n", t.Command)
+	fmt.Fprintf(t.Err, "Try '%s --help' for more information\n", t.Name)
 	return 1
 }
 
