@@ -73,6 +73,9 @@ type Engine interface {
 	Close() error
 }
 
+// Retranslator is an Engine that may ask for a block to be compiled anew, by its identity, while a CPU executes. The block may be gone.
+type Retranslator interface{ OnRetranslate(f func(id uint64)) }
+
 // ErrFull is returned by Compile when the code cache has no room.
 type ErrFull struct{}
 

@@ -46,7 +46,8 @@ type Accel struct {
 	watching  map[*memory.RAMBlock]bool
 	epoch     atomic.Uint64 // how often all blocks were dropped
 
-	tsc tscClock
+	tsc     tscClock
+	sampler sampler
 
 	// Stopping all CPUs but one.
 	exMu     sync.Mutex // held for the whole exclusive section
@@ -70,6 +71,10 @@ func New(o Options) (*Accel, error) {
 	a.optimizer = opt.New(front.Globals)
 	a.gate = sync.NewCond(&a.gateMu)
 	a.cpus.Store(&[]*CPU{})
+	a.sampler.init(a)
+	if r, ok := o.Engine.(eng.Retranslator); ok {
+		r.OnRetranslate(a.retranslate)
+	}
 	a.tsc.init(o.Config.TSCFrequency)
 	o.Memory.Listen(viewListener{a})
 	if o.SMM != nil {
@@ -199,6 +204,7 @@ func (a *Accel) Close() error {
 		c.request(reqQuit)
 	}
 	a.running.Wait()
+	a.sampler.timer.Stop()
 	err := a.engine.Close()
 	for _, c := range a.list() {
 		if e := c.free(); err == nil {

@@ -39,6 +39,7 @@ type block struct {
 	out    []*block // what the exits are linked to
 	in     []link   // exits of other blocks that are linked to this one
 	dead   atomic.Bool
+	heat   int // samples that were taken here, under Accel.mu
 }
 
 type link struct {
@@ -59,10 +60,11 @@ type table struct {
 	byKey map[key]*block
 	byID  []*block
 	pages map[uintptr]*codePage
+	hot   map[key]bool // to be translated for speed
 }
 
 func newTable() table {
-	return table{byKey: map[key]*block{}, byID: []*block{nil}, pages: map[uintptr]*codePage{}}
+	return table{byKey: map[key]*block{}, byID: []*block{nil}, pages: map[uintptr]*codePage{}, hot: map[key]bool{}}
 }
 
 // codeAddr is the linear address of a program counter.
@@ -191,6 +193,7 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 	if err != nil {
 		return nil, true, fmt.Errorf("cannot translate the code at %#x: %w", k.pc, err)
 	}
+	irb.Hot = a.table.hot[k]
 	c.traceCode(irb, &f.first)
 	a.optimise(irb)
 	b := &block{key: k, id: uint64(len(a.table.byID)), bytes: irb.Bytes, page: page}

@@ -40,6 +40,7 @@ type CPU struct {
 	halted atomic.Bool
 	parked atomic.Bool
 	inside atomic.Bool // executing translated code
+	asked  atomic.Bool // to leave translated code for a sample
 	wake   chan struct{}
 
 	started atomic.Bool
@@ -73,6 +74,7 @@ type CPU struct {
 	from        uint64 // address of the indirect branch that ended the last run, or noFrom
 	delivering  bool   // an event is being delivered
 	fetch       fetcher
+	sampled     bool // the next block to execute is where a sample was taken
 	smmNMI      bool // nmiBlocked before SMM
 }
 
@@ -87,7 +89,7 @@ type lastExit struct {
 
 // Layout of the memory of a CPU.
 const (
-	envRoom  = 64 << 10
+	envRoom  = 128 << 10
 	tlbRoom  = tlbMax * entSize
 	cpuBytes = envRoom + ir.NumMMU*tlbRoom + (numJumpSets+1)*jumpBytes
 )

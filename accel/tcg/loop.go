@@ -268,6 +268,13 @@ func (c *CPU) execute() {
 		c.deliverRecorded()
 		return
 	}
+	if c.sampled && !c.once {
+		c.sampled = false
+		if c.accel.warm(b) { // it was dropped, to be translated anew
+			c.last.id = 0
+			return
+		}
+	}
 	if c.last.id != 0 {
 		c.chain(c.last.id, c.last.slot, b)
 		c.last.id = 0
@@ -287,6 +294,7 @@ func (c *CPU) execute() {
 	}
 	c.traceExec(b)
 	c.env.TSCDelta = c.accel.tsc.delta(c.env.TSCOffset)
+	c.accel.sampler.wake()
 	leave := c.accel.engine.Run(c, b.code)
 	if !c.inExclusive {
 		c.leaveGate()
@@ -306,8 +314,11 @@ func (c *CPU) left(leave eng.Leave, flags uint32) {
 	c.onceDone()
 	c.from = noFrom
 	switch leave {
-	case eng.LeaveLookup, eng.LeavePoll:
+	case eng.LeaveLookup:
 		c.from = h.Addr
+	case eng.LeavePoll:
+		c.from = h.Addr
+		c.sampled = c.asked.Swap(false)
 	case eng.LeaveDirect:
 		if !once {
 			c.last.id, c.last.slot = h.ExitTB, int(h.ExitSlot)

@@ -22,6 +22,9 @@ func mapMemory(n int) ([]byte, error) {
 
 func addrOf(b []byte) uintptr { return uintptr(unsafe.Pointer(unsafe.SliceData(b))) }
 
+// The environment fits its room.
+var _ [envRoom - unsafe.Sizeof(x86.Env{})]byte
+
 // envAt views the start of b as a CPU environment.
 func envAt(b []byte) *x86.Env { return (*x86.Env)(unsafe.Pointer(&b[0])) }
 

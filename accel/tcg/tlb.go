@@ -69,8 +69,11 @@ func (t *tlb) init(mem []ir.TLBEntry, hdr, selected *ir.TLBTable, base uintptr) 
 	t.resize(tlbMin)
 }
 
-// resize changes the number of entries and empties the table.
+// resize changes the number of entries and empties the table. Generated code may still look at entries that are given up.
 func (t *tlb) resize(n int) {
+	for i := min(n, len(t.entries)); i < len(t.entries); i++ {
+		t.drop(uint64(i))
+	}
 	t.entries = t.mem[:n]
 	t.meta, t.local = make([]meta, n), make([]uint32, n)
 	if t.selected.Base == t.hdr.Base {

@@ -40,6 +40,19 @@ const JumpBits = 14
 // JumpIndex is the index of a program counter in the jump cache.
 func JumpIndex(pc uint64) uint64 { return (pc ^ pc>>JumpBits) & (1<<JumpBits - 1) }
 
+// NumSites is the number of places per regime in which an engine remembers soft TLB entries (a power of two).
+const NumSites = 1024
+
+// Site is what an engine remembers of an access: the host address of the soft TLB entry that it used last, and how often it may use
+// another one before somebody asks whether that pays. An entry is valid only as long as its tags say so: whoever shrinks a table
+// empties the entries that it gives up.
+type Site struct {
+	Entry uint64
+	Left  uint32
+	Quota uint32 // what Left was set to
+	Since uint64 // when Left was set, in nanoseconds
+}
+
 // Header is the generic head of a CPU environment; guest state follows it. The environment lies outside the Go heap, holds no Go
 // pointer, and its address is what generated code has in its base register (plus EnvBias).
 type Header struct {
@@ -72,4 +85,7 @@ type Header struct {
 
 	// Stack is the top of a stack for what the backend calls while generated code runs; 0 if there is none.
 	Stack uint64
+
+	// Sites is the backend's: by regime, what it knows of accesses in hot blocks; all zero at first.
+	Sites [NumMMU][NumSites]Site
 }

@@ -184,4 +184,6 @@ type Block struct {
 	Insns, Bytes int
 	// UsesVec tells that vector or x87 instructions occur: the backend loads the guest's vector state at entry.
 	UsesVec bool
+	// Hot tells that the block executes often: code may be larger and rest on what its accesses did before.
+	Hot bool
 }

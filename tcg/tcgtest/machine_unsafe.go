@@ -64,7 +64,10 @@ func New() *Machine {
 func hostAddress(b []byte) uint64 { return uint64(uintptr(unsafe.Pointer(&b[0]))) }
 
 // ShareMemory makes m see the memory of o.
-func (m *Machine) ShareMemory(o *Machine) { m.Env.TLB, m.RAM, m.TLB = o.Env.TLB, o.RAM, o.TLB }
+func (m *Machine) ShareMemory(o *Machine) {
+	m.Env.TLB, m.RAM, m.TLB = o.Env.TLB, o.RAM, o.TLB
+	clear(m.Env.Sites[:])
+}
 
 // Header implements tcg.CPU.
 func (m *Machine) Header() *ir.Header { return &m.Env.Header }

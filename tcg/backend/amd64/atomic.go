@@ -23,8 +23,8 @@ func (c *compiler) atomic(in *ir.Inst) {
 	w := c.temp() // the operand
 	c.clobber()
 	c.loadInto(w, in.B, 8)
-	_, jcc := c.tlb(a, in.Mem, true, h, u)
-	s := slowPath{jcc: jcc, d: c.slowAccess(leaveAtomic, a, u), mem: in.Mem, kind: in.Imm2}
+	_, chk := c.tlb(a, in.Mem, true, h, u)
+	s := slowPath{check: chk, d: c.slowAccess(leaveAtomic, a, u), mem: in.Mem, kind: in.Imm2}
 	s.args[0] = argLoc{used: true, op: R(w)}
 	m := MX(h, a.base, 0, a.disp)
 	switch {
@@ -75,8 +75,8 @@ func (c *compiler) cmpXchg(in *ir.Inst) {
 	c.loadInto(w, in.C, 8)
 	c.loadInto(u, in.B, 8)
 	c.store(8, envMem(offArgs), u) // the slow path finds both there
-	_, jcc := c.tlb(a, in.Mem, true, h, u)
-	s := slowPath{jcc: jcc, d: c.slowAccess(leaveCmpXchg, a, u), mem: in.Mem}
+	_, chk := c.tlb(a, in.Mem, true, h, u)
+	s := slowPath{check: chk, d: c.slowAccess(leaveCmpXchg, a, u), mem: in.Mem}
 	s.args[1] = argLoc{used: true, op: R(w)}
 	c.lea(8, h, MX(h, a.base, 0, a.disp))
 	c.mov(8, u, RAX)

@@ -47,7 +47,7 @@ func (c *compiler) bulk(in *ir.Inst, t target, d desc) bool {
 	if t.reg != NoReg {
 		c.alu(aluXor, 4, t.reg, R(t.reg))
 	}
-	c.slow = append(c.slow, slowPath{jcc: slow[0], d: d, resume: c.pos(), post: func(*compiler) {}, pre: func(c *compiler) {
+	c.slow = append(c.slow, slowPath{check: check{jcc: slow[0]}, d: d, resume: c.pos(), post: func(*compiler) {}, pre: func(c *compiler) {
 		for _, at := range slow[1:] {
 			c.bind(at)
 		}
@@ -60,7 +60,9 @@ func (c *compiler) bulk(in *ir.Inst, t target, d desc) bool {
 func (c *compiler) bulkCheck(base Reg, m ir.MemOp, write bool, t, u Reg) int {
 	c.mov(8, t, base)
 	c.lea(8, u, MX(base, RCX, uint8(bits.TrailingZeros8(m.Size)), -1))
-	return c.tlbCompare(m.MMU, write, t, u, 0)
+	jcc := c.tlbCompare(m.MMU, write, t, u, 0)
+	c.load(8, t, M(t, tlbAddend))
+	return jcc
 }
 
 // repString emits REP MOVS or REP STOS.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"slices"
 	"sort"
+	"sync"
 
 	"golang.org/x/sys/cpu"
 
@@ -45,6 +46,10 @@ type Engine struct {
 	comp     compiler
 	emitters [ir.OpEnd]func(*compiler, *ir.Inst)
 	softs    []ir.Inst
+	nextSite uint32 // Header.Sites are given out in turn
+	anew     func(id uint64)
+	plainMu  sync.Mutex
+	plain    map[uint64]bool // guest instructions whose accesses do not guess
 
 	enterStub, flagsStub, emptyStub uintptr
 	leaveStubs                      [2][2]uintptr // [a fast helper is tried][the block uses vector state]
@@ -77,7 +82,7 @@ func New(globals []ir.GlobalInfo, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{globals: globals, opt: opt, cache: cache, emitters: makeEmitters(), vecSpecials: makeVecSpecials(), x87Emits: makeX87(), feats: hostFeats()}
+	e := &Engine{plain: map[uint64]bool{}, globals: globals, opt: opt, cache: cache, emitters: makeEmitters(), vecSpecials: makeVecSpecials(), x87Emits: makeX87(), feats: hostFeats()}
 	e.comp.e = e
 	e.assignPins()
 	e.setFast()
@@ -151,6 +156,9 @@ func (e *Engine) isFast(d *desc) bool {
 	return false
 }
 
+// OnRetranslate implements tcg.Retranslator.
+func (e *Engine) OnRetranslate(f func(id uint64)) { e.anew = f }
+
 // Name implements tcg.Engine.
 func (e *Engine) Name() string { return "jit" }
 
@@ -210,6 +218,9 @@ func (e *Engine) Unlink(from tcg.Code, slot int) {
 func (e *Engine) Flush() {
 	e.cache.next = e.cache.floor
 	e.softs = e.softs[:0]
+	e.plainMu.Lock()
+	clear(e.plain)
+	e.plainMu.Unlock()
 }
 
 // Close implements tcg.Engine.

@@ -103,7 +103,7 @@ const maxInsnBytes = 16
 // poll leaves with d if ExitReq is set.
 func (c *compiler) poll(d desc, cc ccSnap) {
 	c.aluImm(aluCmp, 4, envMem(offExitReq), 0)
-	c.slow = append(c.slow, slowPath{jcc: c.jccFwd(byte(ir.CondNE)), d: d, cc: cc})
+	c.slow = append(c.slow, slowPath{check: check{jcc: c.jccFwd(byte(ir.CondNE))}, d: d, cc: cc})
 }
 
 // lookup goes to a block in another page through the jump cache, which is right for the current address space.
@@ -117,7 +117,7 @@ func (c *compiler) lookup(pc uint64) {
 		c.movImm(R11, pc)
 		c.alu(aluCmp, 8, R11, M(t, disp))
 	}
-	c.slow = append(c.slow, slowPath{jcc: c.jccFwd(byte(ir.CondNE)), d: desc{kind: leaveLookup, reg: NoReg, reg2: NoReg, pc: pc}})
+	c.slow = append(c.slow, slowPath{check: check{jcc: c.jccFwd(byte(ir.CondNE))}, d: desc{kind: leaveLookup, reg: NoReg, reg2: NoReg, pc: pc}})
 	c.jmpRM(M(t, disp+8))
 }
 
@@ -174,7 +174,7 @@ func (c *compiler) jump(in *ir.Inst) {
 	c.alu(aluAdd, 8, t, envMem(offJumps))
 	c.alu(aluCmp, 8, r, M(t, 0))
 	none.kind = leaveLookupReg
-	c.slow = append(c.slow, slowPath{jcc: c.jccFwd(byte(ir.CondNE)), d: none})
+	c.slow = append(c.slow, slowPath{check: check{jcc: c.jccFwd(byte(ir.CondNE))}, d: none})
 	c.jmpRM(M(t, 8))
 }
 

@@ -23,6 +23,10 @@ const (
 	sizeTLB    = uint32(unsafe.Sizeof(ir.Header{}.TLB))
 	offJumps   = uint32(unsafe.Offsetof(ir.Header{}.Jumps))
 	offSpill   = uint32(unsafe.Offsetof(ir.Header{}.Spill))
+	offSites   = uint32(unsafe.Offsetof(ir.Header{}.Sites))
+
+	siteSize = uint32(unsafe.Sizeof(ir.Site{}))
+	offLeft  = uint32(unsafe.Offsetof(ir.Site{}.Left))
 )
 
 // Header.Spill: words 0…15 hold the scratch registers while Go runs (by register number), the next ones what emitters save within an

@@ -32,6 +32,7 @@ const (
 	leaveSoft                           // n = index of the instruction kept for software execution; Args = A, B, C
 	leaveLoadV                          // address = reg2 + n; n2 bytes to Header.Vec
 	leaveStoreV                         // address = reg2 + n; bytes in Header.Vec
+	leaveSite                           // n = number of a site that misses, pc = of its access, x = Code.ID
 	numLeaves
 )
 

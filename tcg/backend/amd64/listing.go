@@ -13,7 +13,7 @@ var leaveNames = [numLeaves]string{
 	leaveDirect: "exit", leaveLookup: "lookup", leaveLookupReg: "lookup", leavePoll: "poll", leavePollReg: "poll", leaveReason: "reason",
 	leaveDivide: "divide", leaveCall: "helper", leaveLoad: "load", leaveStore: "store", leaveRMW: "load for update", leaveProbe: "probe",
 	leaveAtomic: "atomic", leaveCmpXchg: "compare and exchange", leaveDivS: "signed division", leaveSoft: "software", leaveLoadV: "vector load",
-	leaveStoreV: "vector store",
+	leaveStoreV: "vector store", leaveSite: "site",
 }
 
 // Listing is the text of a block's code as -d out_asm shows it. disassemble gives the text and length of the instruction at the start

@@ -11,8 +11,7 @@ const (
 
 // slowPath is code to be emitted behind the block: the call that leaves for Go when an inline check fails.
 type slowPath struct {
-	jcc    int // position of the rel32 that jumps here
-	jcc2   int // another one, or 0
+	check
 	d      desc
 	mem    ir.MemOp
 	kind   uint8 // of an atomic
@@ -52,40 +51,68 @@ func (c *compiler) addr(in *ir.Inst) ref {
 	return ref{u, 0}
 }
 
-// tlb emits the check of an access. It returns the host operand (using temp t, which holds the addend) and the jump to the slow path.
+// tlb emits the check of an access. It returns the host operand (using temp t, which holds the addend) and the jumps to the slow path.
 // t and u are temps; u is free afterwards.
-func (c *compiler) tlb(a ref, m ir.MemOp, write bool, t, u Reg) (host Operand, jcc int) {
-	last, alignMask := int32(m.Size)-1, int32(0)
+func (c *compiler) tlb(a ref, m ir.MemOp, write bool, t, u Reg) (host Operand, k check) {
+	s := span{base: a.base, lo: a.disp, hi: a.disp + int32(m.Size) - 1, mmu: m.MMU, write: write, t: t, u: u}
 	if m.Align > 1 { // what is aligned to less than its size goes the slow way: it might cross a page
-		last, alignMask = 0, max(int32(m.Align), int32(m.Size))-1
+		s.hi, s.alignMask = s.lo, max(int32(m.Align), int32(m.Size))-1
 	}
-	jcc = c.tlbSpan(a.base, a.disp, a.disp+last, m.MMU, write, t, u, alignMask)
-	return MX(t, a.base, 0, a.disp), jcc
+	if c.guesses() {
+		k = c.guess(s, max(s.alignMask, int32(m.Size)-1)) // what is not aligned is looked at out of line
+	} else {
+		k.jcc = c.lookupSpan(&s)
+	}
+	c.load(8, t, M(t, tlbAddend))
+	return MX(t, a.base, 0, a.disp), k
 }
 
-// tlbSpan checks that the bytes from base+lo to base+hi are in one page that may be accessed directly, and that base+lo is aligned.
-// The addend goes to t.
-func (c *compiler) tlbSpan(base Reg, lo, hi int32, mmu uint8, write bool, t, u Reg, alignMask int32) (jcc int) {
+// span is what a check is about: the bytes from base+lo to base+hi must be in one page that may be accessed directly, and base+lo aligned. t and u are
+// temps.
+type span struct {
+	base      Reg
+	lo, hi    int32
+	mmu       uint8
+	write     bool
+	t, u      Reg
+	alignMask int32
+}
+
+// tlbSpan checks a span. The addend goes to t.
+func (c *compiler) tlbSpan(s span) (k check) {
+	if c.guesses() {
+		k = c.guessSpan(s)
+	} else {
+		k.jcc = c.lookupSpan(&s)
+	}
+	c.load(8, s.t, M(s.t, tlbAddend))
+	return k
+}
+
+// lookupSpan looks the entry for a span up in the soft TLB, and jumps if it does not allow the access. The entry's address goes to t.
+func (c *compiler) lookupSpan(s *span) (jcc int) {
 	c.noteCC()
-	c.leaOrMov(t, base, lo)
-	c.leaOrMov(u, base, hi)
-	return c.tlbCompare(mmu, write, t, u, alignMask)
+	c.leaOrMov(s.t, s.base, s.lo)
+	c.leaOrMov(s.u, s.base, s.hi)
+	return c.tlbCompare(s.mmu, s.write, s.t, s.u, s.alignMask)
 }
 
-// tlbCompare checks the access whose first address is in t and whose last one is in u. The addend goes to t.
+// tlbCompare checks the access whose first address is in t and whose last one is in u. The entry's address goes to t.
 func (c *compiler) tlbCompare(mmu uint8, write bool, t, u Reg, alignMask int32) (jcc int) {
 	c.shiftImm(shShr, 8, R(t), ir.PageBits-5)
 	c.alu(aluAnd, 8, t, envMem(offTLB+uint32(mmu)*16+8))
 	c.alu(aluAdd, 8, t, envMem(offTLB+uint32(mmu)*16))
 	c.aluImm(aluAnd, 8, R(u), -1<<ir.PageBits|alignMask)
-	tag := int32(tlbRead)
+	c.alu(aluCmp, 8, u, M(t, tagOf(write)))
+	return c.jccFwd(byte(ir.CondNE))
+}
+
+// tagOf is the offset of the tag that an access compares with.
+func tagOf(write bool) int32 {
 	if write {
-		tag = tlbWrite
+		return tlbWrite
 	}
-	c.alu(aluCmp, 8, u, M(t, tag))
-	jcc = c.jccFwd(byte(ir.CondNE))
-	c.load(8, t, M(t, tlbAddend))
-	return jcc
+	return tlbRead
 }
 
 func (c *compiler) leaOrMov(d, base Reg, disp int32) {
@@ -199,7 +226,7 @@ func (c *compiler) stRMW(in *ir.Inst) {
 	c.clobber()
 	c.noteCC()
 	c.rm(opTest, 8, h, R(h))
-	s := slowPath{jcc: c.jccFwd(byte(ir.CondE)), d: c.slowAccess(leaveStore, a, NoReg), mem: in.Mem}
+	s := slowPath{check: check{jcc: c.jccFwd(byte(ir.CondE))}, d: c.slowAccess(leaveStore, a, NoReg), mem: in.Mem}
 	if isImm {
 		c.storeImm(in.Mem.Size, M(h, 0), n)
 		s.args[0] = argLoc{used: true, isImm: true, imm: n}
@@ -222,18 +249,15 @@ func (c *compiler) probe(in *ir.Inst) {
 	h, u := c.temp(), c.temp()
 	c.clobber()
 	m := in.Mem
-	_, jcc := c.tlb(a, m, in.Imm2 != 0, h, u)
-	c.slow = append(c.slow, slowPath{jcc: jcc, d: c.slowAccess(leaveProbe, a, NoReg), mem: m, kind: in.Imm2, resume: c.pos()})
+	_, k := c.tlb(a, m, in.Imm2 != 0, h, u)
+	c.slow = append(c.slow, slowPath{check: k, d: c.slowAccess(leaveProbe, a, NoReg), mem: m, kind: in.Imm2, resume: c.pos()})
 }
 
 // emitSlow emits the slow paths collected in a block.
 func (c *compiler) emitSlow() {
 	for i := range c.slow {
 		s := &c.slow[i]
-		c.bind(s.jcc)
-		if s.jcc2 != 0 {
-			c.bind(s.jcc2)
-		}
+		c.missed(&s.check)
 		if s.pre != nil {
 			s.pre(c)
 		}

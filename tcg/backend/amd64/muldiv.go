@@ -156,7 +156,7 @@ func (c *compiler) divideInPlace(in *ir.Inst) bool {
 // divideIf leaves with a division error if cc holds.
 func (c *compiler) divideIf(cc ir.Cond) {
 	s := c.snap()
-	c.slow = append(c.slow, slowPath{jcc: c.jccFwd(byte(cc)), d: desc{kind: leaveDivide, pc: c.insnPC}, cc: s})
+	c.slow = append(c.slow, slowPath{check: check{jcc: c.jccFwd(byte(cc))}, d: desc{kind: leaveDivide, pc: c.insnPC}, cc: s})
 }
 
 // divideWide is the signed division of 64 by 32 bits: done on 64 bits, then the quotient must fit.

@@ -133,6 +133,7 @@ func TestRandomBlocks(t *testing.T) {
 			cfg.MemSize = 64
 		}
 		b := irgen.Block(rand.New(rand.NewPCG(seed, 0)), cfg)
+		b.Hot = seed&64 != 0
 		if seed%3 == 2 {
 			o.Run(b)
 		}

@@ -24,6 +24,9 @@ func (e *Engine) Run(cpu tcg.CPU, code tcg.Code) tcg.Leave {
 	base := unsafe.Add(unsafe.Pointer(r.hdr), EnvBias)
 	r.hdr.Resume = uint64(code.Entry)
 	r.hdr.Spill[vecLive] = 0
+	if r.hdr.Sites[0][0].Entry == 0 {
+		resetSites(r.hdr)
+	}
 	for {
 		// An empty entry matches the all-ones program counter, which belongs to entry 0: make it lead somewhere.
 		if j := (*ir.JumpEntry)(unsafe.Add(nil, r.hdr.Jumps)); j.Code == 0 {
@@ -74,6 +77,7 @@ func makeLeaves() [numLeaves]func(r runner, d desc) (tcg.Leave, bool) {
 		leaveSoft:      runner.soft,
 		leaveLoadV:     runner.loadV,
 		leaveStoreV:    runner.storeV,
+		leaveSite:      runner.site,
 	}
 }
 

@@ -95,9 +95,9 @@ func (c *compiler) access(a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, e
 	g, v := c.groupOf()
 	switch {
 	case g == nil:
-		host, jcc := c.tlb(a, m, write, h, u)
+		host, k := c.tlb(a, m, write, h, u)
 		emit(host)
-		s.jcc, s.resume = jcc, c.pos()
+		s.check, s.resume = k, c.pos()
 		c.slow = append(c.slow, s)
 	case g.first == c.i:
 		c.leadGroup(g, v, a, m, write, h, u, s, emit)
@@ -114,12 +114,12 @@ func (c *compiler) access(a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, e
 func (c *compiler) leadGroup(g *group, v ir.Val, a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, emit func(host Operand)) {
 	in := &c.b.Insts[c.i]
 	_, off := c.rootOf(in.A)
-	jcc := c.tlbSpan(a.base, int32(g.lo-off), int32(g.hi-off), g.mmu, g.write, h, u, 0)
+	k := c.tlbSpan(span{base: a.base, lo: int32(g.lo - off), hi: int32(g.hi - off), mmu: g.mmu, write: g.write, t: h, u: u})
 	emit(MX(h, a.base, 0, a.disp))
 	resume := c.pos()
 	c.v[v] = valState{last: g.last, setAt: -1, reg: h, slot: -1}
 	c.reg[h] = v
-	c.ool = append(c.ool, outOfLine{jcc: jcc, resume: resume, a: a, m: m, write: write, h: h, u: u, s: s, emit: emit, clear: true})
+	c.ool = append(c.ool, outOfLine{check: k, resume: resume, a: a, m: m, write: write, h: h, u: u, s: s, emit: emit, clear: true})
 }
 
 // followGroup is a further access.
@@ -133,19 +133,20 @@ func (c *compiler) followGroup(v ir.Val, a ref, m ir.MemOp, write bool, h, u Reg
 	c.rm(opTest, 8, base, R(base))
 	jcc := c.jccFwd(byte(ir.CondE))
 	emit(MX(base, a.base, 0, a.disp))
-	c.ool = append(c.ool, outOfLine{jcc: jcc, resume: c.pos(), a: a, m: m, write: write, h: h, u: u, s: s, emit: emit})
+	c.ool = append(c.ool, outOfLine{check: check{jcc: jcc}, resume: c.pos(), a: a, m: m, write: write, h: h, u: u, s: s, emit: emit})
 }
 
 // outOfLine is an access that is checked by itself because its group's check failed.
 type outOfLine struct {
-	jcc, resume int
-	a           ref
-	m           ir.MemOp
-	write       bool
-	h, u        Reg
-	s           slowPath
-	emit        func(host Operand)
-	clear       bool // set the addend to 0 afterwards
+	check
+	resume int
+	a      ref
+	m      ir.MemOp
+	write  bool
+	h, u   Reg
+	s      slowPath
+	emit   func(host Operand)
+	clear  bool // set the addend to 0 afterwards
 }
 
 // emitOOL emits the out-of-line accesses; their slow paths follow.
@@ -153,10 +154,10 @@ func (c *compiler) emitOOL() {
 	c.late = true
 	for i := range c.ool {
 		o := &c.ool[i]
-		c.bind(o.jcc)
-		host, jcc := c.tlb(o.a, o.m, o.write, o.h, o.u)
+		c.missed(&o.check)
+		host, k := c.tlb(o.a, o.m, o.write, o.h, o.u)
 		o.emit(host)
-		o.s.jcc, o.s.resume = jcc, c.pos()
+		o.s.check, o.s.resume = k, c.pos()
 		if o.clear {
 			c.movImm(o.h, 0)
 		}
