@@ -143,6 +143,9 @@ func (c *CPU) Reset() {
 	c.env.HFlags = 0
 	c.env.Reset(c.cfg, false)
 	c.msr.reset()
+	if c.cfg.Features.Has(x86.FeatMONITOR) {
+		c.msr.miscEnable |= miscMWAIT
+	}
 	c.env.TSCOffset = 0
 	c.ev = event{}
 	c.nmiBlocked, c.smiBlocked = false, false

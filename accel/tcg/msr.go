@@ -49,6 +49,7 @@ const (
 	mcgCapValue = 1<<24 | 1<<8 | mcBanks // SER_P, MCG_CTL_P and the number of banks
 	mtrrCap     = 8 | 1<<8 | 1<<10       // 8 variable ranges, fixed ranges, write combining
 	patReset    = 0x0007040600070406
+	miscMWAIT   = 1 << 18 // IA32_MISC_ENABLE: MONITOR and MWAIT are on
 	perfStatus  = 1000 | 4<<40
 	ucodeAMD    = 0x01000065
 	ucodeIntel  = 0x1_0000_0000

@@ -28,6 +28,7 @@ type GED struct {
 	vm  *mainloop.VM
 	at  uint64
 	sel uint32
+	hot MemoryHotplug
 	io  [2]*memory.Region
 }
 
@@ -39,6 +40,10 @@ var gedState = vmstate.Description[GED]{Name: "acpi-ged-state", Version: 1, MinV
 var GEDClass = qdev.Class{Name: "acpi-ged-x86", Internal: true, Category: qdev.Misc, New: func() qdev.Device { return new(GED) },
 	State: qdev.State(&vmstate.Description[GED]{Name: "acpi-ged", Version: 1, MinVersion: 1, Fields: []vmstate.Field[GED]{
 		vmstate.Struct("ged_state", &gedState, func(g *GED) *GED { return g }).Since(1),
+	}, Subsections: []*vmstate.Description[GED]{
+		{Name: "acpi-ged/memhp", Version: 1, MinVersion: 1, Fields: []vmstate.Field[GED]{
+			vmstate.Struct("memhp_state", &MemoryHotplugState, func(g *GED) *MemoryHotplug { return &g.hot }).Since(1),
+		}},
 	}})}
 
 // NewGED maps the device at addr in mem. It hears of the power button through vm.

@@ -67,8 +67,12 @@ func (m *Machine) legacyTimers() (err error) {
 		}
 	}
 	if pit != nil { // the microvm gets the speaker port, too: its gate is what kernels calibrate with
-		if _, err := i8254.NewSpeaker(m.Tree, m.isa, pit); err != nil {
+		s, err := i8254.NewSpeaker(m.Tree, m.isa, pit)
+		if err != nil {
 			return err
+		}
+		if m.pci == nil {
+			s.HideState()
 		}
 	}
 	if !m.has(m.cfg.Props.RTC) {
@@ -154,9 +158,9 @@ func (m *Machine) setupInterrupts(level uint32) {
 	m.writePorts(picSetup, pitSetup, masks)
 	m.ports.Store(portELCR, 1, uint64(level&0xff))
 	m.ports.Store(portELCR+1, 1, uint64(level>>8))
-	m.bootAPIC.WritePage(apicSVR, 4, svrOn)
-	m.bootAPIC.WritePage(apicLINT0, 4, lintExt)
-	m.bootAPIC.WritePage(apicLINT1, 4, lintNMI)
+	m.localAPICs[0].WritePage(apicSVR, 4, svrOn)
+	m.localAPICs[0].WritePage(apicLINT0, 4, lintExt)
+	m.localAPICs[0].WritePage(apicLINT1, 4, lintNMI)
 }
 
 // raiseSMI is the chipset's system management interrupt: it goes to the first CPU.

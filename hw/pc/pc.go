@@ -39,6 +39,9 @@ type CPU interface {
 	SetA20(on bool)
 	// SetMSR sets a model-specific register; only while paused or not started.
 	SetMSR(index uint32, value uint64)
+	// State and SetState get and replace the whole state; only while paused or not started.
+	State() *x86.State
+	SetState(*x86.State)
 }
 
 // Accelerator runs the machine's CPUs.
@@ -105,21 +108,22 @@ type Machine struct {
 	smmRoot       *memory.Region
 	map_          memoryMap
 
-	accel    Accelerator
-	cpus     []CPU
-	timers   *clock.Server // of the local APICs
-	apics    *apic.Set
-	bootAPIC *apic.APIC
-	pics     *i8259.Pair
-	ioapic   *ioapic.IOAPIC
-	gsi      []*qdev.IRQ // inputs of interrupt controllers by global number
-	isa      *isa.Bus
-	pci      *pci.Bus
-	rtc      *mc146818.RTC
-	chips    chipset
-	image    *loader.Image
-	fw       *fwcfg.FWCfg
-	setup    *firmware.Setup // what firmware would leave behind
+	accel      Accelerator
+	cpus       []CPU
+	timers     *clock.Server // of the local APICs
+	apics      *apic.Set
+	localAPICs []*apic.APIC // by CPU
+	pics       *i8259.Pair
+	ioapic     *ioapic.IOAPIC
+	gsi        []*qdev.IRQ // inputs of interrupt controllers by global number
+	isa        *isa.Bus
+	pci        *pci.Bus
+	rtc        *mc146818.RTC
+	chips      chipset
+	image      *loader.Image
+	fw         *fwcfg.FWCfg
+	setup      *firmware.Setup // what firmware would leave behind
+	loaded     []x86.State     // of the CPUs, until LoadDone
 }
 
 // chipset is the part in which machine types differ.
@@ -200,9 +204,7 @@ func (m *Machine) createCPUs() (err error) {
 			return err
 		}
 		c.SetInterruptController(a)
-		if i == 0 {
-			m.bootAPIC = a
-		}
+		m.localAPICs = append(m.localAPICs, a)
 		m.cpus = append(m.cpus, c)
 	}
 	m.mem.Add(m.apics.Region(), apic.DefaultAddress, 4096)

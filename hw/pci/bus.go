@@ -74,6 +74,12 @@ func (b *Bus) RealizeChild(dev qdev.Device) error {
 	return nil
 }
 
+// DevicePath implements qdev.PathBus for the bus behind the host bridge.
+func (b *Bus) DevicePath(d qdev.Device) string {
+	devfn := d.(Function).PCI().devfn
+	return fmt.Sprintf("0000:00:%02x.%x", devfn>>3, devfn&7)
+}
+
 // UnrealizeChild implements qdev.BusRealizer.
 func (b *Bus) UnrealizeChild(dev qdev.Device) {
 	fn := dev.(Function)

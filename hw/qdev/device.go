@@ -4,6 +4,7 @@ package qdev
 
 import (
 	"fmt"
+	"slices"
 
 	"goemu/migration/vmstate"
 )
@@ -58,7 +59,9 @@ type Base struct {
 	bus      BusNode
 	buses    []*Bus
 	props    []property
+	tree     *Tree // that made the device; nil for devices of their own
 	realized bool
+	noState  bool
 }
 
 // Dev implements Device.
@@ -91,9 +94,12 @@ func (b *Base) Buses() []*Bus { return b.buses }
 // Realized tells whether the device is in operation.
 func (b *Base) Realized() bool { return b.realized }
 
+// HideState keeps the device's state out of migration streams, for a device that QEMU's machine of that type lacks.
+func (b *Base) HideState() { b.noState = true }
+
 // State returns the device's migrated state, nil if it has none.
 func (b *Base) State() vmstate.State {
-	if b.class == nil || b.class.State == nil {
+	if b.class == nil || b.class.State == nil || b.noState {
 		return nil
 	}
 	return b.class.State(b.self)
@@ -149,6 +155,9 @@ func Realize(d Device, on BusNode) error {
 		on.QBus().attach(d)
 	}
 	b.realized = true
+	if b.tree != nil {
+		b.tree.made = append(b.tree.made, d)
+	}
 	return nil
 }
 
@@ -172,6 +181,9 @@ func Unrealize(d Device) {
 		b.bus.QBus().detach(d)
 	}
 	b.realized, b.bus = false, nil
+	if b.tree != nil {
+		b.tree.made = slices.DeleteFunc(b.tree.made, func(x Device) bool { return x == d })
+	}
 }
 
 // Reset resets everything on the device's buses, then the device.

@@ -57,6 +57,7 @@ type Tree struct {
 	Globals  []Global
 	root     Bus
 	ids      map[string]Device
+	made     []Device // in operation, in the order of their making
 }
 
 // NewTree returns a tree with nothing but the main system bus.
@@ -72,6 +73,7 @@ func (t *Tree) Root() *Bus { return &t.root }
 // New returns a device of a class with globals applied.
 func (t *Tree) New(c *Class) (Device, error) {
 	d := New(c)
+	d.Dev().tree = t
 	for _, g := range t.Globals {
 		if g.Driver != c.Name && !slices.Contains(c.Parents, g.Driver) {
 			continue

@@ -128,6 +128,7 @@ const (
 	FeatHT       = Feature(F1EDX)<<5 | 28
 	FeatPCID     = Feature(F1ECX)<<5 | 17
 	FeatX2APIC   = Feature(F1ECX)<<5 | 21
+	FeatMONITOR  = Feature(F1ECX)<<5 | 3
 	FeatDeadline = Feature(F1ECX)<<5 | 24
 	FeatXSAVE    = Feature(F1ECX)<<5 | 26
 	FeatAVX      = Feature(F1ECX)<<5 | 28

@@ -183,6 +183,13 @@ func (a *APIC) SIPIVector() uint8 {
 	return uint8(a.sipiVector)
 }
 
+// WaitsForSIPI tells whether the CPU has had INIT and waits for its start-up interrupt.
+func (a *APIC) WaitsForSIPI() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.waitSIPI != 0
+}
+
 // ppr returns the processor priority. Preconditions: mu is held.
 func (a *APIC) ppr() uint8 {
 	isr := max(a.isr.highest(), 0) &^ 0xf

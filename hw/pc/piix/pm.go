@@ -1,6 +1,7 @@
 package piix
 
 import (
+	"goemu/hw/misc"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
@@ -46,6 +47,7 @@ type PM struct {
 	}
 	apmc, apms uint8
 	hotplug    hotplug
+	memory     misc.MemoryHotplug
 	io         *memory.Region
 	smi        *qdev.IRQ
 	sci        *qdev.IRQ

@@ -1,6 +1,7 @@
 package piix
 
 import (
+	"goemu/hw/misc"
 	"goemu/hw/pci"
 	"goemu/migration/vmstate"
 )
@@ -63,6 +64,11 @@ var pmState = vmstate.Description[PM]{
 		vmstate.Custom("acpi_pci_hotplug.acpi_pcihp_pci_status", 12, saveSlots, loadSlots).When(always).Since(1).
 			Nested(slots("acpi_pcihp_pci_status").Layout),
 		vmstate.Of("acpi_pci_hotplug.acpi_index", func(p *PM) *uint32 { return &p.hotplug.acpiIndex }).When(always),
+	},
+	Subsections: []*vmstate.Description[PM]{
+		{Name: "piix4_pm/memhp", Version: 1, MinVersion: 1, Fields: []vmstate.Field[PM]{
+			vmstate.Struct("acpi_memory_hotplug", &misc.MemoryHotplugState, func(p *PM) *misc.MemoryHotplug { return &p.memory }).Since(1),
+		}},
 	},
 	PostLoad: func(p *PM, _ int) error {
 		p.updatePM()

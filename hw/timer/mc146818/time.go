@@ -59,7 +59,6 @@ func (r *RTC) showTime(t time.Time) {
 	year := t.Year() - int(r.props.BaseYear)
 	c[regYear] = r.encode(year % 100)
 	c[regCentury] = r.encode(year / 100)
-	c[regCenturyPS2] = c[regCentury]
 }
 
 // updateTime brings the registers up to date.

@@ -18,6 +18,7 @@ type heldOutput struct {
 
 func (m *Model) portMap() []uint32 {
 	b := make([]uint32, (len(m.ports)+31)/32)
+	b[0] = 1 // port 0 is kept for a console
 	for i, p := range m.ports {
 		if p != nil {
 			b[i/32] |= 1 << (i % 32)

@@ -40,6 +40,14 @@ type mmioBus struct {
 	t *MMIO
 }
 
+// DevicePath implements qdev.PathBus: the address tells transports apart.
+func (b *mmioBus) DevicePath(qdev.Device) string {
+	if !b.t.FormatTransport {
+		return ""
+	}
+	return fmt.Sprintf("virtio-mmio@%016x", b.t.region.Offset())
+}
+
 // MMIOClass is the class of virtio-mmio; machines make such devices with NewMMIO.
 var MMIOClass = &qdev.Class{
 	Name: "virtio-mmio", Bus: "System", Category: qdev.Misc, Internal: true,

@@ -1,0 +1,41 @@
+package qdev
+
+import "goemu/migration/vmstate"
+
+// PathBus is a bus whose devices have a path that tells their states apart in a migration stream.
+type PathBus interface{ DevicePath(d Device) string }
+
+// StatePath is what stands before the name of a device's state: the path that its bus gives it, "" if it gives none.
+func StatePath(d Device) string {
+	if b, ok := d.Dev().bus.(PathBus); ok {
+		return b.DevicePath(d)
+	}
+	return ""
+}
+
+// Section is a part of the machine's state under the name that a migration stream gives it. Sections of one name are told apart by
+// their instance.
+type Section struct {
+	Name     string
+	Instance int
+	State    vmstate.State
+}
+
+// Sections lists the states of all devices in the order in which they were made.
+func (t *Tree) Sections() []Section {
+	var out []Section
+	instances := map[string]int{}
+	for _, d := range t.made {
+		s := d.Dev().State()
+		if s == nil || !d.Dev().realized {
+			continue
+		}
+		name := s.Layout().Name
+		if p := StatePath(d); p != "" {
+			name = p + "/" + name
+		}
+		out = append(out, Section{name, instances[name], s})
+		instances[name]++
+	}
+	return out
+}
