@@ -12,7 +12,12 @@ var compat = []struct {
 	version string
 	props   []qdev.Global
 }{
-	{"7.1", []qdev.Global{{Driver: "virtio-device", Property: "queue_reset", Value: "false"}}},
+	{"7.1", []qdev.Global{
+		{Driver: "virtio-device", Property: "queue_reset", Value: "false"},
+		{Driver: "virtio-rng-pci", Property: "vectors", Value: "0"},
+		{Driver: "virtio-rng-pci-transitional", Property: "vectors", Value: "0"},
+		{Driver: "virtio-rng-pci-non-transitional", Property: "vectors", Value: "0"},
+	}},
 	{"6.2", []qdev.Global{{Driver: "PIIX4_PM", Property: "x-not-migrate-acpi-index", Value: "on"}}},
 	{"6.0", []qdev.Global{{Driver: "i8042", Property: "extended-state", Value: "false"}}},
 	{"5.2", []qdev.Global{

@@ -56,7 +56,7 @@ func buildMicroVM(m *Machine) error {
 	}
 	m.isa = isa.NewBus(bridge, "isa.0", m.mem, m.io)
 	m.isa.SetIRQs(qdev.NewIRQs(func(n int, level bool) { m.gsi[n].Set(level) }, isa.Lines))
-	steps := []func() error{m.interrupts, func() error { return c.transports(m) }, m.legacyTimers, func() error { return serial(m) }, m.fwcfg}
+	steps := []func() error{m.interrupts, func() error { return c.transports(m) }, m.legacyTimers, func() error { return serialPort(m) }, m.fwcfg}
 	for _, step := range steps {
 		if err := step(); err != nil {
 			return err
@@ -69,8 +69,8 @@ func buildMicroVM(m *Machine) error {
 	return err
 }
 
-// serial makes the only serial port, unless it is left out.
-func serial(m *Machine) error {
+// serialPort makes the only serial port, unless it is left out.
+func serialPort(m *Machine) error {
 	if !m.cfg.Props.ISASerial {
 		m.cfg.Serials = nil
 	}

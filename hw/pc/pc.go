@@ -25,6 +25,7 @@ import (
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/internal/qom"
 	"goemu/target/x86"
 )
 
@@ -137,26 +138,22 @@ type chipset interface {
 }
 
 // New builds a machine. Its devices are in their reset state and nothing runs. Preconditions: the machine lock is held.
-func New(cfg Config) (m *Machine, err error) {
-	m = &Machine{cfg: cfg, VM: mainloop.NewVM(mainloop.Main), Tree: qdev.NewTree(cfg.Registry), map_: layout(cfg.RAM, cfg.Type, &cfg.Props)}
+func New(cfg Config) (*Machine, error) {
+	m := &Machine{cfg: cfg, VM: mainloop.NewVM(mainloop.Main), Tree: qdev.NewTree(cfg.Registry), map_: layout(cfg.RAM, cfg.Type, &cfg.Props)}
 	if cfg.CPUs > cfg.Type.MaxCPUs {
 		return nil, fmt.Errorf("Invalid SMP CPUs %d. The max CPUs supported by machine '%s' is %d", cfg.CPUs, cfg.Type.Name, cfg.Type.MaxCPUs)
 	}
-	defer func() {
-		if err != nil {
-			m.Close()
-		}
-	}()
 	transport.CPUs = cfg.CPUs
+	m.Tree.Machine.SetType(cfg.Type.Name + "-machine")
 	m.Tree.Globals = append(append([]qdev.Global{}, cfg.Type.Compat...), cfg.Globals...)
 	if cfg.Links != nil {
 		cfg.Links(&m.Tree.Links)
 	}
 	memory.Begin()
-	err = m.build()
+	err := m.build()
 	memory.Commit()
 	if err != nil {
-		return nil, err
+		return nil, errors.Join(err, m.Close())
 	}
 	m.VM.Pause, m.VM.Resume, m.VM.Reset, m.VM.Wake = m.pause, m.accel.Resume, m.reset, m.wake
 	m.VM.OnEvent(m.suspended)
@@ -205,6 +202,9 @@ func (m *Machine) createCPUs() (err error) {
 		}
 		c.SetInterruptController(a)
 		m.localAPICs = append(m.localAPICs, a)
+		node := m.Tree.Unattached.MustAdd("device[*]", qom.New(m.cfg.CPU.Model.Name+"-x86_64-cpu", c))
+		a.QOM().Remove()
+		node.MustAdd("lapic", a.QOM())
 		m.cpus = append(m.cpus, c)
 	}
 	m.mem.Add(m.apics.Region(), apic.DefaultAddress, 4096)
@@ -221,6 +221,7 @@ func (m *Machine) Ready(ctx context.Context) error {
 	}
 	m.timers.Start(ctx)
 	m.reset(mainloop.CauseNone)
+	m.Tree.Hot = true
 	return nil
 }
 

@@ -71,6 +71,7 @@ func (b *Bus) RealizeChild(dev qdev.Device) error {
 		b.UnrealizeChild(dev)
 		return err
 	}
+	d.Addr = qdev.DevFn(devfn)
 	return nil
 }
 

@@ -1,6 +1,11 @@
 package qdev
 
-import "slices"
+import (
+	"fmt"
+	"slices"
+
+	"goemu/internal/qom"
+)
 
 // BusNode is any bus: a bus package's own type with a Bus embedded.
 type BusNode interface{ QBus() *Bus }
@@ -13,6 +18,9 @@ type Bus struct {
 	node    BusNode
 	parent  Device
 	devices []Device
+	qnode   *qom.Node
+	links   int // numbers given to devices, which are not used again
+	numbers map[Device]int
 }
 
 // QBus implements BusNode.
@@ -22,11 +30,18 @@ func (b *Bus) QBus() *Bus { return b }
 func InitBus(node BusNode, parent Device, typ, name string, max int) {
 	b := node.QBus()
 	b.name, b.typ, b.node, b.parent, b.max = name, typ, node, parent, max
+	b.qnode, b.numbers = qom.New(typ, node), map[Device]int{}
 	if parent != nil {
 		p := parent.Dev()
 		p.buses = append(p.buses, b)
+		if p.node != nil {
+			p.node.MustAdd(name, b.qnode)
+		}
 	}
 }
+
+// QOM returns the bus's place in the tree of objects.
+func (b *Bus) QOM() *qom.Node { return b.qnode }
 
 // Name returns the bus's name, as bus= takes it.
 func (b *Bus) Name() string { return b.name }
@@ -46,9 +61,24 @@ func (b *Bus) Devices() []Device { return b.devices }
 // Full tells whether no further device fits.
 func (b *Bus) Full() bool { return b.max != 0 && len(b.devices) >= b.max }
 
-func (b *Bus) attach(d Device) { b.devices = append(b.devices, d) }
+func (b *Bus) attach(d Device) {
+	b.devices = append(b.devices, d)
+	n := d.Dev().node
+	if n == nil {
+		return
+	}
+	b.numbers[d] = b.links
+	b.qnode.AddProperty(qom.Property{Name: childName(b.links), Type: "link<" + n.Type() + ">", Get: func() any { return n.Path() }})
+	b.links++
+}
+
+func childName(n int) string { return fmt.Sprintf("child[%d]", n) }
 
 func (b *Bus) detach(d Device) {
+	if n, ok := b.numbers[d]; ok {
+		b.qnode.RemoveProperty(childName(n))
+		delete(b.numbers, d)
+	}
 	b.devices = slices.DeleteFunc(b.devices, func(x Device) bool { return x == d })
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 
+	"goemu/internal/qom"
 	"goemu/migration/vmstate"
 )
 
@@ -28,17 +29,16 @@ const (
 
 // Class describes a device type. Classes are package-level values in lists; nothing registers itself.
 type Class struct {
-	Name     string
-	Parents  []string // types it inherits from, for -global and compatibility properties
-	Alias    string   // another name for -device
-	Bus      string   // type of bus it sits on, "" for none, "System" for the machine itself
-	Desc     string
-	Category Category
-	Internal bool // cannot be made with -device
-	New      func() Device
-	State    func(Device) vmstate.State // nil if nothing is migrated
-	// StateAlias is the instance the state is registered under when it is not the device's path.
-	StateAlias int
+	Name      string
+	Parents   []string // types it inherits from, for -global and compatibility properties
+	Alias     string   // another name for -device
+	Bus       string   // type of bus it sits on, "" for none, "System" for the machine itself
+	Desc      string
+	Category  Category
+	Internal  bool // cannot be made with -device
+	New       func() Device
+	State     func(Device) vmstate.State // nil if nothing is migrated
+	NoHotplug bool                       // must be there from the start and stay
 }
 
 // Device is a device model. Embed a bus package's Device (or Base) for the methods that are not wanted.
@@ -62,6 +62,9 @@ type Base struct {
 	tree     *Tree // that made the device; nil for devices of their own
 	realized bool
 	noState  bool
+	node     *qom.Node // nil for devices of their own
+	hot      bool      // came while the machine was running
+	leaving  bool      // the guest was asked to let go of it
 }
 
 // Dev implements Device.
@@ -141,6 +144,9 @@ func Realize(d Device, on BusNode) error {
 		panic(fmt.Sprintf("BUG: device %T was not made by qdev.New", d))
 	}
 	b.bus = on
+	if b.node != nil && b.node.Parent() == nil {
+		b.tree.Unattached.MustAdd("device[*]", b.node)
+	}
 	var err error
 	if r, ok := on.(BusRealizer); ok {
 		err = r.RealizeChild(d)
@@ -149,6 +155,7 @@ func Realize(d Device, on BusNode) error {
 	}
 	if err != nil {
 		b.bus = nil
+		b.leaveTree()
 		return err
 	}
 	if on != nil {
@@ -181,6 +188,7 @@ func Unrealize(d Device) {
 		b.bus.QBus().detach(d)
 	}
 	b.realized, b.bus = false, nil
+	b.leaveTree()
 	if b.tree != nil {
 		b.tree.made = slices.DeleteFunc(b.tree.made, func(x Device) bool { return x == d })
 	}

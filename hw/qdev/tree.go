@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+
+	"goemu/internal/qom"
 )
 
 // Registry knows device types by name.
@@ -57,13 +59,21 @@ type Tree struct {
 	Globals  []Global
 	root     Bus
 	ids      map[string]Device
-	made     []Device // in operation, in the order of their making
+	// QOM is the root of the tree of objects; Machine and the containers are those of QEMU's tree.
+	QOM, Machine, Peripheral, PeripheralAnon, Unattached, Objects *qom.Node
+	// Hot is set once the machine is complete: devices come and go by hot-plugging from then on.
+	Hot bool
+	// OnRemoved, if set, hears of devices that have gone at the guest's leave: their identifier, "" for none, and their path.
+	OnRemoved func(id, path string)
+
+	made []Device // in operation, in the order of their making
 }
 
 // NewTree returns a tree with nothing but the main system bus.
 func NewTree(r *Registry) *Tree {
 	t := &Tree{Registry: r, ids: map[string]Device{}}
 	InitBus(&t.root, nil, "System", "main-system-bus", 0)
+	t.plant()
 	return t
 }
 
@@ -73,7 +83,7 @@ func (t *Tree) Root() *Bus { return &t.root }
 // New returns a device of a class with globals applied.
 func (t *Tree) New(c *Class) (Device, error) {
 	d := New(c)
-	d.Dev().tree = t
+	d.Dev().enter(t)
 	for _, g := range t.Globals {
 		if g.Driver != c.Name && !slices.Contains(c.Parents, g.Driver) {
 			continue
@@ -142,11 +152,19 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	d.Dev().id = id
+	if err := t.checkHot(c, bus); err != nil {
+		return nil, err
+	}
+	d.Dev().id, d.Dev().hot = id, t.Hot
 	for _, s := range rest {
 		if err := Set(d, &t.Links, s.Name, s.Value); err != nil {
 			return nil, err
 		}
+	}
+	if id != "" {
+		t.Peripheral.MustAdd(id, d.Dev().node)
+	} else {
+		t.PeripheralAnon.MustAdd("device[*]", d.Dev().node)
 	}
 	if err := Realize(d, bus.node); err != nil {
 		return nil, err
@@ -154,7 +172,7 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	if id != "" {
 		t.ids[id] = d
 	}
-	return d, nil
+	return d, t.plugged(d, bus)
 }
 
 // busFor finds the bus for a new device: the one called name, or the first of the right type with room.

@@ -99,6 +99,7 @@ func New(tree *qdev.Tree, mem, ram, io *memory.Region) (*Host, error) {
 	mem.Add(h.PCI, 0, pciPriority)
 	h.Bus = pci.NewBus(h, "pci.0", mem, h.PCI, io, 0)
 	h.Ports = pci.NewConfigPorts(h.Bus, io)
+	tree.Machine.MustAdd("i440fx", h.QOM())
 	if err := qdev.Realize(h, tree.Root()); err != nil {
 		return nil, err
 	}

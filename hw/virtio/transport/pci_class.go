@@ -4,12 +4,15 @@ import (
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/hw/virtio"
+	"goemu/internal/qom"
 	"goemu/migration/vmstate"
 )
 
 // extras are the options of the PCI device whose presence or default depends on the device type.
 type extras interface {
 	values() (class, vectors uint32)
+	// resolve stores what was decided where the user left the choice.
+	resolve(class, vectors uint32)
 }
 
 // NoExtra are the extra options of most device types.
@@ -18,6 +21,7 @@ type NoExtra struct {
 }
 
 func (x *NoExtra) values() (class, vectors uint32) { return 0, x.Vectors }
+func (x *NoExtra) resolve(_, vectors uint32)       { x.Vectors = vectors }
 
 // WithClass are those of device types whose PCI class can be chosen.
 type WithClass struct {
@@ -26,6 +30,7 @@ type WithClass struct {
 }
 
 func (x *WithClass) values() (class, vectors uint32) { return x.Class, x.Vectors }
+func (x *WithClass) resolve(class, vectors uint32)   { x.Class, x.Vectors = class, vectors }
 
 // WithTwoVectors are those of device types that share two vectors among all queues.
 type WithTwoVectors struct {
@@ -34,6 +39,7 @@ type WithTwoVectors struct {
 }
 
 func (x *WithTwoVectors) values() (class, vectors uint32) { return x.Class, x.Vectors }
+func (x *WithTwoVectors) resolve(class, vectors uint32)   { x.Class, x.Vectors = class, vectors }
 
 // pciFunction is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
 type pciFunction[T any, P pointer[T], X any] struct {
@@ -87,20 +93,48 @@ func (f *pciFixed[T, P, X]) VirtioDevice() P { return &f.Type }
 
 // Realize implements qdev.Device.
 func (f *pciFunction[T, P, X]) Realize() error {
-	return realizePCI(&f.PCIBase, f.ModeProps, f, P(&f.Type))
+	err := realizePCI(&f.PCIBase, f.ModeProps, f, P(&f.Type), &f.Extra)
+	if err == nil && f.DisableLegacy == qdev.Auto {
+		f.DisableLegacy = qdev.Off // on conventional PCI
+	}
+	return err
 }
 
 // Realize implements qdev.Device.
-func (f *pciFixed[T, P, X]) Realize() error { return realizePCI(&f.PCIBase, f.mode(), f, P(&f.Type)) }
+func (f *pciFixed[T, P, X]) Realize() error {
+	return realizePCI(&f.PCIBase, f.mode(), f, P(&f.Type), &f.Extra)
+}
 
-func realizePCI(p *PCIBase, mode ModeProps, owner qdev.Device, t virtio.Type) error {
+func realizePCI(p *PCIBase, mode ModeProps, owner qdev.Device, t virtio.Type, extra any) error {
 	if err := p.setMode(mode); err != nil {
 		return err
 	}
 	if err := t.Setup(owner, max(CPUs, 1)); err != nil {
 		return err
 	}
-	return p.realize(t)
+	if err := p.realize(t); err != nil {
+		return err
+	}
+	class, _ := extra.(extras).values()
+	if class == 0 {
+		class = uint32(t.TypeInfo().PCIClass)
+	}
+	extra.(extras).resolve(class, uint32(p.nvectors))
+	showBackend(owner, t.TypeInfo().Name)
+	return nil
+}
+
+// showBackend shows the device type behind the function as QEMU does: as an object of its own, which has the buses.
+func showBackend(owner qdev.Device, name string) {
+	node := owner.Dev().QOM()
+	if node == nil {
+		return
+	}
+	n := node.MustAdd("virtio-backend", qom.New("virtio-"+name+"-device", owner))
+	for _, b := range owner.Dev().Buses() {
+		b.QOM().Remove()
+		n.MustAdd(b.Name(), b.QOM())
+	}
 }
 
 // CPUs is the number of virtual CPUs, for devices that use a queue for each; it is set by the machine.

@@ -1,0 +1,204 @@
+package qdev
+
+import (
+	"encoding/json"
+	"fmt"
+	"reflect"
+	"strings"
+
+	"goemu/internal/qom"
+)
+
+// plant makes the tree of objects with QEMU's containers.
+func (t *Tree) plant() {
+	t.QOM = qom.Container()
+	t.Objects = t.QOM.MustAdd("objects", qom.Container())
+	t.Machine = t.QOM.MustAdd("machine", qom.New("machine", nil))
+	t.Peripheral = t.Machine.MustAdd("peripheral", qom.Container())
+	t.PeripheralAnon = t.Machine.MustAdd("peripheral-anon", qom.Container())
+	t.Unattached = t.Machine.MustAdd("unattached", qom.Container())
+	t.Unattached.MustAdd("sysbus", t.root.qnode)
+}
+
+// enter makes a device known to a tree: it gets its node, which is put in place when the device is realized.
+func (b *Base) enter(t *Tree) {
+	b.tree, b.node = t, qom.New(b.class.Name, b.self)
+	b.node.AddProperty(qom.Property{Name: "realized", Type: "bool", Get: func() any { return b.realized }})
+	b.node.AddProperty(qom.Property{Name: "hotplugged", Type: "bool", Get: func() any { return b.hot }})
+	b.node.AddProperty(qom.Property{Name: "hotpluggable", Type: "bool", Get: func() any { return !b.class.NoHotplug }})
+	b.node.AddProperty(qom.Property{Name: "parent_bus", Type: "link<bus>", Get: func() any {
+		if b.bus == nil {
+			return ""
+		}
+		return b.bus.QBus().qnode.Path()
+	}})
+	for i := range b.props {
+		p := &b.props[i]
+		b.node.AddProperty(qom.Property{Name: p.name, Type: p.codec.typeName, Desc: p.help, Get: p.typed, Set: func(v any) error { return b.setTyped(p, v) }})
+	}
+}
+
+// QOM returns the device's place in the tree of objects, nil for a device outside any tree.
+func (b *Base) QOM() *qom.Node { return b.node }
+
+// leaveTree takes the device and its buses out of the tree of objects.
+func (b *Base) leaveTree() {
+	if b.node == nil {
+		return
+	}
+	for len(b.node.Children()) > 0 {
+		b.node.Children()[0].Remove()
+	}
+	b.node.Remove()
+}
+
+// typed is a property's value in the form of JSON.
+func (p *property) typed() any {
+	switch p.value.Kind() {
+	case reflect.Bool:
+		return p.value.Bool()
+	case reflect.Int32, reflect.Int64:
+		return p.value.Int()
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		if !p.codec.quoted { // else the number of a word
+			return p.value.Uint()
+		}
+	}
+	text := p.codec.format(p)
+	if text != "" && strings.HasPrefix(p.codec.typeName, "link<") {
+		return "/objects/" + text
+	}
+	return text
+}
+
+// setTyped sets a property of a device that is not in operation yet.
+func (b *Base) setTyped(p *property, v any) error {
+	if b.realized {
+		if b.id != "" {
+			return fmt.Errorf("Attempt to set property '%s' on device '%s' (type '%s') after it was realized", p.name, b.id, b.class.Name)
+		}
+		return fmt.Errorf("Attempt to set property '%s' on anonymous device (type '%s') after it was realized", p.name, b.class.Name)
+	}
+	text, err := Text(p.name, v)
+	if err != nil {
+		return err
+	}
+	return p.codec.parse(p, &b.tree.Links, text)
+}
+
+// Text is the text form of a value from JSON.
+func Text(name string, v any) (string, error) {
+	switch v := v.(type) {
+	case string:
+		return v, nil
+	case bool:
+		if v {
+			return "on", nil
+		}
+		return "off", nil
+	case json.Number:
+		return v.String(), nil
+	case int64, uint64, int:
+		return fmt.Sprint(v), nil
+	}
+	return "", fmt.Errorf("Invalid parameter type for '%s', expected: string", name)
+}
+
+// Types returns the types of all devices that the registry knows, with their ancestors.
+func (r *Registry) Types() *qom.Types {
+	t := new(qom.Types)
+	for _, n := range r.names {
+		c := r.byName[n]
+		parents := c.Parents
+		if len(parents) == 0 || parents[len(parents)-1] != "device" {
+			parents = append(parents[:len(parents):len(parents)], "device")
+		}
+		t.AddChain(c.Name, append(parents[:len(parents):len(parents)], "object")...)
+	}
+	return t
+}
+
+// Hotplugger is a bus that takes and gives devices while the machine runs.
+type Hotplugger interface {
+	// Plugged tells the guest of a new device.
+	Plugged(d Device) error
+	// RequestUnplug asks the guest to let go of a device. Once it has, the bus calls Tree.Unplugged.
+	RequestUnplug(d Device) error
+}
+
+// checkHot refuses a device that comes too late.
+func (t *Tree) checkHot(c *Class, bus *Bus) error {
+	if !t.Hot {
+		return nil
+	}
+	if _, ok := bus.node.(Hotplugger); !ok {
+		return fmt.Errorf("Bus '%s' does not support hotplugging", bus.name)
+	}
+	if c.NoHotplug {
+		return fmt.Errorf("Device '%s' does not support hotplugging", c.Name)
+	}
+	return nil
+}
+
+// plugged tells the bus of a device that came late; if the bus refuses, it goes again.
+func (t *Tree) plugged(d Device, bus *Bus) error {
+	if !t.Hot {
+		return nil
+	}
+	err := bus.node.(Hotplugger).Plugged(d)
+	if err != nil {
+		t.Remove(d)
+	}
+	return err
+}
+
+// FindDevice finds a device by its identifier or its path, as device_del does.
+func (t *Tree) FindDevice(name string) (Device, error) {
+	if !strings.HasPrefix(name, "/") {
+		if d := t.ids[name]; d != nil {
+			return d, nil
+		}
+		return nil, qom.NotFound{Path: name}
+	}
+	n, err := t.QOM.Resolve(name)
+	if err != nil {
+		return nil, err
+	}
+	d, ok := n.Object().(Device)
+	if !ok {
+		return nil, fmt.Errorf("%s is not a hotpluggable device", name)
+	}
+	return d, nil
+}
+
+// RequestUnplug asks the guest to let go of a device.
+func (t *Tree) RequestUnplug(d Device) error {
+	b := d.Dev()
+	var bus Hotplugger
+	if b.bus != nil {
+		bus, _ = b.bus.(Hotplugger)
+		if bus == nil {
+			return fmt.Errorf("Bus '%s' does not support hotplugging", b.bus.QBus().name)
+		}
+	}
+	if bus == nil || b.class.NoHotplug {
+		return fmt.Errorf("Device '%s' does not support hotplugging", b.class.Name)
+	}
+	if b.leaving {
+		return fmt.Errorf("Device %s is already in the process of unplug", b.id)
+	}
+	if err := bus.RequestUnplug(d); err != nil {
+		return err
+	}
+	b.leaving = b.realized
+	return nil
+}
+
+// Unplugged takes a device out that the guest has let go of.
+func (t *Tree) Unplugged(d Device) {
+	id, path := d.Dev().id, d.Dev().node.Path()
+	t.Remove(d)
+	if t.OnRemoved != nil {
+		t.OnRemoved(id, path)
+	}
+}
