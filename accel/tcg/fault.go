@@ -238,6 +238,8 @@ func (c *CPU) enterReal(ev *event) {
 // frame is a stack being written or read by a helper; the stack pointer changes at commit.
 type frame struct {
 	c    *CPU
+	seg  x86.Segment // the stack segment
+	err  uint32      // error code if its limit is violated: the selector of a new stack
 	base uint64
 	sp   uint64
 	mask uint64
@@ -246,7 +248,7 @@ type frame struct {
 
 // stack prepares pushes and pops on the stack of segment ss for privilege level cpl.
 func (c *CPU) stack(ss *x86.Segment, sp uint64, cpl int) frame {
-	f := frame{c: c, base: ss.Base, sp: sp, mask: 0xffff, mmu: x86.MMUUser}
+	f := frame{c: c, seg: *ss, base: ss.Base, sp: sp, mask: 0xffff, mmu: x86.MMUUser}
 	switch {
 	case c.env.HFlags&x86.HFCS64 != 0:
 		f.base, f.mask = 0, ^uint64(0)
@@ -266,12 +268,24 @@ func (f *frame) addr() uint64 {
 	return f.c.linear((f.base + f.sp&f.mask) & 0xffffffff)
 }
 
+// check makes sure that an access stays within the stack segment.
+func (f *frame) check(size int, write bool) {
+	if f.mask == ^uint64(0) || !f.c.protectedMode() || f.seg.Limit == ^uint32(0) && f.seg.Flags&x86.SegE == 0 {
+		return
+	}
+	if !allows(&f.seg, x86.SS, f.sp&f.mask, uint64(size), write) {
+		f.c.raise(x86.ExcSS, f.err)
+	}
+}
+
 func (f *frame) push(size int, v uint64) {
 	f.sp -= uint64(size)
+	f.check(size, true)
 	f.c.wr(f.addr(), size, v, f.mmu)
 }
 
 func (f *frame) pop(size int) uint64 {
+	f.check(size, false)
 	v := f.c.rd(f.addr(), size, f.mmu)
 	f.sp += uint64(size)
 	return v

@@ -130,6 +130,7 @@ func (c *CPU) enterGate32(ev *event, sel uint16, offset uint64, size int, trap b
 	}
 	s := c.stack(&newSS, sp, dpl)
 	if inner {
+		s.err = uint32(newSS.Selector &^ 3)
 		if vm {
 			for _, r := range [4]int{x86.GS, x86.FS, x86.DS, x86.ES} {
 				s.push(size, uint64(e.Seg[r].Selector))

@@ -231,6 +231,8 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperAAM:        helpAAM,
 	x86.HelperAAD:        helpAAD,
 
+	x86.HelperCheckSeg: do2((*CPU).checkSegment),
+
 	x86.HelperFXSAVE:   helpFXSAVE,
 	x86.HelperFXRSTOR:  helpFXRSTOR,
 	x86.HelperXSAVE:    do2(func(c *CPU, a, w uint64) { c.xsave(a, w != 0, false) }),

@@ -21,6 +21,8 @@ const (
 type stringOp struct {
 	c       *CPU
 	size    int
+	writes  bool
+	limited bool   // segment limits must be checked: element by element
 	addr    uint64 // mask of the index registers and the counter
 	seg     int
 	rep     int
@@ -35,6 +37,7 @@ type stringOp struct {
 func (c *CPU) stringOp(a uint64, useSrc, useDst bool) stringOp {
 	e := c.env
 	s := stringOp{c: c, size: int(a & 0xff), seg: int(a >> 16 & 0xff), rep: int(a >> 24 & 3), mmu: c.mmuIndex(), useSrc: useSrc, useDst: useDst}
+	s.limited = c.limits()
 	s.addr = ^uint64(0) >> (64 - 8*(a>>8&0xf))
 	s.step = uint64(s.size)
 	if e.EFlags&x86.FlagDF != 0 {
@@ -165,7 +168,12 @@ func (s *stringOp) run(f func(n uint64) (done uint64, end bool)) (uint64, eng.Ac
 		if n == 0 {
 			return 0, eng.Continue
 		}
-		done, end := f(s.chunk(n))
+		k := s.chunk(n)
+		if s.limited {
+			s.checkStrings(s.writes)
+			k = min(k, 1)
+		}
+		done, end := f(k)
 		s.advance(done)
 		if end || s.rep == repNone {
 			return 0, eng.Continue
@@ -178,6 +186,7 @@ func (s *stringOp) run(f func(n uint64) (done uint64, end bool)) (uint64, eng.Ac
 
 func helpMovs(c *CPU, a, _, _ uint64) (uint64, eng.Action) {
 	s := c.stringOp(a, true, true)
+	s.writes = true
 	return s.run(func(n uint64) (uint64, bool) {
 		src, dst := s.src(), s.dst()
 		if n > 0 {
@@ -224,6 +233,7 @@ func (s *stringOp) copyOne(dst, src []byte) {
 
 func helpStos(c *CPU, a, _, _ uint64) (uint64, eng.Action) {
 	s := c.stringOp(a, false, true)
+	s.writes = true
 	v := c.env.Regs[x86.RAX]
 	return s.run(func(n uint64) (uint64, bool) {
 		if n > 0 {
@@ -352,6 +362,7 @@ func helpCmps(c *CPU, a, _, _ uint64) (uint64, eng.Action) {
 
 func helpIns(c *CPU, a, _, _ uint64) (uint64, eng.Action) {
 	s := c.stringOp(a, false, true)
+	s.writes = true
 	port := uint16(c.env.Regs[x86.RDX])
 	c.checkPort(port, s.size)
 	return s.run(func(uint64) (uint64, bool) {

@@ -243,6 +243,7 @@ func (c *CPU) callThroughGate(g systemTarget, next uint64) {
 		s.base, s.mask = 0, ^uint64(0)
 	}
 	if inner {
+		s.err = uint32(newSS.Selector &^ 3)
 		old := c.stack(&e.Seg[x86.SS], e.Regs[x86.RSP], e.CPL())
 		s.push(g.size, uint64(e.Seg[x86.SS].Selector))
 		s.push(g.size, e.Regs[x86.RSP])

@@ -111,11 +111,12 @@ const (
 	HelperFRSTOR
 	HelperFSTENV
 	HelperFLDENV
-	HelperFNINIT  // ()
-	HelperFWAIT   // (): raises a pending #MF
-	HelperLDMXCSR // (value): checks reserved bits, updates HFSSESoft
-	HelperFLDCW   // (value): updates HFFPSoft
-	HelperMaskMov // (linear address, kind): MASKMOVQ/MASKMOVDQU, VMASKMOV/VPMASKMOV, gathers; see the frontend
+	HelperFNINIT   // ()
+	HelperFWAIT    // (): raises a pending #MF
+	HelperLDMXCSR  // (value): checks reserved bits, updates HFSSESoft
+	HelperFLDCW    // (value): updates HFFPSoft
+	HelperMaskMov  // (linear address, kind): MASKMOVQ/MASKMOVDQU, VMASKMOV/VPMASKMOV, gathers; see the frontend
+	HelperCheckSeg // (segment | size<<8 | write<<24, offset): raises #GP or #SS beyond limits and rights
 
 	NumHelpers
 )

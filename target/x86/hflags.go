@@ -100,7 +100,27 @@ func (e *Env) segmentBits() (h uint32) {
 	if e.Seg[DS].Base|e.Seg[ES].Base|ss.Base != 0 {
 		h |= HFAddSeg
 	}
+	if e.CR[0]&CR0PE != 0 && e.EFlags&FlagVM == 0 && e.limited() {
+		h |= HFLimits
+	}
 	return h
+}
+
+// limited tells whether accesses to a segment must be checked: because of its limit or kind, or, for FS and GS, whose limits are looked at
+// in any case, because of its kind.
+func (e *Env) limited() bool {
+	for n := ES; n <= GS; n++ {
+		s := &e.Seg[n]
+		f := s.Flags
+		switch {
+		case n >= FS && f&SegP == 0:
+		case n < FS && (s.Limit != ^uint32(0) || f&SegP == 0), f&SegCode != 0 && f&SegR == 0, f&SegCode == 0 && f&(SegW|SegE) != SegW:
+			return true
+		case f&SegCode != 0 && n != CS: // cannot be written
+			return true
+		}
+	}
+	return false
 }
 
 // SetCPL changes the current privilege level. UpdateHFlags does not derive it.

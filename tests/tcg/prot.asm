@@ -427,6 +427,8 @@ start_paging:
 	push dword 2
 	push dword SEL_UCODE
 	push dword ucode
+	mov ax, SEL_UDATA
+	mov ds, ax
 	iret
 ucode:	mov eax, [0x302000]
 ufault:	finish

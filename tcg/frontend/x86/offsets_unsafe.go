@@ -35,6 +35,8 @@ const (
 	tlbMask     = unsafe.Offsetof(ir.TLBTable{}.Mask)
 	segSize     = unsafe.Sizeof(x86.Segment{})
 	segBase     = unsafe.Offsetof(x86.Segment{}.Base)
+	segLimit    = unsafe.Offsetof(x86.Segment{}.Limit)
+	segFlags    = unsafe.Offsetof(x86.Segment{}.Flags)
 	segSelector = unsafe.Offsetof(x86.Segment{}.Selector)
 	tableBase   = unsafe.Offsetof(x86.Table{}.Base)
 	tableLimit  = unsafe.Offsetof(x86.Table{}.Limit)

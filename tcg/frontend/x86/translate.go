@@ -165,6 +165,9 @@ func (t *Translator) one(st status) {
 		t.raiseGP()
 		return
 	}
+	if t.checkFetch(); !t.checkAccesses() {
+		return
+	}
 	d.gen(t, d)
 	if t.reason != 0 && !t.b.Ended() {
 		t.gotoPC(d.next)

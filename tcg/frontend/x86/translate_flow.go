@@ -12,27 +12,40 @@ func (t *Translator) target(d *inst) uint64 { return t.wrapTarget(d.next + d.imm
 func (t *Translator) wrapTarget(pc uint64) uint64 { return pc & ir.SizeMask(t.d.opsize) }
 
 func genJcc(t *Translator, d *inst) {
+	t.checkTaken(func() ir.Val {
+		return t.b.SetCond(ir.Cond(d.op&15), t.b.Flags())
+	})
 	t.b.ExitIf(ir.Cond(d.op&15), t.b.Flags(), t.exitTo(t.target(d)))
 	t.gotoPC(d.next)
 }
 
-func genJmp(t *Translator, d *inst) { t.gotoPC(t.target(d)) }
+func genJmp(t *Translator, d *inst) {
+	t.checkBranch(t.b.Const(t.target(d)))
+	t.gotoPC(t.target(d))
+}
 
 func genCall(t *Translator, d *inst) {
+	t.checkBranch(t.b.Const(t.target(d)))
 	t.push(d.opsize, t.b.Const(d.next))
 	t.gotoPC(t.target(d))
 }
 
 func genCallInd(t *Translator, d *inst) {
 	v := t.b.Ext(d.opsize, t.read(0))
+	t.checkBranch(v)
 	t.push(d.opsize, t.b.Const(d.next))
 	t.jump(v)
 }
 
-func genJmpInd(t *Translator, d *inst) { t.jump(t.b.Ext(d.opsize, t.read(0))) }
+func genJmpInd(t *Translator, d *inst) {
+	v := t.b.Ext(d.opsize, t.read(0))
+	t.checkBranch(v)
+	t.jump(v)
+}
 
 func genRet(t *Translator, d *inst) {
 	v := t.top(d.opsize)
+	t.checkBranch(t.b.Ext(d.opsize, v))
 	t.addSP(int64(d.opsize) + int64(d.imm))
 	t.jump(v)
 }
