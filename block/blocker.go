@@ -74,14 +74,14 @@ func (n *Node) Blocked(op Op) error {
 
 // DeviceOrNodeName is the name of the backend on the node if that has one, otherwise the node-name.
 func (n *Node) DeviceOrNodeName() string {
-	if name := n.deviceName(); name != "" {
+	if name := n.DeviceName(); name != "" {
 		return name
 	}
 	return n.name
 }
 
-// deviceName is the name of a backend above the node, or empty.
-func (n *Node) deviceName() string {
+// DeviceName is the name of a backend above the node, or empty.
+func (n *Node) DeviceName() string {
 	for i := len(n.parents) - 1; i >= 0; i-- {
 		switch p := n.parents[i].parent.(type) {
 		case *Backend:
@@ -90,7 +90,7 @@ func (n *Node) deviceName() string {
 			}
 		case *Node:
 			if p.implicit && n.parents[i].role&RoleFiltered != 0 {
-				if name := p.deviceName(); name != "" {
+				if name := p.DeviceName(); name != "" {
 					return name
 				}
 			}

@@ -112,6 +112,7 @@ type Job struct {
 	flags Flags
 	block bool
 	txn   *txn
+	nodes nodes
 
 	// The rest is guarded by list.mu.
 	status         Status

@@ -155,13 +155,23 @@ func TestTransaction(t *testing.T) {
 	l, _ := newList(t)
 	txn := NewTxn()
 	good := &script{run: func(*Job) error { return nil }}
-	a := start(t, l, Spec{ID: "a", Txn: txn}, good)
-	long := start(t, l, Spec{ID: "long", Txn: txn}, &script{run: untilCancelled})
-	require.Eventually(t, func() bool { return a.Info().Status == Waiting }, 10*time.Second, time.Millisecond)
-	bad := start(t, l, Spec{ID: "bad", Txn: txn}, &script{run: func(*Job) error { return errors.New("broken") }})
-	require.EqualError(t, bad.AwaitEnd(), "broken")
-	require.ErrorIs(t, a.AwaitEnd(), unix.ECANCELED)
-	require.ErrorIs(t, long.AwaitEnd(), unix.ECANCELED)
+	fail := make(chan struct{})
+	var jobs []*Job
+	l.locked(func() {
+		for i, b := range []*script{good, {run: untilCancelled}, {run: func(*Job) error { <-fail; return errors.New("broken") }}} {
+			j, err := l.New(Spec{ID: string(rune('a' + i)), Txn: txn}, b)
+			require.NoError(t, err)
+			jobs = append(jobs, j)
+		}
+		for _, j := range jobs {
+			j.Start()
+		}
+	})
+	require.Eventually(t, func() bool { return jobs[0].Info().Status == Waiting }, 10*time.Second, time.Millisecond)
+	close(fail)
+	require.EqualError(t, jobs[2].AwaitEnd(), "broken")
+	require.ErrorIs(t, jobs[0].AwaitEnd(), unix.ECANCELED)
+	require.ErrorIs(t, jobs[1].AwaitEnd(), unix.ECANCELED)
 	require.Equal(t, []string{"abort", "clean"}, good.calls)
 }
 

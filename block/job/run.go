@@ -100,7 +100,7 @@ func (j *Job) kick() {
 	j.list.cond.Broadcast()
 }
 
-// Locked runs f with the graph lock. A drain that holds the lock does not wait for a job that waits here.
+// Locked runs f with the graph lock. A drain does not wait for a job that is here: f may drain the job's own nodes.
 func (j *Job) Locked(f func()) {
 	l := j.list
 	for {
@@ -112,7 +112,6 @@ func (j *Job) Locked(f func()) {
 		l.graph.Lock()
 		l.mu.Lock()
 		held := j.pauseCount > 0 && !j.forced
-		j.busy = !held
 		l.mu.Unlock()
 		if !held {
 			break
@@ -121,6 +120,16 @@ func (j *Job) Locked(f func()) {
 	}
 	f()
 	l.graph.Unlock()
+	l.mu.Lock()
+	j.busy = true
+	l.mu.Unlock()
+}
+
+// Held tells whether the job should come to a pause point soon.
+func (j *Job) Held() bool {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	return j.pauseCount > 0
 }
 
 // Cancelled tells whether the job was told to stop, softly or hard.

@@ -23,6 +23,11 @@ func (t *txn) add(j *Job) {
 	j.txn = t
 }
 
+// remove takes a member out that never ran.
+func (t *txn) remove(j *Job) {
+	t.jobs = slices.DeleteFunc(t.jobs, func(x *Job) bool { return x == j })
+}
+
 // each calls f for every member that has not been finalized.
 func (t *txn) each(f func(*Job)) {
 	for _, j := range slices.Clone(t.jobs) {
@@ -158,6 +163,7 @@ func (j *Job) finish() {
 		if c, ok := j.body.(Cleaner); ok {
 			c.Clean(j)
 		}
+		j.RemoveNodes()
 	})
 	if j.started {
 		if j.forced {
