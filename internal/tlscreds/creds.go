@@ -251,7 +251,6 @@ func (c *X509) StartServer(conn net.Conn, authz Authorizer) (net.Conn, error) {
 	cfg := &tls.Config{Certificates: c.certificates(), MinVersion: tls.VersionTLS12}
 	if c.verifyPeer {
 		cfg.ClientAuth = tls.RequestClientCert
-		cfg.ClientCAs = c.roots
 	}
 	t := tls.Server(conn, cfg)
 	if err := t.Handshake(); err != nil {

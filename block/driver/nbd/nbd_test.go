@@ -183,7 +183,7 @@ func TestServerGone(t *testing.T) {
 
 func TestReconnect(t *testing.T) {
 	socket, want, stop := newServer(t, true, nil)
-	b, err := openClient(t, "nbd+unix:///disk?socket="+socket, false, "reconnect-delay", "20")
+	b, err := openClient(t, "nbd+unix:///disk?socket="+socket, false, "reconnect-delay", "3")
 	require.NoError(t, err)
 	stop()
 	got := make([]byte, 4096)

@@ -15,9 +15,6 @@ import (
 // maxExtents is the number of extents in an answer: a mebibyte of them.
 const maxExtents = 1 << 20 / 8
 
-// statusWindow is how far beyond a read the question about holes reaches, so that the next reads need none.
-const statusWindow = 64 << 20
-
 // extent is a range of data that was found. Reading it is never wrong, even if it has become a hole since.
 type extent struct{ start, end int64 }
 
@@ -40,7 +37,7 @@ func (x *Export) run(ctx context.Context, pos, end int64) (n int64, zero bool, e
 	if e := x.data.last.Load(); e != nil && e.start <= pos && pos < e.end {
 		return min(e.end, end) - pos, false, nil
 	}
-	n, flags, err := x.status(ctx, pos, min(x.size-pos, end-pos+statusWindow))
+	n, flags, err := x.status(ctx, pos, x.size-pos) // all of the extent, so that the next reads need not ask
 	if err != nil {
 		return 0, false, err
 	}

@@ -1,0 +1,188 @@
+package tlscreds
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"math/big"
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// authority makes certificates.
+type authority struct {
+	cert *x509.Certificate
+	key  *ecdsa.PrivateKey
+}
+
+func newAuthority(t *testing.T, name string, change func(*x509.Certificate)) *authority {
+	a := &authority{cert: &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}}
+	if change != nil {
+		change(a.cert)
+	}
+	var err error
+	a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	return a
+}
+
+func writePEM(t *testing.T, name, kind string, der []byte) {
+	require.NoError(t, os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
+}
+
+// dir makes a directory of credentials.
+func (a *authority) dir(t *testing.T, e Endpoint, change func(*x509.Certificate)) string {
+	dir := t.TempDir()
+	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, a.key.Public(), a.key)
+	require.NoError(t, err)
+	writePEM(t, filepath.Join(dir, fileCA), "CERTIFICATE", der)
+	ca, err := x509.ParseCertificate(der)
+	require.NoError(t, err)
+	usage := map[Endpoint]x509.ExtKeyUsage{Client: x509.ExtKeyUsageClientAuth, Server: x509.ExtKeyUsageServerAuth}[e]
+	c := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "the " + string(e), Organization: []string{"Org, Inc."}, Country: []string{"XX"}},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{usage},
+		KeyUsage: x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"host.example"}}
+	if change != nil {
+		change(c)
+	}
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	require.NoError(t, err)
+	der, err = x509.CreateCertificate(rand.Reader, c, ca, key.Public(), a.key)
+	require.NoError(t, err)
+	writePEM(t, filepath.Join(dir, string(e)+"-cert.pem"), "CERTIFICATE", der)
+	der, err = x509.MarshalPKCS8PrivateKey(key)
+	require.NoError(t, err)
+	writePEM(t, filepath.Join(dir, string(e)+"-key.pem"), "PRIVATE KEY", der)
+	return dir
+}
+
+func load(t *testing.T, dir string, e Endpoint) *X509 {
+	c, err := Load(Options{Dir: dir, Endpoint: e, VerifyPeer: true, SanityCheck: true})
+	require.NoError(t, err)
+	return c
+}
+
+// handshake connects the two sides and returns their errors.
+func handshake(t *testing.T, s, c *X509, host string, authz Authorizer) (serverErr, clientErr error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	require.NoError(t, err)
+	defer l.Close()
+	done := make(chan error, 1)
+	go func() {
+		conn, err := l.Accept()
+		if err == nil {
+			defer conn.Close()
+			var secure net.Conn
+			if secure, err = s.StartServer(conn, authz); err == nil {
+				_, err = secure.Write([]byte("x"))
+			}
+		}
+		done <- err
+	}()
+	conn, err := net.Dial("tcp", l.Addr().String())
+	require.NoError(t, err)
+	defer conn.Close()
+	secure, clientErr := c.StartClient(conn, host)
+	if clientErr == nil {
+		_, clientErr = secure.Read(make([]byte, 1))
+	} else {
+		conn.Close()
+	}
+	return <-done, clientErr
+}
+
+func TestHandshake(t *testing.T) {
+	one, other := newAuthority(t, "one", nil), newAuthority(t, "other", nil)
+	s := load(t, one.dir(t, Server, nil), Server)
+	c := load(t, one.dir(t, Client, nil), Client)
+	stranger := load(t, other.dir(t, Client, nil), Client)
+	anonymousDir := one.dir(t, Client, nil)
+	require.NoError(t, os.Remove(filepath.Join(anonymousDir, fileClientCert)))
+	anonymous := load(t, anonymousDir, Client)
+	const name = `CN=the client,O=Org\, Inc.,C=XX`
+	for _, x := range []struct {
+		client       *X509
+		host         string
+		authz        Authorizer
+		server, text string
+	}{
+		{client: c, host: "127.0.0.1"},
+		{client: c, host: "host.example"},
+		{client: c, host: "localhost", text: "Certificate does not match the hostname localhost"},
+		{client: c, host: "", text: "No hostname for certificate validation"},
+		{client: stranger, host: "127.0.0.1", text: "The certificate hasn't got a known issuer"},
+		{client: anonymous, host: "127.0.0.1", server: "Verify failed: No certificate was found."},
+		{client: c, host: "127.0.0.1", authz: Simple{name}},
+		{client: c, host: "127.0.0.1", authz: Simple{"CN=x"}, server: "TLS x509 authz check for " + name + " is denied"},
+	} {
+		serverErr, clientErr := handshake(t, s, x.client, x.host, x.authz)
+		switch {
+		case x.text != "":
+			require.EqualError(t, clientErr, x.text)
+			require.Error(t, serverErr)
+		case x.server != "":
+			require.EqualError(t, serverErr, x.server)
+			require.Error(t, clientErr)
+		default:
+			require.NoError(t, serverErr)
+			require.NoError(t, clientErr)
+		}
+	}
+}
+
+func TestSanity(t *testing.T) {
+	good := newAuthority(t, "good", nil)
+	past := time.Now().Add(-time.Minute)
+	noCA := newAuthority(t, "no CA", func(c *x509.Certificate) { c.IsCA = false; c.KeyUsage = 0 })
+	for _, x := range []struct {
+		dir  func() string
+		e    Endpoint
+		want string
+	}{
+		{func() string { return "" }, Server, "Missing 'dir' property value"},
+		{func() string { return "/nonexistent" }, Client, "Unable to access credentials /nonexistent/ca-cert.pem: No such file or directory"},
+		{func() string { return good.dir(t, Server, func(c *x509.Certificate) { c.NotAfter = past }) }, Server, "has expired"},
+		{func() string {
+			return good.dir(t, Client, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })
+		}, Client, "is not yet active"},
+		{func() string {
+			return good.dir(t, Server, func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })
+		}, Server, "basic constraints show a CA, but we need one for a server"},
+		{func() string {
+			return good.dir(t, Server, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })
+		}, Server, "usage does not permit digital signature"},
+		{func() string { return noCA.dir(t, Server, nil) }, Server, "basic constraints do not show a CA"},
+	} {
+		_, err := Load(Options{Dir: x.dir(), Endpoint: x.e, VerifyPeer: true, SanityCheck: true})
+		require.ErrorContains(t, err, x.want)
+	}
+	require.EqualError(t, load(t, good.dir(t, Client, nil), Client).CheckEndpoint(Server), "Expected TLS credentials for a server endpoint")
+}
+
+func TestList(t *testing.T) {
+	l := &List{Policy: "deny", Rules: []Rule{{Match: "CN=a*", Policy: "deny", Format: "glob"}, {Match: "CN=?,*", Policy: "allow", Format: "glob"}, {Match: "fred", Policy: "allow"}}}
+	for id, want := range map[string]bool{"CN=abc": false, "CN=b,O=x": true, "fred": true, "freda": false, "": false} {
+		got, err := l.Allowed(id)
+		require.NoError(t, err)
+		require.Equal(t, want, got, id)
+	}
+	name := filepath.Join(t.TempDir(), "list")
+	require.NoError(t, os.WriteFile(name, []byte(`{"policy":"allow","rules":[{"match":"x","policy":"deny","format":"exact"}]}`), 0o600))
+	f, err := NewListFile(name, true)
+	require.NoError(t, err)
+	ok, err := f.Allowed("y")
+	require.True(t, ok && err == nil)
+	require.NoError(t, os.WriteFile(name, []byte(`[]`), 0o600))
+	ok, err = f.Allowed("y")
+	require.False(t, ok)
+	require.Error(t, err)
+}
