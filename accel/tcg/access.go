@@ -207,10 +207,25 @@ func (c *CPU) action(r stored) eng.Action {
 // aligned raises the exception of a misaligned access.
 func (c *CPU) aligned(addr uint64, m ir.MemOp) bool {
 	if m.Align > 1 && addr&uint64(m.Align-1) != 0 {
-		c.setException(x86.ExcGP, 0)
+		c.setException(alignFault(m), 0)
 		return false
 	}
 	return true
+}
+
+// alignFault is the exception of a misaligned access: #GP for vectors, else it is the alignment check.
+func alignFault(m ir.MemOp) uint8 {
+	if m.Size > 8 {
+		return x86.ExcGP
+	}
+	return x86.ExcAC
+}
+
+// checkAlign raises #AC for a misaligned access of a helper while alignment is checked.
+func (c *CPU) checkAlign(addr uint64, n int) {
+	if c.env.HFlags&x86.HFAlign != 0 && addr&uint64(n-1) != 0 {
+		c.raise(x86.ExcAC, 0)
+	}
 }
 
 // Load implements goemu/tcg.CPU.

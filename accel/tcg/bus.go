@@ -88,8 +88,7 @@ func (c *CPU) checkPort(port uint16, size int) {
 	if t := tr.Flags >> 8 & 15; tr.Flags&x86.SegP == 0 || t != typeTSS32 && t != typeTSS32Busy || tr.Limit < tss32Min {
 		c.gp(0)
 	}
-	const ioMapBase = 0x66
-	at := c.rdSys(tr.Base+ioMapBase, 2) + uint64(port)>>3
+	at := c.rdSys(tr.Base+tssIOBase, 2) + uint64(port)>>3
 	if at+1 > uint64(tr.Limit) {
 		c.gp(0)
 	}

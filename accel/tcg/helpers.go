@@ -35,12 +35,19 @@ func transfer(f func(c *CPU, a, b, x uint64)) helper {
 	}
 }
 
-// interrupt makes a helper of an event that never comes back.
-func interruptHelper(kind func(vector uint64) eventKind) helper {
+// interruptHelper makes a helper of an event that never comes back; soft tells that it is INT n.
+func interruptHelper(kind func(vector uint64) eventKind, soft bool) helper {
 	return func(c *CPU, vector, next, _ uint64) (uint64, eng.Action) {
 		e := c.env
-		if vector <= 0xff && kind(vector) == evSoft && e.EFlags&x86.FlagVM != 0 && e.EFlags&x86.FlagIOPL != x86.FlagIOPL && vector != x86.ExcBP {
-			c.gp(0)
+		if vm := e.EFlags&x86.FlagVM != 0; vm && soft {
+			if c.redirected(uint8(vector)) {
+				c.interruptVM(uint8(vector), next)
+				c.env.ExitInfo = exitSet
+				return 0, eng.Stop
+			}
+			if e.EFlags&x86.FlagIOPL != x86.FlagIOPL {
+				c.gp(0)
+			}
 		}
 		c.ev = event{kind: kind(vector), vector: uint8(vector), next: next}
 		return 0, eng.Fault
@@ -143,8 +150,8 @@ func (c *CPU) rdtsc() {
 
 // helpers has a function for every x86.Helper.
 var helpers = [x86.NumHelpers]helper{
-	x86.HelperTrap:    interruptHelper(trapKind),
-	x86.HelperSoftInt: interruptHelper(softKind),
+	x86.HelperTrap:    interruptHelper(trapKind, false),
+	x86.HelperSoftInt: interruptHelper(softKind, true),
 
 	x86.HelperFarJump:  transfer(func(c *CPU, a, b, x uint64) { c.farJump(uint16(a), b, x) }),
 	x86.HelperFarCall:  transfer(helpFarCall),
@@ -193,7 +200,7 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperMONITOR: do1(helpMonitor),
 	x86.HelperMWAIT:   helpMWAIT,
 
-	x86.HelperPushF: get1(func(c *CPU, _ uint64) uint64 { return c.pushFlags() }),
+	x86.HelperPushF: get1((*CPU).pushFlags),
 	x86.HelperPopF: func(c *CPU, v, size, _ uint64) (uint64, eng.Action) {
 		was := c.env.HFlags
 		c.popFlags(v, int(size))

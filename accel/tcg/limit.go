@@ -48,6 +48,15 @@ func (c *CPU) limits() bool { return c.env.HFlags&x86.HFLimits != 0 }
 func (s *stringOp) checkStrings(writes bool) {
 	c, r := s.c, &s.c.env.Regs
 	if s.useSrc {
+		c.checkAlign(s.src(), s.size)
+	}
+	if s.useDst {
+		c.checkAlign(s.dst(), s.size)
+	}
+	if !c.limits() {
+		return
+	}
+	if s.useSrc {
 		c.checkSegment(uint64(s.seg)|uint64(s.size)<<checkSizeShift, r[x86.RSI]&s.addr)
 	}
 	if s.useDst {

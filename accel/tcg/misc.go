@@ -46,9 +46,6 @@ func helpRDRAND(c *CPU, size, _, _ uint64) (uint64, eng.Action) {
 	return v, eng.Continue
 }
 
-// pushFlags is the image that PUSHF stores.
-func (c *CPU) pushFlags() uint64 { return c.env.Flags() &^ (x86.FlagVM | x86.FlagRF) }
-
 // popFlags implements POPF.
 func (c *CPU) popFlags(v uint64, size int) {
 	e := c.env
@@ -58,7 +55,11 @@ func (c *CPU) popFlags(v uint64, size int) {
 	case e.CR[0]&x86.CR0PE == 0 || cpl == 0 && e.EFlags&x86.FlagVM == 0:
 		mask |= x86.FlagIF | x86.FlagIOPL
 	case e.EFlags&x86.FlagVM != 0 && iopl < 3:
-		c.gp(0)
+		c.needVME(size)
+		c.popVirtual(v, x86.FlagTF|x86.FlagDF|x86.FlagNT)
+		e.EFlags &^= x86.FlagRF
+		e.UpdateHFlags()
+		return
 	case cpl <= iopl:
 		mask |= x86.FlagIF
 	}
@@ -152,6 +153,7 @@ func helpBound(c *CPU, index, addr, size uint64) (uint64, eng.Action) {
 // helpCmpXchg8B implements CMPXCHG8B.
 func helpCmpXchg8B(c *CPU, addr, _, _ uint64) (uint64, eng.Action) {
 	e := c.env
+	c.checkAlign(addr, 8)
 	m := ir.MemOp{Size: 8, MMU: c.mmuIndex()}
 	want := c.pair()
 	old, act := c.CmpXchg(addr, m, want, e.Regs[x86.RCX]<<32|e.Regs[x86.RBX]&0xffffffff)

@@ -22,7 +22,7 @@ type stringOp struct {
 	c       *CPU
 	size    int
 	writes  bool
-	limited bool   // segment limits must be checked: element by element
+	limited bool   // segment limits or alignment must be checked: element by element
 	addr    uint64 // mask of the index registers and the counter
 	seg     int
 	rep     int
@@ -37,7 +37,7 @@ type stringOp struct {
 func (c *CPU) stringOp(a uint64, useSrc, useDst bool) stringOp {
 	e := c.env
 	s := stringOp{c: c, size: int(a & 0xff), seg: int(a >> 16 & 0xff), rep: int(a >> 24 & 3), mmu: c.mmuIndex(), useSrc: useSrc, useDst: useDst}
-	s.limited = c.limits()
+	s.limited = c.env.HFlags&(x86.HFLimits|x86.HFAlign) != 0
 	s.addr = ^uint64(0) >> (64 - 8*(a>>8&0xf))
 	s.step = uint64(s.size)
 	if e.EFlags&x86.FlagDF != 0 {

@@ -434,7 +434,7 @@ func (c *CPU) iret(size int, next uint64) {
 		c.iretReal(size, 0)
 	case e.EFlags&x86.FlagVM != 0:
 		if e.EFlags&x86.FlagIOPL != x86.FlagIOPL {
-			c.gp(0)
+			c.needVME(size)
 		}
 		c.iretReal(size, x86.FlagIOPL)
 	case e.EFlags&x86.FlagNT != 0:
@@ -460,6 +460,14 @@ func (c *CPU) iretReal(size int, keep uint64) {
 	e := c.env
 	s := c.stack(&e.Seg[x86.SS], e.Regs[x86.RSP], e.CPL())
 	pc, cs, flags := s.pop(size), uint16(s.pop(size)), s.pop(size)
+	if e.EFlags&x86.FlagVM != 0 && e.EFlags&x86.FlagIOPL != x86.FlagIOPL {
+		c.popVirtual(flags, x86.FlagTF|x86.FlagDF|x86.FlagNT)
+		s.commit()
+		c.realSegment(x86.CS, cs)
+		e.PC = truncPC(pc, size)
+		e.UpdateHFlags()
+		return
+	}
 	s.commit()
 	mask := uint64(x86.FlagTF|x86.FlagIF|x86.FlagDF|x86.FlagIOPL|x86.FlagNT|x86.FlagRF|x86.FlagAC|x86.FlagID) &^ keep
 	c.writeFlags(flags, mask, size)

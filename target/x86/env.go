@@ -133,6 +133,7 @@ const (
 	HFTS        = 1 << 15 // CR0.TS
 	HFOSFXSR    = 1 << 16 // CR4.OSFXSR
 	HFAVX       = 1 << 17 // CR4.OSXSAVE and XCR0 has SSE and AVX
+	HFAlign     = 1 << 18 // CPL 3, CR0.AM and EFLAGS.AC: misaligned accesses raise #AC
 	HFUMIP      = 1 << 19 // CR4.UMIP
 	HFFPSoft    = 1 << 20 // FPCW has an unmasked exception or one is pending: x87 takes the software path
 	HFSSESoft   = 1 << 21 // MXCSR has an unmasked exception (or what the host cannot do): SSE takes the software path

@@ -66,7 +66,7 @@ const (
 	HelperMWAIT   // (next)
 
 	// Flags.
-	HelperPushF // () → image of all flags as PUSHF stores it
+	HelperPushF // (opsize bytes) → image of all flags as PUSHF stores it
 	HelperPopF  // (value, opsize bytes) → not 0 if the mode has changed or an interrupt may be taken: leave the block
 	HelperCLI   // (): with VME, PVI and IOPL checks; the frontend inlines the plain case
 	HelperSTI   // ()

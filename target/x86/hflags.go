@@ -56,6 +56,9 @@ func (e *Env) UpdateHFlags() {
 	if e.Shadow != 0 {
 		h |= HFInhibit
 	}
+	if h&HFCPLMask == 3 && e.CR[0]&CR0AM != 0 && e.EFlags&FlagAC != 0 {
+		h |= HFAlign
+	}
 	e.HFlags = h
 	e.SelectMMU()
 	e.UpdateFPUSoft()

@@ -46,7 +46,16 @@ func (t *Translator) setReg(size, n uint8, v ir.Val) {
 // Addresses.
 
 // memOp describes an access of n bytes at the current privilege.
-func (t *Translator) memOp(n uint8) ir.MemOp { return ir.MemOp{Size: n, MMU: t.mmu} }
+func (t *Translator) memOp(n uint8) ir.MemOp {
+	m := ir.MemOp{Size: n, MMU: t.mmu}
+	if t.hflags&x86.HFAlign != 0 && n <= maxChecked {
+		m.Align = n
+	}
+	return m
+}
+
+// maxChecked is the size of the largest access that alignment checking concerns.
+const maxChecked = 8
 
 // stackSize is the width of the stack pointer in bytes.
 func (t *Translator) stackSize() uint8 {

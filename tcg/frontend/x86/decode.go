@@ -452,10 +452,13 @@ func (d *inst) immediate(r *decoder, k immediate) uint64 {
 func (d *inst) illegal() bool {
 	a := d.attr
 	return a&invalid64 != 0 && d.mode == 8 || a&only64 != 0 && d.mode != 8 ||
-		d.lock && (a&lockable == 0 || d.mod == 3 || !d.memDst()) ||
+		d.lock && !d.lockCR0() && (a&lockable == 0 || d.mod == 3 || !d.memDst()) ||
 		a&memOnly != 0 && d.mod == 3 || a&regOnly != 0 && d.mod != 3 ||
 		d.vex && (a&vexL0 != 0 && d.l != 0 || a&vexNoV != 0 && d.vvvv != 0)
 }
+
+// lockCR0 tells whether the instruction is a move to or from CR0 with LOCK, AMD's name of CR8 outside 64-bit mode.
+func (d *inst) lockCR0() bool { return d.m == map0F && d.op&^2 == opMovCR && d.reg == 0 }
 
 // memDst tells whether the destination is memory.
 func (d *inst) memDst() bool {

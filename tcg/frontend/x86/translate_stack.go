@@ -102,7 +102,7 @@ func genLeave(t *Translator, d *inst) {
 func genPushF(t *Translator, d *inst) {
 	b := t.b
 	if t.hflags&x86.HFVM != 0 {
-		v := t.call(x86.HelperPushF)
+		v := t.call(x86.HelperPushF, b.Const(uint64(d.opsize)))
 		t.push(d.opsize, v)
 		return
 	}

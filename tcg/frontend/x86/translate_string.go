@@ -57,7 +57,7 @@ func genString(h x86.Helper) genFunc {
 func (t *Translator) bulkKind(h x86.Helper) uint8 {
 	flat := t.srcSeg() != x86.FS && t.srcSeg() != x86.GS
 	switch {
-	case t.d.rep == 0 || t.d.addrsize != 8 || t.reason != 0:
+	case t.d.rep == 0 || t.d.addrsize != 8 || t.reason != 0 || t.hflags&x86.HFAlign != 0:
 		return ir.BulkNone
 	case h == x86.HelperMovs && flat:
 		return ir.BulkCopy

@@ -165,14 +165,23 @@ func genCLTS(t *Translator, _ *inst) {
 	t.leave(x86.ExitMode)
 }
 
-// Control and debug registers. LOCK MOV CR0 as another name of CR8 is not supported.
+// Control and debug registers.
 
 const cr8 = 8
 
 func validCR(n uint8) bool { return n == 0 || n == 2 || n == 3 || n == 4 || n == cr8 }
 
+// altCR8 renames CR0 with LOCK; false if this CPU does not do so.
+func (t *Translator) altCR8(d *inst) bool {
+	if d.lock {
+		d.reg = cr8
+		return t.cfg.Features.Has(x86.FeatCR8Legacy)
+	}
+	return true
+}
+
 func genMovFromCR(t *Translator, d *inst) {
-	if !validCR(d.reg) {
+	if !t.altCR8(d) || !validCR(d.reg) {
 		t.raiseUD()
 		return
 	}
@@ -186,7 +195,7 @@ func genMovFromCR(t *Translator, d *inst) {
 }
 
 func genMovToCR(t *Translator, d *inst) {
-	if !validCR(d.reg) {
+	if !t.altCR8(d) || !validCR(d.reg) {
 		t.raiseUD()
 		return
 	}
