@@ -33,7 +33,7 @@ type Options struct {
 	// the block at a program counter; 0: the normal way must be taken.
 	FastHost   func(h *ir.Header, addr, size uint64, mmu uint8, write bool) uint64
 	FastLookup func(h *ir.Header, pc uint64) uint64
-	Soft    func(cpu tcg.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64)
+	Soft       func(cpu tcg.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64)
 }
 
 // Engine implements tcg.Engine by generated code.
