@@ -44,6 +44,7 @@ type Accel struct {
 	mu        sync.Mutex // guards table, watching and the frontend
 	table     table
 	watching  map[*memory.RAMBlock]bool
+	hot       atomic.Bool   // some block is translated as hot code
 	epoch     atomic.Uint64 // how often all blocks were dropped
 
 	tsc     tscClock

@@ -21,7 +21,7 @@ func tagOf(e *ir.TLBEntry, acc access) uint64 {
 
 // resolve finds or fills the entry for an access within one page; ok is false if it faults.
 func (c *CPU) resolve(addr uint64, acc access, mmu uint8) (e *ir.TLBEntry, m *meta, ok bool) {
-	t := &c.tlbs[mmu]
+	t := c.table(mmu)
 	i := t.index(addr)
 	e = &t.entries[i]
 	if tag := tagOf(e, acc); tag&ir.TLBInvalid != 0 || tag&pageMask != addr&pageMask {

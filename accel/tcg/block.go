@@ -237,9 +237,7 @@ func (a *Accel) codePage(c *CPU, host uintptr, phys uint64) *codePage {
 	a.watchRAM(p.ram)
 	p.ram.SetCode(p.page)
 	for _, cpu := range a.list() {
-		for _, i := range regimes {
-			cpu.tlbs[i].protect(host)
-		}
+		cpu.protect(host)
 	}
 	return p
 }
@@ -416,7 +414,7 @@ func (a *Accel) flushBlocks() {
 	}
 	a.table = newTable()
 	for _, c := range a.list() {
-		c.flushJumps(true)
+		c.clearJumpSets()
 		for i := range c.recent {
 			c.recent[i].Store(nil)
 		}

@@ -51,18 +51,23 @@ func (c *CPU) checkPDPTEs(cr3 uint64) {
 	}
 }
 
-// setCR3 changes the page-table root and drops translations that are not global.
-func (c *CPU) setCR3(v uint64) {
+// setCR3 changes the page-table root. Translations that are not global are dropped, or, with process-context identifiers, those of the
+// new identifier unless keep is set.
+func (c *CPU) setCR3(v uint64, keep bool) {
 	e := c.env
 	e.CR[3] = v
-	if e.CR[0]&x86.CR0PG != 0 {
+	switch {
+	case e.CR[0]&x86.CR0PG == 0:
+	case e.CR[4]&x86.CR4PCIDE != 0:
+		c.enterSpace(v&pcidMask, keep)
+	default:
 		c.flushTLB(e.CR[4]&x86.CR4PGE == 0)
 	}
 }
 
 // writeCR3 implements MOV to CR3.
 func (c *CPU) writeCR3(v uint64) {
-	e := c.env
+	e, keep := c.env, false
 	if e.EFER&x86.EFERLMA == 0 {
 		v &= 0xffffffff
 		if e.CR[0]&x86.CR0PG != 0 && e.CR[4]&x86.CR4PAE != 0 {
@@ -70,13 +75,14 @@ func (c *CPU) writeCR3(v uint64) {
 		}
 	} else {
 		if e.CR[4]&x86.CR4PCIDE != 0 {
-			v &^= 1 << 63 // "keep the translations": they are dropped all the same
+			keep = v&cr3Keep != 0
+			v &^= cr3Keep
 		}
 		if v>>c.cfg.PhysBits != 0 {
 			c.gp(0)
 		}
 	}
-	c.setCR3(v)
+	c.setCR3(v, keep)
 }
 
 // cr4Features maps control bits to the features that they need.
@@ -210,7 +216,7 @@ func (c *CPU) writeDR(n, v uint64) {
 	c.updateWatch()
 }
 
-// invpcid implements INVPCID; all kinds drop at least what they must.
+// invpcid implements INVPCID: one address of an identifier, all of an identifier, everything, everything but what is global.
 func (c *CPU) invpcid(kind, at uint64) {
 	if kind > 3 {
 		c.gp(0)
@@ -225,11 +231,13 @@ func (c *CPU) invpcid(kind, at uint64) {
 	}
 	switch kind {
 	case 0:
-		c.flushPage(addr)
+		c.flushForeign(pcid, addr)
+	case 1:
+		c.flushSpaces(pcid, false)
 	case 2:
 		c.flushTLB(true)
 	default:
-		c.flushTLB(false)
+		c.flushSpaces(0, true)
 	}
 }
 

@@ -30,9 +30,12 @@ type CPU struct {
 	apicID uint32
 	ic     accel.InterruptController
 
-	mem     []byte // environment, TLBs, jump caches
-	tlbs    [ir.NumMMU]tlb
-	noJumps uint64 // address of a jump cache that stays empty
+	mem        []byte // environment, TLBs, jump caches
+	kernel     tlb    // of x86.MMUKernelSMAP in all address spaces
+	spaces     [numSpaces]space
+	current    int // of them
+	spaceClock uint64
+	noJumps    uint64 // address of a jump cache that stays empty
 
 	lines  atomic.Uint32 // accel.IRQ
 	nmis   atomic.Uint32 // how often IRQNMI was raised and not yet served
@@ -91,7 +94,7 @@ type lastExit struct {
 const (
 	envRoom  = 128 << 10
 	tlbRoom  = tlbMax * entSize
-	cpuBytes = envRoom + ir.NumMMU*tlbRoom + (numJumpSets+1)*jumpBytes
+	cpuBytes = envRoom + (1+2*numSpaces)*tlbRoom + (numJumpSets+1)*jumpBytes
 )
 
 // NewCPU adds a CPU. It is reset and does not run before Start; a CPU other than the first waits for a start-up interrupt.
@@ -101,23 +104,16 @@ func (a *Accel) NewCPU(index int, apicID uint32, ic accel.InterruptController) (
 		return nil, err
 	}
 	c := &CPU{accel: a, cfg: a.opt.Config, index: index, apicID: apicID, ic: ic, mem: mem, env: envAt(mem), wake: make(chan struct{}, 1)}
-	off := envRoom
-	for _, i := range regimes {
-		b := mem[off : off+tlbRoom]
-		c.tlbs[i].init(entriesAt(b), &c.env.TLB[i], &c.env.TLB[x86.MMUKernel], addrOf(b))
-		off += tlbRoom
-	}
+	rest := c.initSpaces(mem[envRoom:])
 	for i := range c.jumpSets {
-		b := mem[off : off+jumpBytes]
 		s := &c.jumpSets[i]
-		s.addr, s.entries = uint64(addrOf(b)), jumpsAt(b)
+		s.addr, s.entries = uint64(addrOf(rest)), jumpsAt(rest[:jumpBytes])
 		clearJumps(s.entries)
 		s.filled, s.local = make([]uint16, bulkClear+1), make([]uint16, jumpEntries)
-		off += jumpBytes
+		rest = rest[jumpBytes:]
 	}
-	b := mem[off : off+jumpBytes]
-	clearJumps(jumpsAt(b))
-	c.noJumps = uint64(addrOf(b))
+	clearJumps(jumpsAt(rest[:jumpBytes]))
+	c.noJumps = uint64(addrOf(rest))
 	c.env.Jumps, c.jump = c.noJumps, noJump
 	c.env.Owner = selfAddr(c)
 	c.env.Stack = uint64(addrOf(mem)) + envRoom

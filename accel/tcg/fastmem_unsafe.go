@@ -189,7 +189,7 @@ func (c *CPU) fastFill(addr uint64, acc access, mmu uint8) bool {
 		m.flags |= metaLarge1G
 	}
 	r := c.fastRange(m.phys)
-	return r != nil && c.tlbs[mmu&(ir.NumMMU-1)].fastEnter(addr, prot, m, r)
+	return r != nil && c.table(mmu).fastEnter(addr, prot, m, r)
 }
 
 // fastPermit checks an access as walker.permit does.
@@ -275,6 +275,7 @@ func (t *tlb) fastEnter(addr uint64, prot uint8, m meta, r *ramRange) bool {
 	}
 	if prot&protW != 0 {
 		write = page
+		t.writable.add(r.host + (m.phys - r.start))
 		if r.ram.Tracked() {
 			write |= ir.TLBNotDirty
 		}

@@ -1,7 +1,6 @@
 package tcg
 
 import (
-	"sync/atomic"
 	"unsafe"
 
 	"goemu/target/x86"
@@ -20,7 +19,7 @@ func FastLookup(h *ir.Header, pc uint64) uint64 {
 	}
 	s := &c.jumpSets[c.jump]
 	flags, base := e.BlockFlags(), e.Seg[x86.CS].Base
-	if s.flags != e.HFlags || s.csBase != base {
+	if s.flags != e.HFlags || s.csBase != base || s.space != c.jumpSpace(flags) {
 		return 0
 	}
 	addr := pc
@@ -43,7 +42,7 @@ func FastLookup(h *ir.Header, pc uint64) uint64 {
 		b.page2 != nil || b.dead.Load() {
 		return 0
 	}
-	t := &c.tlbs[mmu]
+	t := c.table(mmu)
 	i := addr >> ir.PageBits & uint64(len(t.entries)-1)
 	if i >= uint64(len(t.meta)) {
 		return 0
@@ -53,6 +52,10 @@ func FastLookup(h *ir.Header, pc uint64) uint64 {
 		return 0
 	}
 	c.jumpPages.add(addr, m.flags)
+	if b.dead.Load() { // another CPU has looked for it in vain
+		s.entries[ir.JumpIndex(pc)].PC = emptyPC
+		return 0
+	}
 	return b.target
 }
 
@@ -233,21 +236,27 @@ func setDescriptor(s *x86.Segment, sel uint16, lo, hi uint32) {
 	s.Selector, s.Base, s.Limit, s.Flags = sel, descBase(lo, hi), descLimit(lo, hi), hi&0xf0ff00
 }
 
-// fastCR3 is MOV to CR3 in long mode.
+// fastCR3 is MOV to CR3 in long mode, of an address space that is known.
 //
 //go:nosplit
 //go:norace
 func (c *CPU) fastCR3(v uint64) bool {
 	e := c.env
-	if e.EFER&x86.EFERLMA == 0 || e.CR[4]&(x86.CR4PCIDE|x86.CR4PGE) != x86.CR4PGE || v>>(uint(c.cfg.PhysBits)&63) != 0 {
+	if e.EFER&x86.EFERLMA == 0 || e.CR[4]&x86.CR4PGE == 0 {
+		return false
+	}
+	keep, pcid := false, uint64(0)
+	if e.CR[4]&x86.CR4PCIDE != 0 {
+		keep = v&cr3Keep != 0
+		v &^= cr3Keep
+		pcid = v & pcidMask
+	}
+	i := c.findSpace(pcid)
+	if v>>(uint(c.cfg.PhysBits)&63) != 0 || i == noSpace {
 		return false
 	}
 	e.CR[3] = v
-	for _, i := range regimes {
-		c.tlbs[i].dropLocal()
-	}
-	c.dropLocalJumps()
-	e.Gen = c.accel.gen.Add(1)
+	c.switchSpace(i, keep)
 	return true
 }
 
@@ -256,22 +265,22 @@ func (c *CPU) fastCR3(v uint64) bool {
 //go:nosplit
 //go:norace
 func (c *CPU) fastINVLPG(addr uint64) bool {
-	for _, i := range regimes {
-		if t := &c.tlbs[i]; t.large2M.has(addr>>21) || t.large1G.has(addr>>30) {
-			return false
-		}
-	}
 	if c.jumpPages.has(addr) {
 		return false
 	}
-	for _, i := range regimes {
-		t := &c.tlbs[i]
+	for _, mmu := range regimes {
+		t := c.table(mmu)
 		k := addr >> ir.PageBits & uint64(len(t.entries)-1)
-		if k >= uint64(len(t.entries)) {
+		if t.large2M.has(addr>>21) || t.large1G.has(addr>>30) || k >= uint64(len(t.entries)) {
 			return false
 		}
 		if e := &t.entries[k]; (e.Read^addr)>>ir.PageBits == 0 || (e.Write^addr)>>ir.PageBits == 0 || (e.Code^addr)>>ir.PageBits == 0 {
 			t.drop(k)
+		}
+	}
+	for i := range c.spaces {
+		if s := &c.spaces[i]; i != c.current && s.valid && !(s.user.dropGlobal(addr) && s.ac.dropGlobal(addr)) {
+			s.valid = false
 		}
 	}
 	c.env.Gen = c.accel.gen.Add(1)
@@ -321,21 +330,6 @@ func (t *tlb) dropLocal() {
 		}
 		t.meta[i].flags &^= metaListed
 	}
+	t.fills = max(t.fills-t.locals, 0) // filling these again says nothing about the size
 	t.locals = 0
-}
-
-// dropLocalJumps drops code on pages that are not global from the jump caches.
-//
-//go:nosplit
-//go:norace
-func (c *CPU) dropLocalJumps() {
-	for i := range c.jumpSets {
-		s := &c.jumpSets[i]
-		for k := 0; k < s.nlocal && k < len(s.local); k++ {
-			if j := int(s.local[k]); j < len(s.entries) {
-				atomic.StoreUint64(&s.entries[j].PC, emptyPC)
-			}
-		}
-		s.nlocal = 0
-	}
 }

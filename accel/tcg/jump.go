@@ -10,7 +10,7 @@ import (
 const (
 	jumpEntries = 1 << ir.JumpBits
 	jumpBytes   = jumpEntries * 16
-	numJumpSets = 6
+	numJumpSets = 16
 	emptyPC     = ^uint64(0)
 	bulkClear   = jumpEntries / 4 // more entries than that are cleared without a list
 	noJump      = -1
@@ -18,11 +18,12 @@ const (
 )
 
 // jumpSet is an indirect-jump cache for one kind of code: the generated code looks only at the program counter, so the mode bits and
-// the code base select the cache.
+// the code base select the cache, and for user code the address space.
 type jumpSet struct {
 	used    bool
 	flags   uint32
 	csBase  uint64
+	space   int    // of user code, else noSpace
 	addr    uint64 // host address of entries
 	entries []ir.JumpEntry
 	filled  []uint16 // the first nfilled are the entries that were filled since the last clear
@@ -52,9 +53,19 @@ func (c *CPU) selectJumps() {
 	s := &c.jumpSets[victim]
 	c.accel.mu.Lock() // others look for invalidated blocks in here
 	s.clear()
-	s.used, s.flags, s.csBase = true, e.HFlags, e.Seg[x86.CS].Base
+	s.used, s.flags, s.csBase, s.space = true, e.HFlags, e.Seg[x86.CS].Base, c.jumpSpace(e.HFlags)
 	c.accel.mu.Unlock()
 	c.useJumps(victim)
+}
+
+// jumpSpace is the address space that the jump cache of a mode belongs to.
+//
+//go:nosplit
+func (c *CPU) jumpSpace(flags uint32) int {
+	if flags&x86.HFCPLMask == 3 {
+		return c.current
+	}
+	return noSpace
 }
 
 // findJumps makes the jump cache of a mode the current one if there is one. It may be used in the runtime's system-call state.
@@ -62,13 +73,14 @@ func (c *CPU) selectJumps() {
 //go:nosplit
 //go:norace
 func (c *CPU) findJumps(flags uint32, base uint64) bool {
+	space := c.jumpSpace(flags)
 	if uint(c.jump) < numJumpSets {
-		if s := &c.jumpSets[c.jump]; s.flags == flags && s.csBase == base {
+		if s := &c.jumpSets[c.jump]; s.flags == flags && s.csBase == base && s.space == space {
 			return true
 		}
 	}
 	for i := range c.jumpSets {
-		if s := &c.jumpSets[i]; s.used && s.flags == flags && s.csBase == base {
+		if s := &c.jumpSets[i]; s.used && s.flags == flags && s.csBase == base && s.space == space {
 			c.useJumps(i)
 			return true
 		}
@@ -90,7 +102,7 @@ func (c *CPU) useJumps(i int) {
 
 func clearJumps(e []ir.JumpEntry) {
 	for i := range e {
-		storeWord(&e[i].PC, emptyPC)
+		e[i].PC = emptyPC
 	}
 }
 
@@ -99,7 +111,7 @@ func (s *jumpSet) clear() {
 		clearJumps(s.entries)
 	} else {
 		for _, i := range s.filled[:s.nfilled] {
-			storeWord(&s.entries[i].PC, emptyPC)
+			s.entries[i].PC = emptyPC
 		}
 	}
 	s.nfilled, s.nlocal = 0, 0
@@ -122,8 +134,7 @@ func (s *jumpSet) add(pc, code uint64, global bool) bool {
 	if !global && s.nlocal >= len(s.local) {
 		return false
 	}
-	atomic.StoreUint64(&e.PC, emptyPC)
-	atomic.StoreUint64(&e.Code, code)
+	e.Code = code // only this CPU's thread uses the entry
 	atomic.StoreUint64(&e.PC, pc)
 	if s.nfilled < len(s.filled) {
 		s.filled[s.nfilled] = uint16(i)
@@ -175,16 +186,31 @@ func (s *codePages) clear() {
 	}
 }
 
-// flushJumps empties the jump caches, or drops what is on pages that are not global.
-func (c *CPU) flushJumps(all bool) {
-	if !all {
-		c.dropLocalJumps()
-		return
-	}
+// clearJumpSets empties the jump caches.
+func (c *CPU) clearJumpSets() {
 	for i := range c.jumpSets {
 		c.jumpSets[i].clear()
 	}
 	c.jumpPages.clear()
+}
+
+// dropLocalJumps drops code on pages that are not global from the jump caches of an address space.
+//
+//go:nosplit
+//go:norace
+func (c *CPU) dropLocalJumps(space int) {
+	for i := range c.jumpSets {
+		s := &c.jumpSets[i]
+		if s.space != space || s.nlocal == 0 {
+			continue
+		}
+		for k := 0; k < s.nlocal && k < len(s.local); k++ {
+			if j := int(s.local[k]); j < len(s.entries) {
+				s.entries[j].PC = emptyPC
+			}
+		}
+		s.nlocal = 0
+	}
 }
 
 // forget removes a block that is no longer valid. Any goroutine may call it under Accel.mu.

@@ -68,6 +68,7 @@ func (a *Accel) warm(b *block) bool {
 		return false
 	}
 	a.sampler.every.Store(int64(sampleMin))
+	a.hot.Store(true)
 	for _, r := range reachable(b) {
 		if !a.table.hot[r.key] {
 			a.table.hot[r.key] = true

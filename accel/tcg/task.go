@@ -150,7 +150,7 @@ func (c *CPU) enterNewTask(t taskSwitch, n taskState, base uint64) {
 	e.Seg[x86.TR] = segment(t.sel, t.lo, t.hi|x86.SegTSSBusy)
 	e.Seg[x86.TR].Base = base
 	if n.wide && e.CR[0]&x86.CR0PG != 0 {
-		c.setCR3(n.cr3)
+		c.setCR3(n.cr3, false)
 	}
 	e.PC = n.pc
 	mask := uint64(x86.FlagTF | x86.FlagIF | x86.FlagDF | x86.FlagIOPL | x86.FlagNT | x86.FlagRF | x86.FlagAC | x86.FlagID)

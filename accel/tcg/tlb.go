@@ -14,8 +14,8 @@ const (
 	entSize = 32
 )
 
-// regimes are those with a table of their own.
-var regimes = [...]int{x86.MMUUser, x86.MMUKernelAC, x86.MMUKernelSMAP}
+// regimes are those with tables of their own (CPU.table).
+var regimes = [...]uint8{x86.MMUUser, x86.MMUKernelAC, x86.MMUKernelSMAP}
 
 // Flags of an entry's shadow.
 const (
@@ -39,9 +39,9 @@ type tlb struct {
 	mem      []ir.TLBEntry
 	entries  []ir.TLBEntry // mem[:size]
 	meta     []meta
-	hdr      *ir.TLBTable
-	selected *ir.TLBTable // of x86.MMUKernel, which may be a copy of hdr
-	local    []uint32     // the first locals are the entries that are not global
+	hdr      ir.TLBTable // what generated code is to use
+	writable pageSet     // host pages that entries allow stores to
+	local    []uint32    // the first locals are the entries that are not global
 	locals   int
 	fills    int   // since the last flush or change of size
 	large2M  bloom // 2 MiB units that have entries of large pages
@@ -63,22 +63,20 @@ func (b *bloom) add(n uint64) { i, m := b.slot(n); b[i] |= m }
 //go:nosplit
 func (b *bloom) has(n uint64) bool { i, m := b.slot(n); return b[i]&m != 0 }
 
-func (t *tlb) init(mem []ir.TLBEntry, hdr, selected *ir.TLBTable, base uintptr) {
-	t.mem, t.hdr, t.selected = mem, hdr, selected
-	hdr.Base = uint64(base)
+func (t *tlb) init(mem []ir.TLBEntry, base uintptr) {
+	t.mem = mem
+	t.hdr.Base = uint64(base)
 	t.resize(tlbMin)
 }
 
-// resize changes the number of entries and empties the table. Generated code may still look at entries that are given up.
+// resize changes the number of entries and empties the table. The CPU must call showTables. Generated code may still look at entries
+// that are given up.
 func (t *tlb) resize(n int) {
 	for i := min(n, len(t.entries)); i < len(t.entries); i++ {
 		t.drop(uint64(i))
 	}
 	t.entries = t.mem[:n]
 	t.meta, t.local = make([]meta, n), make([]uint32, n)
-	if t.selected.Base == t.hdr.Base {
-		t.selected.Mask = uint64(n-1) * entSize
-	}
 	t.hdr.Mask = uint64(n-1) * entSize
 	t.clear()
 }
@@ -90,7 +88,7 @@ func (t *tlb) clear() {
 	}
 	clear(t.meta)
 	t.locals = 0
-	t.large2M, t.large1G = bloom{}, bloom{}
+	t.large2M, t.large1G, t.writable = bloom{}, bloom{}, pageSet{}
 	t.fills = 0
 }
 
@@ -116,23 +114,19 @@ func pageOf(e *ir.TLBEntry) (page uint64, ok bool) {
 	return 0, false
 }
 
-// flush empties the table, or only what is not global.
-func (t *tlb) flush(all bool) {
+// flush empties the table and adapts its size. The CPU must call showTables.
+func (t *tlb) flush() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if all {
-		n := len(t.entries)
-		switch {
-		case t.fills > n && n < tlbMax:
-			t.resize(n * 2)
-		case t.fills < n/16 && n > tlbMin:
-			t.resize(n / 2)
-		default:
-			t.clear()
-		}
-		return
+	n := len(t.entries)
+	switch {
+	case t.fills > n && n < tlbMax:
+		t.resize(n * 2)
+	case t.fills < n/16 && n > tlbMin:
+		t.resize(n / 2)
+	default:
+		t.clear()
 	}
-	t.dropLocal()
 }
 
 // flushPage drops what maps addr, large pages wholly.
@@ -162,12 +156,13 @@ func (t *tlb) flushPage(addr uint64) {
 	}
 }
 
-// fill enters a translation.
-func (t *tlb) fill(addr uint64, e ir.TLBEntry, m meta) {
+// fill enters a translation; it tells whether the table was made larger for that.
+func (t *tlb) fill(addr uint64, e ir.TLBEntry, m meta) (resized bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.fills++; t.fills > 4*len(t.entries) && len(t.entries) < tlbMax {
 		t.resize(len(t.entries) * 2)
+		resized = true
 	}
 	i := t.index(addr)
 	old := &t.meta[i]
@@ -187,11 +182,18 @@ func (t *tlb) fill(addr uint64, e ir.TLBEntry, m meta) {
 	if m.flags&metaLarge1G != 0 {
 		t.large1G.add(addr >> 30)
 	}
+	if e.Write&(ir.TLBInvalid|ir.TLBMMIO) == 0 {
+		t.writable.add(e.Write&pageMask + e.Addend)
+	}
 	t.entries[i] = e
+	return resized
 }
 
 // protect makes stores to a page of RAM take the slow path, because it holds code now.
 func (t *tlb) protect(hostPage uintptr) {
+	if !t.writable.has(uint64(hostPage)) {
+		return
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for i := range t.entries {
@@ -202,46 +204,17 @@ func (t *tlb) protect(hostPage uintptr) {
 	}
 }
 
-// flushTLB empties all soft TLBs (all), or drops what is not global.
-func (c *CPU) flushTLB(all bool) {
-	if all {
-		c.fastRAMs = 0
-	}
-	for _, i := range regimes {
-		c.tlbs[i].flush(all)
-	}
-	c.flushJumps(all)
-	c.newGen()
+// pageSet is a set of pages with false positives.
+type pageSet [256]uint64
+
+//go:nosplit
+func (s *pageSet) slot(addr uint64) (int, uint64) {
+	h := (addr >> ir.PageBits * 0x9e3779b97f4a7c15) >> 50
+	return int(h >> 6), 1 << (h & 63)
 }
 
-// flushPage drops the translation of one linear address.
-func (c *CPU) flushPage(addr uint64) {
-	for _, i := range regimes {
-		c.tlbs[i].flushPage(addr)
-	}
-	if c.jumpPages.has(addr) {
-		c.flushJumps(true)
-	}
-	c.newGen()
-}
+//go:nosplit
+func (s *pageSet) add(addr uint64) { i, m := s.slot(addr); s[i] |= m }
 
-// newGen makes chained jumps across pages stale.
-func (c *CPU) newGen() { c.env.Gen = c.accel.gen.Add(1) }
-
-// mmuIndex is the regime of the CPU's own accesses, systemMMU that of implicit ones (descriptor tables, task state).
-func (c *CPU) mmuIndex() uint8 {
-	if c.env.HFlags&x86.HFCPLMask == 3 {
-		return x86.MMUUser
-	}
-	return c.env.KernelMMU()
-}
-
-func (c *CPU) systemMMU() uint8 { return x86.MMUKernelSMAP }
-
-// regime is the soft TLB of an access that translated code makes.
-func (c *CPU) regime(mmu uint8) uint8 {
-	if mmu == x86.MMUKernel {
-		return c.env.KernelMMU()
-	}
-	return mmu
-}
+//go:nosplit
+func (s *pageSet) has(addr uint64) bool { i, m := s.slot(addr); return s[i]&m != 0 }

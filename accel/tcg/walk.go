@@ -402,9 +402,11 @@ func (c *CPU) fillTLB(addr uint64, acc access, mmu uint8) (i uint64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	t := &c.tlbs[mmu]
+	t := c.table(mmu)
 	e, mt := c.makeEntry(addr&pageMask, &m)
-	t.fill(addr, e, mt)
+	if t.fill(addr, e, mt) {
+		c.showTables()
+	}
 	i = t.index(addr)
 	if n := &t.entries[i]; c.accel.parallel() && n.Write == addr&pageMask {
 		if ram, p, ok := c.ramAt(uintptr(n.Write + n.Addend)); ok && ram.HasCode(p) { // made code in between
