@@ -79,14 +79,15 @@ func (im *image) newL2(l1 int64) (err error) {
 	if err = im.refCache.flush(); err == nil {
 		err = im.fillL2(off, int64(old&l1OffsetMask))
 	}
+	unsure := false
 	if err == nil {
-		im.l1[l1] = uint64(off) | flagCopied
-		if err = im.writeL1(l1); err == nil {
+		if unsure, err = im.setL1(l1, uint64(off)|flagCopied); err == nil {
 			return nil
 		}
 	}
-	im.l1[l1] = old
-	im.freeClusters(off, im.clusterSize, discardAlways)
+	if !unsure {
+		im.freeClusters(off, im.clusterSize, discardAlways)
+	}
 	return err
 }
 
@@ -118,20 +119,31 @@ func (im *image) fillL2(off, old int64) error {
 	return im.l2cache.flush()
 }
 
-// writeL1 writes an L1 entry, with its neighbours if the file cannot write less.
-func (im *image) writeL1(i int64) error {
+// setL1 changes an L1 entry, in memory and in the file. See replace for unsure.
+func (im *image) setL1(i int64, e uint64) (unsure bool, err error) {
+	old := im.l1[i]
+	off, before := im.l1Block(i)
+	im.l1[i] = e
+	_, after := im.l1Block(i)
+	if err = im.checkOverlap(olActiveL1, off, int64(len(after)), false); err == nil {
+		im.event("l1_update")
+		unsure, err = im.replace(off, after, before)
+	}
+	if err != nil {
+		im.l1[i] = old
+	}
+	return unsure, err
+}
+
+// l1Block is the piece of the L1 table that is written with entry i: the file may not be able to write less.
+func (im *image) l1Block(i int64) (off int64, b []byte) {
 	n := max(1, min(im.file.Node().Limits().RequestAlign, im.clusterSize)/l1EntrySize)
 	first := i - i%n
-	b := make([]byte, n*l1EntrySize)
+	b = make([]byte, n*l1EntrySize)
 	for k := int64(0); k < min(n, int64(len(im.l1))-first); k++ {
 		be.PutUint64(b[k*l1EntrySize:], im.l1[first+k])
 	}
-	off := im.l1Offset + first*l1EntrySize
-	if err := im.checkOverlap(olActiveL1, off, int64(len(b)), false); err != nil {
-		return err
-	}
-	im.event("l1_update")
-	return im.writeSync(off, b)
+	return im.l1Offset + first*l1EntrySize, b
 }
 
 // growL1 moves the L1 table to a larger place.
@@ -164,18 +176,26 @@ func (im *image) growL1(need int64, exact bool) error {
 		im.event("l1_grow_write_table")
 		err = im.writeSync(off, encodeTable(t))
 	}
+	unsure := false
 	if err == nil {
 		im.event("l1_grow_activate_table")
-		err = im.writeSync(hdrL1Size, be.AppendUint64(be.AppendUint32(nil, uint32(size)), uint64(off)))
+		unsure, err = im.replace(hdrL1Size, l1Pointer(size, off), l1Pointer(old, im.l1Offset))
 	}
 	if err != nil {
-		im.freeClusters(off, n, discardOther)
+		if !unsure {
+			im.freeClusters(off, n, discardOther)
+		}
 		return err
 	}
 	oldOff := im.l1Offset
 	im.l1, im.l1Offset = t, off
 	im.freeClusters(oldOff, old*l1EntrySize, discardOther)
 	return nil
+}
+
+// l1Pointer is how the header refers to the L1 table.
+func l1Pointer(size, off int64) []byte {
+	return be.AppendUint64(be.AppendUint32(nil, uint32(size)), uint64(off))
 }
 
 // needsAlloc tells whether writing to the cluster of an entry needs new clusters.
@@ -398,7 +418,9 @@ func (im *image) link(a *allocation) error {
 		im.markDirty()
 	}
 	if im.accurate() {
-		im.l2cache.dependOn(im.refCache)
+		if err := im.l2cache.dependOn(im.refCache); err != nil {
+			return err
+		}
 	}
 	var old []uint64
 	done := int64(0)

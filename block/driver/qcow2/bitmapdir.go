@@ -257,11 +257,16 @@ func (im *image) replaceBitmapDir(list []storedBitmap) error {
 		im.auto &^= autoBitmaps
 	}
 	im.bitmaps = fresh
-	if err := im.writeHeaderSync(); err != nil {
+	if err := im.writeHeader(); err != nil {
 		if fresh.dirOffset > 0 {
 			im.freeClusters(fresh.dirOffset, fresh.dirSize, discardOther)
 		}
 		im.bitmaps, im.auto = old, oldAuto
+		return err
+	}
+	if err := im.file.Flush(bg); err != nil {
+		im.bitmaps, im.auto = old, oldAuto
+		im.writeHeader() // the new directory is leaked: nobody knows which header the medium has
 		return err
 	}
 	if old.dirSize > 0 {

@@ -194,8 +194,7 @@ func (c *checker) copiedFlags() error {
 			c.res.Corruptions++
 			im.messagef("%s OFLAG_COPIED L2 cluster: l1_index=%d l1_entry=%x refcount=%d", repairing(repair), i, e, n)
 			if repair {
-				im.l1[i] = e ^ flagCopied
-				if err := im.writeL1(int64(i)); err != nil {
+				if _, err := im.setL1(int64(i), e^flagCopied); err != nil {
 					c.res.CheckErrors++
 					return err
 				}

@@ -147,6 +147,19 @@ func (im *image) writeSync(off int64, b []byte) error {
 	return im.file.Flush(bg)
 }
 
+// replace writes metadata over what was there and waits until it is on the medium. If only the waiting fails, nobody knows which of both will
+// be found after a crash: the old is put back, and unsure tells that what the new refers to must not be used for anything else.
+func (im *image) replace(off int64, b, old []byte) (unsure bool, err error) {
+	if err := im.file.Write(bg, off, b, 0); err != nil {
+		return false, err
+	}
+	if err := im.file.Flush(bg); err != nil {
+		im.file.Write(bg, off, old, 0)
+		return true, err
+	}
+	return false, nil
+}
+
 // open is Driver.Open.
 func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance, error) {
 	file, err := n.OpenChild(ctx, o, "file", block.RoleImage|block.RolePrimary, true)

@@ -35,7 +35,7 @@ func (im *image) makeRefBlock(cluster int64) (*table, error) {
 	}
 	if index < int64(len(im.refTable)) {
 		im.event("refblock_alloc_hookup")
-		if err := im.writeSync(im.refTableOffset+index*rtEntrySize, be.AppendUint64(nil, uint64(off))); err != nil {
+		if _, err := im.replace(im.refTableOffset+index*rtEntrySize, be.AppendUint64(nil, uint64(off)), make([]byte, rtEntrySize)); err != nil {
 			return nil, err
 		}
 		im.refTable[index] = uint64(off)
@@ -142,14 +142,18 @@ func (im *image) refcountArea(start, additional int64, exact bool, newIndex, new
 		return 0, err
 	}
 	im.event("refblock_alloc_switch_table")
-	ptr := be.AppendUint32(be.AppendUint64(nil, uint64(tableOff)), uint32(size*rtEntrySize/im.clusterSize))
-	if err := im.writeSync(hdrRefTableOffset, ptr); err != nil {
+	oldOff, oldSize := im.refTableOffset, int64(len(im.refTable))
+	if _, err := im.replace(hdrRefTableOffset, im.refTablePointer(tableOff, size), im.refTablePointer(oldOff, oldSize)); err != nil {
 		return 0, err
 	}
-	oldOff, oldSize := im.refTableOffset, int64(len(im.refTable))
 	im.setRefTable(t, tableOff)
 	im.freeClusters(oldOff, oldSize*rtEntrySize, discardOther)
 	return end, nil
+}
+
+// refTablePointer is how the header refers to a refcount table with size entries.
+func (im *image) refTablePointer(off, size int64) []byte {
+	return be.AppendUint32(be.AppendUint64(nil, uint64(off)), uint32(size*rtEntrySize/im.clusterSize))
 }
 
 // fillRefcountArea makes the missing refcount blocks first to total-1 of table t, from start on, and counts all clusters from start to end.

@@ -106,7 +106,9 @@ func (im *image) updateRefcount(off, n int64, addend uint64, decrease bool, kind
 		return nil
 	}
 	if decrease {
-		im.refCache.dependOn(im.l2cache)
+		if err := im.refCache.dependOn(im.l2cache); err != nil {
+			return err
+		}
 	}
 	start, last := im.startOfCluster(off), im.startOfCluster(off+n-1)
 	pos, err := im.changeRefcounts(start, last, addend, decrease, kind)
@@ -307,7 +309,10 @@ func (im *image) allocBytes(n int64) (int64, error) {
 			return 0, err
 		}
 	}
-	im.l2cache.dependOn(im.refCache)
+	if err := im.l2cache.dependOn(im.refCache); err != nil { // allocating may have ended it
+		im.freeClusters(off, n, discardNever)
+		return 0, err
+	}
 	if im.freeByte = off + n; im.offsetInCluster(im.freeByte) == 0 {
 		im.freeByte = 0
 	}

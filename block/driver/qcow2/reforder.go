@@ -60,9 +60,11 @@ func (im *image) changeRefOrder(order int, progress block.Progress) (err error) 
 	oldTable, oldOff, oldOrder := im.refTable, im.refTableOffset, im.refOrder
 	im.setRefTable(r.table, off)
 	im.setRefOrder(order)
-	if err = im.writeHeader(); err != nil {
+	if err = im.writeHeaderSync(); err != nil {
 		im.setRefTable(oldTable, oldOff)
 		im.setRefOrder(oldOrder)
+		im.writeHeader()
+		r.table, off = nil, 0 // nobody knows which header the medium has
 		return block.Errnof(block.Errno(err), "Failed to update the qcow2 header")
 	}
 	im.freeRefStructures(oldTable, oldOff, int64(len(oldTable)))

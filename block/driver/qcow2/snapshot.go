@@ -142,18 +142,19 @@ func (im *image) snapshotToApply(idOrName string) (s snapshot, err error) {
 // switchL1 makes a copy of the snapshot's L1 table the active one. The clusters of the snapshot get their new reference first; those of the
 // old state lose theirs last.
 func (im *image) switchL1(s snapshot) error {
-	t, err := im.readTable(s.l1Offset, int64(s.l1Size))
+	if err := im.shareTree(s.l1Offset, int64(s.l1Size), 1); err != nil {
+		return err
+	}
+	t, err := im.readTable(s.l1Offset, int64(s.l1Size)) // without copied flags, now that all is shared
 	if err != nil {
 		return err
 	}
 	t = append(t, make([]uint64, len(im.l1)-len(t))...)
-	if err := im.shareTree(s.l1Offset, int64(s.l1Size), 1); err != nil {
-		return err
-	}
 	if err := im.checkOverlap(olActiveL1, im.l1Offset, int64(len(t))*l1EntrySize, false); err != nil {
 		return err
 	}
 	if err := im.writeSync(im.l1Offset, encodeTable(t)); err != nil {
+		im.file.Write(bg, im.l1Offset, encodeTable(im.l1), 0) // part of it may have been written
 		return err
 	}
 	err = im.shareTree(im.l1Offset, int64(len(im.l1)), -1)
@@ -319,7 +320,9 @@ func (im *image) shareSlice(t *table, l2, first int64, delta int) error {
 		}
 		if entry != old {
 			if delta > 0 {
-				im.l2cache.dependOn(im.refCache)
+				if err := im.l2cache.dependOn(im.refCache); err != nil {
+					return err
+				}
 			}
 			im.setEntry(t.b, i, entry)
 			im.l2cache.mark(t)

@@ -214,12 +214,16 @@ func (im *image) writeSnapshots() error {
 	if err == nil {
 		err = im.flushCaches()
 	}
+	unsure := false
 	if err == nil {
-		ptr := be.AppendUint64(be.AppendUint32(nil, uint32(len(im.snapshots))), uint64(off))
-		err = im.writeSync(hdrSnapshots, ptr)
+		old := make([]byte, 12)
+		if err = im.file.Read(bg, hdrSnapshots, old); err == nil {
+			ptr := be.AppendUint64(be.AppendUint32(nil, uint32(len(im.snapshots))), uint64(off))
+			unsure, err = im.replace(hdrSnapshots, ptr, old)
+		}
 	}
 	if err != nil {
-		if off > 0 {
+		if off > 0 && !unsure {
 			im.freeClusters(off, n, discardAlways)
 		}
 		return err
