@@ -222,7 +222,7 @@ type Stats struct{ Blocks, Flushes int }
 func (a *Accel) Stats() Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return Stats{len(a.table.byKey), int(a.epoch.Load())}
+	return Stats{a.table.byKey.n, int(a.epoch.Load())}
 }
 
 // threads makes sure that Go gives every CPU and the rest of the program a processor.

@@ -35,9 +35,9 @@ type block struct {
 	bytes  int
 	page   *codePage
 	page2  *codePage // of the last bytes, if the block crosses a page boundary
-	exits  []ir.Exit
-	out    []*block // what the exits are linked to
-	in     []link   // exits of other blocks that are linked to this one
+	out    []outLink // the exits
+	in     []link    // exits of other blocks that are linked to this one
+	next   *block    // in blockTable
 	dead   atomic.Bool
 	heat   int // samples that were taken here, under Accel.mu
 }
@@ -57,14 +57,15 @@ type codePage struct {
 
 // table is the set of all blocks, under Accel.mu.
 type table struct {
-	byKey map[key]*block
+	byKey blockTable
+	pool  blockPool
 	byID  []*block
 	pages map[uintptr]*codePage
 	hot   map[key]bool // to be translated for speed
 }
 
 func newTable() table {
-	return table{byKey: map[key]*block{}, byID: []*block{nil}, pages: map[uintptr]*codePage{}, hot: map[key]bool{}}
+	return table{byID: []*block{nil}, pages: map[uintptr]*codePage{}, hot: map[key]bool{}}
 }
 
 // codeAddr is the linear address of a program counter.
@@ -153,7 +154,7 @@ func (k *key) slot() uint64 {
 func (a *Accel) lookup(k key) *block {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.table.byKey[k]
+	return a.table.byKey.get(&k)
 }
 
 // translateBlock translates and enters the block k. In the one case that the code cache is full, all blocks go.
@@ -173,7 +174,7 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 	a := c.accel
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	if b := a.table.byKey[k]; b != nil && b.page2 == nil && p.host != 0 {
+	if b := a.table.byKey.get(&k); b != nil && b.page2 == nil && p.host != 0 {
 		return b, true, nil // another CPU was faster
 	}
 	var page *codePage
@@ -196,16 +197,17 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 	irb.Hot = a.table.hot[k]
 	c.traceCode(irb, &f.first)
 	a.optimise(irb)
-	b := &block{key: k, id: uint64(len(a.table.byID)), bytes: irb.Bytes, page: page}
-	if b.code, err = a.engine.Compile(irb, b.id); err != nil {
+	id := uint64(len(a.table.byID))
+	compiled, err := a.engine.Compile(irb, id)
+	if err != nil {
 		if !errors.Is(err, eng.ErrFull{}) {
 			err = fmt.Errorf("%w\n%s", err, ir.Text(irb, front.Globals))
 		}
 		return nil, true, err
 	}
+	b := a.table.pool.block(irb.Exits)
+	b.key, b.id, b.bytes, b.page, b.code = k, id, irb.Bytes, page, compiled
 	b.target = a.engine.JumpTarget(b.code)
-	b.exits = slices.Clone(irb.Exits)
-	b.out = make([]*block, len(b.exits))
 	a.table.byID = append(a.table.byID, b)
 	if page == nil {
 		return b, true, nil
@@ -218,10 +220,10 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 		b.page2.blocks = append(b.page2.blocks, b)
 	}
 	page.blocks = append(page.blocks, b)
-	if old := a.table.byKey[k]; old != nil {
+	if old := a.table.byKey.get(&k); old != nil {
 		a.kill(old)
 	}
-	a.table.byKey[k] = b
+	a.table.byKey.put(b)
 	return b, true, nil
 }
 
@@ -248,21 +250,19 @@ func (a *Accel) kill(b *block) {
 		return
 	}
 	b.dead.Store(true)
-	if a.table.byKey[b.key] == b {
-		delete(a.table.byKey, b.key)
-	}
+	a.table.byKey.remove(b)
 	for _, l := range b.in {
-		if l.from.out[l.slot] == b {
+		if l.from.out[l.slot].to == b {
 			a.engine.Unlink(l.from.code, l.slot)
-			l.from.out[l.slot] = nil
+			l.from.out[l.slot].to = nil
 		}
 	}
 	b.in = nil
-	for slot, to := range b.out {
-		if to != nil {
+	for slot := range b.out {
+		if to := b.out[slot].to; to != nil {
 			a.engine.Unlink(b.code, slot)
 			to.in = slices.DeleteFunc(to.in, func(l link) bool { return l.from == b })
-			b.out[slot] = nil
+			b.out[slot].to = nil
 		}
 	}
 	for _, cpu := range a.list() {
@@ -409,8 +409,10 @@ func (a *Accel) flushBlocks() {
 	for _, p := range a.table.pages {
 		p.ram.ClearCode(p.page)
 	}
-	for _, b := range a.table.byKey {
-		b.dead.Store(true)
+	for _, b := range a.table.byID {
+		if b != nil {
+			b.dead.Store(true)
+		}
 	}
 	a.table = newTable()
 	for _, c := range a.list() {
@@ -432,14 +434,14 @@ func (c *CPU) chain(fromID uint64, slot int, to *block) {
 		return
 	}
 	from := a.table.byID[fromID]
-	if from == nil || from.dead.Load() || to.dead.Load() || slot >= len(from.out) || from.out[slot] != nil || to.page == nil || from.page == nil {
+	if from == nil || from.dead.Load() || to.dead.Load() || slot >= len(from.out) || from.out[slot].to != nil || to.page == nil || from.page == nil {
 		return
 	}
-	if from.key.cond != 0 || (from.key.flags^to.key.flags)&^x86.HFTopMask != 0 || from.key.csBase != to.key.csBase || from.exits[slot].PC != to.key.pc {
+	if from.key.cond != 0 || (from.key.flags^to.key.flags)&^x86.HFTopMask != 0 || from.key.csBase != to.key.csBase || from.out[slot].pc != to.key.pc {
 		return
 	}
 	cross := from.page != to.page || to.page2 != nil || c.codeAddr(from.key.pc)>>ir.PageBits != c.codeAddr(to.key.pc)>>ir.PageBits
 	a.engine.Link(from.code, slot, to.code, cross)
-	from.out[slot] = to
+	from.out[slot].to = to
 	to.in = append(to.in, link{from, slot})
 }

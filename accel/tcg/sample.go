@@ -83,8 +83,8 @@ func reachable(b *block) []*block {
 	list := append(make([]*block, 0, hotReach), b)
 	seen := map[*block]bool{b: true}
 	for i := 0; i < len(list); i++ {
-		for _, to := range list[i].out {
-			if to != nil && !seen[to] && len(list) < hotReach {
+		for _, l := range list[i].out {
+			if to := l.to; to != nil && !seen[to] && len(list) < hotReach {
 				seen[to] = true
 				list = append(list, to)
 			}

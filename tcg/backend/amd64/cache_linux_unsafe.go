@@ -7,6 +7,8 @@ import (
 	"sync/atomic"
 	"syscall"
 	"unsafe"
+
+	"golang.org/x/sys/unix"
 )
 
 // memfd_create of the amd64 system-call table.
@@ -21,6 +23,7 @@ type codeCache struct {
 	base   uintptr // address of rx[0]
 	next   int     // first free byte
 	floor  int     // what Flush keeps: the stubs
+	ready  int     // bytes that have memory behind them
 }
 
 func newCodeCache(size int) (*codeCache, error) {
@@ -52,6 +55,19 @@ func (c *codeCache) close() error {
 	}
 	c.rw, c.rx = nil, nil
 	return err
+}
+
+// cacheStep is how much of the cache gets memory at once: that costs less than taking a page fault for each page.
+const cacheStep = 256 << 10
+
+// room makes sure that the bytes before end have memory behind them, in both mappings. It is a hint only.
+func (c *codeCache) room(end int) {
+	for c.ready < end {
+		n := min(cacheStep, len(c.rw)-c.ready)
+		_ = unix.Madvise(c.rw[c.ready:c.ready+n], unix.MADV_POPULATE_WRITE)
+		_ = unix.Madvise(c.rx[c.ready:c.ready+n], unix.MADV_POPULATE_READ)
+		c.ready += n
+	}
 }
 
 // patch stores a 4-byte aligned rel32 while other CPUs may execute it.

@@ -220,6 +220,7 @@ func (e *Engine) Compile(b *ir.Block, id uint64) (code tcg.Code, err error) {
 	if start+len(c.buf) > len(e.cache.rw) {
 		return tcg.Code{}, tcg.ErrFull{}
 	}
+	e.cache.room(start + len(c.buf))
 	copy(e.cache.rw[start:], c.buf)
 	e.cache.next = (start + len(c.buf) + 7) &^ 7
 	if e.Dump != nil {
