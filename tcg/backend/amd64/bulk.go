@@ -28,7 +28,7 @@ func (c *compiler) bulk(in *ir.Inst, t target, d desc) bool {
 	size := in.Mem.Size
 	dst, u := c.temp(), c.temp()
 	src := NoReg
-	var slow []int
+	slow := make([]int, 0, 4)
 	c.testImm(1, envMem(c.e.opt.Bulk.DownOffset), int32(c.e.opt.Bulk.DownMask))
 	slow = append(slow, c.jccFwd(byte(ir.CondNE)))
 	c.aluImm(aluCmp, 8, R(RCX), 1<<ir.PageBits/int32(size))
@@ -47,11 +47,9 @@ func (c *compiler) bulk(in *ir.Inst, t target, d desc) bool {
 	if t.reg != NoReg {
 		c.alu(aluXor, 4, t.reg, R(t.reg))
 	}
-	c.slow = append(c.slow, slowPath{check: check{jcc: slow[0]}, d: d, resume: c.pos(), post: func(*compiler) {}, pre: func(c *compiler) {
-		for _, at := range slow[1:] {
-			c.bind(at)
-		}
-	}})
+	x := slowPath{check: check{jcc: slow[0]}, d: d, resume: c.pos(), extra: slowBulk}
+	copy(x.more[:], slow[1:])
+	c.slow = append(c.slow, x)
 	return true
 }
 

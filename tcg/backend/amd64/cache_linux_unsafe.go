@@ -62,7 +62,7 @@ const cacheStep = 256 << 10
 
 // room makes sure that the bytes before end have memory behind them, in both mappings. It is a hint only.
 func (c *codeCache) room(end int) {
-	for c.ready < end {
+	for end = min(end, len(c.rw)); c.ready < end; {
 		n := min(cacheStep, len(c.rw)-c.ready)
 		_ = unix.Madvise(c.rw[c.ready:c.ready+n], unix.MADV_POPULATE_WRITE)
 		_ = unix.Madvise(c.rx[c.ready:c.ready+n], unix.MADV_POPULATE_READ)

@@ -135,6 +135,13 @@ func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
 	for i := range b.Insts {
 		in := &b.Insts[i]
 		c.i = int32(i)
+		switch in.Op { // those without code
+		case ir.OpInsn:
+			c.insnPC = in.Imm
+			continue
+		case ir.OpConst:
+			continue
+		}
 		emit := c.e.emitters[in.Op%ir.OpEnd]
 		if emit == nil {
 			return fmt.Errorf("amd64: unknown operation %d", in.Op)
@@ -202,6 +209,9 @@ func (c *compiler) call(in *ir.Inst) {
 	c.define(in.Dst, t)
 }
 
+// blockRoom is more than the code of most blocks takes.
+const blockRoom = 32 << 10
+
 // Compile makes a block executable.
 func (e *Engine) Compile(b *ir.Block, id uint64) (code tcg.Code, err error) {
 	c := &e.comp
@@ -210,6 +220,8 @@ func (e *Engine) Compile(b *ir.Block, id uint64) (code tcg.Code, err error) {
 	start := e.cache.next
 	start += int(-(e.cache.base + uintptr(start) + table) & (entryAlign - 1))
 	c.frugal = c.always
+	e.cache.room(start + blockRoom)
+	c.buf = e.cache.rw[start:start] // should the cache be full, appending moves the code to the heap
 	if err = c.compile(b, id, e.cache.base+uintptr(start)); errors.Is(err, errRegisters) {
 		c.frugal = true // every instruction finds all scratch registers free
 		err = c.compile(b, id, e.cache.base+uintptr(start))
@@ -220,8 +232,6 @@ func (e *Engine) Compile(b *ir.Block, id uint64) (code tcg.Code, err error) {
 	if start+len(c.buf) > len(e.cache.rw) {
 		return tcg.Code{}, tcg.ErrFull{}
 	}
-	e.cache.room(start + len(c.buf))
-	copy(e.cache.rw[start:], c.buf)
 	e.cache.next = (start + len(c.buf) + 7) &^ 7
 	if e.Dump != nil {
 		e.Dump(b, e.cache.base+uintptr(start+c.entry), c.buf[c.entry:])

@@ -17,10 +17,21 @@ type slowPath struct {
 	kind   uint8 // of an atomic
 	resume int   // position to go on at; 0: never comes back
 	args   [2]argLoc
-	pre    func(c *compiler) // emits code ahead of the call, nil for none
-	post   func(c *compiler) // emits code to be run when resuming, before going on; nil for none
-	cc     ccSnap            // pending flags
+	extra  slowExtra
+	in     *ir.Inst // for extra
+	more   [3]int   // further jumps that lead here, 0 for none
+	cc     ccSnap   // pending flags
 }
+
+// slowExtra is what a slow path does beside the call.
+type slowExtra uint8
+
+const (
+	slowPlain  slowExtra = iota
+	slowBulk             // a descriptor without a place to resume
+	slowLoadV            // load what Header.Vec has
+	slowStoreV           // store to Header.Vec first
+)
 
 // argLoc is a value that a slow path stores to Header.Args.
 type argLoc struct {
@@ -138,8 +149,47 @@ func (c *compiler) ld(in *ir.Inst) {
 	}
 	c.clobber()
 	m, d := in.Mem, t.reg
-	c.access(a, m, false, h, u, slowPath{d: c.slowAccess(leaveLoad, a, d), mem: m}, func(o Operand) { c.loadMem(m, d, o) })
+	c.access(a, m, false, h, u, slowPath{d: c.slowAccess(leaveLoad, a, d), mem: m}, transfer{kind: transferLoad, r: d})
 	c.define(in.Dst, t)
+}
+
+// transferKind is what an access does with host memory.
+type transferKind uint8
+
+const (
+	transferLoad     transferKind = iota // to r
+	transferStore                        // of r
+	transferStoreImm                     // of imm
+	transferRMW                          // load to r, the host address to w
+	transferLoadV                        // as in says
+	transferStoreV
+)
+
+// transfer is the part of an access that comes after the check. Register numbers stay right out of line.
+type transfer struct {
+	kind transferKind
+	r, w Reg
+	imm  int32
+	in   *ir.Inst
+}
+
+// transfer emits an access to the host operand o.
+func (c *compiler) transfer(x *transfer, m ir.MemOp, o Operand) {
+	switch x.kind {
+	case transferLoad:
+		c.loadMem(m, x.r, o)
+	case transferStore:
+		c.store(m.Size, o, x.r)
+	case transferStoreImm:
+		c.storeImm(m.Size, o, x.imm)
+	case transferRMW:
+		c.lea(8, x.w, o)
+		c.loadMem(m, x.r, M(x.w, 0))
+	case transferLoadV:
+		c.vecFrom(x.in, o)
+	case transferStoreV:
+		c.vecTo(x.in, o)
+	}
 }
 
 // loadMem loads as a memory operation says.
@@ -166,13 +216,12 @@ func (c *compiler) st(in *ir.Inst) {
 	h, u := c.temp(), c.temp()
 	c.clobber()
 	s := slowPath{d: c.slowAccess(leaveStore, a, NoReg), mem: in.Mem}
-	size := in.Mem.Size
 	if isImm {
 		s.args[0] = argLoc{used: true, isImm: true, imm: n}
-		c.access(a, in.Mem, true, h, u, s, func(o Operand) { c.storeImm(size, o, n) })
+		c.access(a, in.Mem, true, h, u, s, transfer{kind: transferStoreImm, imm: n})
 	} else {
 		s.args[0] = argLoc{used: true, op: R(r)}
-		c.access(a, in.Mem, true, h, u, s, func(o Operand) { c.store(size, o, r) })
+		c.access(a, in.Mem, true, h, u, s, transfer{kind: transferStore, r: r})
 	}
 }
 
@@ -200,10 +249,7 @@ func (c *compiler) ldRMW(in *ir.Inst) {
 	}
 	d := c.slowAccess(leaveRMW, a, u)
 	d.aux = uint8(w)
-	c.access(a, m, true, h, u, slowPath{d: d, mem: m}, func(o Operand) {
-		c.lea(8, w, o)
-		c.loadMem(m, u, M(w, 0))
-	})
+	c.access(a, m, true, h, u, slowPath{d: d, mem: m}, transfer{kind: transferRMW, r: u, w: w})
 	h = w
 	if c.rmwAt >= 0 {
 		v := c.rmwVal()
@@ -258,8 +304,13 @@ func (c *compiler) emitSlow() {
 	for i := range c.slow {
 		s := &c.slow[i]
 		c.missed(&s.check)
-		if s.pre != nil {
-			s.pre(c)
+		for _, at := range s.more {
+			if at != 0 {
+				c.bind(at)
+			}
+		}
+		if s.extra == slowStoreV {
+			c.vecTo(s.in, envMem(offVec))
 		}
 		c.emitSnap(&s.cc)
 		for k := range s.args {
@@ -268,14 +319,16 @@ func (c *compiler) emitSlow() {
 		if s.d.kind >= leaveLoad && s.d.kind <= leaveCmpXchg || s.d.kind >= leaveLoadV {
 			at := c.pos() + 5 // of the descriptor
 			resume := s.resume - at
-			if s.post != nil {
+			if s.extra == slowLoadV {
 				resume = descSize
 			}
 			s.d.x = packMem(s.mem, s.kind, int32(resume))
 		}
 		c.leave(s.d)
-		if s.post != nil {
-			s.post(c)
+		if s.extra == slowLoadV {
+			c.vecFrom(s.in, envMem(offVec))
+		}
+		if s.extra == slowLoadV || s.extra == slowBulk {
 			c.b1(0xe9)
 			c.u32(uint32(s.resume - (c.pos() + 4)))
 		}

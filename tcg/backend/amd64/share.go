@@ -91,18 +91,18 @@ func (c *compiler) groupOf() (g *group, v ir.Val) {
 
 // access emits one guest access at a. h and u are temps; emit makes the access itself to a host operand, which uses h or the group's
 // register; it may use u. keep tells that h must survive: then it is not given to the group. d describes the slow path.
-func (c *compiler) access(a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, emit func(host Operand)) {
+func (c *compiler) access(a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, x transfer) {
 	g, v := c.groupOf()
 	switch {
 	case g == nil:
 		host, k := c.tlb(a, m, write, h, u)
-		emit(host)
+		c.transfer(&x, m, host)
 		s.check, s.resume = k, c.pos()
 		c.slow = append(c.slow, s)
 	case g.first == c.i:
-		c.leadGroup(g, v, a, m, write, h, u, s, emit)
+		c.leadGroup(g, v, a, m, write, h, u, s, x)
 	default:
-		c.followGroup(v, a, m, write, h, u, s, emit)
+		c.followGroup(v, a, m, write, h, u, s, x)
 		if sl := c.v[v].slot; sl >= 0 && g.last == c.i {
 			c.slots |= 1 << sl
 			c.v[v].slot = -1
@@ -111,19 +111,19 @@ func (c *compiler) access(a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, e
 }
 
 // leadGroup is the first access of a group.
-func (c *compiler) leadGroup(g *group, v ir.Val, a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, emit func(host Operand)) {
+func (c *compiler) leadGroup(g *group, v ir.Val, a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, x transfer) {
 	in := &c.b.Insts[c.i]
 	_, off := c.rootOf(in.A)
 	k := c.tlbSpan(span{base: a.base, lo: int32(g.lo - off), hi: int32(g.hi - off), mmu: g.mmu, write: g.write, t: h, u: u})
-	emit(MX(h, a.base, 0, a.disp))
+	c.transfer(&x, m, MX(h, a.base, 0, a.disp))
 	resume := c.pos()
 	c.v[v] = valState{last: g.last, setAt: -1, reg: h, slot: -1}
 	c.reg[h] = v
-	c.ool = append(c.ool, outOfLine{check: k, resume: resume, a: a, m: m, write: write, h: h, u: u, s: s, emit: emit, clear: true})
+	c.ool = append(c.ool, outOfLine{check: k, resume: resume, a: a, m: m, write: write, h: h, u: u, s: s, x: x, clear: true})
 }
 
 // followGroup is a further access.
-func (c *compiler) followGroup(v ir.Val, a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, emit func(host Operand)) {
+func (c *compiler) followGroup(v ir.Val, a ref, m ir.MemOp, write bool, h, u Reg, s slowPath, x transfer) {
 	base := c.v[v].reg
 	if base == NoReg {
 		base = h
@@ -132,8 +132,8 @@ func (c *compiler) followGroup(v ir.Val, a ref, m ir.MemOp, write bool, h, u Reg
 	c.noteCC()
 	c.rm(opTest, 8, base, R(base))
 	jcc := c.jccFwd(byte(ir.CondE))
-	emit(MX(base, a.base, 0, a.disp))
-	c.ool = append(c.ool, outOfLine{check: check{jcc: jcc}, resume: c.pos(), a: a, m: m, write: write, h: h, u: u, s: s, emit: emit})
+	c.transfer(&x, m, MX(base, a.base, 0, a.disp))
+	c.ool = append(c.ool, outOfLine{check: check{jcc: jcc}, resume: c.pos(), a: a, m: m, write: write, h: h, u: u, s: s, x: x})
 }
 
 // outOfLine is an access that is checked by itself because its group's check failed.
@@ -145,7 +145,7 @@ type outOfLine struct {
 	write  bool
 	h, u   Reg
 	s      slowPath
-	emit   func(host Operand)
+	x      transfer
 	clear  bool // set the addend to 0 afterwards
 }
 
@@ -156,7 +156,7 @@ func (c *compiler) emitOOL() {
 		o := &c.ool[i]
 		c.missed(&o.check)
 		host, k := c.tlb(o.a, o.m, o.write, o.h, o.u)
-		o.emit(host)
+		c.transfer(&o.x, o.m, host)
 		o.s.check, o.s.resume = k, c.pos()
 		if o.clear {
 			c.movImm(o.h, 0)

@@ -7,8 +7,8 @@ func (c *compiler) ldV(in *ir.Inst) {
 	a := c.addr(in)
 	h, u := c.temp(), c.temp()
 	c.clobber()
-	s := slowPath{d: c.slowAccess(leaveLoadV, a, NoReg), mem: in.Mem, post: func(c *compiler) { c.vecFrom(in, envMem(offVec)) }}
-	c.access(a, in.Mem, false, h, u, s, func(o Operand) { c.vecFrom(in, o) })
+	s := slowPath{d: c.slowAccess(leaveLoadV, a, NoReg), mem: in.Mem, extra: slowLoadV, in: in}
+	c.access(a, in.Mem, false, h, u, s, transfer{kind: transferLoadV, in: in})
 }
 
 // vecFrom loads the operand of OpLdV from host memory.
@@ -85,8 +85,8 @@ func (c *compiler) stV(in *ir.Inst) {
 	a := c.addr(in)
 	h, u := c.temp(), c.temp()
 	c.clobber()
-	s := slowPath{d: c.slowAccess(leaveStoreV, a, NoReg), mem: in.Mem, pre: func(c *compiler) { c.vecTo(in, envMem(offVec)) }}
-	c.access(a, in.Mem, true, h, u, s, func(o Operand) { c.vecTo(in, o) })
+	s := slowPath{d: c.slowAccess(leaveStoreV, a, NoReg), mem: in.Mem, extra: slowStoreV, in: in}
+	c.access(a, in.Mem, true, h, u, s, transfer{kind: transferStoreV, in: in})
 }
 
 // vecTo stores the operand of OpStV to host memory.
