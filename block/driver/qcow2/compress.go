@@ -123,6 +123,9 @@ func (im *image) WriteCompressed(ctx context.Context, off int64, iov [][]byte) e
 	case im.offsetInCluster(off) != 0 || im.offsetInCluster(total) != 0 && off+total != im.length.Load():
 		return unix.EINVAL
 	}
+	if b := block.CompressedData(ctx); b != nil && total <= im.clusterSize {
+		return im.storeCompressed(ctx, off, b)
+	}
 	for pos := int64(0); pos < total; {
 		n := min(total-pos, im.clusterSize*int64(runtime.GOMAXPROCS(0)))
 		if err := im.writeCompressedBatch(ctx, off+pos, part(iov, total, pos, n), n); err != nil {
@@ -131,6 +134,17 @@ func (im *image) WriteCompressed(ctx context.Context, off int64, iov [][]byte) e
 		pos += n
 	}
 	return nil
+}
+
+// Compress implements block.Compressor.
+func (im *image) Compress(src []byte) ([]byte, error) {
+	if int64(len(src)) < im.clusterSize {
+		src = append(make([]byte, 0, im.clusterSize), src...)[:im.clusterSize]
+	}
+	if b := im.deflate(src); b != nil {
+		return b, nil
+	}
+	return nil, unix.ENOMEM
 }
 
 // writeCompressedBatch compresses some clusters side by side and writes them in their order.

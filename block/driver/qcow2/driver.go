@@ -32,6 +32,7 @@ var Drivers = []*block.Driver{{
 	Options:         openOptions,
 	Probe:           probe,
 	SupportsBacking: true,
+	Compresses:      true,
 	Open:            open,
 	Create:          create,
 	CreateOptions:   createOptions,

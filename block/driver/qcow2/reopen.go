@@ -10,8 +10,7 @@ import (
 
 // reopening is a reopen transaction between its two steps.
 type reopening struct {
-	s    settings
-	mode block.Mode
+	s settings
 }
 
 // ReopenPrepare implements block.Reopener.
@@ -43,7 +42,7 @@ func (im *image) ReopenPrepare(_ context.Context, o *block.Options, m block.Mode
 	} else if im.incompatible&incCorrupt != 0 && !m.Check {
 		return block.Errorf(unix.EACCES, "qcow2: Image is corrupt; cannot be opened read/write")
 	}
-	im.pending = &reopening{s, m}
+	im.pending = &reopening{s}
 	return nil
 }
 
@@ -59,7 +58,13 @@ func (im *image) ReopenCommit() {
 	if im.l2cache.flush() == nil && im.refCache.flush() == nil {
 		im.commitSettings(p.s)
 	}
-	if !p.mode.ReadOnly && !im.broken.Load() {
+}
+
+// ReopenFinish implements block.ReopenFinisher.
+func (im *image) ReopenFinish() {
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	if im.writable() && !im.broken.Load() {
 		if err := im.bitmapsWritable(); err != nil {
 			im.messagef("%s: Failed to make dirty bitmaps writable: %s", im.n.Name(), err)
 		}
