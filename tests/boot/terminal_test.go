@@ -1,0 +1,130 @@
+package boot
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+)
+
+// terminal is a terminal with goemu in front of it.
+type terminal struct {
+	t     *testing.T
+	ptmx  *os.File
+	slave *os.File
+	mu    sync.Mutex
+	seen  bytes.Buffer
+	at    int // how much of it expect has passed
+}
+
+// openTerminal makes a pair of pseudo-terminals.
+func openTerminal(t *testing.T) *terminal {
+	t.Helper()
+	ptmx, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	require.NoError(t, err)
+	fd := int(ptmx.Fd())
+	require.NoError(t, unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0))
+	n, err := unix.IoctlGetInt(fd, unix.TIOCGPTN)
+	require.NoError(t, err)
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	require.NoError(t, err)
+	tt := &terminal{t: t, ptmx: ptmx, slave: slave}
+	t.Cleanup(func() { slave.Close(); ptmx.Close() })
+	go func() {
+		buf := make([]byte, 4096)
+		for {
+			n, err := ptmx.Read(buf)
+			if err != nil {
+				return
+			}
+			tt.mu.Lock()
+			tt.seen.Write(buf[:n])
+			tt.mu.Unlock()
+		}
+	}()
+	return tt
+}
+
+// expect waits until text appears after all that was expected before.
+func (tt *terminal) expect(text string) {
+	tt.t.Helper()
+	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		tt.mu.Lock()
+		i := bytes.Index(tt.seen.Bytes()[tt.at:], []byte(text))
+		if i >= 0 {
+			tt.at += i + len(text)
+		}
+		tt.mu.Unlock()
+		if i >= 0 {
+			return
+		}
+	}
+	tt.mu.Lock()
+	defer tt.mu.Unlock()
+	tt.t.Fatalf("%q does not appear in\n%s", text, tail(tt.seen.Bytes()[tt.at:]))
+}
+
+func (tt *terminal) send(text string) {
+	_, err := tt.ptmx.WriteString(text)
+	require.NoError(tt.t, err)
+}
+
+const ctrlA = "\x01"
+
+// TestTerminal uses a guest's shell on a terminal with the commands behind Ctrl-A, ends with Ctrl-A x and finds the terminal as it was.
+func TestTerminal(t *testing.T) {
+	f := prepare(t, "cloud-amd64")
+	tt := openTerminal(t)
+	before, err := unix.IoctlGetTermios(int(tt.slave.Fd()), unix.TCGETS)
+	require.NoError(t, err)
+	cmd := exec.Command(f.goemu, "-cpu", "max", "-m", "384", "-nographic", "-kernel", f.kernel.Image, "-initrd", f.initrd, "-append", "console=ttyS0")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tt.slave, tt.slave, tt.slave
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill() }()
+
+	tt.expect("a shell of busybox")
+	tt.send("echo $((6*7))-typed\n")
+	tt.expect("42-typed")
+	tt.send(ctrlA + "h")
+	tt.expect("C-a h    print this help")
+	tt.expect("C-a x    exit emulator")
+	tt.expect("C-a c    switch between console and monitor")
+	tt.send(ctrlA + "?")
+	tt.expect("C-a C-a  sends C-a")
+	tt.send("echo now; read -r x; echo got-$x | cat -v; cat\n")
+	tt.expect("\nnow")
+	tt.send("a" + ctrlA + ctrlA + "b\n")
+	tt.expect("got-a^Ab")
+	tt.send("\x03") // Ctrl-C is the guest's
+	tt.expect("# ")
+	tt.send("echo 1 >/proc/sys/kernel/sysrq; echo still $((40+2))\n")
+	tt.expect("still 42")
+	tt.send(ctrlA + "b" + "h") // a break, then the system request's key
+	tt.expect("sysrq: HELP")
+	tt.send(ctrlA + "t\necho\n")
+	tt.expect("\n[00:00:0")
+	tt.send(ctrlA + "t" + ctrlA + "x")
+	tt.expect("QEMU: Terminated")
+
+	done := make(chan error, 1)
+	go func() { done <- cmd.Wait() }()
+	select {
+	case err := <-done:
+		require.NoError(t, err, "Ctrl-A x ends goemu with status 0")
+	case <-time.After(20 * time.Second):
+		t.Fatal("goemu does not end")
+	}
+	after, err := unix.IoctlGetTermios(int(tt.slave.Fd()), unix.TCGETS)
+	require.NoError(t, err)
+	require.Equal(t, before, after, "the terminal's mode")
+	require.NotContains(t, strings.ToLower(tt.seen.String()), "goroutine")
+}
