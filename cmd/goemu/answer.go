@@ -43,7 +43,8 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryDevice:
 		c := registry(new(misc.Hooks)).Lookup(req.Subject)
 		if c == nil || c.Internal {
-			return "", fmt.Errorf("-device %s,help: '%s' is not a valid device model name", req.Subject, req.Subject)
+			notice(fmt.Sprintf("%s: -device %s,help: Device '%s' not found", progName(), req.Subject, req.Subject)) // no failure in QEMU, either
+			return "", nil
 		}
 		return qdev.Help(c), nil
 	case cli.QueryObjects:

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -67,6 +68,9 @@ func (h *backends) openSerials(s *session) error {
 	for i, src := range list {
 		b, err := h.chars.OpenLegacy(fmt.Sprintf("serial%d", i), src.Value, notice)
 		if err != nil {
+			if errors.Is(err, chardev.ErrNotFound) {
+				return fmt.Errorf("%s: could not connect serial device to character backend '%s'", src.Origin, src.Value)
+			}
 			return fmt.Errorf("%s: %w\n%s: %s: could not connect serial device to character backend '%s'", src.Origin, err, progName(), src.Origin, src.Value)
 		}
 		h.serials = append(h.serials, b)

@@ -22,7 +22,7 @@ func openLog(l config.Log) (func(), error) {
 	}
 	f, err := os.Create(l.File)
 	if err != nil {
-		return nil, fmt.Errorf("-D %s: %w", l.File, err)
+		return nil, fmt.Errorf("Error opening logfile %s: %s", l.File, reason(err))
 	}
 	trace.SetOutput(f)
 	return func() { trace.Set(0); f.Close() }, nil

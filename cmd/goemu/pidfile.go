@@ -5,7 +5,12 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/block"
 )
+
+// reason is why a system call failed, in the C library's words.
+func reason(err error) string { return block.Strerror(block.Errno(err)) }
 
 // writePID creates the file of -pidfile. It stays locked while the emulator runs, so that a stale file is no obstacle.
 func writePID(path string) (remove func(), err error) {
@@ -14,7 +19,7 @@ func writePID(path string) (remove func(), err error) {
 	}
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("cannot create PID file: %w", err)
+		return nil, fmt.Errorf("cannot create PID file: Could not create '%s': %s", path, reason(err))
 	}
 	lock := unix.Flock_t{Type: unix.F_WRLCK}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &lock); err != nil {

@@ -1,6 +1,7 @@
 package chardev
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -81,6 +82,9 @@ func (cs *Set) Open(s *Spec) (*Backend, error) {
 	return b, nil
 }
 
+// ErrNotFound says that a name is not that of a character device.
+var ErrNotFound = errors.New("no character device of that name")
+
 // OpenLegacy opens what a -serial or -monitor string names; (nil, nil) for "none". Warnings and notices go to print.
 func (cs *Set) OpenLegacy(label, text string, print func(line string)) (*Backend, error) {
 	s, err := ParseLegacy(label, text)
@@ -93,7 +97,7 @@ func (cs *Set) OpenLegacy(label, text string, print func(line string)) (*Backend
 	if s.Kind == "" {
 		b, ok := cs.Find(s.ID)
 		if !ok {
-			return nil, fmt.Errorf("chardev '%s' not found", s.ID)
+			return nil, fmt.Errorf("%w: '%s'", ErrNotFound, s.ID)
 		}
 		return b, nil
 	}

@@ -74,11 +74,16 @@ func (p *parser) memory(v string) (err error) {
 	switch {
 	case m.Max != 0 && m.Max < m.Size:
 		return fmt.Errorf("invalid value of maxmem: maximum memory size (%#x) must be at least the initial memory size (%#x)", m.Max, m.Size)
+	case m.Slots > maxMemorySlots:
+		return fmt.Errorf("unsupported amount of memory slots: %d", m.Slots)
 	case m.Slots != 0 && m.Max == 0:
 		return fmt.Errorf("slots specified but no max-size")
 	}
 	return nil
 }
+
+// maxMemorySlots is the number of memory slots that ACPI's tables have room for.
+const maxMemorySlots = 256
 
 func (p *parser) numa(v string) error {
 	p.VM.NUMA = append(p.VM.NUMA, config.Options{Origin: p.origin, Pairs: parseOpts(v, "type")})

@@ -117,7 +117,7 @@ func (p *parser) finish() error {
 	case b.HasInitrd && b.Kernel == "":
 		return fmt.Errorf("-initrd only allowed with -kernel option")
 	}
-	if p.VM.Nographic && p.VM.Daemonize {
+	if p.VM.Nographic && p.VM.Daemonize && !p.VM.NoDefaults {
 		return fmt.Errorf("-nographic cannot be used with -daemonize")
 	}
 	return p.resolveSMP()
