@@ -199,5 +199,9 @@ func (g *Graph) refreshPerms(roots ...*Node) error {
 	return t.finish(g.refresh(&t, roots...))
 }
 
+// RefreshPerms works the permissions of nodes and everything below them out anew, after a driver changed its mind about them.
+// Preconditions: the graph lock is held.
+func (g *Graph) RefreshPerms(roots ...*Node) error { return g.refreshPerms(roots...) }
+
 // loosen works permissions out anew after somebody let go; that cannot fail in a way that matters.
 func (g *Graph) loosen(roots ...*Node) { _ = g.refreshPerms(roots...) }

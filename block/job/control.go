@@ -213,7 +213,7 @@ func (j *Job) Idle() bool {
 func (j *Job) AwaitEnd() error {
 	j.list.mu.Lock()
 	defer j.list.mu.Unlock()
-	for !j.ended {
+	for j.status != Concluded && j.status != Null {
 		j.list.cond.Wait()
 	}
 	return j.err

@@ -197,7 +197,8 @@ func (n *Node) ReopenPrepare(_ context.Context, o *block.Options, m block.Mode) 
 // ReopenCommit implements block.Reopener.
 func (n *Node) ReopenCommit() {
 	n.opts.AIO = n.nextAIO
-	n.opts.NoFlush = n.node.NextMode().NoFlush
+	m := n.node.NextMode()
+	n.opts.NoFlush, n.opts.ReadOnly = m.NoFlush, m.ReadOnly
 }
 
 // ReopenAbort implements block.Reopener.

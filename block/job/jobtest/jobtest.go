@@ -76,12 +76,16 @@ func (b *Bench) Create(name, backing string) {
 	})
 }
 
-// Open opens an image with its chain. The node is closed at the end of the test.
+// Open opens an image with its chain, or the node that the options describe in place of its file. It is closed at the end of the test.
 func (b *Bench) Open(name string, options ...any) (n *block.Node) {
 	b.Helper()
 	b.Locked(func() {
 		var err error
-		o := block.OptionsOf(append([]any{"driver", "qcow2", "node-name", name, "file.driver", "file", "file.filename", b.Path(name), "discard", "unmap"}, options...)...)
+		o := block.OptionsOf("driver", "qcow2", "node-name", name, "discard", "unmap")
+		if len(options) == 0 {
+			options = []any{"file.driver", "file", "file.filename", b.Path(name)}
+		}
+		o.Merge(block.OptionsOf(options...), true)
 		n, err = b.Graph.Open(context.Background(), "", o, block.Mode{})
 		require.NoError(b, err)
 	})

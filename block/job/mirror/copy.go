@@ -1,0 +1,109 @@
+package mirror
+
+import (
+	"context"
+	"slices"
+
+	"goemu/block"
+	"goemu/block/job"
+)
+
+// overlaps tells whether a range is on its way.
+// Preconditions: mu is held.
+func (m *mirror) overlaps(off, end int64) bool {
+	return slices.ContainsFunc(m.claims, func(c claim) bool { return c.off < end && off < c.end })
+}
+
+// release ends a claim.
+// Preconditions: mu is held.
+func (m *mirror) release(c claim) {
+	i := slices.Index(m.claims, c)
+	m.claims = slices.Delete(m.claims, i, i+1)
+	m.changed.Broadcast()
+}
+
+// begin starts to copy the next dirty range from pos on, and returns where to go on.
+func (m *mirror) begin(ctx context.Context, j *job.Job, pos int64) int64 {
+	off, n, ok := m.bits.NextDirtyArea(pos, m.length, max(maxTransfer, m.granularity))
+	if !ok {
+		return 0
+	}
+	c := claim{off, off + n}
+	m.mu.Lock()
+	for m.overlaps(c.off, c.end) {
+		m.changed.Wait()
+	}
+	m.claims = append(m.claims, c)
+	m.ops++
+	m.busy += n
+	m.mu.Unlock()
+	m.bits.Reset(off, n)
+	go func() {
+		err := m.copy(ctx, j, off, n)
+		m.mu.Lock()
+		if err != nil && m.err == nil {
+			m.err = err
+		}
+		m.busy -= n
+		m.ops--
+		m.release(c)
+		m.mu.Unlock()
+	}()
+	if d := j.Charge(n); d > 0 {
+		m.waitOps(0)
+		j.Sleep(d)
+	}
+	return off + n
+}
+
+// copy brings one range to the target. What could not be copied is dirty again; the error is one that ends the job.
+func (m *mirror) copy(ctx context.Context, j *job.Job, off, n int64) error {
+	var buf []byte
+	for end := off + n; off < end; {
+		s, _, err := m.Source.StatusAbove(ctx, nil, false, true, off, end-off)
+		k, read := end-off, true
+		if err == nil {
+			k = s.N
+			switch {
+			case s.Flags&block.StatusData != 0 && s.Flags&block.StatusZero == 0:
+				if buf == nil {
+					buf = block.AlignedBuffer(min(n, maxTransfer))
+				}
+				k = min(k, int64(len(buf)))
+				if err = m.source.Read(ctx, off, buf[:k]); err == nil {
+					err, read = m.target.Write(ctx, off, buf[:k], 0), false
+				}
+			case s.Flags&block.StatusZero != 0 || !m.Unmap:
+				err, read = m.target.WriteZeroes(ctx, off, k, m.zeroFlags()), false
+			default:
+				err, read = m.target.Discard(ctx, off, k), false
+			}
+		}
+		if err != nil {
+			m.bits.Set(off, end-off)
+			return m.failed(j, read, err)
+		}
+		j.Progress(k)
+		off += k
+	}
+	return nil
+}
+
+func (m *mirror) zeroFlags() block.Flags {
+	if m.Unmap {
+		return block.MayUnmap
+	}
+	return 0
+}
+
+// failed asks the policy about an error; it returns the error if the job is to end.
+func (m *mirror) failed(j *job.Job, read bool, err error) error {
+	p := m.OnTargetError
+	if read {
+		p = m.OnSourceError
+	}
+	if j.Failed(p, read, err) == job.ActionReport {
+		return err
+	}
+	return nil
+}

@@ -1,0 +1,101 @@
+package mirror
+
+import (
+	"context"
+
+	"goemu/block"
+	"goemu/block/job"
+)
+
+// Prepare implements job.Preparer: the target takes the place of the source.
+func (m *mirror) Prepare(j *job.Job) error { return m.finish(j, false) }
+
+// Abort implements job.Aborter.
+func (m *mirror) Abort(j *job.Job) { _ = m.finish(j, true) }
+
+// finish ends the job: with the change-over if it was completed and nothing failed.
+func (m *mirror) finish(j *job.Job, abort bool) (err error) {
+	if m.filter == nil {
+		return nil // Abort after a failed Prepare
+	}
+	g := j.Graph()
+	g.Ref(m.Source)
+	g.Ref(m.Target)
+	defer g.Unref(m.Source)
+	defer g.Unref(m.Target)
+	m.Source.RemoveBitmap(m.bits)
+	m.mu.Lock()
+	over := m.complete && !abort
+	m.mu.Unlock()
+	j.RemoveNodes() // the target's new users would conflict with the job
+	m.loosen(g)
+	if over {
+		err = m.setBacking(g)
+		if err == nil {
+			err = m.changeOver(g)
+		}
+	}
+	if m.drained {
+		m.drained = false
+		m.Source.DrainEnd()
+	}
+	m.removeFilter(g)
+	if m.targetWasRO && (!over || err != nil) {
+		if e := g.SetReadOnly(context.Background(), m.Target, true); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// setBacking gives the target the backing file it is to have.
+func (m *mirror) setBacking(g *block.Graph) error {
+	if m.Backing != BackingOfSource || m.commit {
+		return nil
+	}
+	want := m.Base
+	if m.Sync == None {
+		want = m.Source
+	}
+	n := m.Target.SkipFilters()
+	var have *block.Node
+	if c := n.COWChild(); c != nil {
+		have = c.Node()
+	}
+	if have == want || want == nil && !n.Driver().SupportsBacking {
+		return nil
+	}
+	return g.SetBacking(n, want)
+}
+
+// changeOver replaces the source, or what the user named, by the target.
+func (m *mirror) changeOver(g *block.Graph) error {
+	old := m.Replaces
+	if old == nil {
+		old = m.Source
+	}
+	if m.Target.ReadOnly() != old.ReadOnly() {
+		if err := g.SetReadOnly(context.Background(), m.Target, old.ReadOnly()); err != nil {
+			return err
+		}
+	}
+	return g.ReplaceNode(old, m.Target)
+}
+
+// loosen makes the filter give its permissions up.
+func (m *mirror) loosen(g *block.Graph) {
+	m.top.gone = true
+	if err := g.RefreshPerms(m.filter); err != nil {
+		g.Messagef("%s", err)
+	}
+}
+
+// removeFilter takes the filter out of the graph.
+func (m *mirror) removeFilter(g *block.Graph) {
+	m.top.gone = true
+	if err := g.DropFilter(m.filter); err != nil {
+		g.Messagef("%s", err)
+	}
+	g.Unref(m.filter)
+	m.filter = nil
+}

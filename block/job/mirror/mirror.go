@@ -1,0 +1,335 @@
+// Package mirror is the job that copies a disk to another node while the disk is in use, and keeps both equal until it is told to change
+// over (mirror), or to merge an image into its backing file (commit of the active layer).
+package mirror
+
+import (
+	"context"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/block"
+	"goemu/block/bitmap"
+	"goemu/block/job"
+)
+
+// Sync says what of the disk is copied at the beginning.
+type Sync uint8
+
+// The modes.
+const (
+	Full Sync = iota // everything
+	Top              // what is above Base
+	None             // nothing: only new writes
+)
+
+// Backing says what the target's backing file becomes when the job has changed over.
+type Backing uint8
+
+// The choices.
+const (
+	BackingOfSource Backing = iota // that of the source, or Base
+	BackingOpen                    // what the target's image says
+	BackingLeave                   // what it is
+)
+
+// Options describe the job.
+type Options struct {
+	ID                           string // empty: the name of the device on Source
+	Source, Target               *block.Node
+	Base                         *block.Node // with Top: what is not copied; with commit the target itself
+	Replaces                     *block.Node // what Target takes the place of; nil: Source
+	Speed                        int64
+	Granularity                  int64 // bytes; 0 for the default
+	Sync                         Sync
+	Backing                      Backing
+	ZeroTarget                   bool // the target does not read as zeroes yet, and must
+	Unmap                        bool
+	OnSourceError, OnTargetError job.Policy
+	FilterName                   string
+	Blocking                     bool // copy-mode write-blocking
+	Flags                        job.Flags
+	Txn                          *job.Txn
+
+	commit      bool
+	targetWasRO bool // commit: the target was read-only before the job
+}
+
+// The limits of what is in flight.
+const (
+	maxInFlight = 16
+	maxTransfer = 1 << 20
+)
+
+// mirror is the state of the job.
+type mirror struct {
+	Options
+	source, target *block.Child
+	filter         *block.Node
+	top            *topFilter
+	bits           *bitmap.Bitmap
+	granularity    int64
+	length         int64
+	job            *job.Job
+	drained        bool
+
+	mu       sync.Mutex
+	changed  sync.Cond // an operation ended
+	claims   []claim   // ranges on their way
+	ops      int       // of the job itself
+	busy     int64     // bytes of those
+	err      error
+	complete bool
+}
+
+// claim is a range that is on its way to the target.
+type claim struct{ off, end int64 }
+
+// New makes the job. The caller starts it.
+// Preconditions: the graph lock is held.
+func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
+	switch {
+	case o.Granularity == 0:
+		o.Granularity = o.Target.DefaultBitmapGranularity()
+	case o.Granularity&(o.Granularity-1) != 0 || o.Granularity < 512 || o.Granularity > 64<<20:
+		return nil, block.Errorf(unix.EINVAL, "Parameter 'granularity' expects a power of 2")
+	}
+	if o.Source == o.Target {
+		return nil, block.Errorf(unix.EINVAL, "Can't mirror node into itself")
+	}
+	kind := "mirror"
+	if o.commit {
+		kind = "commit"
+	}
+	m := &mirror{Options: o, granularity: o.Granularity}
+	m.changed.L = &m.mu
+	g := o.Source.Graph()
+	m.top = &topFilter{m: m}
+	var err error
+	m.filter, err = g.InsertFilter(ctx, topDriver(kind), o.FilterName, func(n *block.Node) (block.Instance, error) { m.top.node = n; return m.top, nil }, o.Source)
+	if err != nil {
+		return nil, err
+	}
+	m.filter.SetImplicit(o.FilterName == "")
+	if m.job, err = m.attach(ctx, l, kind); err != nil {
+		m.removeFilter(g)
+		return nil, err
+	}
+	return m.job, nil
+}
+
+// attach makes the job and lets it hold its nodes.
+func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.Job, err error) {
+	const read, write, unchanged, resize = block.PermConsistentRead, block.PermWrite, block.PermWriteUnchanged, block.PermResize
+	perm := read
+	if m.commit { // nobody reads between top and base consistently while base changes
+		perm = 0
+	}
+	if m.ID == "" && m.Flags&job.Internal == 0 {
+		if m.ID = m.filter.DeviceName(); m.ID == "" {
+			return nil, block.Errorf(unix.EINVAL, "An explicit job ID is required for this node")
+		}
+	}
+	j, err = l.NewOn(m.Source, job.Spec{ID: m.ID, Type: kind, Flags: m.Flags, Speed: m.Speed, Txn: m.Txn}, m, perm, read|unchanged|write|resize)
+	if err != nil {
+		return nil, err
+	}
+	defer func() {
+		if err != nil {
+			j.Drop()
+		}
+	}()
+	m.source = m.Source.Parents()[len(m.Source.Parents())-1]
+	perm, shared := write, unchanged
+	if m.Source.ChainContains(m.Target) {
+		shared |= read | write | resize
+		if m.commit {
+			perm |= resize
+		}
+		for n := below(m.Source); n != nil && n != m.Target; n = below(n) {
+			if _, err = j.AddNode(n, "intermediate node", 0, unchanged|read|write); err != nil {
+				return nil, err
+			}
+		}
+	}
+	if m.target, err = j.AddNode(m.Target, "target", perm, shared); err != nil {
+		return nil, err
+	}
+	if m.bits, err = m.Source.AddBitmap(ctx, "", m.granularity); err != nil {
+		return nil, err
+	}
+	if m.Blocking { // the filter marks what it could not copy at once
+		m.bits.Change(func(s *bitmap.State) { s.Enabled = false })
+	}
+	return j, nil
+}
+
+func below(n *block.Node) *block.Node {
+	if c := n.FilterOrCOW(); c != nil {
+		return c.Node()
+	}
+	return nil
+}
+
+// Complete implements job.Completer.
+func (m *mirror) Complete(j *job.Job) error {
+	if m.Backing == BackingOpen && !m.commit {
+		if err := m.Target.OpenBacking(context.Background()); err != nil {
+			return err
+		}
+	}
+	if m.Replaces != nil {
+		if err := m.Replaces.Blocked(block.OpReplace); err != nil && !j.Uses(m.Replaces) {
+			return err
+		}
+	}
+	m.mu.Lock()
+	m.complete = true
+	m.mu.Unlock()
+	return nil
+}
+
+// Cancel implements job.Canceller: a ready mirror ends well when it is cancelled softly, leaving a copy of this moment.
+func (m *mirror) Cancel(j *job.Job, force bool) bool {
+	return force || !j.Info().Ready
+}
+
+// Run implements job.Body.
+func (m *mirror) Run(j *job.Job) error {
+	ctx := context.Background()
+	if err := m.prepareTarget(ctx); err != nil {
+		return err
+	}
+	if err := m.markInitial(ctx, j); err != nil || j.Cancelled() {
+		return err
+	}
+	err := m.loop(ctx, j)
+	m.waitOps(0)
+	return err
+}
+
+// prepareTarget compares the lengths.
+func (m *mirror) prepareTarget(ctx context.Context) (err error) {
+	if m.length, err = m.source.Length(ctx); err != nil {
+		return err
+	}
+	have, err := m.target.Length(ctx)
+	switch {
+	case err != nil:
+		return err
+	case have < m.length && m.commit:
+		return m.target.Truncate(ctx, m.length, false, block.PreallocOff, false)
+	case have < m.length:
+		return block.Errorf(unix.EINVAL, "Source and target image have different sizes")
+	}
+	return nil
+}
+
+// markInitial marks what has to be copied, whoever writes.
+func (m *mirror) markInitial(ctx context.Context, j *job.Job) error {
+	if m.Sync == None {
+		return nil
+	}
+	if m.ZeroTarget && !m.Target.HasZeroInit(ctx) {
+		if err := m.target.WriteZeroes(ctx, 0, m.length, block.MayUnmap|block.NoFallback); block.IsNotSup(err) {
+			m.bits.Set(0, m.length)
+			return nil
+		} else if err != nil {
+			return err
+		}
+	}
+	base := m.Base
+	if m.Sync == Full {
+		base = nil
+	}
+	for off := int64(0); off < m.length && !j.Cancelled(); {
+		j.PausePoint()
+		depth, n, err := m.Source.AllocatedAbove(ctx, base, false, off, m.length-off)
+		if err != nil {
+			return err
+		}
+		if n == 0 {
+			break
+		}
+		if depth > 0 {
+			m.bits.Set(off, n)
+		}
+		off += n
+	}
+	return nil
+}
+
+// loop copies until the job is to end.
+func (m *mirror) loop(ctx context.Context, j *job.Job) error {
+	synced := false
+	for pos := int64(0); ; {
+		if j.Held() {
+			m.waitOps(0)
+			j.PausePoint()
+		}
+		if j.Forced() {
+			return nil
+		}
+		m.mu.Lock()
+		err, ops, busy, complete := m.err, m.ops, m.busy, m.complete
+		m.mu.Unlock()
+		if err != nil {
+			return err
+		}
+		dirty := m.bits.Count()
+		j.SetRemaining(dirty + busy)
+		switch {
+		case dirty == 0 && ops > 0, ops >= maxInFlight:
+			m.waitOps(ops - 1)
+		case dirty > 0:
+			pos = m.begin(ctx, j, pos)
+		default:
+			if ended, err := m.atRest(ctx, j, &synced, complete); ended || err != nil {
+				return err
+			}
+		}
+	}
+}
+
+// quiet is how often the job looks when there is nothing to do; new writes are copied after that time at the latest.
+const quiet = 100e6
+
+// atRest is called when everything is copied.
+func (m *mirror) atRest(ctx context.Context, j *job.Job, synced *bool, complete bool) (ended bool, err error) {
+	if !*synced {
+		if err := m.target.Flush(ctx); err != nil {
+			if j.Failed(m.OnTargetError, false, err) == job.ActionReport {
+				return false, err
+			}
+			j.PausePoint()
+			return false, nil
+		}
+		*synced = true
+		j.MarkReady()
+	}
+	if !complete && !j.Cancelled() {
+		j.Sleep(quiet)
+		return false, nil
+	}
+	j.Locked(func() {
+		m.Source.DrainBegin()
+		if m.bits.Count() != 0 {
+			m.Source.DrainEnd()
+			return
+		}
+		m.drained, ended = true, true
+	})
+	if ended {
+		err = m.target.Flush(ctx)
+	}
+	return ended, err
+}
+
+// waitOps waits until at most n operations are on their way.
+func (m *mirror) waitOps(n int) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for m.ops > max(n, 0) {
+		m.changed.Wait()
+	}
+}

@@ -1,0 +1,154 @@
+package mirror_test
+
+import (
+	"context"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
+
+	"goemu/block"
+	"goemu/block/job"
+	"goemu/block/job/jobtest"
+	"goemu/block/job/mirror"
+)
+
+// ready waits until a job can be completed.
+func ready(t *testing.T, j *job.Job) {
+	t.Helper()
+	require.Eventually(t, func() bool { return j.Info().Ready }, 30*time.Second, time.Millisecond)
+}
+
+// writing lets a guest write all the while; stop ends that.
+func writing(b *jobtest.Bench, d *block.Backend, model []byte) (stop func()) {
+	var end atomic.Bool
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for seed := uint64(100); !end.Load(); seed++ {
+			b.Scribble(d, model, seed, 5)
+		}
+	}()
+	return func() { end.Store(true); <-done }
+}
+
+func TestMirror(t *testing.T) {
+	for _, row := range []struct {
+		name string
+		o    mirror.Options
+	}{
+		{"full", mirror.Options{}},
+		{"full, write-blocking", mirror.Options{Blocking: true}},
+		{"top", mirror.Options{Sync: mirror.Top}},
+		{"full, unmap, fine", mirror.Options{Unmap: true, Granularity: 4096}},
+	} {
+		t.Run(row.name, func(t *testing.T) {
+			b := jobtest.New(t)
+			model := b.Chain()
+			b.Create("copy", "")
+			top, target := b.Open("top"), b.Open("copy")
+			d := b.Disk(top)
+			stop := writing(b, d, model)
+			j := b.Start(func() (*job.Job, error) {
+				o := row.o
+				o.Source, o.Target = top, target
+				if o.Sync == mirror.Top {
+					o.Base = top.Backing().Node()
+				}
+				return mirror.New(context.Background(), b.Jobs, o)
+			})
+			ready(t, j)
+			time.Sleep(20 * time.Millisecond)
+			b.Locked(func() { require.NoError(t, j.Complete()) })
+			require.NoError(t, j.AwaitEnd())
+			stop()
+			b.Locked(func() { require.Same(t, target, d.Node(), "the target has taken the source's place") })
+			require.Equal(t, model, b.Content(d))
+			if row.o.Sync == mirror.Top {
+				b.Locked(func() { require.Equal(t, b.Path("mid"), target.Backing().Node().Filename()) })
+			}
+			require.NoError(t, d.Flush(context.Background()))
+			b.Judge("copy")
+			b.Judge("top")
+		})
+	}
+}
+
+func TestSoftCancel(t *testing.T) {
+	b := jobtest.New(t)
+	model := b.Chain()
+	b.Create("copy", "")
+	top, target := b.Open("top"), b.Open("copy")
+	d := b.Disk(top)
+	j := b.Start(func() (*job.Job, error) {
+		return mirror.New(context.Background(), b.Jobs, mirror.Options{Source: top, Target: target})
+	})
+	ready(t, j)
+	b.Scribble(d, model, 5, 20)
+	b.Locked(func() { require.NoError(t, j.Cancel(false)) })
+	require.NoError(t, j.AwaitEnd())
+	b.Locked(func() { require.Same(t, top, d.Node(), "the source stays") })
+	b.Scribble(d, append([]byte(nil), model...), 6, 3) // no longer part of the copy
+	var copied []byte
+	b.Locked(func() {
+		c := b.Graph.NewBackend("", "", block.PermConsistentRead, block.PermAll)
+		require.NoError(t, c.Insert(target))
+		copied = b.Content(c)
+		c.Delete()
+	})
+	require.Equal(t, model, copied)
+	require.Equal(t, []string{"created", "running", "ready", "event1", "waiting", "pending", "event3", "concluded", "null"}, b.Events())
+}
+
+func TestCommitOfActiveLayer(t *testing.T) {
+	b := jobtest.New(t)
+	model := b.Chain()
+	top := b.Open("top")
+	d := b.Disk(top)
+	stop := writing(b, d, model)
+	var base *block.Node
+	j := b.Start(func() (*job.Job, error) {
+		base = top.Backing().Node().Backing().Node()
+		require.True(t, base.ReadOnly())
+		return mirror.NewCommit(context.Background(), b.Jobs, mirror.Options{Source: top, Target: base})
+	})
+	require.Equal(t, "commit", j.Type())
+	ready(t, j)
+	b.Locked(func() { require.NoError(t, j.Complete()) })
+	require.NoError(t, j.AwaitEnd())
+	stop()
+	b.Locked(func() { require.Same(t, base, d.Node()) })
+	require.Equal(t, model, b.Content(d))
+	require.NoError(t, d.Flush(context.Background()))
+	b.Judge("base")
+}
+
+func TestTargetError(t *testing.T) {
+	b := jobtest.New(t)
+	b.Chain()
+	b.Create("copy", "")
+	top := b.Open("top")
+	target := b.Open("copy", "file.driver", "blkdebug", "file.image.driver", "file", "file.image.filename", b.Path("copy"),
+		"file.inject-error.0.event", "write_aio", "file.inject-error.0.errno", int64(unix.ENOSPC))
+	d := b.Disk(top)
+	j := b.Start(func() (*job.Job, error) {
+		return mirror.New(context.Background(), b.Jobs, mirror.Options{Source: top, Target: target})
+	})
+	require.ErrorIs(t, j.AwaitEnd(), unix.ENOSPC)
+	b.Locked(func() { require.Same(t, top, d.Node()) })
+	require.Contains(t, b.Events(), "event5", "BLOCK_JOB_ERROR")
+}
+
+func TestRefusals(t *testing.T) {
+	b := jobtest.New(t)
+	b.Create("a", "")
+	n := b.Open("a")
+	b.Locked(func() {
+		_, err := mirror.New(context.Background(), b.Jobs, mirror.Options{Source: n, Target: n})
+		require.EqualError(t, err, "Can't mirror node into itself")
+		_, err = mirror.New(context.Background(), b.Jobs, mirror.Options{Source: n, Target: n, Granularity: 1000})
+		require.EqualError(t, err, "Parameter 'granularity' expects a power of 2")
+	})
+}
