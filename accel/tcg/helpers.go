@@ -240,6 +240,9 @@ var helpers = [x86.NumHelpers]helper{
 
 	x86.HelperCheckSeg: do2((*CPU).checkSegment),
 
+	x86.Helper3DNow: do2((*CPU).help3DNow),
+	x86.HelperSSE4A: do2((*CPU).helpSSE4A),
+
 	x86.HelperFXSAVE:   helpFXSAVE,
 	x86.HelperFXRSTOR:  helpFXRSTOR,
 	x86.HelperXSAVE:    do2(func(c *CPU, a, w uint64) { c.xsave(a, w != 0, false) }),

@@ -118,5 +118,9 @@ const (
 	HelperMaskMov  // (linear address, kind): MASKMOVQ/MASKMOVDQU, VMASKMOV/VPMASKMOV, gathers; see the frontend
 	HelperCheckSeg // (segment | size<<8 | write<<24, offset): raises #GP or #SS beyond limits and rights
 
+	// AMD's vector instructions.
+	Helper3DNow // (operation | destination<<8 | source<<16 | AMDMem, value of a source in memory)
+	HelperSSE4A // (kind | destination<<8 | source<<16, length | index<<8)
+
 	NumHelpers
 )

@@ -175,6 +175,8 @@ func (p *printer) operand(i int) {
 		p.b.WriteString(p.regName(size, p.t.regOf(i)))
 	case plRMReg:
 		p.b.WriteString(p.regName(max(min(d.mode, 8), 4), d.rm))
+	case plVecRM, plVecReg:
+		p.vectorOperand(o, info.place == plVecRM)
 	case plSeg:
 		p.b.WriteString(segNames[d.reg3])
 	case plFixedSeg:
@@ -198,6 +200,23 @@ func (p *printer) operand(i int) {
 		}
 		fmt.Fprintf(&p.b, "0x%x]", d.imm)
 	}
+}
+
+// vectorOperand writes an MMX or vector register, or the memory operand in its place.
+func (p *printer) vectorOperand(o operand, rm bool) {
+	d := p.d
+	n := d.reg
+	if rm {
+		if n = d.rm; d.mod != 3 {
+			p.memory(0)
+			return
+		}
+	}
+	if o == opPq || o == opQq {
+		fmt.Fprintf(&p.b, "mm%d", n&7)
+		return
+	}
+	fmt.Fprintf(&p.b, "xmm%d", n)
 }
 
 func (p *printer) imm(i int, size uint8) {

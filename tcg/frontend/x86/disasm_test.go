@@ -78,10 +78,12 @@ func unlike(i *Insn, mode uint8) bool {
 		return true
 	}
 	switch i.Name {
-	case "xchg":
+	case "xchg", "3dnow":
 		return true
 	case "mov":
 		return i.Opcode >= 0xa0 && i.Opcode <= 0xa3
+	case "sldt", "str":
+		return i.OpSize == 8
 	case "bswap", "invpcid":
 		return i.OpSize == 2
 	case "prefetch":

@@ -207,6 +207,7 @@ func buildMaps() *opMaps {
 		m.setRM(map0F, r.pp, r.op, r.reg, r.rm, r.insn)
 	}
 	m.setVectors()
+	m.setAMD()
 	return m
 }
 

@@ -113,6 +113,12 @@ func (t *Translator) memoryUse() (size uint16, write bool) {
 	switch {
 	case d.m == map1B && d.op&^7 == 0xd8:
 		return x87Bytes[d.op&7][d.reg3], x87Stores[d.op&7]>>d.reg3&1 != 0
+	case d.name == "3dnow":
+		return 8, false
+	case d.name == "movntss":
+		return 4, true
+	case d.name == "movntsd":
+		return 8, true
 	case d.attr&vector != 0 && operands[d.ops[1]].place == plVecRM:
 		return t.vectorUse()
 	}
