@@ -16,15 +16,15 @@ type Compressor interface {
 // compressedKey is the key of compressed data in a context.
 type compressedKey struct{}
 
-// WithCompressed gives the compressed form of the cluster along with a compressed write.
+// WithCompressed gives the compressed form of the cluster, nil if that is no smaller, along with a compressed write.
 func WithCompressed(ctx context.Context, data []byte) context.Context {
 	return context.WithValue(ctx, compressedKey{}, data)
 }
 
-// CompressedData is what WithCompressed gave along, or nil.
-func CompressedData(ctx context.Context) []byte {
-	data, _ := ctx.Value(compressedKey{}).([]byte)
-	return data
+// CompressedData is what WithCompressed gave along, if it was called: nil says that the cluster does not become smaller.
+func CompressedData(ctx context.Context) (data []byte, ok bool) {
+	data, ok = ctx.Value(compressedKey{}).([]byte)
+	return data, ok
 }
 
 // FinishCompressed ends a series of compressed writes: the driver may round the file's size.

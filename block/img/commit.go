@@ -13,6 +13,8 @@ type Commit struct {
 	Top  *block.Backend
 	Base *block.Backend
 	Rate int64
+	// Empty lets the image itself forget what is in the base then.
+	Empty bool
 
 	Progress func(percent float32) // of the whole
 }
@@ -115,4 +117,51 @@ func CommitTarget(top *block.Node, name, base string) (*block.Node, error) {
 		return nil, block.Errorf(unix.EINVAL, "Image does not have a backing file")
 	}
 	return c.Node().SkipFilters(), nil
+}
+
+// Into commits into a node below the image, which is made writable for the time.
+func (c *Commit) Into(ctx context.Context, base *block.Node) (err error) {
+	g := base.Graph()
+	g.Lock()
+	wasReadOnly := base.ReadOnly()
+	if wasReadOnly {
+		if err := g.SetReadOnly(ctx, base, false); err != nil {
+			g.Unlock()
+			return err
+		}
+	}
+	c.Base = g.NewBackend("", "", block.PermConsistentRead|block.PermWrite|block.PermResize, block.PermAll)
+	g.Ref(base)
+	err = c.Base.Insert(base)
+	g.Unref(base)
+	g.Unlock()
+	if err == nil {
+		if err = c.Run(ctx); err != nil {
+			err = block.Errnof(block.Errno(err), "Block job failed")
+		}
+	}
+	if err == nil && c.Empty {
+		err = makeEmpty(ctx, c.Top.Node().SkipFilters())
+	}
+	g.Lock()
+	defer g.Unlock()
+	c.Base.Delete()
+	if wasReadOnly {
+		if e := g.SetReadOnly(ctx, base, true); err == nil {
+			err = e
+		}
+	}
+	return err
+}
+
+// makeEmpty lets a node forget its content, if it can.
+func makeEmpty(ctx context.Context, n *block.Node) error {
+	e, ok := n.State().(block.Emptier)
+	if !ok {
+		return nil
+	}
+	if err := e.MakeEmpty(ctx); err != nil && !block.IsNotSup(err) {
+		return block.Errnof(block.Errno(err), "Failed to empty %s", n.Filename())
+	}
+	return nil
 }

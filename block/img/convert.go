@@ -358,8 +358,9 @@ func (c *Conversion) load(ctx context.Context, s stretch, buf []byte) packed {
 		p.zero = isZero(p.data)
 	}
 	if !p.zero && c.compressor != nil {
+		p.isZip = true
 		if out, err := c.compressor.Compress(p.data); err == nil {
-			p.stored, p.isZip = out, true
+			p.stored = out
 		}
 	}
 	return p

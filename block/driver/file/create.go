@@ -73,6 +73,9 @@ func resize(fd int, size int64, p block.Prealloc) (err error) {
 		if err := retry(func() error { return unix.Ftruncate(fd, size) }); err != nil {
 			return block.Errnof(block.Errno(err), "Could not resize file")
 		}
+		if st.Size == 0 {
+			writeFirstBlock(fd, size)
+		}
 		return nil
 	case block.PreallocFalloc:
 		err = allocate(fd, st.Size, size)
@@ -85,6 +88,23 @@ func resize(fd int, size int64, p block.Prealloc) (err error) {
 		_ = unix.Ftruncate(fd, st.Size)
 	}
 	return err
+}
+
+// A new file gets firstBlock bytes allocated (leastBlock if it is shorter), so that the alignment of direct I/O can be found out by reading it.
+const (
+	firstBlock = 4096
+	leastBlock = 512
+)
+
+// writeFirstBlock allocates the beginning of a file of the size; failing does no harm.
+func writeFirstBlock(fd int, size int64) {
+	n := int64(firstBlock)
+	if size < n {
+		n = min(size, leastBlock)
+	}
+	if n > 0 {
+		_ = retry(func() error { _, err := unix.Pwrite(fd, make([]byte, n), 0); return err })
+	}
 }
 
 func allocate(fd int, from, to int64) error {

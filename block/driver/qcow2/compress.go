@@ -123,7 +123,7 @@ func (im *image) WriteCompressed(ctx context.Context, off int64, iov [][]byte) e
 	case im.offsetInCluster(off) != 0 || im.offsetInCluster(total) != 0 && off+total != im.length.Load():
 		return unix.EINVAL
 	}
-	if b := block.CompressedData(ctx); b != nil && total <= im.clusterSize {
+	if b, ok := block.CompressedData(ctx); ok && b != nil && total <= im.clusterSize {
 		return im.storeCompressed(ctx, off, b)
 	}
 	for pos := int64(0); pos < total; {

@@ -20,6 +20,7 @@ var Drivers = []*block.Driver{{
 	Probe:         func([]byte, string) int { return 1 },
 	Open:          open,
 	Create:        create,
+	Measure:       measure,
 	CreateOptions: []block.Option{{Name: "size", Type: block.OptSize, Help: "Virtual disk size"}},
 	StrongOptions: []string{"offset", "size"},
 }}
@@ -268,4 +269,19 @@ func (f *Format) ChildPerm(_ *block.Child, role block.Role, perm, shared block.P
 	const own = block.PermWrite | block.PermResize
 	nperm, nshared := f.node.DefaultPerm(role, perm, shared)
 	return nperm&^own | perm&own, nshared
+}
+
+// measure tells the size of a raw image: the source's, or the one asked for.
+func measure(ctx context.Context, o *block.Options, src *block.Node) (m block.MeasureInfo, err error) {
+	size, err := o.TakeSize("size", 0)
+	if err != nil {
+		return m, err
+	}
+	n := int64((size + sectorSize - 1) / sectorSize * sectorSize)
+	if src != nil {
+		if n, err = src.Length(ctx); err != nil {
+			return m, block.Errnof(block.Errno(err), "Unable to get image size")
+		}
+	}
+	return block.MeasureInfo{Required: n, FullyAllocated: n}, nil
 }

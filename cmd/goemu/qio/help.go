@@ -122,6 +122,18 @@ const (
  -d, -- discard mode
  -o, -- options of the block driver
 `
+	reopenHelp = `
+ changes the options of the open file
+
+ Example:
+ 'reopen -o lazy-refcounts=on' - from now on the refcounts of a qcow2 file are written late
+
+ -r, -- read only
+ -w, -- read and write
+ -c, -- cache mode
+ -o, -- options of the block driver, as for 'open'
+
+`
 	sigraiseHelp = `
  raises a signal
 

@@ -17,6 +17,8 @@ func imageCommands() []cmd {
 		{name: "map", oneline: "prints the allocated areas of a file", run: (*session).mapImage},
 		{name: "open", alt: "o", least: 1, most: any, noImage: true, args: "[-rsCnkU] [-t cache] [-d discard] [-o options] [path]",
 			oneline: "open the file specified by path", help: openHelp, run: (*session).openCommand},
+		{name: "reopen", most: any, args: "[(-r|-w)] [-c cache] [-o options]", oneline: "reopens an image with new options", help: reopenHelp,
+			run: (*session).reopen},
 		{name: "close", alt: "c", oneline: "close the current open file", run: (*session).closeCommand},
 	}
 }
