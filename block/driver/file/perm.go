@@ -93,6 +93,7 @@ func (n *Node) SetPerm(block.Perm, block.Perm) {
 func (n *Node) replaceFD(c *change) {
 	if unix.Dup3(c.fd, n.fd, unix.O_CLOEXEC) == nil {
 		n.writable = c.writable
+		n.opts.ReadOnly = !c.writable
 		n.opts.Direct = n.node.NextMode().Direct
 		n.align = 1
 		if n.opts.Direct {
