@@ -123,7 +123,10 @@ func (im *image) WriteCompressed(ctx context.Context, off int64, iov [][]byte) e
 	case im.offsetInCluster(off) != 0 || im.offsetInCluster(total) != 0 && off+total != im.length.Load():
 		return unix.EINVAL
 	}
-	if b, ok := block.CompressedData(ctx); ok && b != nil && total <= im.clusterSize {
+	if b, ok := block.CompressedData(ctx); ok && total <= im.clusterSize {
+		if b == nil { // it does not get smaller
+			return im.write(ctx, off, iov)
+		}
 		return im.storeCompressed(ctx, off, b)
 	}
 	for pos := int64(0); pos < total; {
