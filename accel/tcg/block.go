@@ -146,8 +146,12 @@ func (c *CPU) find() (b *block, ok bool, err error) {
 }
 
 // slot is the place of a block in CPU.recent.
-func (k *key) slot() uint64 {
-	return (k.pc ^ k.pc>>13 ^ uint64(k.flags)*0x9e3779b9>>7) & (recentBlocks - 1)
+func (k *key) slot() uint64 { return recentSlot(uint64(k.host), k.pc, k.flags) }
+
+//go:nosplit
+func recentSlot(host, pc uint64, flags uint32) uint64 {
+	h := (pc>>ir.PageBits*0x9e3779b97f4a7c15 ^ uint64(flags)*0xc2b2ae3d27d4eb4f) >> 40
+	return (host ^ host>>15 ^ h) & (recentBlocks - 1)
 }
 
 // lookup finds a block in the table.

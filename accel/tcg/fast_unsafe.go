@@ -10,7 +10,7 @@ import (
 // FastHelpers are the helpers that FastHelper may do, as an engine's options want them.
 var FastHelpers = []uint32{
 	uint32(x86.HelperRDTSC), uint32(x86.HelperMovs), uint32(x86.HelperStos), uint32(x86.HelperSyscall), uint32(x86.HelperSysret),
-	uint32(x86.HelperIret), uint32(x86.HelperWriteCR), uint32(x86.HelperINVLPG), uint32(x86.HelperWriteFSGSBase), uint32(x86.HelperCmpXchg16B),
+	uint32(x86.HelperIret), uint32(x86.HelperWriteCR), uint32(x86.HelperINVLPG), uint32(x86.HelperWriteFSGSBase), uint32(x86.HelperCmpXchg16B), uint32(x86.HelperRDPKRU),
 }
 
 // noTSC in Env.TSCDelta: the guest's counter is not the host's plus a constant now.
@@ -40,6 +40,12 @@ func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
 			return 0, false
 		}
 		e.Seg[e.Args[0]&3|4].Base = v // FS or GS
+		return 0, true
+	case x86.HelperRDPKRU:
+		if e.CR[4]&x86.CR4PKE == 0 || e.Regs[x86.RCX]&0xffffffff != 0 {
+			return 0, false
+		}
+		e.Regs[x86.RAX], e.Regs[x86.RDX] = uint64(e.PKRU), 0
 		return 0, true
 	case x86.HelperCmpXchg16B:
 		return 0, fastCmpXchg16(e, e.Args[0])

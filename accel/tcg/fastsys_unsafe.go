@@ -36,10 +36,12 @@ func FastLookup(h *ir.Header, pc uint64) uint64 {
 	if host == 0 {
 		return 0
 	}
-	hash := (pc ^ pc>>13 ^ uint64(flags)*0x9e3779b9>>7) & (recentBlocks - 1)
-	b := c.recent[hash].Load()
+	b := c.recent[recentSlot(host, pc, flags)].Load()
 	if b == nil || b.key.host != uintptr(host) || b.key.pc != pc || b.key.csBase != base || b.key.flags != flags || b.key.cond != 0 ||
-		b.page2 != nil || b.dead.Load() {
+		b.dead.Load() {
+		return 0
+	}
+	if b.page2 != nil && fastHost(e, addr&pageMask+1<<ir.PageBits, 1, mmu, accExec) != uint64(b.page2.host) {
 		return 0
 	}
 	t := c.table(mmu)
@@ -48,7 +50,7 @@ func FastLookup(h *ir.Header, pc uint64) uint64 {
 		return 0
 	}
 	m := &t.meta[i]
-	if !s.add(pc, b.target, m.flags&metaGlobal != 0) {
+	if !s.add(pc, b.target, m.flags&metaGlobal != 0 && b.page2 == nil) {
 		return 0
 	}
 	c.jumpPages.add(addr, m.flags)
