@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// cachePiece is the unit in which a range is read to bring it into caches.
+// cachePiece is the unit in which a range is brought up from backing files.
 const cachePiece = 1 << 20
 
 // handle does a request and leaves the reply in it.
@@ -182,12 +182,15 @@ func (c *client) sparseRead(ctx context.Context, r *request) {
 	}
 }
 
-// cache brings a range into the caches of the host.
+// cache copies what is only in backing files into an image that may be written. The rest is left to the host.
 func (c *client) cache(ctx context.Context, r *request) error {
+	if c.exp.flags&proto.FlagReadOnly != 0 {
+		return nil
+	}
 	buf := make([]byte, min(cachePiece, int(r.Len)))
 	for off, end := int64(r.From), int64(r.From)+int64(r.Len); off < end; {
 		n := min(int64(len(buf)), end-off)
-		if err := c.exp.exp.Backend().Read(ctx, off, buf[:n]); err != nil {
+		if err := c.exp.exp.Backend().ReadV(ctx, off, [][]byte{buf[:n]}, block.CopyOnRead|block.Prefetch); err != nil {
 			return err
 		}
 		off += n
