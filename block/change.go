@@ -147,7 +147,7 @@ func (g *Graph) DropFilter(n *Node) error {
 func (g *Graph) Append(n, below *Node) error {
 	g.Ref(below)
 	defer g.Unref(below)
-	err := drainBoth(func() error {
+	return drainBoth(func() error {
 		var t transaction
 		role := RoleCOW
 		if n.driver.Filter {
@@ -162,16 +162,15 @@ func (g *Graph) Append(n, below *Node) error {
 		if err == nil {
 			err = g.refresh(&t, n)
 		}
-		if t.finish(err) == nil && role == RoleCOW {
+		if t.finish(err) != nil {
+			return err
+		}
+		if role == RoleCOW {
 			n.mode.NoBacking = false
 			n.blockBacking(below)
 		}
-		return err
+		return n.refreshLimits()
 	}, below)
-	if err != nil {
-		return err
-	}
-	return n.refreshLimits()
 }
 
 // InsertFilter makes a node of a filter driver on top of another node, with the state that the function makes. Name may be empty. The caller
