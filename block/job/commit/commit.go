@@ -1,0 +1,225 @@
+// Package commit is the job that merges images in the middle of a chain into their backing file. (The active layer is merged by the mirror
+// job, which can follow the writes of the guest.)
+package commit
+
+import (
+	"context"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/block"
+	"goemu/block/job"
+)
+
+// chunk is the most that is copied at once.
+const chunk = 512 << 10
+
+// Options describe the job.
+type Options struct {
+	ID          string      // empty: the name of the device on Active
+	Active      *block.Node // the top of the whole chain
+	Top, Base   *block.Node // Top and what is above Base goes into Base
+	BackingFile string      // name of the base in the image above Top; empty: that of Base
+	Speed       int64
+	OnError     job.Policy
+	FilterName  string
+	Flags       job.Flags
+	Txn         *job.Txn
+}
+
+// commit is the state of the job.
+type commit struct {
+	Options
+	filter    *block.Node
+	base      *block.Child
+	baseWasRO bool
+	frozen    bool
+}
+
+// topFilter keeps the permissions of the images above from reaching those that are merged.
+type topFilter struct{}
+
+func (topFilter) Close() {}
+
+// ChildPerm implements block.ChildPermer.
+func (topFilter) ChildPerm(*block.Child, block.Role, block.Perm, block.Perm) (nperm, nshared block.Perm) {
+	return 0, block.PermAll
+}
+
+var topDriver = &block.Driver{Name: "commit_top", Filter: true}
+
+// New makes the job. The caller starts it.
+// Preconditions: the graph lock is held.
+func New(ctx context.Context, l *job.List, o Options) (j *job.Job, err error) {
+	if o.Top == o.Base {
+		return nil, block.Errorf(unix.EINVAL, "Invalid files for merge: top and base are the same")
+	}
+	g := o.Top.Graph()
+	c := &commit{Options: o, baseWasRO: o.Base.ReadOnly()}
+	if !o.Top.ChainContains(o.Base) {
+		return nil, block.Errorf(unix.EINVAL, "'%s' is not in the backing chain of '%s'", o.Base.Name(), o.Top.Name())
+	}
+	if c.baseWasRO {
+		if err := g.SetReadOnly(ctx, o.Base, false); err != nil {
+			return nil, err
+		}
+	}
+	c.filter, err = g.InsertFilter(ctx, topDriver, o.FilterName, func(*block.Node) (block.Instance, error) { return topFilter{}, nil }, o.Top)
+	if err == nil {
+		c.filter.SetImplicit(o.FilterName == "")
+		j, err = c.attach(ctx, l)
+	}
+	if err != nil {
+		c.restore(ctx, g)
+		return nil, err
+	}
+	return j, nil
+}
+
+// attach makes the job and lets it hold its nodes.
+func (c *commit) attach(ctx context.Context, l *job.List) (*job.Job, error) {
+	const read, write, unchanged = block.PermConsistentRead, block.PermWrite, block.PermWriteUnchanged
+	j, err := l.NewOn(c.Active, job.Spec{ID: c.ID, Type: "commit", Flags: c.Flags, Speed: c.Speed, Txn: c.Txn}, c, 0, block.PermAll)
+	if err != nil {
+		return nil, err
+	}
+	err = func() error {
+		for n := c.Top; n != c.Base; n = n.FilterOrCOW().Node() {
+			if _, err := j.AddNode(n, "intermediate node", 0, unchanged|write); err != nil {
+				return err
+			}
+		}
+		perm := read | write
+		have, err := c.Base.Length(ctx)
+		if err != nil {
+			return err
+		}
+		if want, err := c.Top.Length(ctx); err != nil {
+			return err
+		} else if have < want {
+			perm |= block.PermResize
+		}
+		if c.base, err = j.AddNode(c.Base, "base", perm, read|unchanged); err != nil {
+			return err
+		}
+		return c.filter.Freeze(c.Base)
+	}()
+	if err != nil {
+		j.Drop()
+		return nil, err
+	}
+	c.frozen = true
+	return j, nil
+}
+
+// Run implements job.Body.
+func (c *commit) Run(j *job.Job) error {
+	ctx := context.Background()
+	length, err := c.Top.Length(ctx)
+	if err != nil {
+		return err
+	}
+	j.SetRemaining(length)
+	if have, err := c.base.Length(ctx); err != nil {
+		return err
+	} else if have < length {
+		if err := c.base.Truncate(ctx, length, false, block.PreallocOff, false); err != nil {
+			return err
+		}
+	}
+	buf := block.AlignedBuffer(chunk)
+	top := c.filter.Filtered()
+	for off := int64(0); off < length && !j.Cancelled(); {
+		j.PausePoint()
+		n, copied, read, err := c.step(ctx, top, off, length, buf)
+		if err != nil {
+			switch j.Failed(c.OnError, read, err) {
+			case job.ActionReport:
+				return err
+			case job.ActionStop, job.ActionIgnore: // a range that is left out would be lost: it is tried again
+				continue
+			}
+		}
+		off += n
+		j.Progress(n)
+		if copied {
+			j.Sleep(j.Charge(n))
+		}
+	}
+	return nil
+}
+
+// step deals with the bytes from off on that are alike; n is their number. read tells which side an error is about.
+func (c *commit) step(ctx context.Context, top *block.Child, off, length int64, buf []byte) (n int64, copied, read bool, err error) {
+	s, _, err := c.Top.StatusAbove(ctx, c.Base, false, true, off, min(chunk, length-off))
+	switch {
+	case err != nil:
+		return 0, false, true, err
+	case s.N == 0:
+		return length - off, false, true, nil
+	case s.Flags&block.StatusAllocated == 0:
+		return s.N, false, true, nil
+	case s.Flags&block.StatusZero != 0:
+		return s.N, true, false, c.base.WriteZeroes(ctx, off, s.N, block.MayUnmap)
+	}
+	if err := top.Read(ctx, off, buf[:s.N]); err != nil {
+		return 0, false, true, err
+	}
+	return s.N, true, false, c.base.Write(ctx, off, buf[:s.N], 0)
+}
+
+// Prepare implements job.Preparer: the image above the top now has the base as its backing file.
+func (c *commit) Prepare(j *job.Job) error {
+	c.thaw()
+	if err := c.base.Flush(context.Background()); err != nil {
+		return err
+	}
+	j.RemoveNodes()
+	g := j.Graph()
+	if err := g.DropIntermediate(context.Background(), c.filter, c.Base, c.BackingFile); err != nil {
+		return err
+	}
+	g.Ref(c.Base)
+	g.Unref(c.filter)
+	c.filter = nil
+	if c.baseWasRO {
+		if err := g.SetReadOnly(context.Background(), c.Base, true); err != nil {
+			g.Messagef("%s", err)
+		}
+	}
+	g.Unref(c.Base)
+	return nil
+}
+
+// Abort implements job.Aborter.
+func (c *commit) Abort(j *job.Job) {
+	c.thaw()
+	g := j.Graph()
+	g.Ref(c.Base)
+	defer g.Unref(c.Base)
+	j.RemoveNodes()
+	c.restore(context.Background(), g)
+}
+
+func (c *commit) thaw() {
+	if c.frozen {
+		c.filter.Unfreeze(c.Base)
+		c.frozen = false
+	}
+}
+
+// restore removes the filter and makes the base what it was.
+func (c *commit) restore(ctx context.Context, g *block.Graph) {
+	if c.filter != nil {
+		if err := g.DropFilter(c.filter); err != nil {
+			g.Messagef("%s", err)
+		}
+		g.Unref(c.filter)
+		c.filter = nil
+	}
+	if c.baseWasRO {
+		if err := g.SetReadOnly(ctx, c.Base, true); err != nil {
+			g.Messagef("%s", err)
+		}
+	}
+}
