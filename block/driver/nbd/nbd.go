@@ -100,8 +100,8 @@ func (d *disk) accept() error {
 
 // retryFirst and retryMost bound the time between two attempts to connect.
 const (
-	retryFirst = time.Second
-	retryMost  = 16 * time.Second
+	retryFirst = 100 * time.Millisecond
+	retryMost  = time.Second
 )
 
 // connectFor connects, again and again until the timeout unless that is 0.
