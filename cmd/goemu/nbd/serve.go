@@ -116,15 +116,22 @@ func (s *session) open(list *export.List) (*block.Backend, int) {
 	} else if c.format != "" {
 		o.Set("driver", c.format)
 	}
+	mode := c.mode
 	if c.snapshot {
-		o.Set("snapshot", true)
+		mode.ReadOnly = true
 	}
-	b, err := c.OpenBackend(name, o, c.mode, false, false)
+	b, err := c.OpenBackend(name, o, mode, false, false)
 	if err != nil {
 		c.Report("Failed to blk_new_open '"+c.file+"': ", err)
 		return nil, 1
 	}
 	n := b.Node()
+	if c.snapshot {
+		if n, err = s.temporary(b); err != nil {
+			c.Report("", err)
+			return nil, 1
+		}
+	}
 	if c.offset != 0 {
 		if n, err = s.offsetNode(b); err != nil {
 			c.Report("", err)
@@ -143,6 +150,43 @@ func (s *session) open(list *export.List) (*block.Backend, int) {
 		return nil, 1
 	}
 	return b, 0
+}
+
+// temporary puts an image over the disk that keeps all changes and vanishes with the process.
+func (s *session) temporary(b *block.Backend) (*block.Node, error) {
+	dir := os.Getenv("TMPDIR")
+	if dir == "" {
+		dir = "/var/tmp" // it may become large, and /tmp often lies in memory
+	}
+	f, err := os.CreateTemp(dir, "vl.")
+	if err != nil {
+		return nil, block.Errnof(block.Errno(err), "Could not get temporary filename")
+	}
+	defer os.Remove(f.Name())
+	f.Close()
+	g := s.Graph
+	g.Lock()
+	defer g.Unlock()
+	length, err := b.Length(s.Ctx)
+	if err != nil {
+		return nil, block.Errnof(block.Errno(err), "Could not get image size")
+	}
+	d := g.FindDriver("qcow2")
+	if err := g.CreateFile(s.Ctx, f.Name(), 0, block.NewOptions()); err != nil {
+		return nil, err
+	}
+	if err := g.Create(s.Ctx, d, f.Name(), length, block.NewOptions()); err != nil {
+		return nil, block.Errorf(block.Errno(err), "Could not create temporary overlay '%s': %s", f.Name(), err)
+	}
+	o := block.OptionsOf("driver", d.Name, "file.driver", "file", "file.filename", f.Name(), "backing", b.Node().Name())
+	n, err := g.Open(s.Ctx, "", o, block.Mode{NoFlush: true, Unmap: true, Temporary: true, DetectZeroes: s.mode.DetectZeroes})
+	if err != nil {
+		return nil, err
+	}
+	b.Remove()
+	err = b.Insert(n)
+	g.Unref(n)
+	return n, err
 }
 
 // offsetNode puts a raw node that begins at the offset over the image.
