@@ -191,6 +191,10 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 	}
 	f := &c.fetch
 	*f = fetcher{c: c, first: p}
+	a.front.Through = 0
+	if a.table.hot[k] && limit > 1 {
+		a.front.Through = hotThrough
+	}
 	irb, err := a.front.Translate(k.pc, k.csBase, k.flags, f, limit)
 	if errors.Is(err, front.ErrFetch) {
 		return nil, false, nil // the exception is recorded

@@ -12,10 +12,11 @@ import (
 // second time for speed.
 
 const (
-	sampleMin = time.Millisecond // between two samples, while they find something
-	sampleMax = 4 * time.Millisecond
-	hotHeat   = 2  // samples that make a block hot
-	hotReach  = 24 // blocks that are translated anew at once
+	sampleMin  = time.Millisecond // between two samples, while they find something
+	sampleMax  = 4 * time.Millisecond
+	hotHeat    = 2  // samples that make a block hot
+	hotThrough = 4  // conditional jumps that a hot block goes on behind
+	hotReach   = 24 // blocks that are translated anew at once
 )
 
 // sampler asks for samples as long as a CPU executes.

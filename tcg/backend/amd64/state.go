@@ -146,6 +146,7 @@ func (c *compiler) prepare(b *ir.Block, id uint64) {
 			}
 		case ir.OpExitIf, ir.OpExitNZ, ir.OpExitZ, ir.OpGoto:
 			c.exits[in.Imm].refs++
+			c.closed = len(c.groups) // what follows may not be executed, its span may not be accessible
 		}
 	}
 	c.v[ir.None].last = -1

@@ -49,6 +49,10 @@ type Translator struct {
 	fp     fpState
 	vecI   vecInsn // the current SIMD instruction
 	cross  [maxLength]byte
+
+	// Through is how many forward conditional jumps a block may go on behind.
+	Through int
+	through int // what is left of it
 }
 
 // New returns a translator.
@@ -107,7 +111,7 @@ func (t *Translator) Translate(pc, csBase uint64, hflags uint32, f Fetcher, limi
 func (t *Translator) begin(pc, csBase uint64, hflags uint32) {
 	t.b.Reset(pc)
 	t.hflags, t.csBase = hflags, csBase
-	t.reason = 0
+	t.reason, t.through = 0, t.Through
 	t.fp = fpState{}
 	switch {
 	case hflags&(x86.HFTF|x86.HFOneInsn) != 0:

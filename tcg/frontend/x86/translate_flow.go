@@ -16,6 +16,10 @@ func genJcc(t *Translator, d *inst) {
 		return t.b.SetCond(ir.Cond(d.op&15), t.b.Flags())
 	})
 	t.b.ExitIf(ir.Cond(d.op&15), t.b.Flags(), t.exitTo(t.target(d)))
+	if t.through > 0 && t.target(d) > d.pc {
+		t.through--
+		return
+	}
 	t.gotoPC(d.next)
 }
 

@@ -39,6 +39,7 @@ type machine struct {
 	front *front.Translator
 	opt   *opt.Optimizer
 	codes map[uint64]tcg.Code
+	hot   bool // translate for speed
 	last  struct {
 		code tcg.Code
 		slot int
@@ -145,6 +146,7 @@ func (m *machine) block() tcg.Code {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	b.Hot = m.hot
 	m.opt.Run(b)
 	c, err := m.eng.Compile(b, uint64(len(m.byID)))
 	if err != nil {
@@ -369,16 +371,22 @@ func TestLoops(t *testing.T) {
 	for _, p := range programs {
 		t.Run(p.name, func(t *testing.T) {
 			code := assemble(t, p.text)
-			j, i := newMachine(t, newJIT(t), code), newMachine(t, interp.New(front.Globals), code)
-			for _, m := range []*machine{j, i} {
-				fill(m)
-				m.run()
-			}
-			if j.env.Regs != i.env.Regs {
-				t.Errorf("registers:\n%#x\n%#x", j.env.Regs, i.env.Regs)
-			}
-			if string(j.ram) != string(i.ram) {
-				t.Error("memory differs")
+			i := newMachine(t, interp.New(front.Globals), code)
+			fill(i)
+			i.run()
+			for _, hot := range []bool{false, true} {
+				j := newMachine(t, newJIT(t), code)
+				if j.hot = hot; hot {
+					j.front.Through = 4
+				}
+				fill(j)
+				j.run()
+				if j.env.Regs != i.env.Regs {
+					t.Errorf("hot %v: registers:\n%#x\n%#x", hot, j.env.Regs, i.env.Regs)
+				}
+				if string(j.ram) != string(i.ram) {
+					t.Errorf("hot %v: memory differs", hot)
+				}
 			}
 		})
 	}

@@ -194,6 +194,7 @@ func (m *Machine) Run(pc uint64, insn []byte) (tcg.Leave, error) {
 		m.Passes(b)
 	}
 	m.Block = b
+	b.Hot = m.id&1 != 0
 	if m.id++; m.id%1000 == 0 {
 		m.Engine.Flush()
 	}

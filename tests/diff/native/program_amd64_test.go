@@ -74,10 +74,16 @@ func (l *linker) block(pc uint64, c code) (tcg.Code, error) {
 	if b, ok := l.blocks[pc]; ok {
 		return b, nil
 	}
+	hot := pc&1 != 0
+	l.m.Front.Through = 0
+	if hot {
+		l.m.Front.Through = 4
+	}
 	b, err := l.m.Front.Translate(pc, 0, l.m.Env.BlockFlags(), c, 64)
 	if err != nil {
 		return tcg.Code{}, err
 	}
+	b.Hot = hot
 	if l.m.Passes != nil {
 		l.m.Passes(b)
 	}
