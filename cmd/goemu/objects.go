@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,11 +9,28 @@ import (
 	"goemu/hw/qdev"
 	"goemu/hw/virtio/rng"
 	"goemu/internal/config"
+	"goemu/internal/qom"
 )
 
 // objects are the user-created objects (-object).
 type objects struct {
 	rngs map[string]*rng.Source
+	made []madeObject
+}
+
+// madeObject is an object with its place in the tree of objects.
+type madeObject struct {
+	id   string
+	node *qom.Node
+}
+
+// add notes that an object was made.
+func (h *objects) add(typ, id string, object any, props ...qom.Property) {
+	n := qom.New(typ, object)
+	for _, p := range props {
+		n.AddProperty(p)
+	}
+	h.made = append(h.made, madeObject{id, n})
 }
 
 // objectType is a type that -object takes.
@@ -30,6 +48,7 @@ var objectTypes = []objectType{
 
 func createBuiltin(h *objects, id string, _ config.Options) error {
 	h.rngs[id] = rng.NewBuiltin(id)
+	h.add("rng-builtin", id, h.rngs[id], constant("opened", "bool", true))
 	return nil
 }
 
@@ -38,6 +57,7 @@ func createRandom(h *objects, id string, o config.Options) error {
 	s, err := rng.NewRandom(id, name)
 	if err == nil {
 		h.rngs[id] = s
+		h.add("rng-random", id, s, constant("opened", "bool", true), constant("filename", "string", cmp.Or(name, rng.DefaultFile)))
 	}
 	return err
 }

@@ -82,6 +82,7 @@ func (s *session) build(ctx context.Context) error {
 	if s.machine, err = pc.New(*mc); err != nil {
 		return err
 	}
+	s.plantBackends()
 	vm := s.machine.VM
 	vm.NoReboot, vm.NoShutdown = s.vm.NoReboot, s.vm.NoShutdown
 	if err := s.addDevices(); err != nil {

@@ -92,6 +92,9 @@ func newBackend(id, kind string, loop Loop) *Backend {
 // String returns the identifier.
 func (b *Backend) String() string { return b.ID }
 
+// Mux tells whether several frontends share the backend.
+func (b *Backend) Mux() bool { return b.mux != nil }
+
 // Name is the endpoint as query-chardev shows it.
 func (b *Backend) Name() string { return b.end.name() }
 

@@ -86,6 +86,8 @@ func TestBoot(t *testing.T) {
 		{"microvm", "1", mmio},
 		{"microvm-smp2", "2", append([]string{"-smp", "2"}, mmio...)},
 		{"pc-interp", "1", append([]string{"-accel", "tcg,engine=interp"}, pci...)},
+		{"microvm-interp", "2", append([]string{"-smp", "2", "-accel", "tcg,engine=interp"}, mmio...)},
+		{"pc-smp64", "64", append([]string{"-smp", "64", "-m", "1G"}, pci...)},
 		{"pc-above-4g", "1", append([]string{"-m", "5G"}, pci...)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -111,7 +113,10 @@ func TestRestart(t *testing.T) {
 
 // TestGenericKernel boots the kernel of ordinary installations.
 func TestGenericKernel(t *testing.T) {
-	prepare(t, "amd64").boot(t, "uname -r", 4*time.Minute)
+	f := prepare(t, "amd64")
+	for _, machine := range []string{"pc", "microvm"} {
+		f.boot(t, "uname -r", 4*time.Minute, "-M", machine)
+	}
 }
 
 func diskSum(t *testing.T, file string) string {

@@ -1,0 +1,28 @@
+package main
+
+import "goemu/internal/qom"
+
+// plantBackends puts the user's objects and the character devices into the machine's tree of objects.
+func (s *session) plantBackends() {
+	for _, o := range s.host.objects.made {
+		s.machine.Tree.Objects.MustAdd(o.id, o.node)
+	}
+	chars := s.host.chars.All()
+	if len(chars) == 0 {
+		return
+	}
+	dir := s.machine.Tree.QOM.MustAdd("chardevs", qom.Container())
+	for _, b := range chars {
+		typ := "chardev-" + b.Kind
+		if b.Mux() { // QEMU has two of them
+			dir.MustAdd(b.ID+"-base", qom.New(typ, b))
+			typ = "chardev-mux"
+		}
+		dir.MustAdd(b.ID, qom.New(typ, b))
+	}
+}
+
+// constant is a property of an object that does not change.
+func constant(name, typ string, v any) qom.Property {
+	return qom.Property{Name: name, Type: typ, Get: func() any { return v }}
+}
