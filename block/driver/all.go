@@ -5,6 +5,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/driver/blkdebug"
+	"goemu/block/driver/copybeforewrite"
 	"goemu/block/driver/file"
 	"goemu/block/driver/nbd"
 	"goemu/block/driver/null"
@@ -14,5 +15,5 @@ import (
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, null.Drivers, blkdebug.Drivers, nbd.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, null.Drivers, blkdebug.Drivers, copybeforewrite.Drivers, nbd.Drivers)
 }
