@@ -11,6 +11,7 @@ import (
 var FastHelpers = []uint32{
 	uint32(x86.HelperRDTSC), uint32(x86.HelperMovs), uint32(x86.HelperStos), uint32(x86.HelperSyscall), uint32(x86.HelperSysret),
 	uint32(x86.HelperIret), uint32(x86.HelperWriteCR), uint32(x86.HelperINVLPG), uint32(x86.HelperWriteFSGSBase), uint32(x86.HelperCmpXchg16B), uint32(x86.HelperRDPKRU),
+	uint32(x86.HelperXSAVEC), uint32(x86.HelperXSAVES), uint32(x86.HelperXRSTORS),
 }
 
 // noTSC in Env.TSCDelta: the guest's counter is not the host's plus a constant now.
@@ -47,6 +48,10 @@ func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
 		}
 		e.Regs[x86.RAX], e.Regs[x86.RDX] = uint64(e.PKRU), 0
 		return 0, true
+	case x86.HelperXSAVEC, x86.HelperXSAVES:
+		return 0, fastXSAVEC(e)
+	case x86.HelperXRSTORS:
+		return fastXRSTORS(e)
 	case x86.HelperCmpXchg16B:
 		return 0, fastCmpXchg16(e, e.Args[0])
 	case x86.HelperMovs:

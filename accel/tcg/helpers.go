@@ -26,6 +26,15 @@ func get1(f func(c *CPU, a uint64) uint64) helper {
 	return func(c *CPU, a, _, _ uint64) (uint64, eng.Action) { return f(c, a), eng.Continue }
 }
 
+// restores makes a helper that tells whether the mode bits have changed.
+func restores(f func(c *CPU, a, b uint64)) helper {
+	return func(c *CPU, a, b, _ uint64) (uint64, eng.Action) {
+		was := c.env.HFlags
+		f(c, a, b)
+		return uint64(was ^ c.env.HFlags), eng.Continue
+	}
+}
+
 // transfer marks helpers that set PC: the block is left at once.
 func transfer(f func(c *CPU, a, b, x uint64)) helper {
 	return func(c *CPU, a, b, x uint64) (uint64, eng.Action) {
@@ -244,13 +253,13 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperSSE4A: do2((*CPU).helpSSE4A),
 
 	x86.HelperFXSAVE:   helpFXSAVE,
-	x86.HelperFXRSTOR:  helpFXRSTOR,
+	x86.HelperFXRSTOR:  restores((*CPU).fxrstor),
 	x86.HelperXSAVE:    do2(func(c *CPU, a, w uint64) { c.xsave(a, w != 0, false) }),
 	x86.HelperXSAVEOPT: do2(func(c *CPU, a, w uint64) { c.xsave(a, w != 0, false) }),
 	x86.HelperXSAVEC:   do2(func(c *CPU, a, w uint64) { c.xsave(a, w != 0, true) }),
 	x86.HelperXSAVES:   do2(func(c *CPU, a, w uint64) { c.xsave(a, w != 0, true) }),
-	x86.HelperXRSTOR:   do2(func(c *CPU, a, w uint64) { c.xrstor(a, w != 0, false) }),
-	x86.HelperXRSTORS:  do2(func(c *CPU, a, w uint64) { c.xrstor(a, w != 0, true) }),
+	x86.HelperXRSTOR:   restores(func(c *CPU, a, w uint64) { c.xrstor(a, w != 0, false) }),
+	x86.HelperXRSTORS:  restores(func(c *CPU, a, w uint64) { c.xrstor(a, w != 0, true) }),
 	x86.HelperFSAVE:    helpFSAVE,
 	x86.HelperFRSTOR:   helpFRSTOR,
 	x86.HelperFSTENV:   do2(func(c *CPU, a, b uint64) { c.fstenv(a, int(b)); c.maskX87() }),

@@ -124,7 +124,8 @@ func helpFXSAVE(c *CPU, at, wide, _ uint64) (uint64, eng.Action) {
 	return 0, eng.Continue
 }
 
-func helpFXRSTOR(c *CPU, at, wide, _ uint64) (uint64, eng.Action) {
+// fxrstor implements FXRSTOR.
+func (c *CPU) fxrstor(at, wide uint64) {
 	c.aligned16(at, 16)
 	var b [fxLegacyBytes]byte
 	c.rdBytes(at, b[:], c.mmuIndex())
@@ -133,7 +134,6 @@ func helpFXRSTOR(c *CPU, at, wide, _ uint64) (uint64, eng.Action) {
 		c.getXMM(b[:])
 	}
 	c.getX87(b[:], wide != 0)
-	return 0, eng.Continue
 }
 
 // putComponent and getComponent move an extended component.

@@ -99,9 +99,9 @@ const (
 	HelperAAD // (base)
 
 	// FPU and vector state.
-	HelperFXSAVE // (linear address, rexw)
-	HelperFXRSTOR
-	HelperXSAVE // (linear address, rexw)
+	HelperFXSAVE  // (linear address, rexw)
+	HelperFXRSTOR // this and the other two → not 0 if the mode has changed
+	HelperXSAVE   // (linear address, rexw)
 	HelperXSAVEOPT
 	HelperXSAVEC
 	HelperXSAVES

@@ -76,6 +76,8 @@ func (e *Env) KernelMMU() uint8 {
 }
 
 // UpdateFPUSoft derives the mode bits that tell that floating-point exceptions are unmasked.
+//
+//go:nosplit
 func (e *Env) UpdateFPUSoft() {
 	e.HFlags &^= HFFPSoft | HFSSESoft
 	if e.FPCW&0x3f != 0x3f || e.FPSW&0x80 != 0 {

@@ -312,8 +312,14 @@ func (t *Translator) fpStateInsn(h x86.Helper, rexW, loads bool) {
 		w = 1
 	}
 	base, disp := t.ea()
-	b.Call(uint32(h), b.Lea(8, base, ir.None, 0, disp), b.Const(w), ir.None)
-	if loads {
-		t.leave(x86.ExitMode)
+	changed := b.Call(uint32(h), b.Lea(8, base, ir.None, 0, disp), b.Const(w), ir.None)
+	if !loads {
+		return
 	}
+	if t.reason != 0 {
+		t.leave(x86.ExitMode)
+		return
+	}
+	b.ExitNZ(8, changed, b.ReasonExit(t.d.next, x86.ExitMode))
+	t.gotoPC(t.d.next)
 }
