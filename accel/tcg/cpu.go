@@ -3,6 +3,7 @@ package tcg
 import (
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -53,10 +54,11 @@ type CPU struct {
 
 	// All below belongs to the CPU's goroutine.
 	inExclusive bool
-	once        bool // the next block is one instruction that may overwrite itself and access watched pages
-	alone       bool // … and runs while no other CPU does
-	again       bool // why a load failed: it must be made in a block of its own
-	waitSIPI    bool // after INIT: an application processor waits for its start-up interrupt
+	once        bool      // the next block is one instruction that may overwrite itself and access watched pages
+	alone       bool      // … and runs while no other CPU does
+	again       bool      // why a load failed: it must be made in a block of its own
+	woken       time.Time // when it was last idle
+	waitSIPI    bool      // after INIT: an application processor waits for its start-up interrupt
 	nmiBlocked  bool
 	smiBlocked  bool
 	ev          event // what Fault or a helper recorded

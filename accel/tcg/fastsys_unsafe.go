@@ -163,7 +163,7 @@ func setFlat(s *x86.Segment, sel uint16, flags uint32) {
 //go:norace
 func (c *CPU) fastIret(size uint64) (pc uint64, ok bool) {
 	e := c.env
-	if size != 8 || e.EFER&x86.EFERLMA == 0 || e.HFlags&(x86.HFCS64|x86.HFCPLMask) != x86.HFCS64 || e.EFlags&(x86.FlagNT|rare) != 0 {
+	if size != 8 || e.EFER&x86.EFERLMA == 0 || e.HFlags&(x86.HFCS64|x86.HFCPLMask) != x86.HFCS64 || e.EFlags&(x86.FlagNT|rare) != 0 || c.nmiBlocked {
 		return 0, false
 	}
 	at := fastHost(e, e.Regs[x86.RSP], 40, x86.MMUKernel, accRead)
@@ -212,7 +212,6 @@ func (c *CPU) fastIret(size uint64) (pc uint64, ok bool) {
 	if cpl == 3 {
 		c.dropInner(3)
 	}
-	c.nmiBlocked = false
 	return pc, true
 }
 

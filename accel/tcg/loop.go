@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -131,6 +132,7 @@ func (c *CPU) park() {
 // idle waits for a line that ends HLT or the wait for start-up.
 func (c *CPU) idle() {
 	c.wait(func() bool { return c.req.Load() != 0 || c.wakingLines() != 0 })
+	c.woken = time.Now()
 }
 
 // wakingLines are the lines that would be acted upon now.
@@ -294,7 +296,7 @@ func (c *CPU) execute() {
 	}
 	c.traceExec(b)
 	c.env.TSCDelta = c.accel.tsc.delta(c.env.TSCOffset)
-	c.accel.sampler.wake()
+	c.accel.sampler.wake(c)
 	leave := c.accel.engine.Run(c, b.code)
 	if !c.inExclusive {
 		c.leaveGate()

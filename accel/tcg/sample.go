@@ -34,9 +34,13 @@ func (s *sampler) init(a *Accel) {
 	s.timer.Stop()
 }
 
-// wake is called when a CPU is about to execute.
-func (s *sampler) wake() {
-	if !s.armed.Load() && s.armed.CompareAndSwap(false, true) {
+// wake is called when a CPU is about to execute. The clock starts when the CPU has been at work for a while: one that wakes up only for
+// a moment costs no timer.
+func (s *sampler) wake(c *CPU) {
+	if s.armed.Load() || time.Since(c.woken) < sampleMax {
+		return
+	}
+	if s.armed.CompareAndSwap(false, true) {
 		s.timer.Reset(time.Duration(s.every.Load()))
 	}
 }
