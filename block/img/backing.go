@@ -43,15 +43,12 @@ func matches(n, below *block.Node, name string, isProtocol bool) bool {
 		full, err := n.FullBackingFile()
 		return err == nil && full == name
 	}
-	want, err := n.AbsoluteFilename(name)
-	if err != nil {
-		return name == stored
-	}
 	have, err := n.FullBackingFile()
-	if err != nil {
-		return false
+	if err != nil || !samePath(have, below.Filename()) { // it is another one than the image says
+		return below.Filename() == name
 	}
-	return samePath(want, have) || below.Filename() == name
+	want, err := n.AbsoluteFilename(name)
+	return err == nil && samePath(want, have)
 }
 
 // samePath tells whether two paths lead to the same file.

@@ -19,6 +19,9 @@ type row struct {
 	Native float64 `json:"native_ns,omitempty"`
 	QEMU   float64 `json:"qemu_ns"`
 	Goemu  float64 `json:"goemu_ns"`
+	// Peak memory in MiB, where it counts.
+	QEMURSS  float64 `json:"qemu_rss_mib,omitempty"`
+	GoemuRSS float64 `json:"goemu_rss_mib,omitempty"`
 }
 
 // ratio is how many times faster goemu is than QEMU.
@@ -26,6 +29,7 @@ func (r row) ratio() float64 { return r.QEMU / r.Goemu }
 
 type options struct {
 	goemu, qemu, only, json, svg string
+	imageSize                    string
 	runs                         int
 }
 
@@ -33,7 +37,8 @@ func main() {
 	var o options
 	flag.StringVar(&o.goemu, "goemu", "bin/goemu", "the goemu `binary`, with options if need be")
 	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
-	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot idle start …)")
+	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot idle start image nbd …)")
+	flag.StringVar(&o.imageSize, "image-size", "512M", "the `size` of the disk image for the image tools (4096M for the full measurement)")
 	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")
 	flag.StringVar(&o.json, "json", "", "write the figures to this `file`")
 	flag.StringVar(&o.svg, "svg", "", "write a bar chart to this `file`")
@@ -50,13 +55,19 @@ func bench(o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	s, err := prepare(dir)
+	rows, err := images(o, dir)
 	if err != nil {
 		return err
 	}
+	measures := []func(options, *setup, [2]*emulator) ([]row, error){boots, works, idle}
+	var s *setup
+	if !o.wantsGuests() {
+		measures = nil
+	} else if s, err = prepare(dir); err != nil {
+		return err
+	}
 	pair := [2]*emulator{{"QEMU", strings.Fields(o.qemu)}, {"goemu", strings.Fields(o.goemu)}}
-	var rows []row
-	for _, m := range []func(options, *setup, [2]*emulator) ([]row, error){boots, works, idle} {
+	for _, m := range measures {
 		r, err := m(o, s, pair)
 		if err != nil {
 			return err
@@ -90,6 +101,9 @@ func print(rows []row) {
 			slow = fmt.Sprintf("%.2f", r.Goemu/r.Native)
 		}
 		fmt.Printf("%-14s %-6s %12s %12s %12s %8s %7.2fx\n", r.Name, r.Group, show(r.Native), show(r.QEMU), show(r.Goemu), slow, r.ratio())
+		if r.GoemuRSS > 0 {
+			fmt.Printf("%-14s %-6s %12s %11.1fM %11.1fM\n", "", "memory", "", r.QEMURSS, r.GoemuRSS)
+		}
 		if logs[r.Group] == nil {
 			order = append(order, r.Group)
 		}

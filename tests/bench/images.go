@@ -1,0 +1,250 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+const (
+	imageLimit = 30 * time.Minute
+	imageGroup = "image"
+	nbdGroup   = "nbd"
+	// stretch is the length of the runs of one kind in the test image.
+	stretch = 1 << 20
+	// serverWait is how long an NBD server may take to listen.
+	serverWait = 10 * time.Second
+	nbdCount   = "20000"
+	nbdDepth   = "16"
+)
+
+// toolset is one of the two implementations of the image tools.
+type toolset struct {
+	img, nbd []string
+	peak     int64 // largest resident set of a run, KiB
+}
+
+// imageWork is a work of the image tools. %in and %out stand for images; a %out must equal %in afterwards.
+type imageWork struct{ name, args string }
+
+var imageWorks = []imageWork{
+	{"raw-qcow2", "convert -f raw -O qcow2 %in.raw %out.qcow2"},
+	{"qcow2-raw", "convert -f qcow2 -O raw %in.qcow2 %out.raw"},
+	{"qcow2-zlib", "convert -c -f qcow2 -O qcow2 %in.qcow2 %out.qcow2"},
+	{"qcow2-zstd", "convert -c -f qcow2 -O qcow2 -o compression_type=zstd %in.qcow2 %out.qcow2"},
+	{"zlib-raw", "convert -f qcow2 -O raw %in.zlib %out.raw"},
+	{"compare", "compare -f raw -F qcow2 %in.raw %in.qcow2"},
+	{"check-1T", "check -f qcow2 %in.huge"},
+}
+
+// images measures the image tools on warm caches.
+func images(o options, dir string) ([]row, error) {
+	if !o.wantsImages() {
+		return nil, nil
+	}
+	size, err := strconv.ParseInt(strings.TrimSuffix(o.imageSize, "M"), 10, 64)
+	if err != nil {
+		return nil, fmt.Errorf("-image-size: %w", err)
+	}
+	in := filepath.Join(dir, "in")
+	if err := makeImages(in, size<<20, o.selected("check-1T", imageGroup)); err != nil {
+		return nil, err
+	}
+	goemu := strings.Fields(o.goemu)
+	pair := [2]*toolset{{img: []string{"qemu-img"}, nbd: []string{"qemu-nbd"}}, {img: append(slices.Clone(goemu), "img"), nbd: append(slices.Clone(goemu), "nbd")}}
+	var rows []row
+	for _, w := range imageWorks {
+		if !o.selected(w.name, imageGroup) {
+			continue
+		}
+		r, err := w.measure(o, dir, in, pair)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
+	}
+	more, err := nbdWorks(o, dir, in+".raw", pair)
+	return append(rows, more...), err
+}
+
+// wantsImages tells whether -only asks for a work of the image tools.
+func (o options) wantsImages() bool {
+	return o.selected("", imageGroup) || o.selected("", nbdGroup) || slices.ContainsFunc(imageWorks, func(w imageWork) bool { return o.selected(w.name, imageGroup) })
+}
+
+// wantsGuests tells whether -only asks for anything else.
+func (o options) wantsGuests() bool {
+	for s := range strings.SplitSeq(o.only, ",") {
+		if s != imageGroup && s != nbdGroup && !strings.HasPrefix(s, "nbd-") && !slices.ContainsFunc(imageWorks, func(w imageWork) bool { return w.name == s }) {
+			return true
+		}
+	}
+	return false
+}
+
+// makeImages makes the source images with QEMU's tool.
+func makeImages(in string, size int64, huge bool) error {
+	if err := mixedImage(in+".raw", size); err != nil {
+		return err
+	}
+	cmds := [][]string{
+		{"convert", "-f", "raw", "-O", "qcow2", in + ".raw", in + ".qcow2"},
+		{"convert", "-c", "-f", "raw", "-O", "qcow2", in + ".raw", in + ".zlib"},
+	}
+	if huge {
+		cmds = append(cmds, []string{"create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", in + ".huge", "1T"})
+	}
+	for _, c := range cmds {
+		if err := command("qemu-img", c...); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// mixedImage writes a raw image: of each ten stretches four are holes, one is zeroes, three compress well and two do not.
+func mixedImage(name string, size int64) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	if err := f.Truncate(size); err != nil {
+		return err
+	}
+	r := rand.NewChaCha8([32]byte{1})
+	random, text := make([]byte, stretch), make([]byte, stretch)
+	for off, i := int64(0), 0; off < size; off, i = off+stretch, i+1 {
+		var b []byte
+		switch i * 7 % 10 {
+		case 0, 1, 2, 3:
+			continue
+		case 4:
+			b = make([]byte, stretch)
+		case 5, 6, 7:
+			r.Read(random[:stretch/16])
+			for at := 0; at < stretch; at += 64 {
+				copy(text[at:], fmt.Sprintf("entry %08x of %d: %x\n", random[at/64%1024], i, random[at/16:at/16+8]))
+			}
+			b = text
+		default:
+			r.Read(random)
+			b = random
+		}
+		if _, err := f.WriteAt(b[:min(stretch, size-off)], off); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measure runs a work alternately and compares what came out.
+func (w imageWork) measure(o options, dir, in string, pair [2]*toolset) (row, error) {
+	var t [2][]float64
+	for range o.runs {
+		for i, p := range pair {
+			out := filepath.Join(dir, "out"+strconv.Itoa(i))
+			args := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(w.args, "%in", in), "%out", out))
+			target := args[len(args)-1]
+			made := strings.HasPrefix(target, out)
+			if made {
+				os.Remove(target)
+			}
+			ns, err := p.run(args)
+			if err != nil {
+				return row{}, fmt.Errorf("%s: %w", w.name, err)
+			}
+			t[i] = append(t[i], ns)
+			if made {
+				if err := command("qemu-img", "compare", "-f", "raw", in+".raw", target); err != nil {
+					return row{}, fmt.Errorf("%s: %w", w.name, err)
+				}
+				os.Remove(target)
+			}
+		}
+	}
+	r := row{Name: w.name, Group: imageGroup, QEMURSS: float64(pair[0].peak) / 1024, GoemuRSS: float64(pair[1].peak) / 1024}
+	pair[0].peak, pair[1].peak = 0, 0
+	slices.Sort(t[0])
+	slices.Sort(t[1])
+	r.QEMU, r.Goemu = t[0][len(t[0])/2], t[1][len(t[1])/2]
+	return r, nil
+}
+
+// run runs the image tool and returns the wall time.
+func (p *toolset) run(args []string) (float64, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), imageLimit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, p.img[0], append(slices.Clone(p.img[1:]), args...)...)
+	start := time.Now()
+	out, err := cmd.CombinedOutput()
+	took := time.Since(start)
+	if err != nil {
+		return 0, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, tail(out))
+	}
+	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		p.peak = max(p.peak, u.Maxrss)
+	}
+	return float64(took), nil
+}
+
+// nbdWorks measures small requests through a server, each tool with its own.
+func nbdWorks(o options, dir, image string, pair [2]*toolset) (rows []row, err error) {
+	for _, w := range []struct {
+		name string
+		args []string
+	}{
+		{"nbd-read4k", []string{"-s", "4096", "-S", "1118208"}},
+		{"nbd-write4k", []string{"-w", "-s", "4096", "-S", "1118208"}},
+		{"nbd-read2M", []string{"-s", "2097152", "-c", "200"}},
+		{"nbd-write2M", []string{"-w", "-s", "2097152", "-c", "200"}},
+	} {
+		if !o.selected(w.name, nbdGroup) {
+			continue
+		}
+		var t [2][]float64
+		for range o.runs {
+			for i, p := range pair {
+				ns, err := p.overNBD(dir, image, w.args)
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", w.name, err)
+				}
+				t[i] = append(t[i], ns)
+			}
+		}
+		slices.Sort(t[0])
+		slices.Sort(t[1])
+		rows = append(rows, row{Name: w.name, Group: nbdGroup, QEMU: t[0][len(t[0])/2], Goemu: t[1][len(t[1])/2]})
+	}
+	return rows, nil
+}
+
+// overNBD serves the image and runs "bench" on it.
+func (p *toolset) overNBD(dir, image string, args []string) (float64, error) {
+	sock := filepath.Join(dir, "nbd.sock")
+	os.Remove(sock)
+	ctx, cancel := context.WithTimeout(context.Background(), imageLimit)
+	defer cancel()
+	server := exec.CommandContext(ctx, p.nbd[0], append(slices.Clone(p.nbd[1:]), "-k", sock, "-f", "raw", "-t", image)...)
+	if err := server.Start(); err != nil {
+		return 0, err
+	}
+	defer func() { server.Process.Signal(syscall.SIGTERM); server.Wait() }()
+	for deadline := time.Now().Add(serverWait); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(sock); err == nil {
+			break
+		}
+		if time.Now().After(deadline) {
+			return 0, fmt.Errorf("%s does not listen", p.nbd[0])
+		}
+	}
+	return p.run(append(append([]string{"bench", "-f", "raw", "-c", nbdCount, "-d", nbdDepth}, args...), "nbd+unix:///?socket="+sock))
+}
