@@ -53,7 +53,7 @@ func QueryInfo(ctx context.Context, n *block.Node) (*Info, error) {
 			i.FullBacking = full
 		}
 	}
-	if i.Snapshots, err = Snapshots(n); err != nil {
+	if i.Snapshots, err = Snapshots(n); err != nil && !block.IsNotSup(err) {
 		return nil, block.Errnof(block.Errno(err), "Can't list snapshots of device ''")
 	}
 	return i, nil

@@ -194,7 +194,7 @@ func (f *Filter) WriteZeroes(ctx context.Context, off, n int64, fl block.Flags) 
 
 // Discard implements block.Discarder.
 func (f *Filter) Discard(ctx context.Context, off, n int64) error {
-	if n < f.node.Limits().DiscardAlign {
+	if n < f.node.Limits().RequestAlign {
 		return unix.ENOTSUP
 	}
 	if err := f.points.check(off, n, ioDiscard); err != nil {

@@ -175,4 +175,3 @@ func TestWriteErrors(t *testing.T) {
 		})
 	}
 }
-

@@ -80,6 +80,12 @@ func (im *image) ChangeBacking(_ context.Context, filename, format string) error
 func (im *image) SpecificInfo(context.Context) ([]block.Member, error) {
 	im.mu.Lock()
 	defer im.mu.Unlock()
+	data, err := im.specificData()
+	return []block.Member{{Name: "type", Value: "qcow2"}, {Name: "data", Value: data}}, err
+}
+
+// specificData is what SpecificInfo says of this image.
+func (im *image) specificData() ([]block.Member, error) {
 	// The order is that of QEMU's output.
 	if im.version == 2 {
 		return []block.Member{{Name: "compat", Value: "0.10"}, {Name: "compression-type", Value: "zlib"}, {Name: "refcount-bits", Value: int64(16)}}, nil

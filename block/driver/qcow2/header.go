@@ -179,8 +179,8 @@ func (im *image) walkExtensions(start, end int64, f func(kind uint32, off, n int
 func (im *image) featureTable(start, end int64) (table []byte) {
 	im.walkExtensions(start, end, func(kind uint32, off, n int64) error {
 		if kind == extFeatureTable {
-			table = make([]byte, n)
-			if im.file.Read(bg, off, table) != nil {
+			table = make([]byte, n+2*featureLen) // the last entry may be cut off
+			if im.file.Read(bg, off, table[:n]) != nil {
 				table = nil
 			}
 		}

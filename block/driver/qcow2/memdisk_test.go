@@ -18,6 +18,8 @@ type memDisk struct {
 	rec  bool
 	ops  int // requests that change something or flush
 	fail map[int]unix.Errno
+
+	limit int64 // of the length; 0 for none
 }
 
 // memOp is a recorded request: a write, a change of length (data nil, n >= 0), or a flush (n < 0).
@@ -70,6 +72,9 @@ func (d *memDisk) WriteV(_ context.Context, off int64, iov [][]byte, _ block.Fla
 	if err := d.step(); err != nil {
 		return err
 	}
+	if d.limit > 0 && off+block.IovLen(iov) > d.limit {
+		return unix.ENOSPC
+	}
 	data := make([]byte, block.IovLen(iov))
 	block.IovGather(data, iov)
 	op := memOp{off: off, n: int64(len(data)), data: data}
@@ -93,6 +98,9 @@ func (d *memDisk) Truncate(_ context.Context, n int64, _ bool, _ block.Prealloc,
 	defer d.mu.Unlock()
 	if err := d.step(); err != nil {
 		return err
+	}
+	if d.limit > 0 && n > d.limit {
+		return unix.ENOSPC
 	}
 	op := memOp{n: n}
 	d.record(op)

@@ -42,6 +42,9 @@ func (im *image) WriteZeroes(ctx context.Context, off, n int64, fl block.Flags) 
 
 // Discard implements block.Discarder. Only whole clusters can be given back.
 func (im *image) Discard(_ context.Context, off, n int64) error {
+	if im.broken.Load() {
+		return unix.ENOMEDIUM
+	}
 	if im.version < 3 && im.backing() != nil {
 		return unix.ENOTSUP // the backing file would shine through
 	}
