@@ -74,7 +74,7 @@ func makeAnon(Members) (any, error) {
 func makeSimple(o Members) (any, error) {
 	s, ok := o.TakeString("identity")
 	if !ok {
-		return nil, errors.New("The 'identity' property must be set")
+		return nil, errors.New("Parameter 'identity' is missing")
 	}
 	return Simple{s}, nil
 }

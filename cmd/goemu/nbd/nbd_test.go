@@ -1,0 +1,90 @@
+package nbd
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"goemu/block"
+	"goemu/block/driver"
+	"goemu/internal/tlscreds"
+	"goemu/internal/tool"
+)
+
+// run calls the tool in this process.
+func run(args ...string) (out, errOut string, status int) {
+	var o, e bytes.Buffer
+	set := tlscreds.Set{}
+	t := &tool.Tool{Name: "qemu-nbd", Command: "qemu-nbd", Ctx: context.Background(), Out: bufio.NewWriter(&o), Err: &e,
+		Graph: block.NewGraph(driver.All()), Objects: tool.Objects{}}
+	for kind := range tlscreds.Makers {
+		t.Objects[kind] = func(id string, o *block.Options) error { return set.Add(kind, id, o) }
+	}
+	t.Graph.Object = func(id string) any { return set[id] }
+	status = Main(t, append([]string{"qemu-nbd"}, args...))
+	return o.String(), e.String(), status
+}
+
+// mistakes are command lines that end at once, with the same message and status as QEMU's tool.
+var mistakes = []string{
+	"", "a b", "--bogus", "-L x", "-L -o 5", "-L --fork", "-L -f raw", "-L -A", "-k rel x", "--cache=foo x", "-n --cache=none x", "--aio=foo x",
+	"--aio=threads --aio=threads x", "--discard=foo x", "--discard=unmap --discard=unmap x", "--detect-zeroes=unmap x", "-o foo x", "-o 5k x",
+	"-e foo x", "-e -1 x", "--tls-creds=x y", "--tls-authz=x y", "--tls-hostname=x y", "--tls-creds=t -c /dev/nbd0 x", "-p", "-d /nonexistent",
+	"-f raw --image-opts -k %/s file.filename=x", "-k %/s -f raw %/none", "-k %/s -f nonsense %/img", "-k %/s -r -f raw -B nope %/img",
+	"-k /nonexistent/s -f raw %/img", "-L -k %/nothing", "-x " + strings.Repeat("x", 4097) + " y", "-D " + strings.Repeat("x", 4097) + " y",
+	"--object tls-creds-x509,id=t,dir=/nonexistent,endpoint=server x", "--object authz-simple,id=a --tls-creds=a x",
+	"--object authz-simple,id=a,identity=b --tls-creds=a x",
+}
+
+func TestMistakes(t *testing.T) {
+	prog, err := exec.LookPath("qemu-nbd")
+	if err != nil {
+		t.Skip("qemu-nbd is not installed: nothing to compare with")
+	}
+	dir := t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, "img"), make([]byte, 512), 0o600))
+	for _, line := range mistakes {
+		args := strings.Fields(strings.ReplaceAll(line, "%", dir))
+		cmd := exec.Command(prog, args...)
+		cmd.Args[0] = "qemu-nbd"
+		var o, e bytes.Buffer
+		cmd.Stdout, cmd.Stderr = &o, &e
+		status := 0
+		var exit *exec.ExitError
+		if errors.As(cmd.Run(), &exit) {
+			status = exit.ExitCode()
+		}
+		gotOut, gotErr, gotStatus := run(args...)
+		require.Equal(t, e.String(), gotErr, "%.60s", line)
+		require.Equal(t, o.String(), gotOut, "%.60s", line)
+		require.Equal(t, status, gotStatus, "%.60s", line)
+	}
+}
+
+func TestHelp(t *testing.T) {
+	prog, err := exec.LookPath("qemu-nbd")
+	if err != nil {
+		t.Skip("qemu-nbd is not installed: nothing to compare with")
+	}
+	cmd := exec.Command(prog, "--help")
+	cmd.Args[0] = "qemu-nbd"
+	want, err := cmd.Output()
+	require.NoError(t, err)
+	var lines []string
+	for l := range strings.Lines(string(want)) {
+		if !strings.Contains(l, "--selinux-label") { // not supported here
+			lines = append(lines, l)
+		}
+	}
+	got, _, status := run("--help")
+	require.Zero(t, status)
+	require.Equal(t, strings.Join(lines, ""), got)
+}
