@@ -7,6 +7,7 @@ import (
 	"goemu/block/driver/blkdebug"
 	"goemu/block/driver/copybeforewrite"
 	"goemu/block/driver/file"
+	"goemu/block/driver/filter"
 	"goemu/block/driver/nbd"
 	"goemu/block/driver/null"
 	"goemu/block/driver/qcow2"
@@ -15,5 +16,5 @@ import (
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, null.Drivers, blkdebug.Drivers, copybeforewrite.Drivers, nbd.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, null.Drivers, blkdebug.Drivers, copybeforewrite.Drivers, filter.Drivers, nbd.Drivers)
 }

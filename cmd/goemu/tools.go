@@ -63,5 +63,12 @@ func addObjects(t *tool.Tool) {
 	for kind := range tlscreds.Makers {
 		t.Objects[kind] = func(id string, o *block.Options) error { return set.Add(kind, id, o) }
 	}
+	t.Objects["throttle-group"] = func(id string, o *block.Options) error {
+		g, err := block.MakeThrottleGroup(id, o)
+		if err == nil {
+			err = set.Put(id, g)
+		}
+		return err
+	}
 	t.Graph.Object = func(id string) any { return set[id] }
 }

@@ -110,14 +110,20 @@ type Set map[string]any
 
 // Add makes an object.
 func (s Set) Add(kind, id string, o Members) error {
+	x, err := Makers[kind](o)
+	if err != nil {
+		return err
+	}
+	return s.Put(id, x)
+}
+
+// Put adds an object made elsewhere.
+func (s Set) Put(id string, x any) error {
 	if _, ok := s[id]; ok {
 		return errorf("attempt to add duplicate property '%s' to object (type 'container')", id)
 	}
-	x, err := Makers[kind](o)
-	if err == nil {
-		s[id] = x
-	}
-	return err
+	s[id] = x
+	return nil
 }
 
 // Find finds TLS credentials for an endpoint among objects.
