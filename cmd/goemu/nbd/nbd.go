@@ -376,7 +376,7 @@ func (c *command) checkTLS([]string) (string, bool) {
 	}
 	c.creds = creds
 	if c.tlsAuthzSet {
-		c.authz = lateAuthorizer{c.Graph.Object, c.tlsAuthz}
+		c.authz = tlscreds.Late{Object: c.Graph.Object, ID: c.tlsAuthz}
 	}
 	return "", false
 }

@@ -12,31 +12,9 @@ import (
 	"goemu/block"
 	"goemu/block/export"
 	server "goemu/block/export/nbd"
-	"goemu/internal/tlscreds"
 
 	"golang.org/x/sys/unix"
 )
-
-// lateAuthorizer finds the object that decides when a client comes: it is no mistake to name one that is not there.
-type lateAuthorizer struct {
-	object func(id string) any
-	id     string
-}
-
-// Allowed implements tlscreds.Authorizer.
-func (l lateAuthorizer) Allowed(identity string) (bool, error) {
-	var x any
-	if l.object != nil {
-		x = l.object(l.id)
-	}
-	switch a := x.(type) {
-	case nil:
-		return false, fmt.Errorf("Cannot find QAuthZ object ID %s", l.id)
-	case tlscreds.Authorizer:
-		return a.Allowed(identity)
-	}
-	return false, fmt.Errorf("Object '%s' is not a QAuthZ subclass", l.id)
-}
 
 // session is a running server.
 type session struct {
