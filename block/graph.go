@@ -13,6 +13,8 @@ import (
 type Graph struct {
 	// Warn gets the text of warnings (without "warning: "); nil drops them.
 	Warn func(text string)
+	// Report gets the text of failures that no caller can be told of.
+	Report func(text string)
 
 	// Object finds a user-creatable object (credentials, secrets, throttle groups) by its identifier; nil finds none.
 	Object func(id string) any
@@ -106,6 +108,15 @@ func (g *Graph) FindBackend(name string) *Backend {
 // Backends lists the backends in the order they were made.
 // Preconditions: the graph lock is held.
 func (g *Graph) Backends() []*Backend { return slices.Clone(g.backends) }
+
+// Failure reports a failure that no caller can be told of, to Report or, without it, as a message.
+func (g *Graph) Failure(format string, a ...any) {
+	if g.Report == nil {
+		g.Messagef(format, a...)
+		return
+	}
+	g.Report(fmt.Sprintf(format, a...))
+}
 
 // Warning passes a warning on to Warn.
 func (g *Graph) Warning(text string) { g.warn(text) }

@@ -306,18 +306,18 @@ func (im *image) inactivate() error {
 	var result error
 	if err := im.storeBitmaps(true); err != nil {
 		result = unix.EINVAL
-		im.messagef("Lost persistent bitmaps during inactivation of node '%s': %s", im.n.Name(), err)
+		im.n.Graph().Failure("Lost persistent bitmaps during inactivation of node '%s': %s", im.n.Name(), err)
 	}
 	if im.data == nil {
 		return result // opened for its metadata only
 	}
 	if err := im.l2cache.flush(); err != nil {
 		result = err
-		im.messagef("Failed to flush the L2 table cache: %s", block.Strerror(block.Errno(err)))
+		im.n.Graph().Failure("Failed to flush the L2 table cache: %s", block.Strerror(block.Errno(err)))
 	}
 	if err := im.refCache.flush(); err != nil {
 		result = err
-		im.messagef("Failed to flush the refcount block cache: %s", block.Strerror(block.Errno(err)))
+		im.n.Graph().Failure("Failed to flush the refcount block cache: %s", block.Strerror(block.Errno(err)))
 	}
 	if result == nil && im.writable() {
 		im.markClean()

@@ -46,6 +46,7 @@ func Main(t *tool.Tool, args []string) int {
 	defer t.Out.Flush()
 	c := &command{t}
 	t.Graph.Warn = func(text string) { t.Warnf("%s", text) }
+	t.Graph.Report = func(text string) { t.Errorf("%s", text) }
 	if len(args) < 2 {
 		return t.Usage("Not enough arguments")
 	}

@@ -73,22 +73,17 @@ func (c *command) snapshotApply(n *block.Node, name string) int {
 	s, err := img.Snapshotter(n)
 	if err != nil {
 		err = block.Errorf(unix.ENOTSUP, "Block driver does not support internal snapshots")
-	} else {
-		err = s.SnapshotGoto(c.Ctx, name)
+	} else if err = s.SnapshotGoto(c.Ctx, name); err != nil {
+		if _, bare := err.(unix.Errno); !bare {
+			c.Report("", err)
+		}
+		err = block.Errnof(block.Errno(err), "Failed to load snapshot")
 	}
 	if err != nil {
-		c.Report("Could not apply snapshot '"+name+"': ", errnoError(err, "Failed to load snapshot"))
+		c.Report("Could not apply snapshot '"+name+"': ", err)
 		return 1
 	}
 	return 0
-}
-
-// errnoError gives a bare errno a text.
-func errnoError(err error, text string) error {
-	if no, ok := err.(unix.Errno); ok {
-		return block.Errnof(no, "%s", text)
-	}
-	return err
 }
 
 func (c *command) snapshotDelete(n *block.Node, name string) int {

@@ -52,6 +52,7 @@ func Main(t *tool.Tool, args []string) int {
 	s := &session{Tool: t}
 	defer t.Out.Flush()
 	t.Graph.Warn = func(text string) { t.Warnf("%s", text) }
+	t.Graph.Report = func(text string) { t.Errorf("%s", text) }
 	var st start
 	st.mode = block.Mode{Unmap: true}
 	st.writethrough = true
