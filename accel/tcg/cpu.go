@@ -77,6 +77,7 @@ type CPU struct {
 	msr         msrs
 	last        lastExit
 	from        uint64 // address of the indirect branch that ended the last run, or noFrom
+	fpEmpty     uint8  // x87 registers that are to be empty again after the next instruction
 	delivering  bool   // an event is being delivered
 	fetch       fetcher
 	sampled     bool // the next block to execute is where a sample was taken

@@ -314,6 +314,9 @@ func (c *CPU) left(leave eng.Leave, flags uint32) {
 	h := &c.env.Header
 	once := c.once
 	c.onceDone()
+	if c.fpEmpty != 0 {
+		c.restoreEmpty()
+	}
 	c.from = noFrom
 	switch leave {
 	case eng.LeaveLookup:
@@ -369,6 +372,8 @@ func (c *CPU) leftFor(reason, flags uint32) {
 		if flags&x86.HFTF != 0 && c.env.EFlags&x86.FlagTF != 0 {
 			c.singleStep()
 		}
+	case x86.ExitX87Stack:
+		c.x87StackFault()
 	case exitOnce:
 		c.once = true
 	case exitAlone:

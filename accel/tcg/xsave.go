@@ -344,7 +344,8 @@ func tagOfReg(r *[16]byte, empty bool) int {
 // fstenv writes the environment in the format of an operand size; it returns its length.
 func (c *CPU) fstenv(at uint64, size int) int {
 	e := c.env
-	vals := [envWords]uint64{uint64(e.FPCW), uint64(c.fpStatus()), uint64(c.fullTags()), e.FPIP, uint64(e.FPCS), e.FPDP, uint64(e.FPDS)}
+	vals := [envWords]uint64{uint64(e.FPCW), uint64(c.fpStatus()), uint64(c.fullTags())}
+	c.pointerWords(&vals, size)
 	var b [28]byte
 	for i, v := range vals {
 		if size == 2 {
@@ -359,6 +360,23 @@ func (c *CPU) fstenv(at uint64, size int) int {
 	n := envWords * envUnit(size)
 	c.wrBytes(at, b[:n], c.mmuIndex())
 	return n
+}
+
+// pointerWords makes the words with the pointers of the environment: offsets and selectors in protected mode, else linear addresses and
+// the opcode (SDM volume 1, figures 8-9 to 8-12).
+func (c *CPU) pointerWords(w *[envWords]uint64, size int) {
+	e := c.env
+	op := uint64(e.FPOp & 0x7ff)
+	if c.protectedMode() {
+		w[envIP], w[envCS], w[envDP], w[envDS] = e.FPIP, uint64(e.FPCS), e.FPDP, uint64(e.FPDS)
+		if size != 2 {
+			w[envCS] |= op << 16
+		}
+		return
+	}
+	ip, dp := uint64(e.FPCS)<<4+e.FPIP, uint64(e.FPDS)<<4+e.FPDP
+	w[envIP], w[envDP] = ip&0xffff, dp&0xffff
+	w[envCS], w[envDS] = ip>>16<<12|op, dp>>16<<12
 }
 
 // maskX87 masks all x87 exceptions, as FNSTENV does after storing.
@@ -397,6 +415,14 @@ func (c *CPU) fldenv(at uint64, size int) int {
 		}
 	}
 	e.FPIP, e.FPCS, e.FPDP, e.FPDS = word(envIP), uint16(word(envCS)), word(envDP), uint16(word(envDS))
+	switch {
+	case !c.protectedMode():
+		e.FPOp = e.FPCS & 0x7ff
+		e.FPIP, e.FPDP = e.FPIP&0xffff|word(envCS)>>12<<16, e.FPDP&0xffff|word(envDS)>>12<<16
+		e.FPCS, e.FPDS = 0, 0
+	case size != 2:
+		e.FPOp = uint16(word(envCS)>>16) & 0x7ff
+	}
 	e.UpdateFPUSoft()
 	return n
 }

@@ -185,6 +185,7 @@ const (
 	ExitException            // raise Header.Args[0] (vector), Args[1] (error code or NoErrorCode); PC is the instruction's
 	ExitMode                 // HFlags or CS changed: find the next block anew
 	ExitDebug                // the single step of HFTF / HFOneInsn is done
+	ExitX87Stack             // the x87 instruction at PC would read an empty register or push onto a full stack
 )
 
 // NoErrorCode marks an exception without an error code.

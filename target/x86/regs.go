@@ -90,10 +90,9 @@ const (
 	DR7Fixed = 0x400
 )
 
-// MXCSRDefault and FPCWDefault are the values after reset and FNINIT.
+// MXCSRDefault and FPCWInit are the values after reset and FNINIT.
 const (
 	MXCSRDefault = 0x1f80
-	FPCWReset    = 0x0040
 	FPCWInit     = 0x037f
 	MXCSRMask    = 0xffff
 	MXCSRExcMask = 0x1f80
@@ -141,8 +140,8 @@ func (e *Env) resetFPU() {
 		e.V[i] = [32]byte{}
 	}
 	e.FP = [8][16]byte{}
-	e.FPTop, e.FPSW, e.FPCW = 0, 0, FPCWReset
-	e.FPTag = [8]uint8{}
+	e.FPTop, e.FPSW, e.FPCW = 0, 0, FPCWInit // as FNINIT leaves it, like QEMU: code that never initialises it works
+	e.FPTag = [8]uint8{1, 1, 1, 1, 1, 1, 1, 1}
 	e.FPOp, e.FPIP, e.FPDP, e.FPCS, e.FPDS = 0, 0, 0, 0, 0
 	e.MXCSR = MXCSRDefault
 }

@@ -65,7 +65,7 @@ main64:
  fnstsw [OUT+0x200]
  fnstcw [OUT+0x202]
  fxsave64 [OUT+0x240]
- mov dword [OUT+0x240+4],0 ; opcode and pointers are not compared
+ mov word [OUT+0x240+6],0 ; opcode and pointers are not compared
  mov qword [OUT+0x240+8],0
  mov qword [OUT+0x240+16],0
  fldl2e

@@ -5,4 +5,6 @@ type fpState struct {
 	known bool // top is the guest's (after a check in this block)
 	mmx   bool // the tags are all valid and top is 0
 	top   uint8
+
+	valid, empty uint8 // physical registers known not to be, and to be, empty: bits
 }

@@ -26,6 +26,11 @@ const (
 	offFP     = unsafe.Offsetof(x86.Env{}.FP)
 	offFPTop  = unsafe.Offsetof(x86.Env{}.FPTop)
 	offFPTag  = unsafe.Offsetof(x86.Env{}.FPTag)
+	offFPIP   = unsafe.Offsetof(x86.Env{}.FPIP)
+	offFPDP   = unsafe.Offsetof(x86.Env{}.FPDP)
+	offFPOp   = unsafe.Offsetof(x86.Env{}.FPOp)
+	offFPCS   = unsafe.Offsetof(x86.Env{}.FPCS)
+	offFPDS   = unsafe.Offsetof(x86.Env{}.FPDS)
 	offFPCW   = unsafe.Offsetof(x86.Env{}.FPCW)
 	offArg1   = offArg0 + 8
 	offTLB    = unsafe.Offsetof(x86.Env{}.TLB)

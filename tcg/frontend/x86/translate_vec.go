@@ -152,7 +152,7 @@ func (t *Translator) enterMMX() {
 	}
 	t.b.StEnv(4, offFPTop, t.b.Const(0))
 	t.b.StEnv(8, offFPTag, t.b.Const(0))
-	t.fp = fpState{mmx: true, known: true}
+	t.fp = fpState{mmx: true, known: true, valid: 0xff}
 }
 
 // mmxWritten gives a written MMX register the exponent and sign that MMX code leaves there.
@@ -236,7 +236,7 @@ func (t *Translator) emms(vex, l256 bool, vvvv uint8) {
 		}
 		b.StEnv(4, offFPTop, b.Const(0))
 		b.StEnv(8, offFPTag, b.Const(allEmpty))
-		t.fp = fpState{known: true}
+		t.fp = fpState{known: true, empty: 0xff}
 	default:
 		op, n := ir.VZeroHigh, uint64(8)
 		if l256 {

@@ -34,6 +34,8 @@ func (t *Translator) x87Insn(esc, mod, reg, rm, opsz uint8) {
 	}
 	f := &x87Insn{t: t, b: t.b, row: row, esc: esc, reg: reg, rm: rm, opsz: opsz}
 	f.checkTop()
+	f.checkStack()
+	f.savePointers()
 	row.gen(f)
 }
 
@@ -74,6 +76,7 @@ func (f *x87Insn) setTop(top uint8) {
 
 func (f *x87Insn) setTag(r ir.VReg, empty uint64) {
 	f.b.StEnv(1, offFPTag+uintptr(r-ir.VF0), f.b.Const(empty))
+	f.t.fp.know(r, empty != 0)
 }
 
 // leaveAbandoned goes on behind the instruction if an unmasked exception stopped its operation: nothing is stored, pushed or popped.
