@@ -127,7 +127,7 @@ func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
 		c.buf = append(c.buf, make([]byte, exitInfoSize)...)
 	}
 	c.u64(0) // flagsDead
-	if flagsDeadAtEntry(b) {
+	if flagsDead(b.Insts) {
 		c.buf[len(c.buf)-infoSize] = 1
 	}
 	c.entry = c.pos()

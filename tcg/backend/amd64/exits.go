@@ -131,6 +131,15 @@ func (c *compiler) exitIf(in *ir.Inst) {
 	cc := c.condition(in.Cond, in.FIn)
 	// The host's flags survive a conditional jump that is not taken; an exit's own code does not come back.
 	c.exitOn(cc, int(in.Imm))
+	c.dropFlags()
+}
+
+// dropFlags forgets pending flags behind an exit if the block overwrites the guest's flags before anybody can see them.
+func (c *compiler) dropFlags() {
+	if c.pending.on && !c.alive(c.cc) && flagsDead(c.b.Insts[c.i+1:]) {
+		c.unpend()
+		c.cc, c.hostFlags = ir.None, ir.None
+	}
 }
 
 func (c *compiler) exitNZ(in *ir.Inst) {

@@ -17,6 +17,9 @@ func (c *compiler) clobberFrom(n int32) {
 	}
 }
 
+// flagsFree tells whether EFLAGS may be overwritten at no cost.
+func (c *compiler) flagsFree() bool { return c.hostFlags == ir.None || !c.alive(c.hostFlags) }
+
 // saveImage stores EFLAGS to a slot of f.
 func (c *compiler) saveImage(f ir.Val) {
 	s := c.newSlot()

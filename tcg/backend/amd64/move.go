@@ -195,7 +195,12 @@ func (c *compiler) leaOp(in *ir.Inst) {
 	if in.Size <= 4 {
 		disp = int64(int32(in.Imm))
 	}
-	m := Operand{Reg: NoReg, Base: c.use(in.A), Index: NoReg}
+	m := Operand{Reg: NoReg, Base: NoReg, Index: NoReg}
+	if n, ok := c.imm(in.A, in.Size); ok && in.B != ir.None && disp+int64(n) == int64(int32(disp+int64(n))) {
+		disp += int64(n)
+	} else {
+		m.Base = c.use(in.A)
+	}
 	if in.B != ir.None {
 		m.Index, m.Scale = c.use(in.B), in.Imm2
 	}

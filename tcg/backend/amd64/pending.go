@@ -184,10 +184,10 @@ func (c *compiler) emitSnap(s *ccSnap) {
 	}
 }
 
-// flagsDeadAtEntry tells whether a block overwrites the guest's flags before anybody looks at them.
-func flagsDeadAtEntry(b *ir.Block) bool {
-	for i := range b.Insts {
-		switch op := b.Insts[i].Op; {
+// flagsDead tells whether instructions overwrite the guest's flags before anybody looks at them.
+func flagsDead(in []ir.Inst) bool {
+	for i := range in {
+		switch op := in[i].Op; {
 		case op == ir.OpSetFlags:
 			return true
 		case op == ir.OpGetFlags || op == ir.OpVec || op == ir.OpX87 || ir.Ops[op].Attr&(ir.OpLeaves|ir.OpHelper) != 0:

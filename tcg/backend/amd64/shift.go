@@ -86,8 +86,12 @@ var shiftxPrefix = [ir.OpEnd]byte{
 	ir.OpShl: 0x66, ir.OpShlx: 0x66, ir.OpShr: 0xf2, ir.OpShrx: 0xf2, ir.OpSar: 0xf3, ir.OpSarx: 0xf3,
 }
 
-// shiftX is a shift by a variable count that leaves EFLAGS alone.
+// shiftX is a shift without flags, by a variable count or where EFLAGS must stay.
 func (c *compiler) shiftX(in *ir.Inst) {
+	if n := &c.v[in.B]; n.con && c.flagsFree() && (in.Size >= 4 || shiftxPrefix[in.Op] == 0x66) {
+		c.shiftXConst(in, uint8(n.value)&countMask(in.Size))
+		return
+	}
 	t := c.plan(in.Dst)
 	n := c.use(in.B)
 	o := c.operand(in.A)
@@ -101,6 +105,26 @@ func (c *compiler) shiftX(in *ir.Inst) {
 	c.vex(shiftxPrefix[in.Op], map0F38, size == 8, false, 0xf7, t.reg, n, o)
 	c.define(in.Dst, t)
 }
+
+// shiftXConst is shiftX by a constant where nobody needs EFLAGS.
+func (c *compiler) shiftXConst(in *ir.Inst, n uint8) {
+	size := max(in.Size, 4)
+	t := c.plan(in.Dst)
+	a := c.src(in.A, size)
+	t = c.dest(t, in.A)
+	c.clobber()
+	c.movSrc(t.reg, a, size)
+	switch {
+	case n != 0:
+		c.shiftImm(shiftxDigit[shiftxPrefix[in.Op]], size, R(t.reg), n)
+	case size == 4:
+		c.mov(4, t.reg, t.reg)
+	}
+	c.define(in.Dst, t)
+}
+
+// shiftxDigit maps prefixes of SHLX, SHRX, SARX to the plain shifts.
+var shiftxDigit = [256]Reg{0x66: shShl, 0xf2: shShr, 0xf3: shSar}
 
 // rorxOp is OpRorx.
 func (c *compiler) rorxOp(in *ir.Inst) {
