@@ -77,7 +77,7 @@ func images(o options, dir string) ([]row, error) {
 
 // wantsImages tells whether -only asks for a work of the image tools.
 func (o options) wantsImages() bool {
-	return o.selected("", imageGroup) || o.selected("", nbdGroup) || slices.ContainsFunc(imageWorks, func(w imageWork) bool { return o.selected(w.name, imageGroup) })
+	return o.selected("", imageGroup) || o.selected("", nbdGroup) || strings.Contains(o.only, nbdGroup+"-") || slices.ContainsFunc(imageWorks, func(w imageWork) bool { return o.selected(w.name, imageGroup) })
 }
 
 // wantsGuests tells whether -only asks for anything else.
@@ -206,8 +206,13 @@ func nbdWorks(o options, dir, image string, pair [2]*toolset) (rows []row, err e
 		{"nbd-write4k", []string{"-w", "-s", "4096", "-S", "1118208"}},
 		{"nbd-read2M", []string{"-s", "2097152", "-c", "200"}},
 		{"nbd-write2M", []string{"-w", "-s", "2097152", "-c", "200"}},
+		{"nbd-copy", nil},
 	} {
 		if !o.selected(w.name, nbdGroup) {
+			continue
+		}
+		if _, err := exec.LookPath(copier); err != nil && w.args == nil {
+			fmt.Fprintf(os.Stderr, "%s: skipped: %s is not installed\n", w.name, copier)
 			continue
 		}
 		var t [2][]float64
@@ -227,7 +232,10 @@ func nbdWorks(o options, dir, image string, pair [2]*toolset) (rows []row, err e
 	return rows, nil
 }
 
-// overNBD serves the image and runs "bench" on it.
+// copier is a client by others that reads a whole export, with many requests in flight.
+const copier = "nbdcopy"
+
+// overNBD serves the image and runs "bench" on it, or the copier without arguments.
 func (p *toolset) overNBD(dir, image string, args []string) (float64, error) {
 	sock := filepath.Join(dir, "nbd.sock")
 	os.Remove(sock)
@@ -246,5 +254,11 @@ func (p *toolset) overNBD(dir, image string, args []string) (float64, error) {
 			return 0, fmt.Errorf("%s does not listen", p.nbd[0])
 		}
 	}
-	return p.run(append(append([]string{"bench", "-f", "raw", "-c", nbdCount, "-d", nbdDepth}, args...), "nbd+unix:///?socket="+sock))
+	uri := "nbd+unix:///?socket=" + sock
+	if args == nil {
+		start := time.Now()
+		err := command(copier, uri, "null:")
+		return float64(time.Since(start)), err
+	}
+	return p.run(append(append([]string{"bench", "-f", "raw", "-c", nbdCount, "-d", nbdDepth}, args...), uri))
 }
