@@ -10,12 +10,21 @@ import (
 	"crypto/tls"
 
 	"goemu/block"
+	"goemu/internal/sockaddr"
 
 	"golang.org/x/sys/unix"
 )
 
 // Error makes an error in QEMU's words.
 func Error(format string, a ...any) error { return block.Errorf(unix.EINVAL, format, a...) }
+
+// AddrError gives an error of package sockaddr the type that carries hints.
+func AddrError(err error) error {
+	if e, ok := err.(*sockaddr.Error); ok {
+		return &block.Error{Errno: e.Errno, Text: e.Text, Hint: e.Hint}
+	}
+	return err
+}
 
 // EOFText is what a read says of a connection that ended within a message.
 const EOFText = "Unexpected end-of-file before all bytes were read"

@@ -156,10 +156,7 @@ func (d *disk) connect(ctx context.Context) (*link, error) {
 
 // convert gives an error the type that carries hints.
 func convert(err error) error {
-	switch e := err.(type) {
-	case *sockaddr.Error:
-		return &block.Error{Errno: e.Errno, Text: e.Text, Hint: e.Hint}
-	case *block.Error:
+	if e, ok := proto.AddrError(err).(*block.Error); ok {
 		return e
 	}
 	return block.Errorf(unix.EINVAL, "%s", err.Error())

@@ -8,6 +8,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/export"
+	proto "goemu/block/nbdproto"
 	"goemu/internal/sockaddr"
 	"goemu/internal/tlscreds"
 
@@ -40,7 +41,7 @@ func (c *Control) Start(ctx context.Context, o *block.Options) error {
 	}
 	addr, err := sockaddr.FromOptions(members)
 	if err != nil {
-		return convert(err)
+		return proto.AddrError(err)
 	}
 	credsID, hasCreds := o.TakeString("tls-creds")
 	authz, hasAuthz := o.TakeString("tls-authz")
@@ -53,7 +54,7 @@ func (c *Control) Start(ctx context.Context, o *block.Options) error {
 	}
 	l, err := addr.Listen(ctx)
 	if err != nil {
-		return convert(err)
+		return proto.AddrError(err)
 	}
 	s := NewServer()
 	s.MaxConnections, s.Report = int(min(most, math.MaxInt32)), c.Report
@@ -72,14 +73,6 @@ func (c *Control) Start(ctx context.Context, o *block.Options) error {
 	c.srv = s
 	s.Serve(l)
 	return nil
-}
-
-// convert gives an address's error the type that carries hints.
-func convert(err error) error {
-	if e, ok := err.(*sockaddr.Error); ok {
-		return &block.Error{Errno: e.Errno, Text: e.Text, Hint: e.Hint}
-	}
-	return err
 }
 
 // Stop removes all NBD exports and stops the server.

@@ -266,6 +266,46 @@ func TestAgainstQEMU(t *testing.T) {
 	}
 }
 
+// TestSilentReader has a client that asks for much and reads nothing: others are served, memory stays bounded, and Stop does not wait.
+func TestSilentReader(t *testing.T) {
+	s := newServer(t, newImage(t), export.Options{Writable: true}, ExportOptions{Name: "e"})
+	dir, err := os.MkdirTemp("", "nbd")
+	require.NoError(t, err)
+	defer os.RemoveAll(dir)
+	addr := filepath.Join(dir, "s")
+	l, err := net.Listen("unix", addr)
+	require.NoError(t, err)
+	s.Serve(l)
+	silent, err := net.Dial("unix", addr)
+	require.NoError(t, err)
+	defer silent.Close()
+	ask := start()
+	for i := range uint64(500) {
+		ask.req(0, proto.CmdRead, i, 0, 1<<20)
+	}
+	silent.SetWriteDeadline(time.Now().Add(time.Second))
+	silent.Write(ask.b)
+	answers := talk(addr, []*script{start(), new(script).req(0, proto.CmdRead, 1, 0, 4096), new(script).req(0, proto.CmdDisc, 2, 0, 0)})
+	require.Len(t, normalise(answers[2]), 4096, "another client is served")
+	var c *client
+	s.mu.Lock()
+	for c = range s.exports[0].clients {
+	}
+	s.mu.Unlock()
+	c.gate.mu.Lock()
+	require.LessOrEqual(t, c.gate.bytes, int64(maxInFlight))
+	require.LessOrEqual(t, c.gate.n, maxRequests)
+	require.NotZero(t, c.gate.n)
+	c.gate.mu.Unlock()
+	done := make(chan bool)
+	go func() { s.Stop(); close(done) }()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Fatal("the server waits for the silent client")
+	}
+}
+
 func canDial(addr string) bool {
 	c, err := net.Dial("unix", addr)
 	if err == nil {

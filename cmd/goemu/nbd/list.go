@@ -11,7 +11,7 @@ import (
 func (c *command) listExports() int {
 	conn, err := c.address().Connect(c.Ctx)
 	if err != nil {
-		c.Report("", err)
+		c.Report("", proto.AddrError(err))
 		return 1
 	}
 	defer conn.Close()

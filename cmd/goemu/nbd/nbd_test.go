@@ -39,7 +39,7 @@ var mistakes = []string{
 	"--aio=threads --aio=threads x", "--discard=foo x", "--discard=unmap --discard=unmap x", "--detect-zeroes=unmap x", "-o foo x", "-o 5k x",
 	"-e foo x", "-e -1 x", "--tls-creds=x y", "--tls-authz=x y", "--tls-hostname=x y", "--tls-creds=t -c /dev/nbd0 x", "-p", "-d /nonexistent",
 	"-f raw --image-opts -k %/s file.filename=x", "-k %/s -f raw %/none", "-k %/s -f nonsense %/img", "-k %/s -r -f raw -B nope %/img",
-	"-k /nonexistent/s -f raw %/img", "-L -k %/nothing", "-x " + strings.Repeat("x", 4097) + " y", "-D " + strings.Repeat("x", 4097) + " y",
+	"-k /nonexistent/s -f raw %/img", "-L -k %/nothing", "-L -k /" + strings.Repeat("x", 120), "-f raw -k /" + strings.Repeat("x", 120) + " %/img", "-x " + strings.Repeat("x", 4097) + " y", "-D " + strings.Repeat("x", 4097) + " y",
 	"--object tls-creds-x509,id=t,dir=/nonexistent,endpoint=server x", "--object authz-simple,id=a --tls-creds=a x",
 	"--object authz-simple,id=a,identity=b --tls-creds=a x",
 }

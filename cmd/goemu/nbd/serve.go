@@ -12,6 +12,7 @@ import (
 	"goemu/block"
 	"goemu/block/export"
 	server "goemu/block/export/nbd"
+	proto "goemu/block/nbdproto"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,7 +78,8 @@ func (c *command) listen() (net.Listener, error) {
 		}
 		return l, nil
 	}
-	return c.address().Listen(c.Ctx)
+	l, err := c.address().Listen(c.Ctx)
+	return l, proto.AddrError(err)
 }
 
 // open opens the image and offers it. The status is not 0 after a message.
