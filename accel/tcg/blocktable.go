@@ -8,7 +8,7 @@ type blockTable struct {
 	n     int
 }
 
-const minHeads = 1 << 12
+const minHeads = 1 << 15
 
 func (k *key) hash() uint64 {
 	h := uint64(k.host)*0x9e3779b97f4a7c15 ^ k.pc*0xc2b2ae3d27d4eb4f ^ (k.csBase^uint64(k.flags)<<32^uint64(k.cond))*0x165667b19e3779f9
@@ -41,7 +41,7 @@ func (t *blockTable) put(b *block) {
 
 func (t *blockTable) grow() {
 	old := t.heads
-	t.heads = make([]*block, max(minHeads, 2*len(old)))
+	t.heads = make([]*block, max(minHeads, 4*len(old)))
 	for _, b := range old {
 		for b != nil {
 			next := b.next
