@@ -84,7 +84,7 @@ func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
 //go:norace
 func fastString(e *x86.Env, a uint64, move bool) bool {
 	seg := a >> 16 & 0xff
-	if a>>8&0xff != 8 || e.HFlags&x86.HFCS64 == 0 || move && (seg == x86.FS || seg == x86.GS) || e.EFlags&x86.FlagDF != 0 {
+	if a>>8&0xff != 8 || e.HFlags&(x86.HFCS64|x86.HFAlign) != x86.HFCS64 || move && (seg == x86.FS || seg == x86.GS) || e.EFlags&x86.FlagDF != 0 {
 		return false
 	}
 	n := uint64(1)

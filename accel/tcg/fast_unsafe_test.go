@@ -79,3 +79,19 @@ func TestFastStrings(t *testing.T) {
 		t.Errorf("only %d of 3000 were done", done)
 	}
 }
+
+// TestLongModeAlign: alignment is checked at privilege level 3 only, with both of its enabling bits.
+func TestLongModeAlign(t *testing.T) {
+	for _, tt := range []struct {
+		cr0, flags uint64
+		cpl, want  uint32
+	}{
+		{x86.CR0AM, x86.FlagAC, 3, x86.HFAlign}, {x86.CR0AM, x86.FlagAC, 0, 0}, {x86.CR0AM, 0, 3, 0}, {0, x86.FlagAC, 3, 0},
+	} {
+		e := new(x86.Env)
+		e.CR[0], e.HFlags = tt.cr0, x86.HFAlign
+		if got := longMode(e, tt.flags, tt.cpl) & x86.HFAlign; got != tt.want {
+			t.Errorf("%+v: %#x", tt, got)
+		}
+	}
+}

@@ -220,9 +220,13 @@ func fastPermit(e *x86.Env, pte, all, nx uint64, acc access, mmu uint8) (prot, k
 	if nx != 0 {
 		prot &^= protX
 	}
-	if user && e.CR[4]&x86.CR4PKE != 0 {
+	enable, keys := uint64(x86.CR4PKS), e.PKRS
+	if user {
+		enable, keys = x86.CR4PKE, e.PKRU
+	}
+	if e.CR[4]&enable != 0 {
 		key = uint8(pte >> ptePKey & 15)
-		k := e.PKRU >> (2 * key) & 3
+		k := keys >> (2 * key) & 3
 		if k&1 != 0 {
 			prot &^= protR | protW
 		}

@@ -95,8 +95,12 @@ func (c *CPU) enterMode(flags uint64, hflags uint32) bool {
 //go:nosplit
 //go:norace
 func longMode(e *x86.Env, flags uint64, cpl uint32) uint32 {
-	const changes = x86.HFCPLMask | x86.HFIOPLMask | x86.HFAddSeg
-	return e.HFlags&^changes | cpl | uint32(flags&x86.FlagIOPL)>>12<<x86.HFIOPLShift
+	const changes = x86.HFCPLMask | x86.HFIOPLMask | x86.HFAddSeg | x86.HFAlign
+	h := e.HFlags&^changes | cpl | uint32(flags&x86.FlagIOPL)>>12<<x86.HFIOPLShift
+	if cpl == 3 && flags&x86.FlagAC != 0 && e.CR[0]&x86.CR0AM != 0 {
+		h |= x86.HFAlign
+	}
+	return h
 }
 
 // rare are the flags with which transfers go the normal way.

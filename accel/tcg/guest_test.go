@@ -186,7 +186,7 @@ func TestGuestCPUID(t *testing.T) {
 
 // TestGuestPrograms runs programs whose output QEMU knows, on every engine.
 func TestGuestPrograms(t *testing.T) {
-	for _, name := range []string{"prot.asm", "long.asm", "amd.asm"} {
+	for _, name := range []string{"prot.asm", "long.asm", "amd.asm", "pks.asm"} {
 		t.Run(name, func(t *testing.T) {
 			image := assemble(t, name)
 			want := qemuOutput(t, "max", image)
