@@ -42,6 +42,7 @@ func (t *blockTable) put(b *block) {
 func (t *blockTable) grow() {
 	old := t.heads
 	t.heads = make([]*block, max(minHeads, 4*len(old)))
+	populate(t.heads)
 	for _, b := range old {
 		for b != nil {
 			next := b.next
@@ -74,8 +75,8 @@ type blockPool struct {
 }
 
 const (
-	poolBlocks = 64
-	poolOuts   = 256
+	poolBlocks = 1 << 10
+	poolOuts   = 1 << 12
 )
 
 // outLink is an exit of a block: where it leads and the block that it is linked to.
@@ -88,12 +89,14 @@ type outLink struct {
 func (p *blockPool) block(exits []ir.Exit) *block {
 	if len(p.blocks) == 0 {
 		p.blocks = make([]block, poolBlocks)
+		populate(p.blocks)
 	}
 	b := &p.blocks[0]
 	p.blocks = p.blocks[1:]
 	n := len(exits)
 	if len(p.outs) < n {
 		p.outs = make([]outLink, max(n, poolOuts))
+		populate(p.outs)
 	}
 	b.out, p.outs = p.outs[:n:n], p.outs[n:]
 	for i := range exits {
