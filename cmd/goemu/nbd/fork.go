@@ -86,27 +86,23 @@ func passedListener() (net.Listener, error) {
 	return net.FileListener(f)
 }
 
-// writePID creates the file of --pid-file. It stays locked while the server runs.
-func writePID(path string) error {
+// writePID creates the file of --pid-file. It stays locked as long as the result is open.
+func writePID(path string) (*os.File, error) {
 	const mode = 0o600
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, mode)
 	if err != nil {
-		return block.Errnof(block.Errno(err), "Cannot open pid file")
+		return nil, block.Errnof(block.Errno(err), "Cannot open pid file")
 	}
 	lock := unix.Flock_t{Type: unix.F_WRLCK}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &lock); err != nil {
-		return block.Errnof(block.Errno(err), "Cannot lock pid file")
+		return nil, block.Errnof(block.Errno(err), "Cannot lock pid file")
 	}
 	err = f.Truncate(0)
 	if err == nil {
 		_, err = f.WriteString(strconv.Itoa(os.Getpid()) + "\n")
 	}
 	if err != nil {
-		return block.Errnof(block.Errno(err), "Failed to write pid file")
+		return nil, block.Errnof(block.Errno(err), "Failed to write pid file")
 	}
-	runningPID = f
-	return nil
+	return f, nil
 }
-
-// runningPID keeps the locked file open.
-var runningPID *os.File

@@ -21,6 +21,7 @@ import (
 type session struct {
 	*command
 	srv  *server.Server
+	pid  *os.File      // --pid-file, open while the server runs for its lock
 	stop chan struct{} // closed when the last client has gone or a signal came
 	once sync.Once
 }
@@ -230,7 +231,8 @@ func (s *session) clientGone(negotiated bool) {
 // ready does what is left once clients can come.
 func (s *session) ready() int {
 	if s.pidFile != "" {
-		if err := writePID(s.pidFile); err != nil {
+		var err error
+		if s.pid, err = writePID(s.pidFile); err != nil {
 			s.Report("", err)
 			return 1
 		}
