@@ -1,15 +1,12 @@
 package blk
 
 import (
-	"bytes"
 	"errors"
-	"path/filepath"
 	"strings"
 	"testing"
 
 	"goemu/block"
 	"goemu/hw/qdev"
-	"goemu/hw/qdev/qtest"
 	"goemu/hw/virtio"
 	"goemu/hw/virtio/transport"
 	"goemu/hw/virtio/virtiotest"
@@ -59,10 +56,9 @@ func TestStream(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			path, disk := image(t)
-			socket := filepath.Join(filepath.Dir(path), "qmp")
-			q := qtest.Start(t, "-M", "pc", "-m", "16", "-nodefaults", "-qmp", "unix:"+socket+",server=on,wait=off",
-				"-drive", "if=none,id=d,format=raw,file.locking=off,file="+path, "-device", strings.TrimRight("virtio-blk-pci,drive=d,addr=5,"+c.props, ","))
-			newMachine := func() (*virtiotest.Machine, *Model, vmstate.State) {
+			test := virtiotest.StreamTest{DevFn: devfn, Section: "virtio-blk", Drive: c.drive, QEMU: []string{
+				"-drive", "if=none,id=d,format=raw,file.locking=off,file=" + path, "-device", strings.TrimRight("virtio-blk-pci,drive=d,addr=5,"+c.props, ",")}}
+			test.New = func() (*virtiotest.Machine, virtiotest.Stopper, vmstate.State) {
 				m := virtiotest.NewMachine(t, Classes())
 				src := block.SourceOf("d", disk)
 				qdev.Link(&m.Tree.Links, func(id string) (*block.Source, bool) { return src, id == "d" })
@@ -79,31 +75,7 @@ func TestStream(t *testing.T) {
 				t.Cleanup(m.Tree.Close)
 				return m, d.(interface{ VirtioDevice() *Model }).VirtioDevice(), d.Dev().State()
 			}
-			m, model, state := newMachine()
-			f := m.Map(devfn)
-			c.drive(f, func(port uint64, size int, v uint64) { m.IO.Store(f.Legacy+port, size, v) })
-			virtiotest.DriveQEMU(t, q, devfn, c.drive)
-			model.SetRunning(false)
-			want := virtiotest.MigrateQEMU(t, socket, "0000:00:05.0/virtio-blk")
-			var w vmstate.Writer
-			state.Save(&w)
-			if got := w.Bytes(); !bytes.Equal(got, want) {
-				i := 0
-				for i < min(len(got), len(want)) && got[i] == want[i] {
-					i++
-				}
-				t.Errorf("%d bytes, want %d; different from %d on:\ngot  % x\nwant % x", len(got), len(want), i, got[i:min(i+64, len(got))], want[i:min(i+64, len(want))])
-			}
-			_, _, fresh := newMachine()
-			r := vmstate.NewReader(want)
-			if err := fresh.Load(r, 2); err != nil || r.Len() != 0 {
-				t.Fatalf("QEMU's state: %v, %d bytes left", err, r.Len())
-			}
-			var again vmstate.Writer
-			fresh.Save(&again)
-			if !bytes.Equal(again.Bytes(), want) {
-				t.Error("QEMU's state changes on the way through ours")
-			}
+			test.Run(t)
 		})
 	}
 }
