@@ -24,7 +24,7 @@ type Bus struct {
 	funcs  [functions]Function
 	route  func(devfn uint8, pin int) int // INTx pin (0..3) to bus line
 	lines  []*qdev.IRQ
-	counts []int // functions that drive each line
+	counts []int32 // functions that drive each line
 }
 
 // NewBus returns a bus that parent provides: mem is what bus masters reach, pciMem and io hold the BARs.
@@ -36,7 +36,7 @@ func NewBus(parent qdev.Device, name string, mem, pciMem, io *memory.Region, fir
 
 // SetIRQs connects the interrupt lines of the bus; route maps a function's INTx pin (0..3) to one of them.
 func (b *Bus) SetIRQs(lines []*qdev.IRQ, route func(devfn uint8, pin int) int) {
-	b.lines, b.route, b.counts = lines, route, make([]int, len(lines))
+	b.lines, b.route, b.counts = lines, route, make([]int32, len(lines))
 }
 
 // IRQLevel tells whether an interrupt line of the bus is driven.

@@ -21,21 +21,33 @@ type Section struct {
 	State    vmstate.State
 }
 
-// Sections lists the states of all devices in the order in which they were made.
+// StateBus is a bus with a state of its own.
+type StateBus interface{ BusState() vmstate.State }
+
+// Sections lists the states of all devices and of their buses in the order in which they were made.
 func (t *Tree) Sections() []Section {
 	var out []Section
 	instances := map[string]int{}
-	for _, d := range t.made {
-		s := d.Dev().State()
-		if s == nil || !d.Dev().realized {
-			continue
-		}
+	add := func(path string, s vmstate.State) {
 		name := s.Layout().Name
-		if p := StatePath(d); p != "" {
-			name = p + "/" + name
+		if path != "" {
+			name = path + "/" + name
 		}
 		out = append(out, Section{name, instances[name], s})
 		instances[name]++
+	}
+	for _, d := range t.made {
+		if !d.Dev().realized {
+			continue
+		}
+		if s := d.Dev().State(); s != nil {
+			add(StatePath(d), s)
+		}
+		for _, b := range d.Dev().buses {
+			if sb, ok := b.node.(StateBus); ok {
+				add("", sb.BusState())
+			}
+		}
 	}
 	return out
 }
