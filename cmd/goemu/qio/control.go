@@ -117,7 +117,6 @@ func (s *session) sleep(args []string) error {
 		s.Printf("%s is not a valid number\n", args[1])
 		return errCommand
 	}
-	s.Out.Flush()
 	s.relax(func() { time.Sleep(time.Duration(n) * time.Millisecond) })
 	return nil
 }

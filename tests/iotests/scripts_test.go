@@ -1,0 +1,146 @@
+package iotests
+
+// scripts are commands, one a line. Images have their format as extension.
+var scripts = []struct{ name, lines string }{
+	{"usage", `
+qemu-img
+qemu-img nosuch
+qemu-img info
+qemu-img info a b
+qemu-img info --nosuch a.raw
+qemu-img info nosuch.raw
+qemu-img info -f nosuch nosuch.raw
+qemu-img info --output=xml a.raw
+qemu-img create -f qcow2 a.qcow2
+qemu-img create -f nosuch a.raw 1M
+qemu-img create -f qcow2 -o nosuch=1 a.qcow2 1M
+qemu-img create -f qcow2 -o , a.qcow2 1M
+qemu-img create -f raw a.raw 1X
+qemu-img create -f raw a.raw 9E
+qemu-img create -f raw a.raw -- -1
+qemu-img create -f raw a.raw 1M 2M
+qemu-img create -f raw -b x a.raw 1M
+qemu-img create -f raw -o help
+qemu-img convert a.raw
+qemu-img convert -c -C a.raw b.raw
+qemu-img convert -S 1 a.raw b.raw
+qemu-img convert -m 99 a.raw b.raw
+qemu-img convert -O nosuch a.raw b.raw
+qemu-img convert --target-is-zero a.raw b.raw
+qemu-img compare a.raw
+qemu-img check
+qemu-img check -r some a.raw
+qemu-img resize a.raw
+qemu-img rebase a.raw
+qemu-img snapshot -l -c x a.raw
+qemu-img bench --flush-interval=3 a.raw
+qemu-img bitmap a.raw x
+qemu-img bitmap --add -F raw a.raw x
+qemu-img dd if=x
+qemu-img dd nosuch=1
+qemu-img measure
+qemu-img measure --size 1M a.raw
+qemu-img commit a b
+qemu-img amend a.raw`},
+	{"sizes", `
+qemu-img create -f raw a.raw 1024
+qemu-img create -f raw a.raw 1024b
+qemu-img create -f raw a.raw 1k
+qemu-img create -f raw a.raw 1.5k
+qemu-img create -f raw a.raw 0x400
+qemu-img create -f raw a.raw 1.5
+qemu-img create -f raw a.raw 1kilobyte
+qemu-img create -f raw -o size=2M a.raw
+qemu-img create -f raw -o size=2M a.raw 1M
+qemu-img create -f raw -o size=foo a.raw
+qemu-img info -f raw a.raw`},
+	{"raw", `
+qemu-img create -f raw a.raw 4M
+qemu-io -f raw -c 'write -P 0x5a 1M 64k' -c 'read -P 0x5a 1M 64k' -c 'read -P 1 1M 4k' a.raw
+qemu-io -f raw -c 'write -z 3M 64k' -c 'writev -P 3 2M 512 1k 2k' -c 'readv -v -P 3 2M 16 16' -c length -c map -c 'alloc 0 4M' a.raw
+qemu-io -f raw -c 'read 4M 512' -c 'write 4M 512' -c 'read -1 2' -c 'read 0' -c 'nosuch' -c 'write -z -P 1 0 512' -c 'write -n 0 512' a.raw
+qemu-io -f raw -c 'discard 1M 4k' -c 'aio_write -P 7 0 8k' -c aio_flush -c 'aio_read -P 7 0 8k' -c aio_flush -c flush -c info a.raw
+qemu-io -f raw -r -c 'write 0 512' a.raw
+qemu-io -f raw -c 'sleep 1' -c 'reopen -r' -c 'write 0 512' -c 'reopen -w' -c 'write -P 9 0 512' a.raw -c nosuch
+qemu-img info -f raw a.raw
+qemu-img info --output=json -f raw a.raw
+qemu-img map -f raw a.raw
+qemu-img map -f raw --output=json a.raw
+qemu-img map -f raw --output=json -s 1M -l 32k a.raw
+qemu-img check -f raw a.raw
+qemu-img snapshot -l a.raw
+qemu-img resize -f raw a.raw 1M
+qemu-img resize -f raw --shrink a.raw 3M
+qemu-img resize -f raw a.raw +2M
+qemu-img resize -f raw a.raw -- -9M
+qemu-img convert -p -f raw -O raw a.raw b.raw
+qemu-img convert -S 0 -f raw -O raw a.raw c.raw
+qemu-img compare -f raw -F raw a.raw b.raw
+qemu-img compare -s -f raw -F raw a.raw c.raw
+qemu-io -f raw -c 'write -P 1 2M 1k' b.raw
+qemu-img compare -f raw -F raw a.raw b.raw
+qemu-img compare -q -f raw -F raw a.raw b.raw
+qemu-img dd -f raw -O raw bs=64k count=20 skip=3 if=a.raw of=d.raw
+qemu-img dd -f raw -O raw bs=1M skip=90 if=a.raw of=e.raw
+qemu-img measure -f raw -O raw a.raw
+qemu-img measure --output=json --size 1G -O raw`},
+	{"qcow2", `
+qemu-img create -f qcow2 a.qcow2 64M
+qemu-io -c 'write -P 1 0 1M' -c 'write -P 2 10M 3k' -c 'write -z 20M 1M' a.qcow2
+qemu-img info a.qcow2
+qemu-img info --output=json a.qcow2
+qemu-img map --output=json a.qcow2
+qemu-img check a.qcow2
+qemu-img check --output=json a.qcow2
+qemu-img snapshot -c one a.qcow2
+qemu-io -c 'write -P 3 0 64k' a.qcow2
+qemu-img snapshot -l a.qcow2
+qemu-img convert -l one -O raw a.qcow2 one.raw
+qemu-img convert -l nosuch -O raw a.qcow2 x.raw
+qemu-img snapshot -a one a.qcow2
+qemu-img snapshot -d one a.qcow2
+qemu-img snapshot -d one a.qcow2
+qemu-img resize a.qcow2 128M
+qemu-img convert -O raw a.qcow2 a.raw
+qemu-img convert -f raw -O qcow2 -o compat=0.10,cluster_size=4k a.raw old.qcow2
+qemu-img info old.qcow2
+qemu-img compare -f raw -F qcow2 a.raw old.qcow2
+qemu-img amend -o compat=1.1 old.qcow2
+qemu-img measure -O qcow2 a.qcow2
+qemu-img measure -O qcow2 --size 1T`},
+	{"backing", `
+qemu-img create -f qcow2 base.qcow2 8M
+qemu-io -c 'write -P 1 0 4M' base.qcow2
+qemu-img create -f qcow2 -b base.qcow2 top.qcow2
+qemu-img create -f qcow2 -b nosuch.qcow2 -F qcow2 top.qcow2
+qemu-img create -f qcow2 -b base.qcow2 -F qcow2 top.qcow2
+qemu-img create -f qcow2 -b top.qcow2 -F qcow2 top.qcow2
+qemu-io -c 'write -P 2 1M 64k' -c 'read -P 1 0 64k' -c 'read -P 2 1M 64k' top.qcow2
+qemu-img info --backing-chain top.qcow2
+qemu-img map --output=json top.qcow2
+qemu-img map top.qcow2
+qemu-img convert -O qcow2 -B base.qcow2 -F qcow2 top.qcow2 copy.qcow2
+qemu-img compare top.qcow2 copy.qcow2
+qemu-img create -q -f qcow2 other.qcow2 8M
+qemu-img rebase -b other.qcow2 -F qcow2 copy.qcow2
+qemu-img compare top.qcow2 copy.qcow2
+qemu-img rebase -u -b base.qcow2 -F qcow2 copy.qcow2
+qemu-img commit top.qcow2
+qemu-img commit base.qcow2
+qemu-img commit -b nosuch.qcow2 top.qcow2
+qemu-img rebase -b nosuch.qcow2 -F qcow2 copy.qcow2`},
+	{"bitmaps", `
+qemu-img create -f qcow2 a.qcow2 8M
+qemu-img bitmap --add -g 32k a.qcow2 b0
+qemu-img bitmap --add --disable a.qcow2 b1
+qemu-io -c 'write 1M 64k' a.qcow2
+qemu-img info a.qcow2
+qemu-img bitmap --merge b0 a.qcow2 b1
+qemu-img bitmap --remove a.qcow2 b0
+qemu-img bitmap --remove a.qcow2 b0
+qemu-img bitmap --add -g 3 a.qcow2 b2
+qemu-img convert --bitmaps -O qcow2 a.qcow2 b.qcow2
+qemu-img info --output=json b.qcow2
+qemu-img convert --bitmaps -O raw a.qcow2 c.raw
+qemu-img measure --output=json -O qcow2 a.qcow2`},
+}
