@@ -223,3 +223,6 @@ func (b *Backend) MaxTransfer() int64 {
 
 // Root is the edge to the medium, or nil.
 func (b *Backend) Root() *Child { return b.root }
+
+// ReadOnly tells whether the medium refuses writes; without medium it does.
+func (b *Backend) ReadOnly() bool { return b.root == nil || b.root.node.mode.ReadOnly }

@@ -345,7 +345,7 @@ func (n *Node) openBacking(ctx context.Context, o *Options) error {
 	if isRef {
 		below, err = n.graph.reference(ref, filename, sub)
 	} else {
-		op := &opening{g: n.graph, filename: filename, options: sub, parent: n, role: role}
+		op := &opening{g: n.graph, filename: filename, options: sub, parent: n, role: role, path: n.path + "backing."}
 		below, err = op.run(ctx)
 	}
 	if err != nil {

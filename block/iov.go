@@ -1,15 +1,9 @@
 package block
 
-// TryReader is a Disk that can answer a read without waiting, for instance from the host's page cache. TryReadV reports whether the
+// TryReader is a driver that can answer a read without waiting, for instance from the host's page cache. TryReadV reports whether the
 // vectors are filled; after false their contents are undefined and the caller makes an ordinary request instead.
 type TryReader interface {
 	TryReadV(off int64, iov [][]byte) bool
-}
-
-// TryReadV reads without waiting if b can.
-func TryReadV(b Disk, off int64, iov [][]byte) bool {
-	t, ok := b.(TryReader)
-	return ok && t.TryReadV(off, iov)
 }
 
 // IovLen is the number of bytes in a vector.

@@ -60,6 +60,7 @@ type Node struct {
 	probed        bool           // nobody named the driver
 	implicit      bool           // made by a job: people see the node below instead
 	inactive      bool           // another process owns the image
+	path          string         // of its options, seen from the node that was opened with it
 	inheritsFrom  *Node          // the parent whose options are the defaults of this node's
 
 	children []*Child // in the order of attachment

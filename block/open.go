@@ -18,7 +18,7 @@ type opening struct {
 	literal  bool // the filename has no prefixes
 	parent   *Node
 	role     Role
-	probeFor *Node // the node being opened, once it exists
+	path     string // of the options, from the node that was to be opened
 }
 
 // Open opens a node from a filename, options or both, the way QEMU's blockdev and -drive options do: protocol prefixes, json:{…}, probing of
@@ -49,7 +49,7 @@ func (op *opening) run(ctx context.Context) (n *Node, err error) {
 			return nil, err
 		}
 	}
-	n = &Node{graph: op.g, refs: 1, explicit: op.options.Clone(), inheritsFrom: op.parent}
+	n = &Node{graph: op.g, refs: 1, explicit: op.options.Clone(), inheritsFrom: op.parent, path: op.path}
 	if op.parent != nil {
 		op.inherit()
 	}
@@ -365,6 +365,9 @@ func (op *opening) openDriver(ctx context.Context, n *Node, d *Driver, file *Nod
 	}
 	n.driver = d
 	n.inactive = n.mode.Inactive
+	if n.mode.CopyOnRead {
+		n.EnableCopyOnRead()
+	}
 	state, err := d.Open(ctx, n, op.options)
 	if err != nil {
 		var e *Error
@@ -401,14 +404,26 @@ func (op *opening) finish(ctx context.Context, n *Node) error {
 		}
 	}
 	if names := op.options.Order(); len(names) > 0 {
+		text := "Block format '%s' does not support the option '%s'"
 		if n.driver.Protocol {
-			return Errorf(unix.EINVAL, "Block protocol '%s' doesn't support the option '%s'", n.driver.Name, names[0])
+			text = "Block protocol '%s' doesn't support the option '%s'"
 		}
-		return Errorf(unix.EINVAL, "Block format '%s' does not support the option '%s'", n.driver.Name, names[0])
+		return &LeftoverError{Err: &Error{Errno: unix.EINVAL, Text: fmt.Sprintf(text, n.driver.Name, names[0])}, Path: op.path + names[0]}
 	}
 	n.refreshFilename()
 	return op.g.refreshPerms(n)
 }
+
+// LeftoverError is the error for an option that nobody understood.
+type LeftoverError struct {
+	Err  *Error
+	Path string // of the option, from the node that was to be opened
+}
+
+func (e *LeftoverError) Error() string { return e.Err.Text }
+
+// Unwrap gives the Error to errors.As.
+func (e *LeftoverError) Unwrap() error { return e.Err }
 
 // abandon takes back what a failed opening attached.
 func (n *Node) abandon() {
@@ -501,7 +516,7 @@ func (n *Node) openChildNode(ctx context.Context, filename string, o *Options, n
 		}
 		return nil, nil
 	}
-	op := &opening{g: n.graph, filename: filename, options: sub, parent: n, role: role, literal: literal}
+	op := &opening{g: n.graph, filename: filename, options: sub, parent: n, role: role, literal: literal, path: n.path + name + "."}
 	return op.run(ctx)
 }
 

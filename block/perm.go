@@ -42,25 +42,3 @@ func (p Perm) String() string {
 	}
 	return strings.Join(names, ", ")
 }
-
-// Attacher is a Disk that must be told what its user does with it before it is used. Attach takes the image's locks for the used
-// and shared permissions, replacing an earlier set; Detach gives them back.
-type Attacher interface {
-	Attach(used, shared Perm) error
-	Detach()
-}
-
-// Attach asks b for permissions; a backend that does not care grants everything.
-func Attach(b Disk, used, shared Perm) error {
-	if a, ok := b.(Attacher); ok {
-		return a.Attach(used, shared)
-	}
-	return nil
-}
-
-// Detach gives the permissions back.
-func Detach(b Disk) {
-	if a, ok := b.(Attacher); ok {
-		a.Detach()
-	}
-}

@@ -8,8 +8,9 @@ type Source struct {
 	// WError and RError say what to do about failed writes and reads: ignore, stop, report, enospc or auto. The device's own options
 	// come first.
 	WError, RError string
-	// Claim hands out the disk; a nil backend without error is a drive without medium. Release takes it back.
-	Claim   func(user string) (Disk, error)
+	// Claim hands out the disk to a device, which user names in messages; a nil backend without error is a drive without medium. Release
+	// takes it back.
+	Claim   func(user string) (*Backend, error)
 	Release func()
 }
 
@@ -17,17 +18,25 @@ type Source struct {
 func (s *Source) ID() string { return s.Name }
 
 // SourceOf makes a source of a single backend, for programs and tests.
-func SourceOf(name string, b Disk) *Source {
+func SourceOf(name string, b *Backend) *Source {
 	used := false
 	return &Source{
 		Name: name, WError: "auto", RError: "auto",
-		Claim: func(string) (Disk, error) {
+		Claim: func(user string) (*Backend, error) {
 			if used {
 				return nil, errors.New("Drive '" + name + "' is already in use by another device")
 			}
 			used = true
+			b.graph.Lock()
+			defer b.graph.Unlock()
+			b.AttachDevice(&Device{Name: user})
 			return b, nil
 		},
-		Release: func() { used = false; Detach(b) },
+		Release: func() {
+			used = false
+			b.graph.Lock()
+			defer b.graph.Unlock()
+			b.DetachDevice()
+		},
 	}
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"goemu/block"
 )
 
 // newDir makes a directory with a raw disk d.img and goes there, so that messages contain the same names in every run.
@@ -17,7 +19,7 @@ func newDir(t testing.TB) {
 	if err := os.WriteFile("d.img", make([]byte, 10<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile("q.img", append([]byte("QFI\xfb\x00\x00\x00\x03"), make([]byte, 65536)...), 0o600); err != nil {
+	if err := os.WriteFile("v.img", append([]byte("KDMV"), make([]byte, 65536)...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -88,10 +90,10 @@ func TestMessages(t *testing.T) {
 		t.Skip("SKIPPED: qemu-system-x86_64 is not installed")
 	}
 	newDir(t)
-	check := func(option string, values []string, add func(*Graph, string) error) {
+	check := func(option string, values []string, add func(*Drives, string) error) {
 		for _, v := range values {
 			t.Run(v, func(t *testing.T) {
-				g := NewGraph()
+				g := NewDrives()
 				defer g.Close()
 				err := add(g, v)
 				if err == nil {
@@ -103,31 +105,31 @@ func TestMessages(t *testing.T) {
 			})
 		}
 	}
-	check("-drive", badDrives, func(g *Graph, v string) error { _, err := g.AddDrive(v, "ide"); return err })
-	check("-blockdev", badBlockdevs, (*Graph).AddBlockdev)
+	check("-drive", badDrives, func(g *Drives, v string) error { _, err := g.AddDrive(v, "ide"); return err })
+	check("-blockdev", badBlockdevs, (*Drives).AddBlockdev)
 }
 
 func TestProbing(t *testing.T) {
 	newDir(t)
-	g := NewGraph()
+	g := NewDrives()
 	defer g.Close()
-	var warnings []string
-	g.Warn = func(s string) { warnings = append(warnings, s) }
+	var messages strings.Builder
+	g.Graph.Messages = &messages
 	if _, err := g.AddDrive("file=d.img,if=none,id=a", "ide"); err != nil {
 		t.Fatal(err)
 	}
-	if len(warnings) != 1 || !strings.HasPrefix(warnings[0], "WARNING: Image format was not specified for 'd.img' and probing guessed raw.") {
-		t.Errorf("warnings: %q", warnings)
+	if !strings.HasPrefix(messages.String(), "WARNING: Image format was not specified for 'd.img' and probing guessed raw.") {
+		t.Errorf("messages: %q", &messages)
 	}
-	_, err := g.AddDrive("file=q.img,if=none", "ide")
-	if err == nil || err.Error() != "Could not open 'q.img': image format 'qcow2' is not supported, only raw images are" {
+	_, err := g.AddDrive("file=v.img,if=none", "ide")
+	if err == nil || err.Error() != "Could not open 'v.img': image format 'vmdk' is not supported" {
 		t.Error(err)
 	}
 }
 
 func TestNames(t *testing.T) {
 	newDir(t)
-	g := NewGraph()
+	g := NewDrives()
 	defer g.Close()
 	for _, c := range []struct{ opt, id, err string }{
 		{"file=d.img,format=raw", "ide0-hd0", ""},
@@ -152,7 +154,7 @@ func TestNames(t *testing.T) {
 
 func TestClaim(t *testing.T) {
 	newDir(t)
-	g := NewGraph()
+	g := NewDrives()
 	defer g.Close()
 	for _, v := range []string{"driver=file,node-name=f,filename=d.img", "driver=raw,node-name=r,file=f",
 		`{"driver":"raw","node-name":"j","read-only":true,"file":{"driver":"file","filename":"d.img"}}`} {
@@ -163,30 +165,38 @@ func TestClaim(t *testing.T) {
 	if _, err := g.AddDrive("file=d.img,format=raw,if=none,id=d,cache=writethrough", "ide"); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"f", "r", "j", "d"} {
-		b, ok, err := g.Claim(name, "dev")
-		if !ok || err != nil {
-			t.Fatalf("%s: %v %v", name, ok, err)
+	claim := func(name string) (*block.Backend, error) {
+		src, ok := g.Source(name)
+		if !ok {
+			t.Fatalf("%s is not there", name)
 		}
-		if n, _ := b.Length(); n != 10<<20 {
+		return src.Claim("dev")
+	}
+	for _, name := range []string{"f", "r", "j", "d"} {
+		b, err := claim(name)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		if n, _ := b.Length(t.Context()); n != 10<<20 {
 			t.Errorf("%s: length %d", name, n)
 		}
-		if b.Info().ReadOnly != (name == "j") || b.Info().WriteCache != (name != "d") {
-			t.Errorf("%s: %+v", name, b.Info())
+		if b.ReadOnly() != (name == "j") || b.WriteCache() != (name != "d") {
+			t.Errorf("%s: read-only %t, write cache %t", name, b.ReadOnly(), b.WriteCache())
 		}
 	}
-	g.Release("d")
-	if _, _, err := g.Claim("d", ""); err != nil { // a device without an identifier
+	src, _ := g.Source("d")
+	src.Release()
+	if _, err := claim("d"); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := g.Claim("d", "dev2"); err == nil || err.Error() != "Drive 'd' is already in use by another device" {
+	if _, err := claim("d"); err == nil || err.Error() != "Drive 'd' is already in use by another device" {
 		t.Error(err)
 	}
-	g.Release("d")
-	if _, ok, err := g.Claim("d", "dev2"); !ok || err != nil {
+	src.Release()
+	if _, err := claim("d"); err != nil {
 		t.Error(err)
 	}
-	if _, ok, _ := g.Claim("nope", "dev"); ok {
+	if _, ok := g.Source("nope"); ok {
 		t.Error("found something")
 	}
 }
@@ -195,15 +205,15 @@ func TestSnapshot(t *testing.T) {
 	newDir(t)
 	tmp := t.TempDir()
 	t.Setenv("TMPDIR", tmp)
-	g := NewGraph()
+	g := NewDrives()
 	d, err := g.AddDrive("file=d.img,format=raw,if=none,snapshot=on", "ide")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.Backend.WriteV(t.Context(), 0, [][]byte{[]byte("changed")}, false); err != nil {
+	if err := d.Backend.WriteV(t.Context(), 0, [][]byte{[]byte("changed")}, 0); err != nil {
 		t.Fatal(err)
 	}
-	if d.Backend.Info().ReadOnly {
+	if d.Backend.ReadOnly() {
 		t.Error("read only")
 	}
 	if err := errors.Join(d.Backend.Flush(t.Context()), g.Close()); err != nil {

@@ -10,13 +10,13 @@ import (
 
 // addDevices adds the drives that name a bus and what -device asks for.
 func (s *session) addDevices() error {
-	for _, d := range s.host.disks.Drives() {
+	for _, d := range s.host.disks.List() {
 		switch d.IF {
 		case "none":
 		case "virtio":
 			set := []qdev.Setting{{Name: "driver", Value: s.typ.BlockBus}, {Name: "drive", Value: d.ID}}
 			if _, err := s.machine.AddDevice(set); err != nil {
-				return fmt.Errorf("-drive %s: %w", d.ID, err)
+				return fmt.Errorf("-drive %s: %w", d.ID, withHint(err))
 			}
 		default:
 			return fmt.Errorf("machine type does not support if=%s,bus=0,unit=%d", d.IF, max(d.Index, 0))
@@ -28,7 +28,7 @@ func (s *session) addDevices() error {
 			return at(o.Origin, err)
 		}
 		if _, err := s.machine.AddDevice(set); err != nil {
-			return at(o.Origin, err)
+			return at(o.Origin, withHint(err))
 		}
 	}
 	return nil

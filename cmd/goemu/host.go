@@ -16,15 +16,15 @@ import (
 type backends struct {
 	chars   *chardev.Set
 	serials []*chardev.Backend
-	disks   *driver.Graph
+	disks   *driver.Drives
 	objects objects
 }
 
 // open opens everything the command line names.
 func (h *backends) open(s *session) error {
 	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit})
-	h.disks = driver.NewGraph()
-	h.disks.Warn = driver.PrintWarning
+	h.disks = driver.NewDrives()
+	h.disks.Graph.Warn = warn
 	for _, c := range s.vm.Chardevs {
 		spec, err := chardev.Parse(c.Value)
 		if err != nil {
@@ -82,7 +82,7 @@ func (h *backends) openSerials(s *session) error {
 func (h *backends) openDisks(s *session) error {
 	for _, d := range s.vm.Blockdevs {
 		if err := h.disks.AddBlockdev(d.Value); err != nil {
-			return at(d.Origin, err)
+			return at(d.Origin, withHint(err))
 		}
 	}
 	for _, d := range s.vm.Drives {
@@ -91,10 +91,24 @@ func (h *backends) openDisks(s *session) error {
 			v += ",snapshot=on"
 		}
 		if _, err := h.disks.AddDrive(v, "virtio"); err != nil {
-			return at(d.Origin, err)
+			return at(d.Origin, withHint(err))
 		}
 	}
 	return nil
+}
+
+// withHint adds to the message of an error of the block layer what else it has to say.
+func withHint(err error) error {
+	var e *block.Error
+	if !errors.As(err, &e) {
+		return err
+	}
+	for _, line := range []string{e.Hint, e.Who} {
+		if line != "" {
+			err = fmt.Errorf("%w\n%s", err, line)
+		}
+	}
+	return err
 }
 
 // links lets device properties name back ends.

@@ -5,7 +5,6 @@ package file
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"strings"
 	"sync"
@@ -46,54 +45,6 @@ type File struct {
 	held   block.Perm // guarded by lockMu: bytes 100+n locked
 	denied block.Perm // guarded by lockMu: bytes 200+n locked
 	closed atomic.Bool
-}
-
-// Open opens the file. Error texts are QEMU's.
-func Open(o Options) (*File, error) {
-	path := o.Filename
-	switch proto, rest, ok := strings.Cut(path, ":"); {
-	case !ok || strings.Contains(proto, "/"):
-	case proto == "file":
-		path = rest
-	default:
-		return nil, fmt.Errorf("Could not open '%s': Unknown protocol '%s'", path, proto)
-	}
-	flags := unix.O_RDWR | unix.O_CLOEXEC
-	if o.ReadOnly {
-		flags = unix.O_RDONLY | unix.O_CLOEXEC
-	}
-	var st unix.Stat_t
-	if err := unix.Stat(path, &st); err == nil && st.Mode&unix.S_IFMT != unix.S_IFREG && st.Mode&unix.S_IFMT != unix.S_IFBLK {
-		return nil, fmt.Errorf("'file' driver requires '%s' to be a regular file", path)
-	}
-	fd, err := openFD(path, flags, o.Direct)
-	if err != nil {
-		return nil, fmt.Errorf("Could not open '%s': %w", path, hostError(err))
-	}
-	o.Filename = path
-	f := &File{opts: o, fd: fd, align: 1, writable: !o.ReadOnly}
-	if err := f.inspect(); err != nil {
-		unix.Close(fd)
-		return nil, fmt.Errorf("Could not open '%s': %w", path, hostError(err))
-	}
-	return f, nil
-}
-
-// openFD opens path and turns a refusal of O_DIRECT into a message of its own.
-func openFD(path string, flags int, direct bool) (int, error) {
-	if direct {
-		flags |= unix.O_DIRECT
-	}
-	for {
-		fd, err := unix.Open(path, flags, 0)
-		switch {
-		case err == unix.EINTR:
-			continue
-		case err == unix.EINVAL && direct:
-			return -1, errors.New("filesystem does not support O_DIRECT")
-		}
-		return fd, err
-	}
 }
 
 // inspect finds the kind, size and alignment of the file.

@@ -11,7 +11,6 @@ import (
 
 const (
 	iovMax  = 1024 // IOV_MAX of Linux
-	zeroBuf = 1 << 20
 )
 
 // errShortWrite is a write that made no progress.
@@ -25,7 +24,7 @@ func (f *File) ReadV(_ context.Context, off int64, iov [][]byte) error {
 	return f.preadv(off, iov)
 }
 
-// TryReadV implements block.TryReader by RWF_NOWAIT: it answers only from the page cache.
+// TryReadV reads by RWF_NOWAIT: it answers only from the page cache.
 func (f *File) TryReadV(off int64, iov [][]byte) bool {
 	if f.opts.Direct || len(iov) > iovMax {
 		return false
@@ -36,8 +35,8 @@ func (f *File) TryReadV(off int64, iov [][]byte) bool {
 
 // WriteV stores iov at off and grows the file if needed.
 func (f *File) WriteV(_ context.Context, off int64, iov [][]byte, fua bool) error {
-	if f.opts.ReadOnly {
-		return block.ErrReadOnly
+	if !f.writable {
+		return unix.EBADF
 	}
 	flags := 0
 	if fua && !f.opts.NoFlush {
@@ -125,29 +124,14 @@ func advance(dst, iov [][]byte, n int64) [][]byte {
 // Discard tells the host that the contents of a range do not matter.
 func (f *File) Discard(_ context.Context, off, n int64) error {
 	switch {
-	case f.opts.ReadOnly:
-		return block.ErrReadOnly
+	case !f.writable:
+		return unix.EBADF
 	case !f.opts.Unmap || f.noPunch.Load():
 		return nil
 	}
 	err := f.punch(off, n)
 	if notSupported(err) {
 		return nil
-	}
-	return hostError(err)
-}
-
-// WriteZeroes clears a range; with mayUnmap the space may be given back.
-func (f *File) WriteZeroes(ctx context.Context, off, n int64, mayUnmap, fua bool) error {
-	if f.opts.ReadOnly {
-		return block.ErrReadOnly
-	}
-	err := f.zeroRange(off, n, mayUnmap && f.opts.Unmap)
-	if notSupported(err) {
-		return f.writeZeroBytes(ctx, off, n, fua)
-	}
-	if err == nil && fua {
-		return f.Flush(ctx)
 	}
 	return hostError(err)
 }
@@ -186,17 +170,4 @@ func (f *File) punch(off, n int64) error {
 // notSupported tells whether a fallocate mode is missing on the host, as opposed to having failed.
 func notSupported(err error) bool {
 	return errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EINVAL)
-}
-
-// writeZeroBytes writes zeroes the plain way.
-func (f *File) writeZeroBytes(ctx context.Context, off, n int64, fua bool) error {
-	buf := alignedBuffer(min(n, zeroBuf))
-	for n > 0 {
-		l := min(n, zeroBuf)
-		if err := f.WriteV(ctx, off, [][]byte{buf[:l]}, fua); err != nil {
-			return err
-		}
-		off, n = off+l, n-l
-	}
-	return nil
 }

@@ -5,9 +5,6 @@ import (
 	"encoding/binary"
 )
 
-// ProbeSize is how many bytes of an image Probe looks at.
-const ProbeSize = 2048
-
 // guardSize is the part of a probed image in which a guest must not create another format's signature.
 const guardSize = 512
 

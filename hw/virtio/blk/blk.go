@@ -1,6 +1,7 @@
 package blk
 
 import (
+	"context"
 	"encoding/binary"
 	"math/bits"
 	"strconv"
@@ -71,7 +72,7 @@ type Model struct {
 	Common virtio.Props
 	Props  Props `owner:"virtio-blk-device"`
 
-	backend     block.Disk
+	backend     *block.Backend
 	geo         geometry
 	originalWCE bool
 	queues      int
@@ -102,7 +103,7 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 		return err
 	}
 	m.queues = int(m.Props.NumQueues)
-	m.originalWCE = m.backend.Info().WriteCache
+	m.originalWCE = m.backend.WriteCache()
 	m.pace.start = time.Now()
 	m.updatePace()
 	m.Init("virtio-blk", virtio.IDBlock, m, &m.Common, m.configSize())
@@ -150,16 +151,15 @@ func (m *Model) Features(f uint64) uint64 {
 		f &^= 1 << virtio.FeatureAnyLayout
 		set(featureSCSI, true)
 	}
-	info := m.backend.Info()
-	set(featureFlush, info.WriteCache || m.Props.WCEIfConfigurble && m.Props.ConfigWCE)
-	set(featureRO, info.ReadOnly)
+	set(featureFlush, m.backend.WriteCache() || m.Props.WCEIfConfigurble && m.Props.ConfigWCE)
+	set(featureRO, m.backend.ReadOnly())
 	set(featureMQ, m.queues > 1)
 	return f
 }
 
 // capacity is the size of the disk in sectors.
 func (m *Model) capacity() uint64 {
-	n, err := m.backend.Length()
+	n, err := m.backend.Length(context.Background())
 	if err != nil {
 		return 0
 	}
@@ -183,7 +183,7 @@ func (m *Model) ReadConfig(b []byte) {
 	b[cfgPhysicalExp] = uint8(bits.Len32(uint32(p.PhysicalBlock)/blockSize) - 1)
 	le.PutUint16(b[cfgMinIO:], uint16(uint32(p.MinIO)/blockSize))
 	le.PutUint32(b[cfgOptIO:], uint32(p.OptIO)/blockSize)
-	if m.backend.Info().WriteCache {
+	if m.backend.WriteCache() {
 		b[cfgWCE] = 1
 	}
 	le.PutUint16(b[cfgNumQueues:], uint16(m.queues))

@@ -39,10 +39,10 @@ func (r *ramDisk) settled() *ramDisk {
 	return r
 }
 
-func (r *ramDisk) Length() (int64, error) { return int64(len(r.b)), nil }
-func (r *ramDisk) Info() block.Info {
-	return block.Info{ReadOnly: r.ro, WriteCache: r.wce, LogicalBlock: 1, CanDiscard: true, CanZero: true}
-}
+// Length implements block.Lengther.
+func (r *ramDisk) Length(context.Context) (int64, error) { return int64(len(r.b)), nil }
+
+// TryReadV implements block.TryReader.
 func (r *ramDisk) TryReadV(off int64, iov [][]byte) bool {
 	if !r.cached || r.fail != nil {
 		return false
@@ -50,17 +50,18 @@ func (r *ramDisk) TryReadV(off int64, iov [][]byte) bool {
 	block.IovScatter(iov, r.b[off:])
 	return true
 }
-func (r *ramDisk) ReadV(_ context.Context, off int64, iov [][]byte) error {
+
+// ReadV implements block.Reader.
+func (r *ramDisk) ReadV(_ context.Context, off int64, iov [][]byte, _ block.Flags) error {
 	if r.block != nil {
 		<-r.block
 	}
 	block.IovScatter(iov, r.b[off:])
 	return r.fail
 }
-func (r *ramDisk) WriteV(_ context.Context, off int64, iov [][]byte, _ bool) error {
-	if r.ro {
-		return block.ErrReadOnly
-	}
+
+// WriteV implements block.Writer.
+func (r *ramDisk) WriteV(_ context.Context, off int64, iov [][]byte, _ block.Flags) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.fail == nil {
@@ -68,31 +69,65 @@ func (r *ramDisk) WriteV(_ context.Context, off int64, iov [][]byte, _ bool) err
 	}
 	return r.fail
 }
-func (r *ramDisk) Flush(context.Context) error {
+
+// FlushToOS implements block.Flusher.
+func (r *ramDisk) FlushToOS(context.Context) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.flush++
 	return r.fail
 }
+
+// Discard implements block.Discarder.
 func (r *ramDisk) Discard(_ context.Context, off, n int64) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	clear(r.b[off : off+n])
 	return r.fail
 }
-func (r *ramDisk) WriteZeroes(ctx context.Context, off, n int64, _, _ bool) error {
+
+// WriteZeroes implements block.ZeroWriter.
+func (r *ramDisk) WriteZeroes(ctx context.Context, off, n int64, _ block.Flags) error {
 	return r.Discard(ctx, off, n)
 }
-func (r *ramDisk) SetWriteCache(on bool) { r.wce = on }
-func (r *ramDisk) Close() error          { return nil }
+
+// Close implements block.Instance.
+func (r *ramDisk) Close() {}
+
+// backend puts the disk into a graph of its own.
+func (r *ramDisk) backend(t testing.TB) *block.Backend {
+	t.Helper()
+	g := block.NewGraph([]*block.Driver{{Name: "ram", Protocol: true, Open: func(context.Context, *block.Node, *block.Options) (block.Instance, error) {
+		return r, nil
+	}}})
+	g.Lock()
+	defer g.Unlock()
+	n, err := g.Open(t.Context(), "", block.OptionsOf("driver", "ram"), block.Mode{ReadOnly: r.ro, Unmap: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := g.NewBackend("", "", 0, block.PermAll)
+	if err := b.Insert(n); err != nil {
+		t.Fatal(err)
+	}
+	g.Unref(n)
+	b.SetWriteCache(r.wce)
+	return b
+}
 
 const devfn = 5 << 3
 
 // newBlk makes a machine with a virtio-blk-pci over disk in slot 5.
-func newBlk(t testing.TB, disk block.Disk, props ...string) *virtiotest.Function {
+func newBlk(t testing.TB, disk *ramDisk, props ...string) *virtiotest.Function {
+	t.Helper()
+	return newBlkOver(t, disk.backend(t), props...)
+}
+
+// newBlkOver is newBlk over any backend.
+func newBlkOver(t testing.TB, b *block.Backend, props ...string) *virtiotest.Function {
 	t.Helper()
 	m := virtiotest.NewMachine(t, Classes())
-	src := block.SourceOf("d", disk)
+	src := block.SourceOf("d", b)
 	qdev.Link(&m.Tree.Links, func(id string) (*block.Source, bool) { return src, id == "d" })
 	if _, err := m.Add("virtio-blk-pci", append([]string{"drive", "d", "addr", "5"}, props...)...); err != nil {
 		t.Fatal(err)
@@ -410,7 +445,7 @@ const legStatusPort = 18
 
 func TestOptionErrors(t *testing.T) {
 	m := virtiotest.NewMachine(t, Classes())
-	d := block.SourceOf("a", &ramDisk{b: make([]byte, 1<<20)})
+	d := block.SourceOf("a", (&ramDisk{b: make([]byte, 1<<20)}).backend(t))
 	qdev.Link(&m.Tree.Links, func(id string) (*block.Source, bool) { return d, id == "a" })
 	for _, c := range []struct{ props, want string }{
 		{"", "drive property not set"},
@@ -453,13 +488,13 @@ func TestFile(t *testing.T) {
 	if err := os.WriteFile(path, pattern(1<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := driver.NewGraph()
+	g := driver.NewDrives()
 	defer g.Close()
 	drv, err := g.AddDrive("if=none,id=x,format=raw,file="+path, "ide")
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := start(t, newBlk(t, drv.Backend), allFeatures)
+	c := start(t, newBlkOver(t, drv.Backend), allFeatures)
 	if st, _ := c.do(t, typeIn, 7, in(65536)); st != statusOK {
 		t.Fatal(st)
 	}

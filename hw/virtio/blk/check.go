@@ -18,13 +18,21 @@ const (
 	maxCyls, maxHeads, maxSecs = 65535, 255, 255
 )
 
+// backendName is the path of the device in the object tree, which messages name it by; empty for a device without identifier.
+func backendName(id string) string {
+	if id == "" {
+		return ""
+	}
+	return "/machine/peripheral/" + id + "/virtio-backend"
+}
+
 // claim takes the disk with the permissions that the options ask for.
 func (m *Model) claim(user string) error {
 	src := m.Props.Drive
 	if src == nil {
 		return errors.New("drive property not set")
 	}
-	b, err := src.Claim(user)
+	b, err := src.Claim(backendName(user))
 	if err != nil {
 		return err
 	}
@@ -32,15 +40,7 @@ func (m *Model) claim(user string) error {
 		src.Release()
 		return errors.New("Device needs media, but drive is empty")
 	}
-	used := block.PermConsistentRead
-	if !b.Info().ReadOnly {
-		used |= block.PermWrite
-	}
-	shared := block.PermConsistentRead | block.PermWriteUnchanged | block.PermResize
-	if m.Props.ShareRW {
-		shared |= block.PermWrite
-	}
-	if err := block.Attach(b, used, shared); err != nil {
+	if err := m.request(b); err != nil {
 		src.Release()
 		return err
 	}
@@ -52,6 +52,21 @@ func (m *Model) claim(user string) error {
 	}
 	m.backend = b
 	return nil
+}
+
+// request asks for the permissions that the options mean.
+func (m *Model) request(b *block.Backend) error {
+	used := block.PermConsistentRead
+	if !b.ReadOnly() {
+		used |= block.PermWrite
+	}
+	shared := block.PermConsistentRead | block.PermWriteUnchanged | block.PermResize
+	if m.Props.ShareRW {
+		shared |= block.PermWrite
+	}
+	b.Graph().Lock()
+	defer b.Graph().Unlock()
+	return b.SetPerm(used, shared)
 }
 
 // release gives the disk back.
@@ -173,7 +188,7 @@ func (m *Model) guessGeometry() geometry {
 	standard := geometry{heads: standardHeads, secs: standardSecs}
 	standard.cyls = uint32(min(max(total/(standardHeads*standardSecs), guessMinCyls), guessMaxCyls))
 	sector := make([]byte, sectorSize)
-	if total == 0 || m.backend.ReadV(context.Background(), 0, [][]byte{sector}) != nil || le.Uint16(sector[mbrSignature:]) != mbrMagic {
+	if total == 0 || m.backend.Read(context.Background(), 0, sector) != nil || le.Uint16(sector[mbrSignature:]) != mbrMagic {
 		return standard
 	}
 	for i := range mbrEntries {

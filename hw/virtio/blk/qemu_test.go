@@ -17,7 +17,7 @@ import (
 )
 
 // image makes a disk image and opens it.
-func image(t testing.TB) (path string, b block.Disk) {
+func image(t testing.TB) (path string, b *block.Backend) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "blk") // the test's own directory may have commas in its name
 	if err != nil {
@@ -31,13 +31,17 @@ func image(t testing.TB) (path string, b block.Disk) {
 	if err := os.Truncate(path, 10<<20); err != nil {
 		t.Fatal(err)
 	}
-	g := driver.NewGraph()
+	g := driver.NewDrives()
 	t.Cleanup(func() { g.Close() })
 	d, err := g.AddDrive("if=none,id=x,format=raw,file="+path, "ide")
 	if err != nil {
 		t.Fatal(err)
 	}
-	block.Detach(d.Backend)
+	g.Graph.Lock()
+	defer g.Graph.Unlock()
+	if err := d.Backend.SetPerm(0, block.PermAll); err != nil { // QEMU opens the image too
+		t.Fatal(err)
+	}
 	return path, d.Backend
 }
 

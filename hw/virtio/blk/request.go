@@ -107,13 +107,13 @@ func (m *Model) handle(q *virtio.Queue) bool {
 func (m *Model) quick(r *request) bool {
 	switch {
 	case r.kind&^typeBarrier == typeIn && r.inLen <= inlineMax:
-		if r.inLen == 0 || !m.inRange(r.sector, r.inLen) || !block.TryReadV(m.backend, int64(r.sector)<<sectorBits, r.in) {
+		if r.inLen == 0 || !m.inRange(r.sector, r.inLen) || !m.backend.TryReadV(int64(r.sector)<<sectorBits, r.in) {
 			return false
 		}
 		r.status[0] = statusOK
 		return true
 	case r.kind == typeOut && r.outLen <= inlineMax && r.outLen > 0 && m.pace.cached.Load() && m.inRange(r.sector, r.outLen):
-		if m.backend.WriteV(context.Background(), int64(r.sector)<<sectorBits, r.out, false) != nil {
+		if m.backend.WriteV(context.Background(), int64(r.sector)<<sectorBits, r.out, 0) != nil {
 			return false // it fails again in serve, where errors are handled
 		}
 		r.status[0] = statusOK
@@ -154,10 +154,10 @@ func (m *Model) tryOne(e *ring.Element) (written uint32, ok bool) {
 	off := int64(sector) << sectorBits
 	switch {
 	case kind == typeIn && in > 0 && in <= tryMax && m.inRange(sector, in):
-		ok = block.TryReadV(m.backend, off, data)
+		ok = m.backend.TryReadV(off, data)
 	case kind == typeOut && in == 0 && out > 0 && out <= tryMax && m.inRange(sector, out) && m.pace.ready():
 		begin := time.Now()
-		ok = m.backend.WriteV(context.Background(), off, e.Out[1:], false) == nil // a failure shows again on the long way
+		ok = m.backend.WriteV(context.Background(), off, e.Out[1:], 0) == nil // a failure shows again on the long way
 		m.pace.took(time.Since(begin))
 	}
 	if ok {
@@ -194,8 +194,8 @@ func (p *pace) took(d time.Duration) {
 
 // updatePace looks at how the disk is opened now.
 func (m *Model) updatePace() {
-	info := m.backend.Info()
-	m.pace.cached.Store(info.WriteCache && !info.ReadOnly && info.LogicalBlock <= 1)
+	b := m.backend
+	m.pace.cached.Store(b.WriteCache() && !b.ReadOnly() && b.RequestAlign() <= 1)
 }
 
 // finish gives a request back: everything up to and including the status counts as written.
@@ -276,14 +276,14 @@ func (m *Model) read(r *request) error {
 	if !m.inRange(r.sector, r.inLen) {
 		return errRange
 	}
-	return m.backend.ReadV(context.Background(), int64(r.sector)<<sectorBits, r.in)
+	return m.backend.ReadV(context.Background(), int64(r.sector)<<sectorBits, r.in, 0)
 }
 
 func (m *Model) write(r *request) error {
 	if !m.inRange(r.sector, r.outLen) {
 		return errRange
 	}
-	return m.backend.WriteV(context.Background(), int64(r.sector)<<sectorBits, r.out, false)
+	return m.backend.WriteV(context.Background(), int64(r.sector)<<sectorBits, r.out, 0)
 }
 
 // getID answers with the serial number.
@@ -319,7 +319,11 @@ func (m *Model) segment(r *request, kind uint32) (broken bool, err error) {
 	}
 	off, n := int64(sector)<<sectorBits, int64(count)<<sectorBits
 	if zero {
-		return false, m.backend.WriteZeroes(context.Background(), off, n, flags&segFlagZero != 0, false)
+		fl := block.Flags(0)
+		if flags&segFlagZero != 0 {
+			fl = block.MayUnmap
+		}
+		return false, m.backend.WriteZeroes(context.Background(), off, n, fl)
 	}
 	return false, m.backend.Discard(context.Background(), off, n)
 }

@@ -1,0 +1,165 @@
+// Package driver lists all block drivers, and turns what users write after -drive and -blockdev into nodes and backends. It knows no device.
+package driver
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"goemu/block"
+)
+
+// Drive is what a -drive option defined.
+type Drive struct {
+	ID      string
+	IF      string // bus type: none, virtio, ide, …
+	Index   int    // position on the bus, -1 if not given
+	Media   string // disk or cdrom
+	WError  string // what to do about failed writes: ignore, stop, report, enospc or auto
+	RError  string
+	Backend *block.Backend // without medium if the drive is empty
+	claimed bool
+}
+
+// Drives are the disks of a machine: the graph, the drives and who uses what.
+type Drives struct {
+	Graph *block.Graph
+
+	mu     sync.Mutex
+	drives []*Drive                  // guarded by mu
+	roots  map[string]*block.Node    // guarded by mu: the nodes of -blockdev, which stay open without users
+	users  map[string]*block.Backend // guarded by mu: of devices that took a node by its name
+	groups map[string]*block.ThrottleGroup
+}
+
+// NewDrives makes an empty set over a new graph with all drivers.
+func NewDrives() *Drives {
+	return &Drives{Graph: block.NewGraph(All()), roots: map[string]*block.Node{}, users: map[string]*block.Backend{}, groups: map[string]*block.ThrottleGroup{}}
+}
+
+// List lists the drives in the order of their definition.
+func (s *Drives) List() []*Drive {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return append([]*Drive(nil), s.drives...)
+}
+
+// drive finds a drive.
+// Preconditions: mu is held.
+func (s *Drives) drive(id string) *Drive {
+	for _, d := range s.drives {
+		if d.ID == id {
+			return d
+		}
+	}
+	return nil
+}
+
+// Source returns the disk with the name as devices take it; ok is false if there is none.
+func (s *Drives) Source(name string) (src *block.Source, ok bool) {
+	s.mu.Lock()
+	d := s.drive(name)
+	s.mu.Unlock()
+	src = &block.Source{Name: name, WError: "auto", RError: "auto"}
+	if d != nil {
+		src.WError, src.RError = d.WError, d.RError
+		src.Claim = func(user string) (*block.Backend, error) { return s.claimDrive(d, user) }
+		src.Release = func() { s.releaseDrive(d) }
+		return src, true
+	}
+	s.Graph.Lock()
+	n := s.Graph.Find(name)
+	s.Graph.Unlock()
+	if n == nil {
+		return nil, false
+	}
+	src.Claim = func(user string) (*block.Backend, error) { return s.claimNode(name, user) }
+	src.Release = func() { s.releaseNode(name) }
+	return src, true
+}
+
+func (s *Drives) claimDrive(d *Drive, user string) (*block.Backend, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if d.claimed {
+		return nil, fmt.Errorf("Drive '%s' is already in use by another device", d.ID)
+	}
+	d.claimed = true
+	if d.Backend.Node() == nil {
+		return nil, nil
+	}
+	s.Graph.Lock()
+	defer s.Graph.Unlock()
+	d.Backend.AttachDevice(&block.Device{Name: user})
+	return d.Backend, nil
+}
+
+func (s *Drives) releaseDrive(d *Drive) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d.claimed = false
+	s.Graph.Lock()
+	defer s.Graph.Unlock()
+	d.Backend.DetachDevice()
+}
+
+// claimNode makes a backend of its own on a node.
+func (s *Drives) claimNode(name, user string) (*block.Backend, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Graph.Lock()
+	defer s.Graph.Unlock()
+	n, err := s.Graph.Lookup("", name)
+	if err != nil {
+		return nil, err
+	}
+	b := s.Graph.NewBackend("", "", 0, block.PermAll)
+	b.AttachDevice(&block.Device{Name: user})
+	if err := b.Insert(n); err != nil {
+		b.Delete()
+		return nil, err
+	}
+	s.users[name] = b
+	return b, nil
+}
+
+func (s *Drives) releaseNode(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.Graph.Lock()
+	defer s.Graph.Unlock()
+	if b := s.users[name]; b != nil {
+		b.Delete()
+		delete(s.users, name)
+	}
+}
+
+// Close flushes and closes everything.
+func (s *Drives) Close() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var first error
+	note := func(err error) {
+		if first == nil {
+			first = err
+		}
+	}
+	for _, b := range s.Graph.Backends() {
+		if b.Node() != nil {
+			note(b.Flush(context.Background()))
+		}
+	}
+	s.Graph.Lock()
+	defer s.Graph.Unlock()
+	for _, d := range s.drives {
+		d.Backend.Delete()
+	}
+	for _, b := range s.users {
+		b.Delete()
+	}
+	for _, n := range s.roots {
+		s.Graph.Unref(n)
+	}
+	s.drives, s.roots, s.users = nil, map[string]*block.Node{}, map[string]*block.Backend{}
+	return first
+}
