@@ -10,7 +10,7 @@ import (
 )
 
 const (
-	iovMax  = 1024 // IOV_MAX of Linux
+	iovMax = 1024 // IOV_MAX of Linux
 )
 
 // errShortWrite is a write that made no progress.
