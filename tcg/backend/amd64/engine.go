@@ -3,11 +3,10 @@ package amd64
 import (
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"slices"
 	"sort"
 	"sync"
-
-	"golang.org/x/sys/cpu"
 
 	"goemu/tcg"
 	"goemu/tcg/ir"
@@ -67,11 +66,12 @@ var pinnable = [...]Reg{RAX, RCX, RDX, RBX, RSI, RDI, R8, R9, R12, R13}
 
 // New makes an engine for a frontend's globals.
 func New(globals []ir.GlobalInfo, opt Options) (*Engine, error) {
-	switch {
-	case !Supported:
+	if !Supported {
 		return nil, errors.New("amd64: generated code cannot run on this host")
-	case !cpu.X86.HasBMI1 || !cpu.X86.HasBMI2 || !cpu.X86.HasPOPCNT || !cpu.X86.HasSSE42 || !cpu.X86.HasADX:
-		return nil, errors.New("amd64: the host CPU lacks BMI1, BMI2, ADX, POPCNT or SSE4.2")
+	}
+	switch lack := hostLacks(); {
+	case lack != "":
+		return nil, fmt.Errorf("amd64: the host CPU lacks %s", lack)
 	case len(globals) > maxGlobals:
 		return nil, errors.New("amd64: too many globals")
 	}

@@ -191,7 +191,7 @@ func (c *compiler) vecLegacy(in *ir.Inst, e *vecEnc) bool {
 // vecVEX emits dst = src1 op src2 with everything above the result cleared.
 func (c *compiler) vecVEX(in *ir.Inst, e *vecEnc) bool {
 	l256 := in.Size == 32
-	if l256 && !c.has(e.vex256) || !c.has(e.vex) {
+	if l256 && !c.has(e.vex256) || !c.has(e.vex) || e.leg != noForm && !c.has(e.leg) { // AVX forms need the feature of the legacy form as well
 		return false
 	}
 	if e.form == encFMA {

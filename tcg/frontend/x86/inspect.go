@@ -112,6 +112,13 @@ type Insn struct {
 	System           bool
 	// Branch tells that the instruction has a relative displacement as its immediate.
 	Branch bool
+	attr   attr
+}
+
+// On tells whether a CPU with these features has the instruction.
+func (i *Insn) On(f *x86.Features) bool {
+	ft, ok := i.attr.feature()
+	return !ok || f.Has(ft)
 }
 
 // Inspect decodes an instruction at pc in code of 16, 32 or 64 bits (mode 2, 4, 8) with all features. ok is false if it is not
@@ -125,6 +132,7 @@ func Inspect(code []byte, pc uint64, mode uint8) (i Insn, ok bool) {
 		Name: d.name, Length: int(d.length), Base: regOrNone(d.base), Index: regOrNone(d.index), Scale: uint(d.scale & 3), Disp: d.disp,
 		RIP: d.ripRel, Opcode: d.op, OpSize: int(d.opsize), AddrSize: int(d.addrsize), Reg: int(d.reg), RM: int(d.rm), VVVV: int(d.vvvv),
 		Rep: d.rep, Lock: d.lock, VEX: d.vex, Seg: regOrNone(d.seg), Imm: d.imm, Undefined: d.attr.undefined(), System: d.attr&system != 0,
+		attr: d.attr,
 	}
 	i.Mem = d.scale&modrmSeen != 0 && d.mod != 3
 	i.Branch = operands[d.ops[0]].place == plRel

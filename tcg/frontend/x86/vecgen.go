@@ -3,8 +3,11 @@ package x86
 import (
 	"math/rand/v2"
 
+	"goemu/target/x86"
 	"goemu/tcg/ir"
 )
+
+const vexL = 4 // in the last byte of a VEX prefix
 
 // VectorCase is a random encoding of a SIMD or x87 row for 64-bit mode, as tests want it.
 type VectorCase struct {
@@ -16,6 +19,15 @@ type VectorCase struct {
 	Helper bool // needs a helper of the accelerator
 	X87    bool // uses x87 or MMX registers
 	GPR    bool // writes a general register
+	row    *vecRow
+	vex    bool
+	l256   bool
+	mmx    bool
+}
+
+// On tells whether a CPU with these features has the instruction.
+func (c *VectorCase) On(f *x86.Features) bool {
+	return c.row == nil || c.row.available(f, c.vex, c.mmx, c.l256)
 }
 
 // NumVectorRows is the number of SIMD rows.
@@ -37,7 +49,7 @@ func RandomVector(rnd *rand.Rand, i int) VectorCase {
 	vex := r.attr&vexOnly != 0 || r.attr&legOnly == 0 && rnd.IntN(2) == 0
 	isMMX := !vex && r.attr&mmx != 0 && (r.pfx == pNone || rnd.IntN(2) == 0)
 	mem := r.attr&vReg == 0 && (r.attr&vMem != 0 || rnd.IntN(2) == 0)
-	c := VectorCase{Name: r.name, Mem: mem, FP: r.vop.Info().FP, X87: isMMX || r.usesMMX()}
+	c := VectorCase{Name: r.name, Mem: mem, FP: r.vop.Info().FP, X87: isMMX || r.usesMMX(), row: r, vex: vex, mmx: isMMX}
 	c.GPR = r.vop.Info().Use&ir.UseDst != 0
 	c.Approx = r.vop == ir.VRcpF32 || r.vop == ir.VRsqrtF32
 	switch r.op {
@@ -58,6 +70,7 @@ func RandomVector(rnd *rand.Rand, i int) VectorCase {
 	}
 	if vex {
 		c.Code = r.vexHead(rnd, m, reg, rm, mem)
+		c.l256 = c.Code[len(c.Code)-1]&vexL != 0
 	} else {
 		c.Code = r.legacyHead(rnd, m, reg, rm, isMMX)
 	}

@@ -105,11 +105,15 @@ func (f *fixture) general() {
 func (f *fixture) row(r *frontend.Row, tries int) {
 	done, bad := 0, 0
 	c := &Case{Mem: make([]byte, WindowSize)}
-	var helper bool
+	var skipped bool
 	for n := 0; n < tries && bad < 3; n++ {
 		var ok bool
 		if c.Code, c.Info, ok = f.gen.Encode(r); !ok || !f.gen.Fill(c) {
 			continue
+		}
+		if !c.Info.On(&hostFeatures) {
+			skipped = true
+			break
 		}
 		if !f.gen.Branch(c) || undefinedResult(c) {
 			continue
@@ -122,10 +126,10 @@ func (f *fixture) row(r *frontend.Row, tries int) {
 		case res == ran:
 			done++
 		case res == needsHelper:
-			helper = true
+			skipped = true
 		}
 	}
-	if done == 0 && bad == 0 && !helper {
+	if done == 0 && bad == 0 && !skipped {
 		f.Errorf("row %d %s (opcode % x %02x, reg %d): no case could be run", r.ID, r.Name, r.Prefix, r.Opcode, r.Reg)
 	}
 }

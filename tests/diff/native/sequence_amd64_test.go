@@ -59,7 +59,7 @@ func (f *vecFixture) integerPart(g *Gen, rows []frontend.Row) ([]byte, string, b
 	}
 	c, i, ok := g.Encode(r)
 	switch {
-	case !ok, i.Mem && (i.Base != 3 || i.Index >= 0 || i.Disp < -0x400 || i.Disp > 0x400 || i.AddrSize != 8):
+	case !ok, !i.On(&hostFeatures), i.Mem && (i.Base != 3 || i.Index >= 0 || i.Disp < -0x400 || i.Disp > 0x400 || i.AddrSize != 8):
 		return nil, "", false
 	case fixed(i.Reg), !i.Mem && fixed(i.RM), fixed(i.VVVV), i.Opcode >= 0xa0 && i.Opcode <= 0xa3 && i.Name == "mov":
 		return nil, "", false
@@ -76,7 +76,7 @@ func fixed(reg int) bool { return reg == 3 || reg == 4 || reg == 7 }
 // vectorPart is a random SIMD instruction.
 func (f *vecFixture) vectorPart() ([]byte, string, bool) {
 	c := frontend.RandomVector(f.rnd, f.rnd.IntN(frontend.NumVectorRows()))
-	return c.Code, c.Name, !c.Helper && !c.X87 && !c.Approx
+	return c.Code, c.Name, c.On(&hostFeatures) && !c.Helper && !c.X87 && !c.Approx
 }
 
 func (f *vecFixture) sequence(g *Gen, rows []frontend.Row) *sequence {

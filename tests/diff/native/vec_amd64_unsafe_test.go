@@ -351,6 +351,9 @@ func (f *vecFixture) vectors(n int) {
 			if c.Helper || c.Approx && f.soft {
 				break
 			}
+			if !c.On(&hostFeatures) {
+				continue
+			}
 			s := f.state()
 			if c.X87 { // MMX starts from an empty stack: its registers are physical
 				fx := s.fx()
@@ -472,6 +475,9 @@ func (f *vecFixture) unmasked(n int) {
 			c := frontend.RandomVector(f.rnd, i)
 			if !c.FP || c.Helper || c.X87 {
 				break
+			}
+			if !c.On(&hostFeatures) {
+				continue
 			}
 			s := f.state()
 			masks := uint32(f.rnd.Uint32())&maskAll | csrUM
@@ -610,7 +616,7 @@ func TestVectorSequences(t *testing.T) {
 					continue
 				}
 			}
-			if c.Helper || len(seq.Code)+len(c.Code) > 60 {
+			if c.Helper || !c.On(&hostFeatures) || len(seq.Code)+len(c.Code) > 60 {
 				continue
 			}
 			seq.Code = append(seq.Code, c.Code...)

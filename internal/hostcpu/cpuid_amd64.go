@@ -1,0 +1,3 @@
+package hostcpu
+
+func cpuid(leaf, sub uint32) (r [4]uint32)
