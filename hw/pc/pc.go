@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"goemu/accel"
+	"goemu/hw/disk"
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/firmware/loader"
@@ -158,7 +159,7 @@ func New(cfg Config) (*Machine, error) {
 	m.VM.Pause, m.VM.Resume, m.VM.Reset, m.VM.Wake = m.pause, m.accel.Resume, m.reset, m.wake
 	m.VM.OnEvent(m.suspended)
 	m.VM.OnChange(func(running bool, _ mainloop.RunState) { virtio.SetMachineRunning(running) })
-	virtio.StopMachine = func() { m.VM.RequestStop(mainloop.StateIOError) }
+	disk.StopMachine = func() { m.VM.RequestStop(mainloop.StateIOError) }
 	return m, nil
 }
 

@@ -25,7 +25,3 @@ func enlist(d *Device) {
 func delist(d *Device) {
 	live = slices.DeleteFunc(live, func(x *Device) bool { return x == d })
 }
-
-// StopMachine halts the machine because of an input or output error; it is set by the machine, does not block and may be called without
-// any lock. While it is nil, devices report such errors to the driver instead.
-var StopMachine func()

@@ -4,10 +4,10 @@ import (
 	"context"
 	"encoding/binary"
 	"math/bits"
-	"strconv"
 	"time"
 
 	"goemu/block"
+	"goemu/hw/disk"
 	"goemu/hw/qdev"
 	"goemu/hw/virtio"
 )
@@ -19,23 +19,8 @@ const autoQueues = 0xffff
 
 // Props are the options of -device virtio-blk-…
 type Props struct {
-	Drive *block.Source `prop:"drive" help:"Node name or ID of a block device to use as a backend"`
-
-	LogicalBlock  qdev.Size      `prop:"logical_block_size,default=0" help:"A power of two between 512 B and 2 MiB"`
-	PhysicalBlock qdev.Size      `prop:"physical_block_size,default=0" help:"A power of two between 512 B and 2 MiB"`
-	MinIO         qdev.Size      `prop:"min_io_size,default=0"`
-	OptIO         qdev.Size      `prop:"opt_io_size,default=0"`
-	DiscardGrain  qdev.Size      `prop:"discard_granularity,default=4294967295"`
-	WriteCache    qdev.OnOffAuto `prop:"write-cache,default=auto" help:"on/off/auto"`
-	ShareRW       bool           `prop:"share-rw,default=false"`
-	BootIndex     BootIndex      `prop:"bootindex"`
-
-	RError ErrorAction `prop:"rerror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
-	WError ErrorAction `prop:"werror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
-
-	Cyls  uint32 `prop:"cyls,default=0"`
-	Heads uint32 `prop:"heads,default=0"`
-	Secs  uint32 `prop:"secs,default=0"`
+	disk.Props
+	disk.CHS
 
 	Serial           string `prop:"serial"`
 	ConfigWCE        bool   `prop:"config-wce,default=on" help:"on/off"`
@@ -50,22 +35,6 @@ type Props struct {
 	WCEIfConfigurble bool   `prop:"x-enable-wce-if-config-wce,default=true"`
 }
 
-// BootIndex is the place of the disk in a firmware's boot order; a kernel that is booted directly does not ask.
-type BootIndex int32
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (b *BootIndex) UnmarshalText(text []byte) error {
-	v, err := strconv.ParseInt(string(text), 0, 32)
-	*b = BootIndex(v)
-	return err
-}
-
-// PropertyType implements qdev.TypeNamer.
-func (BootIndex) PropertyType() string { return "int32" }
-
-// HideDefault keeps the default out of help texts.
-func (BootIndex) HideDefault() {}
-
 // Model is the device type virtio-blk-device without its transport.
 type Model struct {
 	virtio.Device
@@ -73,7 +42,7 @@ type Model struct {
 	Props  Props `owner:"virtio-blk-device"`
 
 	backend     *block.Backend
-	geo         geometry
+	geo         disk.Geometry
 	originalWCE bool
 	queues      int
 	errs        errorPolicy
@@ -177,8 +146,8 @@ func (m *Model) ReadConfig(b []byte) {
 		segMax = uint32(p.QueueSize) - 2
 	}
 	le.PutUint32(b[cfgSegMax:], segMax)
-	le.PutUint16(b[cfgCylinders:], uint16(m.geo.cyls))
-	b[cfgHeads], b[cfgSectors] = uint8(m.geo.heads), m.configSectors()
+	le.PutUint16(b[cfgCylinders:], uint16(m.geo.Cyls))
+	b[cfgHeads], b[cfgSectors] = uint8(m.geo.Heads), m.configSectors()
 	le.PutUint32(b[cfgBlkSize:], blockSize)
 	b[cfgPhysicalExp] = uint8(bits.Len32(uint32(p.PhysicalBlock)/blockSize) - 1)
 	le.PutUint16(b[cfgMinIO:], uint16(uint32(p.MinIO)/blockSize))
@@ -189,7 +158,7 @@ func (m *Model) ReadConfig(b []byte) {
 	le.PutUint16(b[cfgNumQueues:], uint16(m.queues))
 	if p.Discard && len(b) >= cfgSizeDiscard {
 		grain := uint32(p.DiscardGrain)
-		if grain == defaultDiscardGrain || !p.ReportGrain {
+		if grain == disk.DefaultDiscardGrain || !p.ReportGrain {
 			grain = blockSize
 		}
 		le.PutUint32(b[cfgMaxDiscard:], p.MaxDiscard)
@@ -207,11 +176,11 @@ func (m *Model) ReadConfig(b []byte) {
 // cylinders of them.
 func (m *Model) configSectors() uint8 {
 	length := m.capacity() << sectorBits
-	if length/uint64(m.geo.heads)/uint64(m.geo.secs)%uint64(m.Props.LogicalBlock) != 0 {
+	if length/uint64(m.geo.Heads)/uint64(m.geo.Secs)%uint64(m.Props.LogicalBlock) != 0 {
 		mask := uint32(m.Props.LogicalBlock)/sectorSize - 1
-		return uint8(m.geo.secs &^ mask)
+		return uint8(m.geo.Secs &^ mask)
 	}
-	return uint8(m.geo.secs)
+	return uint8(m.geo.Secs)
 }
 
 // WriteConfig implements virtio.Model: only the write cache can be switched.

@@ -14,8 +14,8 @@ import (
 
 	"goemu/block"
 	"goemu/block/driver"
+	"goemu/hw/disk"
 	"goemu/hw/qdev"
-	"goemu/hw/virtio"
 	"goemu/hw/virtio/virtiotest"
 	"goemu/internal/mainloop"
 )
@@ -307,8 +307,8 @@ func TestErrors(t *testing.T) {
 // TestStop: with werror=stop a failed request is kept and tried again when the machine goes on.
 func TestStop(t *testing.T) {
 	stopped := make(chan bool, 1)
-	virtio.StopMachine = func() { stopped <- true }
-	defer func() { virtio.StopMachine = nil }()
+	disk.StopMachine = func() { stopped <- true }
+	defer func() { disk.StopMachine = nil }()
 	d := &ramDisk{b: make([]byte, 1<<20), wce: true, fail: errors.New("broken")}
 	f := newBlk(t, d, "werror", "stop")
 	c := start(t, f, allFeatures)

@@ -52,31 +52,30 @@ const (
 
 // Offsets in the configuration space (section 5.2.4).
 const (
-	cfgCapacity         = 0
-	cfgSizeMax          = 8
-	cfgSegMax           = 12
-	cfgCylinders        = 16
-	cfgHeads            = 18
-	cfgSectors          = 19
-	cfgBlkSize          = 20
-	cfgPhysicalExp      = 24
-	cfgAlignment        = 25
-	cfgMinIO            = 26
-	cfgOptIO            = 28
-	cfgWCE              = 32
-	cfgNumQueues        = 34
-	cfgMaxDiscard       = 36
-	cfgMaxDiscardSeg    = 40
-	cfgDiscardAlign     = 44
-	cfgMaxZeroes        = 48
-	cfgMaxZeroesSeg     = 52
-	cfgZeroesMayUnmap   = 56
-	cfgSizeBase         = 36 // without the two optional parts
-	cfgSizeDiscard      = 48
-	cfgSizeZeroes       = 57
-	sectorBits          = 9
-	sectorSize          = 1 << sectorBits
-	maxRequestSectors   = (1<<31 - 1) >> sectorBits
-	maxDiscardSectors   = maxRequestSectors
-	defaultDiscardGrain = 0xffffffff
+	cfgCapacity       = 0
+	cfgSizeMax        = 8
+	cfgSegMax         = 12
+	cfgCylinders      = 16
+	cfgHeads          = 18
+	cfgSectors        = 19
+	cfgBlkSize        = 20
+	cfgPhysicalExp    = 24
+	cfgAlignment      = 25
+	cfgMinIO          = 26
+	cfgOptIO          = 28
+	cfgWCE            = 32
+	cfgNumQueues      = 34
+	cfgMaxDiscard     = 36
+	cfgMaxDiscardSeg  = 40
+	cfgDiscardAlign   = 44
+	cfgMaxZeroes      = 48
+	cfgMaxZeroesSeg   = 52
+	cfgZeroesMayUnmap = 56
+	cfgSizeBase       = 36 // without the two optional parts
+	cfgSizeDiscard    = 48
+	cfgSizeZeroes     = 57
+	sectorBits        = 9
+	sectorSize        = 1 << sectorBits
+	maxRequestSectors = (1<<31 - 1) >> sectorBits
+	maxDiscardSectors = maxRequestSectors
 )

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"goemu/block"
+	"goemu/hw/disk"
 	"goemu/hw/virtio"
 	"goemu/hw/virtio/ring"
 )
@@ -247,10 +248,10 @@ func (m *Model) complete(q *virtio.Queue, e *ring.Element, r *request, write boo
 	case err == errRange:
 		r.status[0] = statusIOErr
 	default:
-		switch m.errs.action(write, err) {
-		case ErrorIgnore:
+		switch m.errs.Action(write, err) {
+		case disk.ErrorIgnore:
 			r.status[0] = statusOK
-		case ErrorStop:
+		case disk.ErrorStop:
 			m.errs.hold(heldRequest{q, e, *r})
 			return
 		default:

@@ -6,8 +6,8 @@ import (
 	"testing"
 
 	"goemu/block"
+	"goemu/hw/disk"
 	"goemu/hw/qdev"
-	"goemu/hw/virtio"
 	"goemu/hw/virtio/transport"
 	"goemu/hw/virtio/virtiotest"
 	"goemu/migration/vmstate"
@@ -83,8 +83,8 @@ func TestStream(t *testing.T) {
 // TestHeldRequest: a request that waits for the user's decision moves with the machine and is done there.
 func TestHeldRequest(t *testing.T) {
 	stopped := make(chan bool, 1)
-	virtio.StopMachine = func() { stopped <- true }
-	defer func() { virtio.StopMachine = nil }()
+	disk.StopMachine = func() { stopped <- true }
+	defer func() { disk.StopMachine = nil }()
 	a := &ramDisk{b: make([]byte, 1<<20), wce: true, fail: errors.New("broken")}
 	src := newBlk(t, a, "werror", "stop", "num-queues", "2")
 	c := start(t, src, allFeatures)

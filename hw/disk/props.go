@@ -1,0 +1,138 @@
+// Package disk is what all models of disks and drives share, whatever bus they sit on: the options, their checks, the geometry and what is
+// done about failed requests.
+package disk
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"goemu/block"
+	"goemu/hw/qdev"
+)
+
+// Limits of the block sizes.
+const (
+	minBlock = 512
+	maxBlock = 2 << 20
+)
+
+// DefaultDiscardGrain stands for a discard granularity that the model chooses.
+const DefaultDiscardGrain = 1<<32 - 1
+
+// Props are the options of every disk.
+type Props struct {
+	Drive *block.Source `prop:"drive" help:"Node name or ID of a block device to use as a backend"`
+
+	LogicalBlock  qdev.Size      `prop:"logical_block_size,default=0" help:"A power of two between 512 B and 2 MiB"`
+	PhysicalBlock qdev.Size      `prop:"physical_block_size,default=0" help:"A power of two between 512 B and 2 MiB"`
+	MinIO         qdev.Size      `prop:"min_io_size,default=0"`
+	OptIO         qdev.Size      `prop:"opt_io_size,default=0"`
+	DiscardGrain  qdev.Size      `prop:"discard_granularity,default=4294967295"`
+	WriteCache    qdev.OnOffAuto `prop:"write-cache,default=auto" help:"on/off/auto"`
+	ShareRW       bool           `prop:"share-rw,default=false"`
+	BootIndex     BootIndex      `prop:"bootindex"`
+
+	RError ErrorAction `prop:"rerror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
+	WError ErrorAction `prop:"werror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
+}
+
+// BootIndex is the place of the disk in a firmware's boot order; a kernel that is booted directly does not ask. The zero value of a device
+// that was not given one is told apart by Set.
+type BootIndex struct {
+	N   int32
+	Set bool
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *BootIndex) UnmarshalText(text []byte) error {
+	v, err := strconv.ParseInt(string(text), 0, 32)
+	*b = BootIndex{int32(v), err == nil && v >= 0}
+	return err
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (b BootIndex) MarshalText() ([]byte, error) {
+	if !b.Set {
+		return []byte("-1"), nil
+	}
+	return strconv.AppendInt(nil, int64(b.N), 10), nil
+}
+
+// PropertyType implements qdev.TypeNamer.
+func (BootIndex) PropertyType() string { return "int32" }
+
+// HideDefault keeps the default out of help texts.
+func (BootIndex) HideDefault() {}
+
+// Claim takes the drive for the device that user names in messages, with the permissions that the options ask for. A nil backend without an
+// error is a drive without medium. resize says whether the device bears a medium that changes its length.
+func (p *Props) Claim(user string, readOnly, resize bool) (*block.Backend, error) {
+	if p.Drive == nil {
+		return nil, errors.New("drive property not set")
+	}
+	b, err := p.Drive.Claim(user)
+	if err != nil || b == nil {
+		return nil, err
+	}
+	if err := p.request(b, readOnly || b.ReadOnly(), resize); err != nil {
+		p.Drive.Release()
+		return nil, err
+	}
+	switch p.WriteCache {
+	case qdev.On:
+		b.SetWriteCache(true)
+	case qdev.Off:
+		b.SetWriteCache(false)
+	}
+	return b, nil
+}
+
+// request asks for the permissions that the options mean.
+func (p *Props) request(b *block.Backend, readOnly, resize bool) error {
+	used := block.PermConsistentRead
+	if !readOnly {
+		used |= block.PermWrite
+	}
+	shared := block.PermConsistentRead | block.PermWriteUnchanged
+	if resize {
+		shared |= block.PermResize
+	}
+	if p.ShareRW {
+		shared |= block.PermWrite
+	}
+	b.Graph().Lock()
+	defer b.Graph().Unlock()
+	return b.SetPerm(used, shared)
+}
+
+// CheckSizes checks the block sizes, in QEMU's order and words, and fills in their defaults.
+func (p *Props) CheckSizes() error {
+	for _, s := range []struct {
+		name string
+		v    *qdev.Size
+	}{{"logical_block_size", &p.LogicalBlock}, {"physical_block_size", &p.PhysicalBlock}} {
+		switch n := uint64(*s.v); {
+		case n == 0:
+			*s.v = minBlock
+		case n < minBlock || n > maxBlock:
+			return fmt.Errorf("Property .%s doesn't take value %d (minimum: %d, maximum: %d)", s.name, n, minBlock, maxBlock)
+		case n&(n-1) != 0:
+			return fmt.Errorf("Property .%s doesn't take value '%d', it's not a power of 2", s.name, n)
+		}
+	}
+	logical := p.LogicalBlock
+	switch {
+	case logical > p.PhysicalBlock:
+		return errors.New("logical_block_size > physical_block_size not supported")
+	case p.MinIO%logical != 0:
+		return errors.New("min_io_size must be a multiple of logical_block_size")
+	case p.MinIO/logical > 0xffff:
+		return fmt.Errorf("min_io_size must not exceed %d logical blocks", 0xffff)
+	case p.OptIO%logical != 0:
+		return errors.New("opt_io_size must be a multiple of logical_block_size")
+	case p.DiscardGrain != DefaultDiscardGrain && p.DiscardGrain%logical != 0:
+		return errors.New("discard_granularity must be a multiple of logical_block_size")
+	}
+	return nil
+}
