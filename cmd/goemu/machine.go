@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"strconv"
 	"strings"
@@ -40,6 +41,9 @@ func (s *session) machineConfig() (*pc.Config, error) {
 	if c.RAM == 0 {
 		c.RAM = s.typ.DefaultRAM
 	}
+	if s.typ.Empty && vm.CPU == "" {
+		c.CPUs = 0
+	}
 	if vm.SMP.MaxCPUs > s.typ.MaxCPUs {
 		return nil, fmt.Errorf("Invalid SMP CPUs %d. The max CPUs supported by machine '%s' is %d", vm.SMP.MaxCPUs, s.typ.Name, s.typ.MaxCPUs)
 	}
@@ -58,7 +62,7 @@ func (s *session) machineConfig() (*pc.Config, error) {
 	}
 	c.SMBIOS = smbiosFields(vm.SMBIOS)
 	c.Boot = loader.Config{Kernel: vm.Boot.Kernel, Initrd: vm.Boot.Initrd, Cmdline: vm.Boot.Append}
-	if vm.Boot.Kernel == "" {
+	if vm.Boot.Kernel == "" && !s.typ.Empty {
 		if c.BIOS, err = firmware(vm); err != nil {
 			return nil, err
 		}
@@ -75,7 +79,7 @@ func (s *session) hooks() *misc.Hooks {
 func (s *session) cpuConfig(supported *x86.Features, acc string) (*x86.Config, error) {
 	model := s.vm.CPU
 	if model == "" {
-		model = s.typ.DefaultCPU
+		model = cmp.Or(s.typ.DefaultCPU, "qemu64")
 	}
 	if name, _, _ := strings.Cut(model, ","); name == "host" {
 		return nil, fmt.Errorf("CPU model 'host' requires KVM or HVF")

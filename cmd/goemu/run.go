@@ -5,6 +5,7 @@ import (
 	"os"
 	"runtime"
 
+	"goemu/accel/qtest"
 	"goemu/hw/pc"
 	"goemu/internal/config"
 	"goemu/internal/mainloop"
@@ -63,7 +64,9 @@ type session struct {
 	typ     *pc.Type
 	host    backends
 	machine *pc.Machine
-	exit    chan int // exit status asked for by a debug device
+	qtest   *qtest.Server // nil without -qtest
+	log     *os.File      // of the conversation with it, nil for none or stderr
+	exit    chan int      // exit status asked for by a debug device
 }
 
 // build makes the back ends and the machine with its devices.
@@ -88,13 +91,17 @@ func (s *session) build(ctx context.Context) error {
 	if err := s.addDevices(); err != nil {
 		return err
 	}
-	return s.machine.Ready(ctx)
+	if err := s.machine.Ready(ctx); err != nil {
+		return err
+	}
+	return s.serveQTest()
 }
 
 // close ends what build began.
 func (s *session) close() {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
+	s.closeQTest()
 	if s.machine != nil {
 		if err := s.machine.Close(); err != nil {
 			warn(err.Error())

@@ -26,6 +26,7 @@ var accelerators = []struct {
 	choose func(s *session, o config.Options, c *pc.Config) error
 }{
 	{"tcg", (*session).chooseTCG},
+	{"qtest", (*session).chooseQTest},
 }
 
 // chooseAccel takes the first accelerator of the user's list that works.

@@ -15,6 +15,7 @@ import (
 	"goemu/hw/timer/hpet"
 	"goemu/hw/timer/i8254"
 	"goemu/hw/timer/mc146818"
+	"goemu/internal/qom"
 )
 
 // gsiCount is the number of global interrupts: the inputs of the I/O APIC.
@@ -34,14 +35,22 @@ func (m *Machine) interrupts() (err error) {
 		ext, pins = m.pics, m.pics.Lines()
 		m.apics.SetExtInt(ext)
 	}
-	if m.ioapic, err = ioapic.New(m.Tree, m.mem, ioapic.Address, m.apics, ext); err != nil {
+	if m.ioapic, err = ioapic.New(m.Tree, m.chipsNode(), m.mem, ioapic.Address, m.apics, ext); err != nil {
 		return err
 	}
-	copy(m.gsi, m.ioapic.Lines())
-	for i, line := range m.ioapic.ISALines()[:isa.Lines] {
+	copy(m.gsi, m.ioapic.Inputs())
+	for i, line := range m.ioapic.Inputs()[:isa.Lines] {
 		m.gsi[i] = qdev.Split(pins[i], line)
 	}
 	return nil
+}
+
+// chipsNode is the object that the chipset's parts belong to.
+func (m *Machine) chipsNode() *qom.Node {
+	if n := m.Tree.Machine.Child("i440fx"); n != nil {
+		return n
+	}
+	return m.Tree.Machine
 }
 
 // legacyTimers makes the HPET if wanted, the 8254 with the speaker port and the real-time clock. The HPET lies between the other two

@@ -45,6 +45,9 @@ func (m *memoryMap) hole64() uint64 {
 
 // place maps the RAM.
 func (m *memoryMap) place(sys *memory.Region) (err error) {
+	if m.below == 0 {
+		return nil
+	}
 	if m.ram, err = memory.NewRAM("pc.ram", m.below+m.above); err != nil {
 		return err
 	}

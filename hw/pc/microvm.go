@@ -83,11 +83,11 @@ func (c *chipsetMicroVM) transports(m *Machine) error {
 	slots := slotsSingle
 	switch {
 	case c.second:
-		a, err := ioapic.New(m.Tree, m.mem, microvmIOAPIC2, m.apics, nil)
+		a, err := ioapic.New(m.Tree, nil, m.mem, microvmIOAPIC2, m.apics, nil)
 		if err != nil {
 			return err
 		}
-		m.gsi = append(m.gsi, a.Lines()...)
+		m.gsi = append(m.gsi, a.Inputs()...)
 		slots, c.firstIRQ = slotsIOAPIC2, irqIOAPIC2
 	case m.cfg.Props.ACPI != qdev.Off:
 		c.firstIRQ = irqACPI

@@ -217,10 +217,14 @@ func (m *Machine) AddDevice(s []qdev.Setting) (qdev.Device, error) { return m.Tr
 
 // Ready prepares the boot: call it when all devices are there. It resets the machine; VM.Start then lets it run.
 func (m *Machine) Ready(ctx context.Context) error {
-	if err := m.loadBoot(); err != nil {
-		return err
+	if !m.cfg.Type.Empty {
+		if err := m.loadBoot(); err != nil {
+			return err
+		}
 	}
-	m.timers.Start(ctx)
+	if !clock.Virtual.Manual() { // else whoever moves the clock runs the timers
+		m.timers.Start(ctx)
+	}
 	m.reset(mainloop.CauseNone)
 	m.Tree.Hot = true
 	return nil
@@ -350,3 +354,12 @@ func (m *Machine) Request(why accel.Shutdown, text string) {
 		m.VM.RequestStop(mainloop.StateInternalError)
 	}
 }
+
+// Memory is what the CPUs and bus masters see.
+func (m *Machine) Memory() *memory.AddressSpace { return m.memory }
+
+// Ports is the I/O port space.
+func (m *Machine) Ports() *memory.AddressSpace { return m.ports }
+
+// CPUs returns the virtual CPUs in order.
+func (m *Machine) CPUs() []CPU { return m.cpus }

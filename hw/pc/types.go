@@ -12,6 +12,7 @@ import (
 type Type struct {
 	Name, Alias, Desc string
 	Default           bool
+	Empty             bool // no part unless asked for: no CPU, no memory, nothing to boot
 	MaxCPUs           int
 	DefaultRAM        uint64
 	DefaultCPU        string
@@ -35,7 +36,7 @@ func Types() []*Type {
 		}
 		out = append(out, t)
 	}
-	return append([]*Type{microvmType()}, out...)
+	return append(append([]*Type{microvmType()}, out...), noneType())
 }
 
 // Find looks a type up by name or alias; an empty name is the default type.

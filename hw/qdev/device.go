@@ -65,6 +65,9 @@ type Base struct {
 	node     *qom.Node // nil for devices of their own
 	hot      bool      // came while the machine was running
 	leaving  bool      // the guest was asked to let go of it
+	inputs   []*IRQ
+	outputs  []**IRQ
+	tap      func(n int, level bool) // hears of the inputs
 }
 
 // Dev implements Device.

@@ -26,6 +26,37 @@ func (q *IRQ) Set(level bool) {
 	}
 }
 
+// InitInputs makes the device's input lines, which call f with their number.
+func (b *Base) InitInputs(f func(n int, level bool), count int) []*IRQ {
+	b.inputs = NewIRQs(func(n int, level bool) {
+		f(n, level)
+		if b.tap != nil {
+			b.tap(n, level)
+		}
+	}, count)
+	return b.inputs
+}
+
+// Inputs returns the device's input lines.
+func (b *Base) Inputs() []*IRQ { return b.inputs }
+
+// InitOutputs makes known where the device keeps its output lines.
+func (b *Base) InitOutputs(lines ...**IRQ) { b.outputs = lines }
+
+// TapInputs makes f hear of every call of an input line, after the device.
+func (b *Base) TapInputs(f func(n int, level bool)) { b.tap = f }
+
+// TapOutputs makes f hear of every call of an output line, after who is at its end.
+func (b *Base) TapOutputs(f func(n int, level bool)) {
+	for i, p := range b.outputs {
+		old := *p
+		*p = NewIRQ(func(n int, level bool) {
+			old.Set(level)
+			f(n, level)
+		}, i)
+	}
+}
+
 // Raise drives the line high.
 func (q *IRQ) Raise() { q.Set(true) }
 

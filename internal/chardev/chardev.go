@@ -69,6 +69,7 @@ type Backend struct {
 	connected bool
 	discard   bool // nobody is connected and output has nowhere to go
 	closed    bool
+	prompt    bool // small outputs do not wait for more
 }
 
 // Port is a frontend's end of a backend.
@@ -203,6 +204,13 @@ func (p *Port) WriteAll(data []byte) {
 	}
 }
 
+// NoDelay makes small outputs leave at once instead of waiting for more.
+func (p *Port) NoDelay() {
+	p.b.mu.Lock()
+	p.b.prompt = true
+	p.b.mu.Unlock()
+}
+
 // OnWritable makes f run once on the main loop when there is room for output again; at once if there is some now. A nil f forgets
 // an earlier request.
 func (p *Port) OnWritable(f func()) {
@@ -324,8 +332,11 @@ func (b *Backend) receive(data []byte) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for len(data) > 0 {
-		if len(b.ports) == 0 {
-			return !b.closed // nobody listens
+		for len(b.ports) == 0 && !b.closed { // nobody listens yet
+			b.inCond.Wait()
+		}
+		if b.closed {
+			return false
 		}
 		n, ok := b.feed(b.ports[0], data)
 		if !ok {
@@ -360,7 +371,7 @@ func (b *Backend) nextOutput(stop *bool) (data []byte, ok bool) {
 	for len(b.out) == 0 && !b.closed && !*stop {
 		b.outCond.Wait()
 	}
-	if !b.closed && !*stop && len(b.out) < gatherEnough {
+	if !b.closed && !*stop && !b.prompt && len(b.out) < gatherEnough {
 		b.mu.Unlock()
 		time.Sleep(gatherDelay)
 		b.mu.Lock()

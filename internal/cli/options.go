@@ -216,6 +216,13 @@ func (p *parser) serial(v string) error {
 	return nil
 }
 
+func (p *parser) qtest(v string) error {
+	p.VM.QTest = config.Source{Value: v, Origin: p.origin}
+	return nil
+}
+
+func (p *parser) qtestLog(v string) error { p.VM.QTestLog = v; return nil }
+
 func (p *parser) display(v string) error {
 	switch {
 	case isHelp(v):

@@ -71,6 +71,8 @@ func sections() []section {
 			{name: "daemonize", help: "      daemonize QEMU after initializing", apply: (*parser).daemonize},
 			{name: "nodefaults", help: "     don't create default devices", apply: (*parser).nodefaults},
 			{name: "no-user-config", help: " don't load default user-provided config files at startup", apply: ignore},
+			{name: "qtest", arg: true, help: " CHR      drive the machine by the qtest protocol on character device CHR", apply: (*parser).qtest},
+			{name: "qtest-log", arg: true, help: " LOG  log what is said there to file LOG ('none' for no log, default stderr)", apply: (*parser).qtestLog},
 			{name: "readconfig", arg: true, help: " <file>\n                read config file", apply: (*parser).readconfig},
 			{name: "fw_cfg", arg: true, help: " [name=]<name>,file=<file>\n                add named fw_cfg entry with contents from file\n-fw_cfg [name=]<name>,string=<str>\n                add named fw_cfg entry with contents from string", apply: (*parser).fwCfg},
 			{name: "object", arg: true, help: " TYPENAME[,PROP1=VALUE1,...]\n                create a new object of type TYPENAME setting properties\n                in the order they are specified", apply: (*parser).object},

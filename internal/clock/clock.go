@@ -101,9 +101,26 @@ func (c *Clock) change(f func(s *state, now int64)) {
 	}
 }
 
-// SetFake turns the clock into one that only Advance moves, starting at ns. It is for tests.
+// SetFake turns the clock into one that only Set and Advance move, starting at ns: for tests and for machines that a test drives.
 func (c *Clock) SetFake(ns int64) {
 	c.change(func(s *state, _ int64) { s.fake, s.running, s.offset = true, true, ns })
+}
+
+// Manual tells whether only Set and Advance move the clock.
+func (c *Clock) Manual() bool { return c.state.Load().fake }
+
+// Deadline returns the time of the clock's earliest timer; ok is false if there is none or the clock is stopped.
+func (c *Clock) Deadline() (ns int64, ok bool) {
+	c.mu.Lock()
+	lists := append([]*List(nil), c.lists...)
+	c.mu.Unlock()
+	ns = Never
+	for _, l := range lists {
+		if at, has := l.Deadline(); has {
+			ns, ok = min(ns, at), true
+		}
+	}
+	return ns, ok
 }
 
 // Advance moves a fake clock forward by d and runs the callbacks that become due, in the order of their times, on the caller's

@@ -26,6 +26,8 @@ type VM struct {
 	SMBIOS     []Options
 	NUMA       []Options
 	RTC        Options
+	QTest      Source // -qtest: what the protocol is spoken on
+	QTestLog   string
 	Display    string // none, or empty when not given
 	Nographic  bool
 	Snapshot   bool // -snapshot: every drive is temporary

@@ -94,8 +94,8 @@ func newMachine(t testing.TB) *machine {
 	bus := m.piix3.ISA
 	m.pics = must[*i8259.Pair](t)(i8259.NewPair(m.tree, bus, apics.ExtIntLine()))
 	apics.SetExtInt(m.pics)
-	m.ioapic = must[*ioapic.IOAPIC](t)(ioapic.New(m.tree, mem, ioapic.Address, apics, m.pics))
-	pic, pins := m.pics.Lines(), m.ioapic.ISALines()
+	m.ioapic = must[*ioapic.IOAPIC](t)(ioapic.New(m.tree, nil, mem, ioapic.Address, apics, m.pics))
+	pic, pins := m.pics.Lines(), m.ioapic.Inputs()
 	for i := range gsi {
 		if gsi[i] = pins[i]; i < len(pic) {
 			gsi[i] = qdev.Split(pic[i], pins[i])

@@ -1,6 +1,8 @@
 package i8259
 
 import (
+	"slices"
+
 	"goemu/hw/isa"
 	"goemu/hw/qdev"
 )
@@ -21,6 +23,8 @@ func NewPair(tree *qdev.Tree, bus *isa.Bus, out *qdev.IRQ) (*Pair, error) {
 		}
 		pic := d.(*PIC)
 		pic.master, pic.out = master, out
+		pic.InitInputs(pic.set, pins)
+		pic.InitOutputs(&pic.out)
 		return pic, qdev.Realize(pic, bus)
 	}
 	var err error
@@ -28,20 +32,12 @@ func NewPair(tree *qdev.Tree, bus *isa.Bus, out *qdev.IRQ) (*Pair, error) {
 	if err != nil {
 		return nil, err
 	}
-	p.slave, err = create(false, qdev.NewIRQ(p.master.set, cascade))
+	p.slave, err = create(false, p.master.Inputs()[cascade])
 	return p, err
 }
 
 // Lines returns the sixteen inputs.
-func (p *Pair) Lines() []*qdev.IRQ {
-	return qdev.NewIRQs(func(n int, level bool) {
-		if n < pins {
-			p.master.set(n, level)
-		} else {
-			p.slave.set(n-pins, level)
-		}
-	}, 2*pins)
-}
+func (p *Pair) Lines() []*qdev.IRQ { return slices.Concat(p.master.Inputs(), p.slave.Inputs()) }
 
 // Level tells whether the pair asks for the CPU's attention.
 func (p *Pair) Level() bool { return p.level }

@@ -7,6 +7,7 @@ import (
 	"goemu/hw/intc/apic"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
+	"goemu/internal/qom"
 	"goemu/migration/vmstate"
 )
 
@@ -76,14 +77,19 @@ var state = vmstate.Description[IOAPIC]{Name: "ioapic", Version: 3, MinVersion: 
 	vmstate.Array("ioredtbl", func(a *IOAPIC) []uint64 { return a.table[:] }),
 }}
 
-// New maps an I/O APIC at addr in mem. pic (nil if there is none) is asked for the vector of ExtINT entries.
-func New(tree *qdev.Tree, mem *memory.Region, addr uint64, apics *apic.Set, pic apic.ExtIntController) (*IOAPIC, error) {
+// New maps an I/O APIC at addr in mem. pic (nil if there is none) is asked for the vector of ExtINT entries. parent (nil: wherever
+// parts without one go) is the object that it is a part of.
+func New(tree *qdev.Tree, parent *qom.Node, mem *memory.Region, addr uint64, apics *apic.Set, pic apic.ExtIntController) (*IOAPIC, error) {
 	d, err := tree.New(&Class)
 	if err != nil {
 		return nil, err
 	}
 	a := d.(*IOAPIC)
 	a.apics, a.pic, a.addr, a.mem = apics, pic, addr, mem
+	a.InitInputs(a.setLine, Pins)
+	if parent != nil {
+		parent.MustAdd("ioapic", a.QOM())
+	}
 	return a, qdev.Realize(a, tree.Root())
 }
 
@@ -108,17 +114,12 @@ func (a *IOAPIC) Reset() {
 	}
 }
 
-// Lines returns the inputs.
-func (a *IOAPIC) Lines() []*qdev.IRQ { return qdev.NewIRQs(a.set, Pins) }
-
-// ISALines returns the inputs in the order of the ISA interrupts: number 0 is wired to pin 2.
-func (a *IOAPIC) ISALines() []*qdev.IRQ {
-	return qdev.NewIRQs(func(n int, level bool) {
-		if n == 0 {
-			n = 2
-		}
-		a.set(n, level)
-	}, Pins)
+// setLine drives an input. The first controller's are in the order of the ISA interrupts: number 0 is wired to pin 2.
+func (a *IOAPIC) setLine(n int, level bool) {
+	if n == 0 && a.addr == Address {
+		n = 2
+	}
+	a.set(n, level)
 }
 
 // set drives an input. Called under the machine lock.

@@ -112,6 +112,7 @@ func New(tree *qdev.Tree, bus *isa.Bus, irq *qdev.IRQ) (*PIT, error) {
 	}
 	p := d.(*PIT)
 	p.irq, p.iobase.Base = irq, portBase
+	p.InitOutputs(&p.irq)
 	return p, qdev.Realize(p, bus)
 }
 

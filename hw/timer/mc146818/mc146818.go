@@ -105,6 +105,7 @@ func New(tree *qdev.Tree, bus *isa.Bus, c Config) (*RTC, error) {
 	}
 	r := d.(*RTC)
 	r.irq, r.clk, r.start, r.wakeup = c.IRQ, c.Clock, c.Start, c.Wakeup
+	r.InitOutputs(&r.irq)
 	if r.clk == nil {
 		r.clk = clock.Host
 	}

@@ -1,0 +1,27 @@
+package pc
+
+import (
+	"strings"
+
+	"goemu/hw/firmware"
+)
+
+// noneProps are the properties that the empty machine has.
+var noneProps = strings.Fields("dump-guest-core graphics mem-merge")
+
+func noneType() *Type {
+	return &Type{Name: "none", Desc: "empty machine", MaxCPUs: 1, Empty: true, props: noneProps, build: buildNone}
+}
+
+// noChips is the chipset of the empty machine.
+type noChips struct{}
+
+// buildNone builds what has no part but the memory that was asked for.
+func buildNone(m *Machine) error {
+	m.chips = noChips{}
+	return nil
+}
+
+func (noChips) afterReset(*Machine)                  {}
+func (noChips) describe(*Machine, *firmware.Machine) {}
+func (noChips) commandLine(*Machine) string          { return "" }
