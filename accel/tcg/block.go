@@ -377,11 +377,14 @@ func (c *CPU) runsIn(p *codePage, off, n uint64) bool {
 	return false
 }
 
-// cleanTag lets stores go directly to a page that needs no watching any more.
+// cleanTag lets stores go directly to a page without code: where writes are tracked, it is dirty now until the next round (CPU.relog).
 func (c *CPU) cleanTag(e *ir.TLBEntry) {
 	host := uintptr(e.Write&pageMask + e.Addend)
 	ram, page, ok := c.ramAt(host)
-	if ok && !ram.HasCode(page) && !ram.Tracked() {
+	if ok && !ram.HasCode(page) {
+		if ram.Tracked() {
+			ram.NotePage(page)
+		}
 		andTag(&e.Write, ^uint64(ir.TLBNotDirty))
 		if ram.HasCode(page) { // made code in between
 			orTag(&e.Write, ir.TLBNotDirty)

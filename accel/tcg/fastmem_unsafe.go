@@ -127,11 +127,12 @@ func (c *CPU) fastFill(addr uint64, acc access, mmu uint8) bool {
 	}
 	table, all, nx := e.CR[3]&pteAddr, uint64(pteRW|pteUS), uint64(0)
 	var p *uint64
-	var pte uint64
+	var pte, at uint64
+	var r *ramRange
 	for ; ; shift -= 9 {
-		at := table + addr>>(shift&63)&511<<3
-		r := c.fastRange(at)
-		if r == nil || r.ram.Tracked() {
+		at = table + addr>>(shift&63)&511<<3
+		r = c.fastRange(at)
+		if r == nil {
 			return false
 		}
 		p = (*uint64)(ptr(uintptr(r.host + at - r.start)))
@@ -152,7 +153,7 @@ func (c *CPU) fastFill(addr uint64, acc access, mmu uint8) bool {
 		if leaf {
 			break
 		}
-		if pte&pteA == 0 && !atomic.CompareAndSwapUint64(p, pte, pte|pteA) {
+		if pte&pteA == 0 && !r.setPTE(at, p, pte, pte|pteA) {
 			return false
 		}
 		table = pte & pteAddr
@@ -171,7 +172,7 @@ func (c *CPU) fastFill(addr uint64, acc access, mmu uint8) bool {
 	if acc == accWrite {
 		set |= pteD
 	}
-	if set != pte && !atomic.CompareAndSwapUint64(p, pte, set) {
+	if set != pte && !r.setPTE(at, p, pte, set) {
 		return false
 	}
 	if set&pteD == 0 {
@@ -188,8 +189,22 @@ func (c *CPU) fastFill(addr uint64, acc access, mmu uint8) bool {
 	case 30:
 		m.flags |= metaLarge1G
 	}
-	r := c.fastRange(m.phys)
+	r = c.fastRange(m.phys)
 	return r != nil && c.table(mmu).fastEnter(addr, prot, m, r)
+}
+
+// setPTE changes a page table entry, whose guest physical address is at, and marks its page dirty.
+//
+//go:nosplit
+//go:norace
+func (r *ramRange) setPTE(at uint64, p *uint64, old, val uint64) bool {
+	if !atomic.CompareAndSwapUint64(p, old, val) {
+		return false
+	}
+	if r.ram.Tracked() {
+		r.ram.NotePage((r.off + at - r.start) >> ir.PageBits)
+	}
+	return true
 }
 
 // fastPermit checks an access as walker.permit does.
@@ -280,7 +295,7 @@ func (t *tlb) fastEnter(addr uint64, prot uint8, m meta, r *ramRange) bool {
 	if prot&protW != 0 {
 		write = page
 		t.writable.add(r.host + (m.phys - r.start))
-		if r.ram.Tracked() {
+		if r.ram.Tracked() && !r.ram.Settled(off>>ir.PageBits) {
 			write |= ir.TLBNotDirty
 		}
 	}

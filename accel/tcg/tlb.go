@@ -204,6 +204,17 @@ func (t *tlb) protect(hostPage uintptr) {
 	}
 }
 
+// relog makes the first store to every page take the slow path.
+func (t *tlb) relog() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for i := range t.entries {
+		if e := &t.entries[i]; e.Write&^pageMask == 0 {
+			orTag(&e.Write, ir.TLBNotDirty)
+		}
+	}
+}
+
 // pageSet is a set of pages with false positives.
 type pageSet [256]uint64
 

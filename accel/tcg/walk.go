@@ -432,7 +432,7 @@ func (c *CPU) makeEntry(page uint64, m *mapping) (ir.TLBEntry, meta) {
 		case r.ReadOnly:
 			lowW = ir.TLBMMIO
 			mt.flags |= metaROM
-		case r.RAM.HasCode(off>>ir.PageBits) || r.RAM.Tracked():
+		case r.RAM.HasCode(off>>ir.PageBits) || r.RAM.Tracked() && !r.RAM.Settled(off>>ir.PageBits):
 			lowW = ir.TLBNotDirty
 		}
 	}

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"fmt"
+	"math/bits"
 	"os"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,9 @@ func (r *RAMBlock) Untrack(c DirtyClient) {
 }
 
 // Tracked tells whether any client tracks writes to the block, so that CPU writes must be reported with MarkDirty.
+//
+//go:nosplit
+//go:norace
 func (r *RAMBlock) Tracked() bool { return r.track.Load() != 0 }
 
 // TestAndClearDirty tells whether a page was written since the last call and marks it clean.
@@ -96,6 +100,48 @@ func (r *RAMBlock) TestAndClearDirty(c DirtyClient, page uint64) bool {
 	}
 	bit := uint64(1) << (page & 63)
 	return (*m)[page>>6].And(^bit)&bit != 0
+}
+
+// Settled tells whether marking the page dirty would tell no client anything new.
+//
+//go:nosplit
+//go:norace
+func (r *RAMBlock) Settled(page uint64) bool {
+	for c := range r.dirty {
+		if m := r.dirty[c].Load(); m != nil && (*m)[page>>6].Load()>>(page&63)&1 == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// NotePage marks a page dirty for every client that tracks.
+//
+//go:nosplit
+//go:norace
+func (r *RAMBlock) NotePage(page uint64) {
+	for c := range r.dirty {
+		if m := r.dirty[c].Load(); m != nil {
+			(*m)[page>>6].Or(1 << (page & 63))
+		}
+	}
+}
+
+// Collect adds the pages written since the last call to into, a bitmap of the whole block, marks them clean and returns how many of them
+// are new in into. The accelerator must be told before the pages are read (tcg.Accel.Log): until then CPUs may still write to them unnoticed.
+func (r *RAMBlock) Collect(c DirtyClient, into []uint64) (fresh uint64) {
+	m := r.dirty[c].Load()
+	if m == nil {
+		return 0
+	}
+	for i := range *m {
+		if w := &(*m)[i]; w.Load() != 0 {
+			v := w.Swap(0)
+			fresh += uint64(bits.OnesCount64(v &^ into[i]))
+			into[i] |= v
+		}
+	}
+	return fresh
 }
 
 // SetCode records that the page holds translated code, ClearCode that it does no longer.
@@ -129,12 +175,8 @@ func (r *RAMBlock) MarkDirty(off, n uint64) {
 	if r.track.Load() == 0 {
 		return
 	}
-	for c := range r.dirty {
-		if m := r.dirty[c].Load(); m != nil {
-			for page := off >> PageBits; page <= last>>PageBits; page++ {
-				(*m)[page>>6].Or(1 << (page & 63))
-			}
-		}
+	for page := off >> PageBits; page <= last>>PageBits; page++ {
+		r.NotePage(page)
 	}
 }
 
