@@ -29,6 +29,7 @@ check:
 	go tool staticcheck ./...
 	GOARCH=arm64 go build ./...
 	go mod tidy -diff
+	go run ./internal/tools/qapigen -check
 	go test ./internal/archtest
 
 test: oracles build

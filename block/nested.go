@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"goemu/qapi"
 )
 
 // NestedOptions is an object of options whose values may be objects: what a json: filename contains.
@@ -39,7 +41,7 @@ func (o *NestedOptions) JSON() string {
 
 func (o *NestedOptions) write(b *strings.Builder) {
 	b.WriteByte('{')
-	for i, name := range hashOrder(o.names) {
+	for i, name := range qapi.DictOrder(o.names) {
 		if i > 0 {
 			b.WriteString(", ")
 		}

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/qapi"
 )
 
 // Options are the options of a node: a flat dictionary whose nested members have names with dots ("file.filename", "server.0.host").
@@ -106,38 +108,7 @@ func (o *Options) Len() int { return len(o.m) }
 func (o *Options) Names() []string { return slices.Sorted(maps.Keys(o.m)) }
 
 // Order lists the options in the order in which QEMU walks through its dictionaries, which decides what messages name first.
-func (o *Options) Order() []string { return hashOrder(o.Names()) }
-
-// Buckets and factors of the hash function of QEMU's dictionaries (qobject/qdict, from Samba's tdb): the order of members in its JSON
-// output follows from them.
-const (
-	hashBuckets    = 512
-	hashSeed       = 0x238f13af
-	hashMultiplier = 1103515243
-	hashIncrement  = 12345
-	hashShiftStep  = 5
-	hashShiftLimit = 24
-)
-
-// bucket is the place of a name in QEMU's dictionaries.
-func bucket(name string) uint32 {
-	h := uint32(hashSeed) * uint32(len(name))
-	for i := range len(name) {
-		h += uint32(name[i]) << (i * hashShiftStep % hashShiftLimit)
-	}
-	return (hashMultiplier*h + hashIncrement) % hashBuckets
-}
-
-// hashOrder sorts names as QEMU's dictionaries do; of two in one bucket the later comes first.
-func hashOrder(names []string) []string {
-	sorted := slices.Clone(names)
-	slices.Reverse(sorted)
-	slices.SortStableFunc(sorted, func(a, b string) int { return int(bucket(a)) - int(bucket(b)) })
-	return sorted
-}
-
-// DictOrder sorts the names of members, given in the order of insertion, as QEMU's dictionaries do.
-func DictOrder(names []string) []string { return hashOrder(names) }
+func (o *Options) Order() []string { return qapi.DictOrder(o.Names()) }
 
 // text looks at an option that is text; anything else counts as empty.
 func (o *Options) text(name string) string {

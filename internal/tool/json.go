@@ -6,6 +6,7 @@ import (
 	"unicode/utf8"
 
 	"goemu/block"
+	"goemu/qapi"
 )
 
 // jsonIndent is one level in QEMU's pretty form.
@@ -28,7 +29,7 @@ func Ordered(members []block.Member) []block.Member {
 		byName[m.Name] = m
 	}
 	out := make([]block.Member, len(members))
-	for i, name := range block.DictOrder(names) {
+	for i, name := range qapi.DictOrder(names) {
 		out[i] = byName[name]
 	}
 	return out
