@@ -19,35 +19,28 @@ import (
 func TestReadsQemuImages(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := plainDir(t)
 			name := filepath.Join(dir, "t.qcow2")
 			args := []string{"create", "-q", "-f", "qcow2"}
 			if v != "" {
 				args = append(args, "-o", variant(v, dir))
 			}
 			mustQemu(t, "qemu-img", append(args, name, "4M")...)
-			mustQemu(t, "qemu-io", "-c", "write -P 1 0 64k", "-c", "write -P 2 100k 1M", "-c", "write -z 200k 64k", "-c", "write -P 3 4095k 1k", name)
 			want := make([]byte, 4<<20)
 			fill := func(off, n int, b byte) {
 				for i := range n {
 					want[off+i] = b
 				}
 			}
+			if !strings.Contains(v, "data_file") && !strings.Contains(v, "prealloc") { // neither takes compressed data
+				mustQemu(t, "qemu-io", "-c", "write -c -P 4 2M 2M", name)
+				fill(2<<20, 2<<20, 4)
+			}
+			mustQemu(t, "qemu-io", "-c", "write -P 1 0 64k", "-c", "write -P 2 100k 1M", "-c", "write -z 200k 64k", "-c", "write -P 3 4095k 1k", name)
 			fill(0, 64<<10, 1)
 			fill(100<<10, 1<<20, 2)
 			fill(200<<10, 64<<10, 0)
 			fill(4095<<10, 1<<10, 3)
-			if !strings.Contains(v, "data_file") {
-				mustQemu(t, "qemu-io", "-c", "write -c -P 4 2M 2M", name)
-				fill(2<<20, 2<<20, 4)
-				if strings.Contains(v, "prealloc") { // refused: there are clusters already
-					fill(2<<20, 2<<20, 0)
-					fill(4095<<10, 1<<10, 3)
-				}
-			}
-			if strings.Contains(v, "prealloc") {
-				mustQemu(t, "qemu-io", "-c", "write -P 3 4095k 1k", name)
-			}
 			d := openImage(t, name, "", block.Mode{})
 			got := d.read(0, 4<<20)
 			for i := 0; i < len(got); i += 512 {
@@ -147,14 +140,19 @@ var damage = []struct {
 	{"data behind the end", 4*65536 + 16, binary.BigEndian.AppendUint64(nil, 1<<63|1<<40)},
 	{"unaligned zero cluster", 4*65536 + 24, binary.BigEndian.AppendUint64(nil, 1<<63|5*65536+0x200|1)},
 	{"snapshots outside", 60, append(binary.BigEndian.AppendUint32(nil, 1), binary.BigEndian.AppendUint64(nil, 1<<30)...)},
-	{"too many snapshots", 60, binary.BigEndian.AppendUint32(nil, 70000)},
+	{"too many snapshots of version 2", 60, binary.BigEndian.AppendUint32(nil, 70000)},
 }
 
-// checkOutput makes findings comparable: QEMU names its tool and says more at the end.
-func checkOutput(s string) string {
-	s = regexp.MustCompile(`(?m)^qemu-img: `).ReplaceAllString(s, "")
-	return s
+// findings are the different lines of a check's output. QEMU names its tool in some.
+func findings(s string) map[string]bool {
+	lines := map[string]bool{}
+	for line := range strings.SplitSeq(s, "\n") {
+		lines[strings.TrimPrefix(line, "qemu-img: ")] = true
+	}
+	return lines
 }
+
+var findingLine = regexp.MustCompile(`^(ERROR|Repairing|Leaked|Rebuilding|Discarding)`)
 
 // TestCheckFindings compares findings, counters and repairs with QEMU's.
 func TestCheckFindings(t *testing.T) {
@@ -163,7 +161,11 @@ func TestCheckFindings(t *testing.T) {
 			t.Run(c.name+" "+fix, func(t *testing.T) {
 				dir := t.TempDir()
 				name, other := filepath.Join(dir, "t.qcow2"), filepath.Join(dir, "o.qcow2")
-				makeImage(t, name, 4<<20, "")
+				o := ""
+				if strings.HasSuffix(c.name, "version 2") { // whose snapshots are not reported one by one
+					o = "compat=0.10"
+				}
+				makeImage(t, name, 4<<20, o)
 				d := openImage(t, name, "", block.Mode{})
 				d.write(0, pattern(1<<20, 1))
 				d.close()
@@ -185,21 +187,18 @@ func TestCheckFindings(t *testing.T) {
 				out, qerr := qemu(t, "qemu-img", append(args, other)...)
 				d = openImage(t, name, "", mode)
 				res, err := d.n.State().(block.Checker).Check(ctx, kinds)
-				if fix != "" && err == nil && (res.CorruptionsFixed > 0 || res.LeaksFixed > 0) {
-					d.msg.WriteString("-- repaired\n")
+				if err == nil && res.CorruptionsFixed+res.LeaksFixed > 0 { // looked at again, as the tool does
+					res, err = d.n.State().(block.Checker).Check(ctx, 0)
 				}
 				d.close()
-				for _, line := range strings.Split(strings.TrimSpace(d.msg.String()), "\n") {
-					if line != "" && line != "-- repaired" {
-						require.Contains(t, checkOutput(out), checkOutput(line), "all of QEMU's: %s", out)
-					}
+				theirs, ours := findings(out), findings(d.msg.String())
+				for line := range ours {
+					require.True(t, line == "" || theirs[line], "%s\nall of QEMU's: %.2000s", line, out)
 				}
-				for _, line := range strings.Split(checkOutput(out), "\n") {
-					if regexp.MustCompile(`^(ERROR|Repairing|Leaked|Rebuilding|Discarding)`).MatchString(line) {
-						require.Contains(t, checkOutput(d.msg.String()), line)
-					}
+				for line := range theirs {
+					require.True(t, !findingLine.MatchString(line) || ours[line], "%s\nall of ours: %.2000s", line, d.msg)
 				}
-				require.Equal(t, qerr == nil, err == nil && res.Corruptions == 0 && res.CheckErrors == 0 && res.Leaks == 0, "%v %+v\n%s\nQEMU: %s", err, res, d.msg, out)
+				require.Equal(t, qerr == nil, err == nil && res.Corruptions == 0 && res.CheckErrors == 0 && res.Leaks == 0, "%v %+v\n%.2000s\nQEMU: %.2000s", err, res, d.msg, out)
 				if fix == "all" && qerr == nil {
 					checkImage(t, name)
 				}

@@ -208,6 +208,7 @@ func TestModel(t *testing.T) {
 		actions := map[string]func(*rapid.T){
 			"write": m.write, "write2": m.write, "read": m.read, "zero": m.zero, "discard": m.discard, "compressed": m.compressed, "flush": m.flush, "reopen": m.reopen,
 			"snapshot": m.snapshot, "apply": m.apply, "delete": m.remove,
+			"": func(*rapid.T) { require.Empty(rt, m.d.msg.String()) },
 		}
 		if !m.backing {
 			actions["resize"] = m.resize

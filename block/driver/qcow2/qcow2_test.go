@@ -137,13 +137,21 @@ var variants = []string{
 	"preallocation=falloc,extended_l2=on", "data_file=DIR/data", "data_file=DIR/data,data_file_raw=on", "data_file=DIR/data,extended_l2=on",
 }
 
+// plainDir is a temporary directory whose name, other than the test's, can be part of an option string.
+func plainDir(t *testing.T) string {
+	dir, err := os.MkdirTemp("", "qcow2-")
+	require.NoError(t, err)
+	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
+	return dir
+}
+
 // variant puts the directory into an option string.
 func variant(v, dir string) string { return strings.ReplaceAll(v, "DIR", dir) }
 
 func TestCreateWriteRead(t *testing.T) {
 	for _, v := range variants {
 		t.Run(v, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := plainDir(t)
 			name := filepath.Join(dir, "t.qcow2")
 			makeImage(t, name, 8<<20, variant(v, dir))
 			checkImage(t, name)
@@ -170,4 +178,19 @@ func TestCreateWriteRead(t *testing.T) {
 			d.close()
 		})
 	}
+}
+
+// TestFreedCompressed: a cluster of compressed data that was given back and became a table takes no further compressed data.
+func TestFreedCompressed(t *testing.T) {
+	name := filepath.Join(t.TempDir(), "t.qcow2")
+	makeImage(t, name, 1<<20, "")
+	d := openImage(t, name, "", block.Mode{Unmap: true})
+	data := [][]byte{bytes.Repeat([]byte{1}, 65536)}
+	require.NoError(t, d.b.WriteCompressed(ctx, 0, data))
+	require.NoError(t, d.b.Discard(ctx, 0, 65536))
+	require.NoError(t, d.n.State().(block.Snapshotter).SnapshotCreate(ctx, &block.Snapshot{Name: "s"}))
+	require.NoError(t, d.b.WriteCompressed(ctx, 0, data), "%s", d.msg)
+	d.close()
+	require.Empty(t, d.msg.String())
+	checkImage(t, name)
 }

@@ -159,6 +159,9 @@ func (im *image) changeRefcounts(start, last int64, addend uint64, decrease bool
 		im.refCache.mark(t)
 		if n == 0 {
 			im.freeIndex = min(im.freeIndex, cluster)
+			if im.freeByte>>im.clusterBits == cluster {
+				im.freeByte = 0 // what the cluster is used for next may not share it
+			}
 			if pos == t.off {
 				release() // a block that counted itself
 			}
