@@ -123,7 +123,11 @@ unwind: mov ds, [cs:sel32]
         pop eax                 ; EIP
         pop eax
         pop dword [out+32]
-        and dword [ss:esp-4], ~0x10000  ; RF, which QEMU does not save with faults
+        mov eax, esp
+%if MODE == 16
+        movzx eax, ax           ; the stack segment is small
+%endif
+        and dword [ss:eax-4], ~0x10000  ; RF, which QEMU does not save with faults
         mov [out+16], esp
         mov ss, [sel32]
         mov esp, STACK
