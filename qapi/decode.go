@@ -69,6 +69,9 @@ func settle(dst reflect.Value) reflect.Value {
 }
 
 func decode(typeName string, v any, dst reflect.Value, at *place) error {
+	if misfit, ok := v.(*Error); ok { // of FromKeyval
+		return misfit
+	}
 	t, list := lookup(typeName)
 	if list {
 		return decodeList(typeName[2:], v, dst, at)
