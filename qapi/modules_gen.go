@@ -4,6 +4,9 @@ package qapi
 
 var modules = []*Module{
 	&moduleError,
+	&moduleRunState,
 	&moduleControl,
 	&moduleIntrospect,
+	&moduleMachine,
+	&moduleMisc,
 }

@@ -14,7 +14,6 @@ import (
 	"goemu/internal/cli"
 	"goemu/internal/clock"
 	"goemu/internal/config"
-	"goemu/internal/mainloop"
 	"goemu/target/x86"
 )
 
@@ -72,7 +71,7 @@ func (s *session) machineConfig() (*pc.Config, error) {
 
 // hooks are what devices do to the emulator as a whole.
 func (s *session) hooks() *misc.Hooks {
-	return &misc.Hooks{Exit: s.requestExit, Panicked: func() { s.machine.VM.RequestStop(mainloop.StateGuestPanicked) }}
+	return &misc.Hooks{Exit: s.requestExit, Panicked: func() { s.machine.VM.RequestPanic() }, CrashLoaded: func() { s.machine.VM.CrashLoaded() }}
 }
 
 // cpuConfig reads -cpu against what an accelerator implements.

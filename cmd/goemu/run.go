@@ -9,6 +9,7 @@ import (
 	"goemu/hw/pc"
 	"goemu/internal/config"
 	"goemu/internal/mainloop"
+	"goemu/internal/monitor/runcmd"
 )
 
 // run builds the machine that vm describes, runs it to its end and returns the exit status.
@@ -31,67 +32,99 @@ func run(vm *config.VM) (status int, err error) {
 	loop := make(chan error, 1)
 	go func() { loop <- mainloop.Main.Run(ctx) }()
 	defer func() { cancel(); <-loop }()
-	if err := s.build(ctx); err != nil {
+	s.exit = make(chan int, 1)
+	if err := s.open(ctx); err != nil {
 		return 0, err
 	}
 	stopSignals := s.handleSignals()
 	defer stopSignals()
-	removePID, err := writePID(vm.PIDFile)
-	if err != nil {
-		return 0, err
+	ready := func() error {
+		if s.removePID, err = writePID(vm.PIDFile); err != nil {
+			return err
+		}
+		return reportReady()
 	}
-	defer removePID()
-	if err := reportReady(); err != nil {
-		return 0, err
+	if vm.Preconfig {
+		if err := ready(); err != nil {
+			return 0, err
+		}
+		if status, err = s.preconfigure(ctx); err != nil || s.machine == nil {
+			return status, err
+		}
+	} else {
+		if err := s.build(ctx); err != nil {
+			return 0, err
+		}
+		if err := ready(); err != nil {
+			return 0, err
+		}
+		s.start()
 	}
-	s.machine.Start()
-	if !vm.Paused {
-		mainloop.Lock.Lock()
-		s.machine.VM.Start()
-		mainloop.Lock.Unlock()
-	}
+	s.releaseMonitors()
 	select {
-	case <-s.machine.VM.Exit():
-		return 0, nil
+	case cause := <-s.machine.VM.Exit():
+		if cause == mainloop.CauseGuestPanic && s.machine.VM.OnPanic == mainloop.PanicExitFailure {
+			status = 1
+		}
+		return status, nil
 	case status = <-s.exit:
 		return status, nil
 	}
 }
 
-// session is everything that belongs to one running machine.
-type session struct {
-	vm      *config.VM
-	typ     *pc.Type
-	host    backends
-	machine *pc.Machine
-	qtest   *qtest.Server // nil without -qtest
-	log     *os.File      // of the conversation with it, nil for none or stderr
-	exit    chan int      // exit status asked for by a debug device
+// start begins to execute the CPUs and, unless -S is given, the machine.
+func (s *session) start() {
+	s.machine.Start()
+	if !s.vm.Paused {
+		mainloop.Lock.Lock()
+		s.machine.VM.Start()
+		mainloop.Lock.Unlock()
+	}
 }
 
-// build makes the back ends and the machine with its devices.
-func (s *session) build(ctx context.Context) error {
-	s.exit = make(chan int, 1)
-	mc, err := s.machineConfig()
-	if err != nil {
+// session is everything that belongs to one running machine.
+type session struct {
+	vm        *config.VM
+	typ       *pc.Type
+	host      backends
+	machine   *pc.Machine
+	config    *pc.Config
+	mon       monitors
+	qtest     *qtest.Server // nil without -qtest
+	log       *os.File      // of the conversation with it, nil for none or stderr
+	removePID func()
+	exit      chan int // exit status asked for by a debug device
+}
+
+// open makes the back ends and the monitors.
+func (s *session) open(ctx context.Context) (err error) {
+	if s.config, err = s.machineConfig(); err != nil {
 		return err
 	}
 	if err := s.host.open(s); err != nil {
 		return err
 	}
-	mc.Serials = s.host.serials
+	s.config.Serials = s.host.serials
+	s.makeMonitors(ctx)
+	return s.openMonitors()
+}
+
+// build makes the machine with its devices.
+func (s *session) build(ctx context.Context) error {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	if s.machine, err = pc.New(*mc); err != nil {
+	m, err := pc.New(*s.config)
+	if err != nil {
 		return err
 	}
+	s.machine = m
 	s.plantBackends()
-	vm := s.machine.VM
-	vm.NoReboot, vm.NoShutdown = s.vm.NoReboot, s.vm.NoShutdown
+	runcmd.Forward(m.VM, s.mon.server.Emit)
+	s.mon.run.SetVM(m.VM)
 	if err := s.addDevices(); err != nil {
 		return err
 	}
-	if err := s.machine.Ready(ctx); err != nil {
+	if err := m.Ready(ctx); err != nil {
 		return err
 	}
 	return s.serveQTest()
@@ -99,6 +132,10 @@ func (s *session) build(ctx context.Context) error {
 
 // close ends what build began.
 func (s *session) close() {
+	s.closeMonitors()
+	if s.removePID != nil {
+		defer s.removePID()
+	}
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	s.closeQTest()

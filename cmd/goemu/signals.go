@@ -19,6 +19,12 @@ func (s *session) handleSignals() (stop func()) {
 		select {
 		case sig := <-c:
 			fmt.Fprintf(os.Stderr, "%s: terminating on signal %d\n", progName(), sig)
+			mainloop.Lock.Lock()
+			defer mainloop.Lock.Unlock()
+			if s.machine == nil {
+				s.requestExit(0)
+				return
+			}
 			s.machine.VM.NoShutdown = false
 			s.machine.VM.RequestShutdown(mainloop.CauseHostSignal)
 		case <-done:

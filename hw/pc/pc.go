@@ -259,6 +259,9 @@ const (
 	shutdownS3   = 0xfe
 )
 
+// Suspends tells whether the guest can be put to sleep and woken up.
+func (m *Machine) Suspends() bool { return m.rtc != nil && m.cfg.Props.ACPI != qdev.Off }
+
 // suspended notes for the firmware that the next start is a resumption.
 func (m *Machine) suspended(e mainloop.Event) {
 	if e.Name == "SUSPEND" && m.rtc != nil {

@@ -21,7 +21,7 @@ const (
 	MuxOut              // and has lost it
 )
 
-// Frontend is a device (or the monitor) on a port. Its methods run on the main loop under the machine lock.
+// Frontend is a device (or the monitor) on a port. Its methods run on the main loop under the machine lock, unless AttachOn said otherwise.
 type Frontend interface {
 	// CanRead tells how many bytes Read takes now. When that grows from zero, the frontend calls Port.AcceptInput.
 	CanRead() int
@@ -74,8 +74,9 @@ type Backend struct {
 
 // Port is a frontend's end of a backend.
 type Port struct {
-	b  *Backend
-	fe Frontend
+	b    *Backend
+	fe   Frontend
+	loop Loop // where the frontend is called
 
 	// Under b.mu:
 	in       []byte
@@ -111,22 +112,10 @@ const maxMuxPorts = 4
 
 // Attach gives f a port. Only a mux takes more than one frontend. Preconditions: the machine lock is held.
 func (b *Backend) Attach(f Frontend) (*Port, error) {
-	p := &Port{b: b, fe: f}
-	b.mu.Lock()
-	limit := 1
-	if b.mux != nil {
-		limit = maxMuxPorts
+	p, connected, last, err := b.attach(f, b.loop)
+	if err != nil {
+		return nil, err
 	}
-	if len(b.ports) >= limit {
-		b.mu.Unlock()
-		if b.mux != nil {
-			return nil, fmt.Errorf("too many uses of multiplexed chardev '%s' (maximum is %d)", b.ID, maxMuxPorts)
-		}
-		return nil, fmt.Errorf("Device '%s' is in use", b.ID)
-	}
-	b.ports = append(b.ports, p)
-	connected, last := b.connected, len(b.ports)-1
-	b.mu.Unlock()
 	if connected {
 		p.fe.Event(Opened)
 	}
@@ -135,6 +124,42 @@ func (b *Backend) Attach(f Frontend) (*Port, error) {
 	}
 	b.inCond.Broadcast()
 	return p, nil
+}
+
+// AttachOn is Attach for a frontend that is no device: its methods are called on a loop of its own, without the machine lock.
+func (b *Backend) AttachOn(l Loop, f Frontend) (*Port, error) {
+	p, connected, last, err := b.attach(f, l)
+	if err != nil {
+		return nil, err
+	}
+	if connected {
+		l.Post(func() { f.Event(Opened) })
+	}
+	if b.mux != nil {
+		b.mux.setFocus(last)
+	}
+	b.inCond.Broadcast()
+	return p, nil
+}
+
+func (b *Backend) attach(f Frontend, l Loop) (p *Port, connected bool, index int, err error) {
+	p = &Port{b: b, fe: f, loop: l}
+	b.mu.Lock()
+	limit := 1
+	if b.mux != nil {
+		limit = maxMuxPorts
+	}
+	if len(b.ports) >= limit {
+		b.mu.Unlock()
+		if b.mux != nil {
+			return nil, false, 0, fmt.Errorf("too many uses of multiplexed chardev '%s' (maximum is %d)", b.ID, maxMuxPorts)
+		}
+		return nil, false, 0, fmt.Errorf("Device '%s' is in use", b.ID)
+	}
+	b.ports = append(b.ports, p)
+	connected, index = b.connected, len(b.ports)-1
+	b.mu.Unlock()
+	return p, connected, index, nil
 }
 
 // InUse tells whether a frontend holds the backend.
@@ -204,6 +229,13 @@ func (p *Port) WriteAll(data []byte) {
 	}
 }
 
+// Flushed tells whether all output has been taken by the endpoint.
+func (p *Port) Flushed() bool {
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	return len(p.b.out) == 0 || p.b.discard || p.b.closed
+}
+
 // NoDelay makes small outputs leave at once instead of waiting for more.
 func (p *Port) NoDelay() {
 	p.b.mu.Lock()
@@ -230,7 +262,7 @@ func (b *Backend) notifyWritable() {
 		if p.writable == nil {
 			continue
 		}
-		b.loop.Post(func() {
+		p.loop.Post(func() {
 			b.mu.Lock()
 			f := p.writable
 			p.writable = nil
@@ -259,7 +291,7 @@ func (p *Port) AcceptInput() {
 func (p *Port) post() {
 	if !p.posted && !p.detached {
 		p.posted = true
-		p.b.loop.Post(p.deliver)
+		p.loop.Post(p.deliver)
 	}
 }
 
@@ -290,15 +322,15 @@ func (p *Port) deliver() {
 
 // event tells all frontends of a change, on the loop.
 func (b *Backend) event(e Event) {
-	b.loop.Post(func() {
-		b.mu.Lock()
-		ports := append([]*Port(nil), b.ports...)
-		b.mu.Unlock()
-		for _, p := range ports {
-			p.fe.Event(e)
-		}
-	})
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, p := range b.ports {
+		p.tell(e)
+	}
 }
+
+// tell posts an event to the frontend.
+func (p *Port) tell(e Event) { p.loop.Post(func() { p.fe.Event(e) }) }
 
 // setConnected records a connection or its end; without one, output is dropped if drop is set.
 func (b *Backend) setConnected(on, drop bool) {

@@ -52,16 +52,15 @@ func newMux(b *Backend, hooks *Hooks) *mux {
 	return &mux{b: b, hooks: hooks, now: time.Now, lineStart: true}
 }
 
-// setFocus gives port n the input. Preconditions: the machine lock is held, b.mu is not.
+// setFocus gives port n the input.
 func (m *mux) setFocus(n int) {
 	m.b.mu.Lock()
-	tell := m.moveFocus(n)
-	m.b.mu.Unlock()
-	tell()
+	defer m.b.mu.Unlock()
+	m.moveFocus(n)
 }
 
-// moveFocus gives port n the input and returns what tells the ports, to be called under the machine lock. Preconditions: b.mu is held.
-func (m *mux) moveFocus(n int) (tell func()) {
+// moveFocus gives port n the input and tells the ports. Preconditions: b.mu is held.
+func (m *mux) moveFocus(n int) {
 	var old, now *Port
 	if m.focus < len(m.b.ports) {
 		old = m.b.ports[m.focus]
@@ -71,13 +70,11 @@ func (m *mux) moveFocus(n int) (tell func()) {
 		now = m.b.ports[n]
 	}
 	m.b.inCond.Broadcast()
-	return func() {
-		if old != nil && old != now {
-			old.fe.Event(MuxOut)
-		}
-		if now != nil {
-			now.fe.Event(MuxIn)
-		}
+	if old != nil && old != now {
+		old.tell(MuxOut)
+	}
+	if now != nil {
+		now.tell(MuxIn)
 	}
 }
 
@@ -178,12 +175,11 @@ func (m *mux) command(c byte) {
 		post(m.hooks.SaveDisks)
 	case cmdBreak:
 		if m.focus < len(b.ports) {
-			fe := b.ports[m.focus].fe
-			post(func() { fe.Event(Break) })
+			b.ports[m.focus].tell(Break)
 		}
 	case cmdSwitch:
 		if n := len(b.ports); n > 0 {
-			post(m.moveFocus((m.focus + 1) % n))
+			m.moveFocus((m.focus + 1) % n)
 		}
 	case cmdTimestamp:
 		m.stamps, m.lineStart, m.stampsAt = !m.stamps, false, m.now()

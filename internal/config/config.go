@@ -16,7 +16,8 @@ type VM struct {
 	DataDirs   []string
 	Chardevs   []Source
 	Serials    []Source
-	Monitors   []Source
+	Monitors   []Monitor
+	NoMonitor  bool // -monitor none
 	Drives     []Source
 	Blockdevs  []Source
 	Devices    []Options
@@ -37,6 +38,9 @@ type VM struct {
 	NoACPI     bool
 	NoHPET     bool
 	Paused     bool // -S
+	Preconfig  bool
+	OnPanic    string // -action panic=, empty if not given
+	OnWatchdog string // -action watchdog= or -watchdog-action
 	Daemonize  bool
 	PIDFile    string
 	Log        Log
@@ -46,6 +50,14 @@ type VM struct {
 type Source struct {
 	Value  string
 	Origin string
+}
+
+// Monitor is one of -mon, -monitor, -qmp and -qmp-pretty.
+type Monitor struct {
+	Device  Source // what -monitor or -qmp opens; its origin serves messages about -mon, too
+	Chardev string // of -mon: the character device
+	Control bool   // QMP
+	Pretty  bool
 }
 
 // Options is one structured option ("-device virtio-rng-pci,max-bytes=5"): keys in the order given.

@@ -51,16 +51,25 @@ func TestRequests(t *testing.T) {
 		events []Event
 		exit   ShutdownCause
 	}{
-		{"reset", nil, func(v *VM) { v.RequestReset(CauseGuestReset) }, StateRunning, []Event{{"RESET", CauseGuestReset}}, ""},
+		{"reset", nil, func(v *VM) { v.RequestReset(CauseGuestReset) }, StateRunning, []Event{{Name: "RESET", Cause: CauseGuestReset}}, ""},
 		{"no-reboot", func(v *VM) { v.NoReboot = true }, func(v *VM) { v.RequestReset(CauseGuestReset) }, StateRunning,
-			[]Event{{"SHUTDOWN", CauseGuestReset}}, CauseGuestReset},
+			[]Event{{Name: "SHUTDOWN", Cause: CauseGuestReset}}, CauseGuestReset},
 		{"no-shutdown", func(v *VM) { v.NoShutdown = true }, func(v *VM) { v.RequestShutdown(CauseGuestShutdown) }, StateShutdown,
-			[]Event{{"SHUTDOWN", CauseGuestShutdown}, {"STOP", CauseNone}}, ""},
+			[]Event{{Name: "SHUTDOWN", Cause: CauseGuestShutdown}, {Name: "STOP", Cause: CauseNone}}, ""},
 		{"reset while shut down", func(v *VM) { v.NoShutdown = true; v.Stop(StateShutdown) },
 			func(v *VM) { v.RequestReset(CauseHostSystemReset) }, StatePrelaunch,
-			[]Event{{"RESET", CauseHostSystemReset}}, ""},
-		{"suspend", nil, func(v *VM) { v.RequestSuspend() }, StateSuspended, []Event{{"STOP", CauseNone}, {"SUSPEND", CauseNone}}, ""},
-		{"powerdown", nil, func(v *VM) { v.RequestPowerdown() }, StateRunning, []Event{{"POWERDOWN", CauseNone}}, ""},
+			[]Event{{Name: "RESET", Cause: CauseHostSystemReset}}, ""},
+		{"suspend", nil, func(v *VM) { v.RequestSuspend() }, StateSuspended, []Event{{Name: "SUSPEND", Cause: CauseNone}}, ""},
+		{"panic", nil, func(v *VM) { v.RequestPanic() }, StateGuestPanicked, []Event{{Name: "GUEST_PANICKED", Action: "poweroff"},
+			{Name: "STOP", Cause: CauseNone}, {Name: "SHUTDOWN", Cause: CauseGuestPanic}}, CauseGuestPanic},
+		{"panic, no-shutdown", func(v *VM) { v.NoShutdown = true }, func(v *VM) { v.RequestPanic() }, StateGuestPanicked,
+			[]Event{{Name: "GUEST_PANICKED", Action: "pause"}, {Name: "STOP", Cause: CauseNone}}, ""},
+		{"panic, none", func(v *VM) { v.OnPanic = PanicNone }, func(v *VM) { v.RequestPanic() }, StateRunning,
+			[]Event{{Name: "GUEST_PANICKED", Action: "run"}}, ""},
+		{"watchdog", nil, func(v *VM) { v.Watchdog() }, StateRunning, []Event{{Name: "WATCHDOG", Action: "reset"}, {Name: "RESET", Cause: CauseGuestReset}}, ""},
+		{"watchdog, pause", func(v *VM) { v.OnWatchdog = WatchdogPause }, func(v *VM) { v.Watchdog() }, StateWatchdog,
+			[]Event{{Name: "WATCHDOG", Action: "pause"}, {Name: "STOP", Cause: CauseNone}}, ""},
+		{"powerdown", nil, func(v *VM) { v.RequestPowerdown() }, StateRunning, []Event{{Name: "POWERDOWN", Cause: CauseNone}}, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

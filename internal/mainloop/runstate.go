@@ -68,3 +68,28 @@ const (
 func (c ShutdownCause) FromGuest() bool {
 	return c == CauseGuestShutdown || c == CauseGuestReset || c == CauseGuestPanic
 }
+
+// PanicAction is what is done when the guest says that it has crashed.
+type PanicAction string
+
+// The panic actions.
+const (
+	PanicPause       PanicAction = "pause"
+	PanicShutdown    PanicAction = "shutdown"
+	PanicExitFailure PanicAction = "exit-failure"
+	PanicNone        PanicAction = "none"
+)
+
+// WatchdogAction is what is done when a watchdog has run out.
+type WatchdogAction string
+
+// The watchdog actions.
+const (
+	WatchdogReset     WatchdogAction = "reset"
+	WatchdogShutdown  WatchdogAction = "shutdown"
+	WatchdogPoweroff  WatchdogAction = "poweroff"
+	WatchdogPause     WatchdogAction = "pause"
+	WatchdogDebug     WatchdogAction = "debug"
+	WatchdogNone      WatchdogAction = "none"
+	WatchdogInjectNMI WatchdogAction = "inject-nmi"
+)

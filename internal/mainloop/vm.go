@@ -2,6 +2,7 @@ package mainloop
 
 import (
 	"fmt"
+	"os"
 	"sync/atomic"
 
 	"goemu/internal/clock"
@@ -12,6 +13,13 @@ import (
 type VM struct {
 	// NoReboot turns a reset asked for by the guest or a user into a shutdown, NoShutdown a shutdown into a stop.
 	NoReboot, NoShutdown bool
+	// OnPanic is what is done when the guest says that it has crashed, OnWatchdog when a watchdog has run out.
+	OnPanic    PanicAction
+	OnWatchdog WatchdogAction
+	// Autostart tells whether a machine that comes in will run at once.
+	Autostart bool
+	// InjectNMI raises a nonmaskable interrupt; it may be nil.
+	InjectNMI func()
 	// Pause stops all virtual CPUs and returns when none executes; Resume lets them go on. Both are called under the machine lock,
 	// which Pause may drop meanwhile.
 	Pause, Resume func()
@@ -31,19 +39,21 @@ type VM struct {
 	suspend atomic.Bool
 	wakeup  atomic.Bool
 	stop    atomic.Value // RunState, "" if none
+	panics  atomic.Bool
 	exited  atomic.Bool
 	exit    chan ShutdownCause
 }
 
 // Event is something that happened to the whole machine, as QMP reports it.
 type Event struct {
-	Name  string // RESET, SHUTDOWN, POWERDOWN, STOP, RESUME, SUSPEND, WAKEUP
-	Cause ShutdownCause
+	Name   string // RESET, SHUTDOWN, POWERDOWN, STOP, RESUME, SUSPEND, WAKEUP, WATCHDOG, GUEST_PANICKED, GUEST_CRASHLOADED
+	Cause  ShutdownCause
+	Action string // of WATCHDOG and GUEST_…
 }
 
 // NewVM returns a machine in state prelaunch, with the virtual clock stopped, whose requests are served on loop.
 func NewVM(loop *Loop) *VM {
-	v := &VM{loop: loop, exit: make(chan ShutdownCause, 1)}
+	v := &VM{loop: loop, OnPanic: PanicShutdown, OnWatchdog: WatchdogReset, Autostart: true, exit: make(chan ShutdownCause, 1)}
 	v.state.Store(StatePrelaunch)
 	v.reset.Store(CauseNone)
 	v.down.Store(CauseNone)
@@ -86,10 +96,10 @@ func (v *VM) Start() {
 	if v.Running() || v.State() == StateShutdown || v.State() == StateInternalError {
 		return
 	}
-	v.SetState(StateRunning)
-	clock.Virtual.Start()
-	v.changed(true)
 	v.emit("RESUME", CauseNone)
+	clock.Virtual.Start()
+	v.SetState(StateRunning)
+	v.changed(true)
 	if v.Resume != nil {
 		v.Resume()
 	}
@@ -116,8 +126,12 @@ func (v *VM) changed(running bool) {
 }
 
 func (v *VM) emit(name string, cause ShutdownCause) {
+	v.tell(Event{Name: name, Cause: cause})
+}
+
+func (v *VM) tell(e Event) {
 	for _, f := range v.events {
-		f(Event{name, cause})
+		f(e)
 	}
 }
 
@@ -143,6 +157,33 @@ func (v *VM) RequestSuspend() { v.suspend.Store(true); v.post() }
 // RequestWakeup ends a suspension; it does nothing in any other state.
 func (v *VM) RequestWakeup() { v.wakeup.Store(true); v.post() }
 
+// RequestPanic tells that the guest has crashed.
+func (v *VM) RequestPanic() { v.panics.Store(true); v.post() }
+
+// CrashLoaded tells that the guest has crashed and handles that itself. Preconditions: the machine lock is held.
+func (v *VM) CrashLoaded() { v.tell(Event{Name: "GUEST_CRASHLOADED", Action: "run"}) }
+
+// Watchdog does what is to be done when a watchdog has run out. Preconditions: the machine lock is held.
+func (v *VM) Watchdog() {
+	v.tell(Event{Name: "WATCHDOG", Action: string(v.OnWatchdog)})
+	switch v.OnWatchdog {
+	case WatchdogReset:
+		v.RequestReset(CauseGuestReset)
+	case WatchdogShutdown:
+		v.RequestPowerdown()
+	case WatchdogPoweroff:
+		v.end(CauseNone)
+	case WatchdogPause:
+		v.RequestStop(StateWatchdog)
+	case WatchdogDebug:
+		fmt.Fprintln(os.Stderr, "watchdog: timer fired")
+	case WatchdogInjectNMI:
+		if v.InjectNMI != nil {
+			v.InjectNMI()
+		}
+	}
+}
+
 // RequestStop asks for a stop in state s (an I/O error, a watchdog, an internal error).
 func (v *VM) RequestStop(s RunState) { v.stop.Store(s); v.post() }
 
@@ -155,8 +196,14 @@ func (v *VM) post() {
 // service acts on the requests, in QEMU's order.
 func (v *VM) service() {
 	v.pending.Store(false)
+	if v.panics.Swap(false) {
+		v.servePanic()
+	}
 	if v.suspend.Swap(false) && v.Running() {
-		v.Stop(StateSuspended)
+		if v.Pause != nil {
+			v.Pause()
+		}
+		v.SetState(StateSuspended) // time goes on: an alarm may end the suspension
 		v.emit("SUSPEND", CauseNone)
 	}
 	if cause := v.down.Swap(CauseNone).(ShutdownCause); cause != CauseNone {
@@ -166,10 +213,13 @@ func (v *VM) service() {
 		v.serveReset(cause)
 	}
 	if v.wakeup.Swap(false) && v.State() == StateSuspended {
+		v.SetState(StateRunning)
 		if v.Wake != nil {
 			v.Wake()
 		}
-		v.Start()
+		if v.Resume != nil {
+			v.Resume()
+		}
 		v.emit("WAKEUP", CauseNone)
 	}
 	if v.power.Swap(false) {
@@ -186,8 +236,27 @@ func (v *VM) serveShutdown(cause ShutdownCause) {
 		v.Stop(StateShutdown)
 		return
 	}
+	v.end(cause)
+}
+
+// end makes the emulator end.
+func (v *VM) end(cause ShutdownCause) {
 	if !v.exited.Swap(true) {
 		v.exit <- cause
+	}
+}
+
+func (v *VM) servePanic() {
+	switch {
+	case v.OnPanic == PanicPause || v.OnPanic == PanicShutdown && v.NoShutdown:
+		v.tell(Event{Name: "GUEST_PANICKED", Action: "pause"})
+		v.Stop(StateGuestPanicked)
+	case v.OnPanic == PanicNone:
+		v.tell(Event{Name: "GUEST_PANICKED", Action: "run"})
+	default:
+		v.tell(Event{Name: "GUEST_PANICKED", Action: "poweroff"})
+		v.Stop(StateGuestPanicked)
+		v.down.Store(CauseGuestPanic) // served next
 	}
 }
 

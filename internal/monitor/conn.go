@@ -1,0 +1,160 @@
+// Package monitor connects monitors to character devices: a Conn calls its handler on a goroutine of its own, without the machine lock,
+// and takes any amount of output without ever waiting for the client. It knows neither QMP nor the commands for people.
+package monitor
+
+import (
+	"sync"
+
+	"goemu/internal/chardev"
+)
+
+// Handler is a monitor on a connection. Its methods are called one after the other.
+type Handler interface {
+	// Opened is called when a client has come, Closed when it has gone.
+	Opened()
+	Closed()
+	// Ready tells how much input is taken now; when that grows from zero, Conn.Accept must be called.
+	Ready() int
+	Input(p []byte)
+	// Focus tells whether this monitor has the input of a shared device.
+	Focus(on bool)
+}
+
+// Conn is a monitor's end of a character device.
+type Conn struct {
+	port *chardev.Port
+	h    Handler
+
+	mu      sync.Mutex
+	work    []func()
+	wake    chan struct{}
+	closed  bool
+	out     []byte // what the device has no room for yet
+	waiting bool   // for room
+}
+
+// Open attaches a monitor to a device.
+func Open(b *chardev.Backend, h Handler) (*Conn, error) {
+	c := &Conn{h: h, wake: make(chan struct{}, 1)}
+	port, err := b.AttachOn(c, frontend{c})
+	if err != nil {
+		return nil, err
+	}
+	port.NoDelay()
+	c.mu.Lock()
+	c.port = port
+	c.mu.Unlock()
+	go c.run()
+	return c, nil
+}
+
+// Backend is the device.
+func (c *Conn) Backend() *chardev.Backend { return c.port.Backend() }
+
+// Post implements chardev.Loop.
+func (c *Conn) Post(f func()) {
+	c.mu.Lock()
+	c.work = append(c.work, f)
+	c.mu.Unlock()
+	c.kick()
+}
+
+func (c *Conn) kick() {
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// run calls what is posted until the connection is closed.
+func (c *Conn) run() {
+	for range c.wake {
+		c.mu.Lock()
+		work, closed := c.work, c.closed
+		c.work = nil
+		c.mu.Unlock()
+		for _, f := range work {
+			f()
+		}
+		if closed {
+			return
+		}
+	}
+}
+
+// Close ends the monitor's use of the device.
+func (c *Conn) Close() {
+	c.port.Detach()
+	c.mu.Lock()
+	c.closed = true
+	c.mu.Unlock()
+	c.kick()
+}
+
+// Accept says that the handler takes input again.
+func (c *Conn) Accept() { c.port.AcceptInput() }
+
+// Write queues output.
+func (c *Conn) Write(p []byte) (int, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out = append(c.out, p...)
+	c.flush()
+	return len(p), nil
+}
+
+// Queued is how many bytes the client has not taken yet, apart from what the device itself holds.
+func (c *Conn) Queued() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return len(c.out)
+}
+
+// Idle tells whether the client has been sent everything.
+func (c *Conn) Idle() bool { return c.Queued() == 0 && c.port.Flushed() }
+
+// flush moves output to the device. Preconditions: c.mu is held.
+func (c *Conn) flush() {
+	if c.waiting || c.port == nil {
+		return
+	}
+	n := c.port.Write(c.out)
+	if c.out = c.out[n:]; len(c.out) == 0 {
+		c.out = nil
+		return
+	}
+	c.waiting = true
+	c.port.OnWritable(func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.waiting = false
+		c.flush()
+	})
+}
+
+// discard drops output that waits.
+func (c *Conn) discard() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.out = nil
+}
+
+// frontend is what the device sees of a connection.
+type frontend struct{ c *Conn }
+
+func (f frontend) CanRead() int  { return f.c.h.Ready() }
+func (f frontend) Read(p []byte) { f.c.h.Input(p) }
+
+func (f frontend) Event(e chardev.Event) {
+	switch e {
+	case chardev.Opened:
+		f.c.h.Opened()
+	case chardev.Closed:
+		f.c.discard()
+		f.c.h.Closed()
+	case chardev.MuxIn:
+		f.c.h.Focus(true)
+	case chardev.MuxOut:
+		f.c.h.Focus(false)
+	}
+}
