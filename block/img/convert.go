@@ -15,6 +15,8 @@ const (
 	MaxWorkers     = 16
 	DefaultWorkers = 8
 	MaxBuffer      = 32768 * SectorSize
+	convertBuffer  = 512 << 10 // what was read is still in the processor's cache when it is written
+	maxFlying      = 4 << 20   // bytes between reading and writing, if the workers are not more
 	maxRequest     = 1<<31 - 1 - (1<<31-1)%SectorSize
 )
 
@@ -48,16 +50,20 @@ type Conversion struct {
 	compressor block.Compressor
 	limit      *limiter
 
-	mu            sync.Mutex
-	pos           int64
-	next          int64 // up to where kind holds
-	kind          kind
-	data, done    int64 // bytes to be copied, and copied
-	offload       bool
-	failed        error
-	turn          *sync.Cond // with mu: written changed
-	written       int64
-	salvageStatus bool
+	mu         sync.Mutex
+	pos        int64
+	next       int64 // up to where kind holds
+	kind       kind
+	data, done int64 // bytes to be copied, and copied
+	offload    bool
+	failed     error
+	written    int64          // with InOrder: everything before it is written
+	ready      map[int64]load // by offset: what waits for its turn
+	writing    bool           // somebody writes what is ready
+	flying     int            // stretches taken and not written
+	window     int            // most of them
+	room       *sync.Cond     // flying sank, or failed
+	buffers    buffers
 }
 
 // kind is what becomes of a range.
@@ -101,9 +107,9 @@ var errInvalid = unix.EINVAL
 func (c *Conversion) Run(ctx context.Context) error {
 	n := c.Target.Node()
 	lim := n.Limits()
-	c.buffer = min(MaxBuffer, max(bufferSize, lim.OptTransfer, lim.DiscardAlign))
+	c.buffer = min(MaxBuffer, max(convertBuffer, c.MinSparse, lim.OptTransfer, lim.DiscardAlign))
 	c.align = max(powerOfTwo(c.MinSparse/SectorSize)*SectorSize, lim.RequestAlign, SectorSize)
-	c.turn = sync.NewCond(&c.mu)
+	c.room, c.ready = sync.NewCond(&c.mu), map[int64]load{}
 	c.offload = c.CopyRange
 	if c.Rate > 0 {
 		c.limit = newLimiter(c.Rate)
@@ -119,6 +125,8 @@ func (c *Conversion) Run(ctx context.Context) error {
 		c.buffer = c.Cluster
 		c.compressor, _ = n.State().(block.Compressor)
 	}
+	c.buffers.size = c.buffer
+	c.window = max(c.Workers, int(min(4*int64(c.Workers), maxFlying/c.buffer)))
 	if err := c.survey(ctx); err != nil {
 		return err
 	}
@@ -242,40 +250,69 @@ func (c *Conversion) ask(ctx context.Context, i int, off, n int64) (block.Status
 
 // work copies stretches until nothing is left.
 func (c *Conversion) work(ctx context.Context) {
-	buf := make([]byte, c.buffer)
 	for {
 		s, offload, ok := c.take(ctx)
 		if !ok {
 			return
 		}
-		var p packed
-		for {
-			p = packed{}
-			if s.kind == kindData && !offload {
-				p = c.load(ctx, s, buf)
-			} else if s.kind == kindZero && c.MinSparse == 0 {
-				s.kind = kindData
-				clear(buf[:s.n])
-				p = packed{data: buf[:s.n]}
-			}
-			if c.InOrder {
-				c.await(s.off)
-			}
-			if offload && c.alive() && c.copyRange(ctx, s) != nil {
-				c.mu.Lock()
-				c.offload = false
-				c.mu.Unlock()
-				offload = false
-				continue
-			}
+		l := load{s: s, offload: offload}
+		if s.kind == kindData && !offload {
+			c.fetch(ctx, &l)
+		} else if s.kind == kindZero && c.MinSparse == 0 {
+			l.s.kind, l.buf = kindData, c.buffers.get()
+			clear(l.buf[:s.n])
+			l.data = l.buf[:s.n]
+		}
+		if c.InOrder {
+			c.queue(ctx, l)
+		} else {
+			c.put(ctx, l)
+		}
+	}
+}
+
+// queue hands a stretch over to be written in its turn. Whoever brings the one that is next writes it and those ready behind it; the others
+// go on with new stretches instead of waiting.
+func (c *Conversion) queue(ctx context.Context, l load) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ready[l.s.off] = l
+	if c.writing {
+		return
+	}
+	c.writing = true
+	for {
+		l, ok := c.ready[c.written]
+		if !ok {
 			break
 		}
-		if !offload && c.alive() {
-			if err := c.store(ctx, s, p); err != nil {
-				c.fail(err, fmt.Sprintf("error while writing at byte %d: %s", s.off, reason(err)))
-			}
+		delete(c.ready, c.written)
+		c.mu.Unlock()
+		c.put(ctx, l)
+		c.mu.Lock()
+		c.written = l.s.off + l.s.n
+		c.flying--
+		c.room.Signal()
+	}
+	c.writing = false
+}
+
+// put writes a stretch, or lets the host copy it, and gives its buffer back.
+func (c *Conversion) put(ctx context.Context, l load) {
+	defer func() { c.buffers.put(l.buf) }()
+	if l.offload && c.alive() {
+		if c.copyRange(ctx, l.s) == nil {
+			return
 		}
-		c.finish(s)
+		c.mu.Lock()
+		c.offload = false
+		c.mu.Unlock()
+		c.fetch(ctx, &l)
+	}
+	if c.alive() {
+		if err := c.store(ctx, &l); err != nil {
+			c.fail(err, fmt.Sprintf("error while writing at byte %d: %s", l.s.off, reason(err)))
+		}
 	}
 }
 
@@ -291,26 +328,31 @@ func (c *Conversion) fail(err error, text string) {
 	defer c.mu.Unlock()
 	c.Fail(text)
 	c.failed = err
-	c.turn.Broadcast()
+	c.room.Broadcast()
 }
 
 // take takes the next stretch.
 func (c *Conversion) take(ctx context.Context) (s stretch, offload, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	for c.InOrder && c.flying >= c.window && c.failed == nil {
+		c.room.Wait()
+	}
 	if c.failed != nil || c.pos >= c.total {
+		c.room.Signal() // to the next one who waits in vain
 		return s, false, false
 	}
 	s, err := c.at(ctx, c.pos)
 	if err != nil {
 		c.failed = err
-		c.turn.Broadcast()
+		c.room.Broadcast()
 		return s, false, false
 	}
 	if c.MinSparse == 0 && s.kind == kindZero {
 		s.n = min(s.n, c.buffer)
 	}
 	c.pos += s.n
+	c.flying++
 	if c.copies(s.kind) {
 		c.done += s.n
 		c.Progress(float32(100 * float64(c.done) / float64(c.data)))
@@ -318,52 +360,64 @@ func (c *Conversion) take(ctx context.Context) (s stretch, offload, ok bool) {
 	return s, c.offload && s.kind == kindData, true
 }
 
-// await waits until everything before off was written.
-func (c *Conversion) await(off int64) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for c.written != off && c.failed == nil {
-		c.turn.Wait()
-	}
+// load is a stretch with its content, ready to be written.
+type load struct {
+	s       stretch
+	offload bool   // the host copies it
+	buf     []byte // behind data
+	data    []byte
+	zero    bool   // data is all zero
+	stored  []byte // compressed
+	isZip   bool
 }
 
-func (c *Conversion) finish(s stretch) {
-	if c.InOrder {
-		c.mu.Lock()
-		c.written = s.off + s.n
-		c.mu.Unlock()
-		c.turn.Broadcast()
-	}
-}
-
-// packed is a stretch's content, ready to be written.
-type packed struct {
-	data   []byte
-	zero   bool   // it was all zero
-	stored []byte // compressed
-	isZip  bool
-}
-
-// load reads a stretch and, in parallel to what others write, looks at and compresses it.
-func (c *Conversion) load(ctx context.Context, s stretch, buf []byte) packed {
-	p := packed{data: buf[:s.n]}
-	if err := c.read(ctx, s.off, p.data); err != nil {
-		c.fail(err, fmt.Sprintf("error while reading at byte %d: %s", s.off, reason(err)))
-		return p
+// fetch reads a stretch and, in parallel to what others write, looks at and compresses it.
+func (c *Conversion) fetch(ctx context.Context, l *load) {
+	l.buf = c.buffers.get()
+	l.data = l.buf[:l.s.n]
+	if err := c.read(ctx, l.s.off, l.data); err != nil {
+		c.fail(err, fmt.Sprintf("error while reading at byte %d: %s", l.s.off, reason(err)))
+		return
 	}
 	if !c.Compressed {
-		return p
+		return
 	}
 	if c.MinSparse != 0 {
-		p.zero = isZero(p.data)
+		l.zero = isZero(l.data)
 	}
-	if !p.zero && c.compressor != nil {
-		p.isZip = true
-		if out, err := c.compressor.Compress(p.data); err == nil {
-			p.stored = out
+	if !l.zero && c.compressor != nil {
+		l.isZip = true
+		if out, err := c.compressor.Compress(l.data); err == nil {
+			l.stored = out
 		}
 	}
-	return p
+}
+
+// buffers are those that nobody uses now, the last one used first: it is still in the processor's cache.
+type buffers struct {
+	size int64
+	mu   sync.Mutex
+	free [][]byte
+}
+
+func (p *buffers) get() []byte {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.free)
+	if n == 0 {
+		return block.AlignedBuffer(p.size)
+	}
+	b := p.free[n-1]
+	p.free = p.free[:n-1]
+	return b
+}
+
+func (p *buffers) put(b []byte) {
+	if b != nil {
+		p.mu.Lock()
+		p.free = append(p.free, b)
+		p.mu.Unlock()
+	}
 }
 
 // read fills b from the sources.
@@ -393,8 +447,8 @@ func (c *Conversion) read(ctx context.Context, off int64, b []byte) error {
 }
 
 // store writes a stretch.
-func (c *Conversion) store(ctx context.Context, s stretch, p packed) error {
-	off, b := s.off, p.data
+func (c *Conversion) store(ctx context.Context, l *load) error {
+	s, off, b := l.s, l.s.off, l.data
 	for left := s.n; left > 0; {
 		n := left
 		write := false
@@ -402,7 +456,7 @@ func (c *Conversion) store(ctx context.Context, s stretch, p packed) error {
 		case s.kind == kindData && c.MinSparse == 0:
 			write = true
 		case s.kind == kindData && c.Compressed:
-			write = !p.zero
+			write = !l.zero
 		case s.kind == kindData:
 			k, data := sparseRun(b, off, c.MinSparse, c.align)
 			n, write = int64(k), data
@@ -410,7 +464,7 @@ func (c *Conversion) store(ctx context.Context, s stretch, p packed) error {
 		var err error
 		switch {
 		case write:
-			err = c.write(ctx, off, b[:n], p)
+			err = c.write(ctx, off, b[:n], l)
 		case s.kind != kindBacking && !c.ZeroInit:
 			err = c.Target.WriteZeroes(ctx, off, n, block.MayUnmap)
 		}
@@ -425,11 +479,11 @@ func (c *Conversion) store(ctx context.Context, s stretch, p packed) error {
 	return nil
 }
 
-func (c *Conversion) write(ctx context.Context, off int64, b []byte, p packed) error {
+func (c *Conversion) write(ctx context.Context, off int64, b []byte, l *load) error {
 	c.limit.wait(ctx, int64(len(b)))
 	switch {
-	case p.isZip:
-		return c.Target.WriteCompressed(block.WithCompressed(ctx, p.stored), off, [][]byte{b})
+	case l.isZip:
+		return c.Target.WriteCompressed(block.WithCompressed(ctx, l.stored), off, [][]byte{b})
 	case c.Compressed:
 		return c.Target.WriteCompressed(ctx, off, [][]byte{b})
 	}

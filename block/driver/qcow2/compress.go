@@ -22,7 +22,7 @@ var (
 	deflaters   = sync.Pool{New: func() any { w, _ := flate.NewWriterWindow(io.Discard, deflateWindow); return w }}
 	inflaters   = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }}
 	zstdWriters = sync.Pool{New: func() any {
-		w, _ := zstd.NewWriter(nil, zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
+		w, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
 		return w
 	}}
 	zstdReaders = sync.Pool{New: func() any {
