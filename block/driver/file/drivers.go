@@ -99,7 +99,14 @@ func probeCDROM(path string) int {
 	return scoreDevice
 }
 
-var aioNames = []string{"threads", "native", "io_uring"}
+// The values of "aio=".
+const (
+	aioThreads = "threads"
+	aioNative  = "native"
+	aioUring   = "io_uring"
+)
+
+var aioNames = []string{aioThreads, aioNative, aioUring}
 
 // takeOptions takes the options of a file node.
 func takeOptions(n *block.Node, o *block.Options) (opts Options, err error) {
@@ -111,7 +118,7 @@ func takeOptions(n *block.Node, o *block.Options) (opts Options, err error) {
 		opts.AIO = v
 	}
 	if opts.AIO == "" {
-		opts.AIO = "threads"
+		opts.AIO = aioThreads
 	}
 	if !contains(aioNames, opts.AIO) {
 		return opts, block.Errorf(unix.EINVAL, "invalid parameter value: %s", opts.AIO)
@@ -152,7 +159,10 @@ func open(device bool) func(context.Context, *block.Node, *block.Options) (block
 			return nil, err
 		}
 		f.writable = !opts.ReadOnly && !auto
-		if err := f.check(n, device); err != nil {
+		if err = f.check(n, device); err == nil {
+			f.async, err = newAsyncQueue(opts.AIO)
+		}
+		if err != nil {
 			unix.Close(f.fd)
 			return nil, err
 		}
@@ -183,7 +193,7 @@ func openFile(path string, readOnly, direct bool) (int, error) {
 
 // check looks at what was opened.
 func (f *File) check(n *block.Node, device bool) error {
-	if f.opts.AIO == "native" && !f.opts.Direct {
+	if f.opts.AIO == aioNative && !f.opts.Direct {
 		return block.Errorf(unix.EINVAL, "aio=native was specified, but it requires cache.direct=on, which was not specified.")
 	}
 	var st unix.Stat_t

@@ -19,11 +19,11 @@ import (
 type Options struct {
 	Filename string
 	ReadOnly bool
-	Direct   bool // cache.direct: bypass the host's page cache
-	NoFlush  bool // cache.no-flush: flushes do nothing
-	Unmap    bool // discard=unmap: give discarded space back to the host
-	NoLock   bool // locking=off
-	AIO      string
+	Direct   bool   // cache.direct: bypass the host's page cache
+	NoFlush  bool   // cache.no-flush: flushes do nothing
+	Unmap    bool   // discard=unmap: give discarded space back to the host
+	NoLock   bool   // locking=off
+	AIO      string // threads, native or io_uring
 }
 
 // File is an open image file.
@@ -45,6 +45,8 @@ type File struct {
 	held   block.Perm // guarded by lockMu: bytes 100+n locked
 	denied block.Perm // guarded by lockMu: bytes 200+n locked
 	closed atomic.Bool
+
+	async *asyncQueue // nil if requests block their goroutine
 }
 
 // inspect finds the kind, size and alignment of the file.
@@ -97,7 +99,7 @@ func (f *File) Flush(context.Context) error {
 	if f.opts.NoFlush || f.opts.ReadOnly {
 		return nil
 	}
-	return hostError(retry(func() error { return unix.Fdatasync(f.fd) }))
+	return hostError(retry(f.hostSync))
 }
 
 // Close releases the locks and the descriptor.
@@ -105,6 +107,7 @@ func (f *File) Close() error {
 	if f.closed.Swap(true) {
 		return nil
 	}
+	f.async.close()
 	return hostError(unix.Close(f.fd))
 }
 

@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -29,6 +30,9 @@ func newFile(t testing.TB, size int64, o Options) *File {
 		if o.Direct && strings.Contains(err.Error(), "O_DIRECT") {
 			t.Skip("SKIPPED: the file system of TMPDIR has no O_DIRECT")
 		}
+		if o.AIO == aioUring && strings.Contains(err.Error(), "Unable to use io_uring") {
+			t.Skip("SKIPPED: the host has no io_uring")
+		}
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { f.Close() })
@@ -39,6 +43,9 @@ func newFile(t testing.TB, size int64, o Options) *File {
 func openTest(o Options) (f *File, err error) {
 	f = &File{opts: o, align: 1, writable: !o.ReadOnly}
 	if f.fd, err = openFile(o.Filename, o.ReadOnly, o.Direct); err != nil {
+		return nil, err
+	}
+	if f.async, err = newAsyncQueue(o.AIO); err != nil {
 		return nil, err
 	}
 	return f, f.inspect()
@@ -68,12 +75,19 @@ func split(b []byte, sizes []int) [][]byte {
 	return append(iov, b)
 }
 
-// TestModel compares random requests with the same operations on a byte slice, with and without O_DIRECT.
+// ways are the ways to the host.
+var ways = []Options{{AIO: aioThreads}, {AIO: aioThreads, Direct: true}, {AIO: aioUring}, {AIO: aioUring, Direct: true}, {AIO: aioNative, Direct: true}}
+
+// wayName names one of the ways.
+func wayName(o Options) string { return o.AIO + map[bool]string{true: " direct"}[o.Direct] }
+
+// TestModel compares random requests with the same operations on a byte slice.
 func TestModel(t *testing.T) {
 	const size = 64 << 10
-	for _, direct := range []bool{false, true} {
-		t.Run(map[bool]string{false: "cached", true: "direct"}[direct], func(t *testing.T) {
-			f := newFile(t, size, Options{Direct: direct, Unmap: true})
+	for _, o := range ways {
+		t.Run(wayName(o), func(t *testing.T) {
+			o.Unmap = true
+			f := newFile(t, size, o)
 			model := make([]byte, size)
 			ctx := context.Background()
 			rapid.Check(t, func(r *rapid.T) {
@@ -114,6 +128,41 @@ func TestModel(t *testing.T) {
 			if f.Length() != size {
 				t.Errorf("size is %d", f.Length())
 			}
+		})
+	}
+}
+
+// TestManyInFlight has more requests in flight than the kernel's queue takes, each goroutine on blocks of its own.
+func TestManyInFlight(t *testing.T) {
+	const size, goroutines, block = 4 << 20, 2 * asyncEntries, 4096
+	for _, o := range ways {
+		t.Run(wayName(o), func(t *testing.T) {
+			f, ctx := newFile(t, size, o), context.Background()
+			var wg sync.WaitGroup
+			for g := range goroutines {
+				wg.Go(func() {
+					buf := alignedBuffer(2 * block)
+					want, got := buf[:block], buf[block:]
+					for round := range 20 {
+						off := int64((g+round*goroutines)%(size/block)) * block
+						for i := range want {
+							want[i] = byte(g + round + i)
+						}
+						err := f.WriteV(ctx, off, [][]byte{want[:512], want[512:]}, round%8 == 0)
+						if err == nil && round%10 == 0 {
+							err = f.Flush(ctx)
+						}
+						if err == nil {
+							err = f.ReadV(ctx, off, [][]byte{got})
+						}
+						if err != nil || !bytes.Equal(want, got) {
+							t.Errorf("block at %d: wrong content or %v", off, err)
+							return
+						}
+					}
+				})
+			}
+			wg.Wait()
 		})
 	}
 }

@@ -55,9 +55,9 @@ func (f *File) preadv(off int64, iov [][]byte) error {
 	var storage [16][]byte
 	rest := iov
 	for len(rest) > 0 {
-		n, err := unix.Preadv(f.fd, rest[:min(len(rest), iovMax)], off)
+		n, err := f.hostRead(off, rest[:min(len(rest), iovMax)])
 		switch {
-		case err == unix.EINTR:
+		case err == unix.EINTR || err == unix.EAGAIN:
 			continue
 		case err == unix.EINVAL && f.opts.Direct && n <= 0 && off >= f.size.Load():
 			n = 0
@@ -79,9 +79,9 @@ func (f *File) pwritev(off int64, iov [][]byte, flags int) error {
 	var storage [16][]byte
 	rest := iov
 	for len(rest) > 0 {
-		n, err := pwritev2(f.fd, rest[:min(len(rest), iovMax)], off, flags)
+		n, err := f.hostWrite(off, rest[:min(len(rest), iovMax)], flags)
 		switch {
-		case err == unix.EINTR:
+		case err == unix.EINTR || err == unix.EAGAIN:
 			continue
 		case err != nil:
 			return hostError(err)
@@ -95,11 +95,33 @@ func (f *File) pwritev(off int64, iov [][]byte, flags int) error {
 	return nil
 }
 
-func pwritev2(fd int, iov [][]byte, off int64, flags int) (int, error) {
-	if flags == 0 {
-		return unix.Pwritev(fd, iov, off)
+// hostRead is one read by the way that aio= names. What the page cache has needs no queue.
+func (f *File) hostRead(off int64, iov [][]byte) (int, error) {
+	if f.async != nil {
+		if f.TryReadV(off, iov) {
+			return int(block.IovLen(iov)), nil
+		}
+		return f.async.do(opRead, f.fd, off, iov, 0)
 	}
-	return unix.Pwritev2(fd, iov, off, flags)
+	return unix.Preadv(f.fd, iov, off)
+}
+
+func (f *File) hostWrite(off int64, iov [][]byte, flags int) (int, error) {
+	switch {
+	case f.async != nil:
+		return f.async.do(opWrite, f.fd, off, iov, flags)
+	case flags == 0:
+		return unix.Pwritev(f.fd, iov, off)
+	}
+	return unix.Pwritev2(f.fd, iov, off, flags)
+}
+
+func (f *File) hostSync() error {
+	if f.async != nil {
+		_, err := f.async.do(opSync, f.fd, 0, nil, 0)
+		return err
+	}
+	return unix.Fdatasync(f.fd)
 }
 
 // grew notes that the file reaches at least to end.

@@ -15,7 +15,9 @@ type Node struct {
 	pending *change    // between CheckPerm and SetPerm or AbortPerm
 	used    block.Perm // as last set
 	refused block.Perm // what others may not do, as last set
-	nextAIO string     // while a reopen is prepared
+	// While a reopen is prepared.
+	nextAIO   string
+	nextAsync *asyncQueue
 }
 
 // Close implements block.Instance.
@@ -184,22 +186,35 @@ func (n *Node) ReopenPrepare(_ context.Context, o *block.Options, m block.Mode) 
 	if !contains(aioNames, aio) {
 		return block.Errorf(unix.EINVAL, "invalid parameter value: %s", aio)
 	}
-	if aio == "native" && !m.Direct {
+	if aio == aioNative && !m.Direct {
 		return block.Errorf(unix.EINVAL, "aio=native was specified, but it requires cache.direct=on, which was not specified.")
 	}
 	if _, err := o.TakeBool("drop-cache", true); err != nil {
 		return err
 	}
-	n.nextAIO = aio
+	n.nextAIO, n.nextAsync = aio, n.async
+	if aio != n.opts.AIO {
+		var err error
+		if n.nextAsync, err = newAsyncQueue(aio); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
 // ReopenCommit implements block.Reopener.
 func (n *Node) ReopenCommit() {
-	n.opts.AIO = n.nextAIO
+	if n.nextAsync != n.async {
+		n.async.close()
+	}
+	n.opts.AIO, n.async = n.nextAIO, n.nextAsync
 	m := n.node.NextMode()
 	n.opts.NoFlush, n.opts.ReadOnly = m.NoFlush, m.ReadOnly
 }
 
 // ReopenAbort implements block.Reopener.
-func (n *Node) ReopenAbort() {}
+func (n *Node) ReopenAbort() {
+	if n.nextAsync != n.async {
+		n.nextAsync.close()
+	}
+}
