@@ -82,6 +82,7 @@ type CPU struct {
 	fetch       fetcher
 	sampled     bool // the next block to execute is where a sample was taken
 	smmNMI      bool // nmiBlocked before SMM
+	pauses      uint
 }
 
 // recentBlocks is the size of a CPU's table of blocks that it found lately.

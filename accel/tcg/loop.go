@@ -344,14 +344,20 @@ func (c *CPU) left(leave eng.Leave, flags uint32) {
 	}
 }
 
+// yieldEvery is how many pauses a CPU with a host processor of its own makes until it offers that to others.
+const yieldEvery = 64
+
 // yield lets other CPUs run. Every CPU is a thread: where there are more of them than processors, the one that is waited for may be
-// without, and only the host can give it ours.
+// without, and only the host can give it ours. Otherwise it executes, and giving the thread away would only cost time.
 func (c *CPU) yield() {
-	if len(c.accel.list()) > runtime.NumCPU() {
-		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	n := len(c.accel.list())
+	if c.accel.turn != nil {
+		runtime.Gosched()
 		return
 	}
-	runtime.Gosched()
+	if c.pauses++; n > runtime.NumCPU() || n > 1 && c.pauses%yieldEvery == 0 {
+		_, _, _ = unix.RawSyscall(unix.SYS_SCHED_YIELD, 0, 0, 0)
+	}
 }
 
 // leftFor acts on the reason that a block or a callback gave.
