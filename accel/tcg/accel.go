@@ -47,6 +47,7 @@ type Accel struct {
 	hot       atomic.Bool   // some block is translated as hot code
 	epoch     atomic.Uint64 // how often all blocks were dropped
 
+	breaks  atomic.Pointer[breaks] // a debugger's
 	tsc     tscClock
 	sampler sampler
 
@@ -65,10 +66,12 @@ func New(o Options) (*Accel, error) {
 		return nil, fmt.Errorf("tcg: incomplete options")
 	}
 	a := &Accel{opt: o, engine: o.Engine, machine: o.Machine, table: newTable(), watching: map[*memory.RAMBlock]bool{}}
+	a.breaks.Store(&noBreaks)
 	if o.SingleThread {
 		a.turn = newTurn()
 	}
 	a.front = front.New(front.Config{Features: o.Config.Features, Single: o.SingleThread || o.Single})
+	a.front.Stop = func(addr uint64) bool { return a.breaks.Load().at[addr] }
 	a.optimizer = opt.New(front.Globals)
 	a.gate = sync.NewCond(&a.gateMu)
 	a.cpus.Store(&[]*CPU{})

@@ -64,6 +64,24 @@ type table struct {
 	hot   map[key]bool // to be translated for speed
 }
 
+// linear is the linear address of a block.
+func (k *key) linear() uint64 { return (k.pc + k.base()) & k.mask() }
+
+func (k *key) base() uint64 {
+	if k.flags&x86.HFCS64 != 0 {
+		return 0
+	}
+	return k.csBase
+}
+
+// mask is what linear addresses wrap around at.
+func (k *key) mask() uint64 {
+	if k.flags&x86.HFCS64 != 0 {
+		return ^uint64(0)
+	}
+	return 0xffffffff
+}
+
 func newTable() table {
 	return table{byID: []*block{nil}, pages: map[uintptr]*codePage{}, hot: map[key]bool{}}
 }

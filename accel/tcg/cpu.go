@@ -38,14 +38,15 @@ type CPU struct {
 	spaceClock uint64
 	noJumps    uint64 // address of a jump cache that stays empty
 
-	lines  atomic.Uint32 // accel.IRQ
-	nmis   atomic.Uint32 // how often IRQNMI was raised and not yet served
-	req    atomic.Uint32
-	halted atomic.Bool
-	parked atomic.Bool
-	inside atomic.Bool // executing translated code
-	asked  atomic.Bool // to leave translated code for a sample
-	wake   chan struct{}
+	lines    atomic.Uint32 // accel.IRQ
+	nmis     atomic.Uint32 // how often IRQNMI was raised and not yet served
+	req      atomic.Uint32
+	halted   atomic.Bool
+	parked   atomic.Bool
+	inside   atomic.Bool // executing translated code
+	stepping atomic.Bool // for a debugger
+	asked    atomic.Bool // to leave translated code for a sample
+	wake     chan struct{}
 
 	started atomic.Bool
 	doMu    sync.Mutex
@@ -74,6 +75,7 @@ type CPU struct {
 	lastView    *memory.FlatView
 	watchPages  map[uint64]bool
 	watchDR6    uint64
+	watchHits   *accel.DebugStop // a debugger's watchpoint that the instruction has met
 	msr         msrs
 	last        lastExit
 	from        uint64 // address of the indirect branch that ended the last run, or noFrom

@@ -41,6 +41,12 @@ func (c *CPU) updateWatch() {
 		c.watchPages[addr&pageMask] = true
 		c.watchPages[(addr+uint64(n)-1)&pageMask] = true
 	}
+	if list := c.accel.breaks.Load().watch; len(list) > 0 {
+		if c.watchPages == nil {
+			c.watchPages = map[uint64]bool{}
+		}
+		c.watchPagesOf(list)
+	}
 	if had || c.watchPages != nil {
 		c.flushTLB(true)
 	}
@@ -58,6 +64,10 @@ func (c *CPU) watchHit(addr uint64, n int, acc access) bool {
 		if on && (kind == brkAccess || kind == brkWrite && acc == accWrite) && addr < at+uint64(length) && at < addr+uint64(n) {
 			hit |= 1 << i
 		}
+	}
+	if !c.debugWatch(addr, n, acc) {
+		c.again = true
+		return false
 	}
 	if hit == 0 {
 		return true

@@ -112,6 +112,8 @@ func (c *CPU) service() bool {
 		case r&reqPause != 0 || c.lines.Load()&uint32(accel.IRQHalt) != 0:
 			c.park()
 		case c.serviceLines():
+		case c.stepping.Load() && c.halted.Load() && !c.waitSIPI && c.wakingLines() != 0: // the interrupt waits for the end of stepping
+			c.halted.Store(false)
 		case c.halted.Load() || c.waitSIPI:
 			c.idle()
 		default:
@@ -156,6 +158,9 @@ func (c *CPU) wakingLines() uint32 {
 // serviceLines acts on one request line; false if there is nothing to do now.
 func (c *CPU) serviceLines() bool {
 	l := accel.IRQ(c.lines.Load())
+	if c.stepping.Load() {
+		l &^= accel.IRQHard | accel.IRQNMI | accel.IRQSMI
+	}
 	if l == 0 {
 		return false
 	}
@@ -246,6 +251,31 @@ func (c *CPU) startUp() {
 
 // step finds and runs the next block, and what it links to, and acts on why it came back.
 func (c *CPU) step() {
+	b, stepping := c.accel.breaks.Load(), c.stepping.Load()
+	if b == &noBreaks && !stepping {
+		c.run()
+		return
+	}
+	if stepping {
+		c.once, c.last.id = true, 0
+		c.env.HFlags |= x86.HFOneInsn
+		defer func() { c.env.HFlags &^= x86.HFOneInsn }()
+	} else if b.at[c.codeAddr(c.env.PC)] {
+		c.stopFor(b, accel.DebugStop{CPU: c.index})
+		return
+	}
+	c.run()
+	switch {
+	case c.once: // the instruction is yet to be executed
+	case c.watchHits != nil:
+		c.stopFor(b, *c.watchHits)
+	case stepping:
+		c.stopFor(b, accel.DebugStop{CPU: c.index})
+	}
+}
+
+// run is step without a debugger.
+func (c *CPU) run() {
 	if c.env.DR[7]&0xff != 0 && c.breakpoint() {
 		return
 	}
@@ -324,6 +354,7 @@ func (c *CPU) left(leave eng.Leave, flags uint32) {
 	case eng.LeavePoll:
 		c.from = h.Addr
 		c.sampled = c.asked.Swap(false)
+		c.once = c.stepping.Load() // it has not executed the instruction
 	case eng.LeaveDirect:
 		if !once {
 			c.last.id, c.last.slot = h.ExitTB, int(h.ExitSlot)

@@ -8,6 +8,7 @@ import (
 	"goemu/accel/qtest"
 	"goemu/hw/pc"
 	"goemu/internal/config"
+	"goemu/internal/gdbstub"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/runcmd"
 )
@@ -91,7 +92,8 @@ type session struct {
 	config    *pc.Config
 	mon       monitors
 	qtest     *qtest.Server // nil without -qtest
-	log       *os.File      // of the conversation with it, nil for none or stderr
+	gdb       *gdbstub.Server
+	log       *os.File // of the conversation with it, nil for none or stderr
 	removePID func()
 	exit      chan int // exit status asked for by a debug device
 }
@@ -127,6 +129,9 @@ func (s *session) build(ctx context.Context) error {
 	if err := m.Ready(ctx); err != nil {
 		return err
 	}
+	if err := s.serveGDB(s.vm.GDB); err != nil {
+		return err
+	}
 	return s.serveQTest()
 }
 
@@ -139,6 +144,7 @@ func (s *session) close() {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	s.closeQTest()
+	s.closeGDB()
 	if s.machine != nil {
 		if err := s.machine.Close(); err != nil {
 			warn(err.Error())

@@ -366,3 +366,22 @@ func (m *Machine) Ports() *memory.AddressSpace { return m.ports }
 
 // CPUs returns the virtual CPUs in order.
 func (m *Machine) CPUs() []CPU { return m.cpus }
+
+// Accelerator returns what runs the CPUs.
+func (m *Machine) Accelerator() Accelerator { return m.accel }
+
+// Space is what a CPU in a state sees of memory.
+func (m *Machine) Space(s *x86.State) *memory.AddressSpace {
+	if m.smm != nil && s.Mode&x86.ModeSMM != 0 {
+		return m.smm
+	}
+	return m.memory
+}
+
+// TPR is the task priority of a CPU's local APIC.
+func (m *Machine) TPR(cpu int) uint64 { return uint64(m.localAPICs[cpu].TPR()) }
+
+// HasFeature tells whether the CPUs have a feature.
+func (m *Machine) HasFeature(f x86.Feature) bool {
+	return m.cfg.CPU != nil && m.cfg.CPU.Features.Has(f)
+}

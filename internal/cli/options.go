@@ -216,6 +216,11 @@ func (p *parser) serial(v string) error {
 	return nil
 }
 
+func (p *parser) gdb(v string) error {
+	p.VM.GDB = config.Source{Value: v, Origin: p.origin}
+	return nil
+}
+
 func (p *parser) qtest(v string) error {
 	p.VM.QTest = config.Source{Value: v, Origin: p.origin}
 	return nil

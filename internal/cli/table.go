@@ -78,6 +78,8 @@ func sections() []section {
 			{name: "daemonize", help: "      daemonize QEMU after initializing", apply: (*parser).daemonize},
 			{name: "nodefaults", help: "     don't create default devices", apply: (*parser).nodefaults},
 			{name: "no-user-config", help: " don't load default user-provided config files at startup", apply: ignore},
+			{name: "gdb", arg: true, help: " dev         accept gdb connection on 'dev'. (gdb defaults to starting\n                the guest without waiting for gdb to connect; use -S too\n                if you want it to not start execution.)", apply: (*parser).gdb},
+			{name: "s", help: "              shorthand for -gdb tcp::1234", apply: func(p *parser, _ string) error { return p.gdb("tcp::1234") }},
 			{name: "qtest", arg: true, help: " CHR      drive the machine by the qtest protocol on character device CHR", apply: (*parser).qtest},
 			{name: "qtest-log", arg: true, help: " LOG  log what is said there to file LOG ('none' for no log, default stderr)", apply: (*parser).qtestLog},
 			{name: "readconfig", arg: true, help: " <file>\n                read config file", apply: (*parser).readconfig},

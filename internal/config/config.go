@@ -29,6 +29,7 @@ type VM struct {
 	RTC        Options
 	QTest      Source // -qtest: what the protocol is spoken on
 	QTestLog   string
+	GDB        Source // -gdb: what gdb's remote protocol is spoken on
 	Display    string // none, or empty when not given
 	Nographic  bool
 	Snapshot   bool // -snapshot: every drive is temporary

@@ -53,6 +53,8 @@ type Translator struct {
 	// Through is how many forward conditional jumps a block may go on behind.
 	Through int
 	through int // what is left of it
+	// Stop, if set, tells of linear addresses at which a block may begin but that it does not go past.
+	Stop func(linear uint64) bool
 }
 
 // New returns a translator.
@@ -76,7 +78,7 @@ func (t *Translator) Translate(pc, csBase uint64, hflags uint32, f Fetcher, limi
 		return nil, ErrFetch
 	}
 	for n := 0; ; n++ {
-		if n >= limit || len(code) == 0 {
+		if n >= limit || len(code) == 0 || n > 0 && t.Stop != nil && t.Stop(t.linear(pc)) {
 			t.gotoPC(pc)
 			break
 		}

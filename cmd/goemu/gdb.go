@@ -1,0 +1,58 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"goemu/accel"
+	"goemu/internal/config"
+	"goemu/internal/gdbstub"
+	"goemu/target/x86"
+)
+
+// gdbLabel is the identifier of the character device that gdb talks to.
+const gdbLabel = "gdb"
+
+// serveGDB lets gdb connect to what src names; nothing for none. Preconditions: the machine lock is held.
+func (s *session) serveGDB(src config.Source) error {
+	s.closeGDB()
+	if src.Value == "" || src.Value == "none" {
+		return nil
+	}
+	name := src.Value
+	if strings.HasPrefix(name, "tcp:") {
+		name += ",wait=off,nodelay=on,server=on"
+	}
+	b, err := s.host.chars.OpenLegacy(gdbLabel, name, notice)
+	if err != nil {
+		return fmt.Errorf("%s: %w", src.Origin, err)
+	}
+	m := s.machine
+	t := gdbstub.Target{VM: m.VM, Space: m.Space, TPR: m.TPR, AVX: m.HasFeature(x86.FeatAVX), Continue: func() error { m.VM.Start(); return nil },
+		Kill: func() {
+			fmt.Fprintf(os.Stderr, "%s: QEMU: Terminated via GDBstub\n", progName())
+			s.requestExit(0)
+		}}
+	for _, c := range m.CPUs() {
+		t.CPUs = append(t.CPUs, c)
+	}
+	if len(t.CPUs) == 0 {
+		return fmt.Errorf("gdbstub: meaningless to attach gdb to a machine without any CPU.")
+	}
+	t.Debugger, _ = m.Accelerator().(accel.Debugger)
+	s.gdb, err = gdbstub.Serve(b, t)
+	return err
+}
+
+// closeGDB ends the conversation. Preconditions: the machine lock is held.
+func (s *session) closeGDB() {
+	if s.gdb == nil {
+		return
+	}
+	s.gdb.Close()
+	s.gdb = nil
+	if _, ok := s.host.chars.Find(gdbLabel); ok {
+		_ = s.host.chars.Remove(gdbLabel)
+	}
+}
