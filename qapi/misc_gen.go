@@ -9,6 +9,12 @@ type NameInfo struct {
 	Name *string `json:"name,omitempty"`
 }
 
+// HumanMonitorCommandArg are the arguments of human-monitor-command.
+type HumanMonitorCommandArg struct {
+	CommandLine string `json:"command-line"`
+	CpuIndex    *int64 `json:"cpu-index,omitempty"`
+}
+
 // MiscCommands are the commands of the module misc.
 type MiscCommands interface {
 	// QueryName is the command query-name. The name of the machine.
@@ -19,6 +25,8 @@ type MiscCommands interface {
 	Cont(ctx context.Context) error
 	// XExitPreconfig is the command x-exit-preconfig. Leaves the state that -preconfig begins in: the machine is made.
 	XExitPreconfig(ctx context.Context) error
+	// HumanMonitorCommand is the command human-monitor-command. Runs a command of the monitor for people. Its text is for people: it may change.
+	HumanMonitorCommand(ctx context.Context, arg *HumanMonitorCommandArg) (string, error)
 }
 
 // BindMisc makes the commands of the module misc callable.
@@ -47,6 +55,13 @@ func BindMisc(r *Registry, c MiscCommands) {
 		}
 		return nil, c.XExitPreconfig(ctx)
 	})
+	r.bind(&moduleMisc.Commands[4], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[HumanMonitorCommandArg]("q_obj_human-monitor-command-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return c.HumanMonitorCommand(ctx, arg)
+	})
 }
 
 var moduleMisc = Module{Name: "misc",
@@ -54,12 +69,17 @@ var moduleMisc = Module{Name: "misc",
 		{Name: "NameInfo", Kind: KindObject, Members: []Member{
 			{Name: "name", Type: "str", Optional: true},
 		}},
+		{Name: "q_obj_human-monitor-command-arg", Kind: KindObject, Members: []Member{
+			{Name: "command-line", Type: "str"},
+			{Name: "cpu-index", Type: "int", Optional: true},
+		}},
 	},
 	Commands: []Command{
 		{Name: "query-name", Ret: "NameInfo", Preconfig: true},
 		{Name: "stop"},
 		{Name: "cont"},
 		{Name: "x-exit-preconfig", Preconfig: true, Features: []string{"unstable"}},
+		{Name: "human-monitor-command", Arg: "q_obj_human-monitor-command-arg", Ret: "str", Features: []string{"savevm-monitor-nodes"}},
 	},
 	Events: []EventInfo{},
 }

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 
 	"goemu/block"
 	"goemu/block/driver"
@@ -16,6 +17,7 @@ import (
 type backends struct {
 	chars   *chardev.Set
 	serials []*chardev.Backend
+	shared  []*chardev.Backend // opened as "mon:…": a monitor is to be on them, too
 	disks   *driver.Drives
 	objects objects
 }
@@ -58,11 +60,14 @@ func (h *backends) openSerials(s *session) error {
 	list := s.vm.Serials
 	if len(list) == 0 && !s.vm.NoDefaults {
 		kind := "null"
-		if s.vm.Nographic {
+		switch {
+		case s.vm.Nographic && s.defaultMonitor():
 			kind = "mon:stdio"
+		case s.vm.Nographic:
+			kind = "stdio"
 		}
 		b, err := h.chars.OpenLegacy("serial0", kind, notice)
-		h.serials = append(h.serials, b)
+		h.addSerial(b, kind)
 		return err
 	}
 	for i, src := range list {
@@ -73,9 +78,16 @@ func (h *backends) openSerials(s *session) error {
 			}
 			return fmt.Errorf("%s: %w\n%s: %s: could not connect serial device to character backend '%s'", src.Origin, err, progName(), src.Origin, src.Value)
 		}
-		h.serials = append(h.serials, b)
+		h.addSerial(b, src.Value)
 	}
 	return nil
+}
+
+func (h *backends) addSerial(b *chardev.Backend, value string) {
+	h.serials = append(h.serials, b)
+	if b != nil && strings.HasPrefix(value, "mon:") {
+		h.shared = append(h.shared, b)
+	}
 }
 
 // openDisks opens nodes and drives.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"goemu/internal/config"
@@ -13,19 +12,14 @@ import (
 func openLog(l config.Log) (func(), error) {
 	set, bad := trace.Parse(l.Items)
 	if bad != "" {
-		fmt.Fprint(os.Stderr, logHelp())
+		notice(strings.TrimSuffix(logHelp(), "\n"))
 		return nil, fmt.Errorf("-d %s: unknown log item '%s'", l.Items, bad)
 	}
 	trace.Set(set)
-	if l.File == "" {
-		return func() {}, nil
+	if err := trace.SetFile(l.File); err != nil {
+		return nil, err
 	}
-	f, err := os.Create(l.File)
-	if err != nil {
-		return nil, fmt.Errorf("Error opening logfile %s: %s", l.File, reason(err))
-	}
-	trace.SetOutput(f)
-	return func() { trace.Set(0); f.Close() }, nil
+	return func() { trace.Set(0); _ = trace.SetFile("") }, nil
 }
 
 // logHelp is the answer to -d help.

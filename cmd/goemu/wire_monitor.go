@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"fmt"
+	"strings"
 	"time"
 
 	"goemu/internal/config"
 	"goemu/internal/mainloop"
+	"goemu/internal/monitor/hmp"
 	"goemu/internal/monitor/qmp"
 	"goemu/internal/monitor/runcmd"
 	"goemu/qapi"
@@ -15,6 +17,7 @@ import (
 // monitors are the monitors of a process and the services behind their commands.
 type monitors struct {
 	server *qmp.Server
+	shell  *hmp.Shell
 	run    *runcmd.Service
 
 	held bool // commands wait until the machine is made
@@ -33,11 +36,41 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.run.Graph = s.host.disks.Graph
 	m.run.CanWake = func() bool { return s.machine.Suspends() }
 	s.presetActions(&m.run.Preset)
+	s.makeShell(ctx)
 	qapi.BindControl(r, m.run)
 	qapi.BindIntrospect(r, m.run)
 	qapi.BindRunState(r, m.run)
 	qapi.BindMachine(r, m.run)
-	qapi.BindMisc(r, m.run)
+	qapi.BindMisc(r, struct {
+		*runcmd.Service
+		*hmp.Shell
+	}{m.run, m.shell})
+}
+
+// makeShell makes the monitor for people of the services' commands.
+func (s *session) makeShell(ctx context.Context) {
+	m := &s.mon
+	var commands, info []*hmp.Command
+	for _, service := range []interface {
+		HMP() (commands, info []*hmp.Command)
+	}{m.run} {
+		c, i := service.HMP()
+		commands, info = append(commands, c...), append(info, i...)
+	}
+	m.shell = hmp.NewShell(commands, info)
+	m.shell.Version, m.shell.Ready, m.shell.Exclusive, m.shell.Context = compatVersion, m.run.Ready, m.server.Exclusive, ctx
+	m.shell.LogItems = strings.Replace(logHelp(), "\n", "\nnone            remove all logs\n", 1)
+	m.shell.CPUs = func() int { return s.config.CPUs }
+	m.shell.BlockDevices = func() (names []string) {
+		s.host.disks.Graph.Lock()
+		defer s.host.disks.Graph.Unlock()
+		for _, b := range s.host.disks.Graph.Backends() {
+			if b.Name() != "" {
+				names = append(names, b.Name())
+			}
+		}
+		return names
+	}
 }
 
 // presetActions applies -no-reboot, -no-shutdown, -action and -watchdog-action.
@@ -55,7 +88,16 @@ func (s *session) presetActions(a *runcmd.Actions) {
 func (s *session) openMonitors() error {
 	s.mon.server.Hold()
 	s.mon.held = true
-	for i, m := range s.vm.Monitors {
+	for _, b := range s.host.shared {
+		if err := s.mon.shell.Open(b); err != nil {
+			return err
+		}
+	}
+	list := s.vm.Monitors
+	if s.vm.Nographic && s.defaultMonitor() && len(s.vm.Serials) > 0 {
+		list = append(list, config.Monitor{Device: config.Source{Value: "stdio", Origin: "-nographic"}})
+	}
+	for i, m := range list {
 		if err := s.openMonitor(i, m); err != nil {
 			return err
 		}
@@ -63,10 +105,12 @@ func (s *session) openMonitors() error {
 	return nil
 }
 
+// defaultMonitor tells whether there is a monitor that nobody asked for.
+func (s *session) defaultMonitor() bool {
+	return !s.vm.NoDefaults && !s.vm.NoMonitor && len(s.vm.Monitors) == 0
+}
+
 func (s *session) openMonitor(i int, m config.Monitor) error {
-	if !m.Control {
-		return at(m.Device.Origin, fmt.Errorf("'readline' monitors are not supported"))
-	}
 	id := m.Chardev
 	if id == "" {
 		id = fmt.Sprintf("compat_monitor%d", i)
@@ -78,10 +122,11 @@ func (s *session) openMonitor(i int, m config.Monitor) error {
 	if !ok {
 		return at(m.Device.Origin, fmt.Errorf("chardev \"%s\" not found", id))
 	}
-	if _, err := s.mon.server.Open(b, m.Pretty); err != nil {
-		return at(m.Device.Origin, err)
+	if !m.Control {
+		return at(m.Device.Origin, s.mon.shell.Open(b))
 	}
-	return nil
+	_, err := s.mon.server.Open(b, m.Pretty)
+	return at(m.Device.Origin, err)
 }
 
 // releaseMonitors lets commands run.

@@ -3,10 +3,14 @@
 package trace
 
 import (
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
+	"sync"
 	"sync/atomic"
+	"syscall"
 
 	"github.com/sirupsen/logrus"
 )
@@ -80,6 +84,43 @@ func Set(i Item) { enabled.Store(uint32(i)) }
 
 // SetOutput sends the log to w.
 func SetOutput(w io.Writer) { logger.SetOutput(w) }
+
+// file is what SetFile has opened.
+var file struct {
+	sync.Mutex
+	f *os.File
+}
+
+// SetFile sends the log to a new file of that name, or to the standard error stream if the name is empty.
+func SetFile(name string) error {
+	file.Lock()
+	defer file.Unlock()
+	var f *os.File
+	if name != "" {
+		var err error
+		if f, err = os.Create(name); err != nil {
+			return fmt.Errorf("Error opening logfile %s: %s", name, syscallText(err))
+		}
+		SetOutput(f)
+	} else {
+		SetOutput(os.Stderr)
+	}
+	if file.f != nil {
+		file.f.Close()
+	}
+	file.f = f
+	return nil
+}
+
+// syscallText is the text of the system's error alone.
+func syscallText(err error) string {
+	var e syscall.Errno
+	if errors.As(err, &e) {
+		text := e.Error()
+		return strings.ToUpper(text[:1]) + text[1:]
+	}
+	return err.Error()
+}
 
 // Parse reads a comma separated list of item names; "all" is every item. bad is the first unknown name.
 func Parse(list string) (set Item, bad string) {
