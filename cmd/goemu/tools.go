@@ -24,6 +24,7 @@ var tools = []toolRow{
 	{"qemu-img", "img", "Create, convert, check and change disk images", img.Main},
 	{"qemu-io", "io", "Read and write disk images by commands", qio.Main},
 	{"qemu-nbd", "nbd", "Export disk images over the network", nbd.Main},
+	{"qemu-storage-daemon", "storage-daemon", "Export disk images and run block jobs without a machine", storageMain},
 }
 
 // runTool runs the tool and does not return.

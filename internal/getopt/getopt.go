@@ -18,6 +18,7 @@ type Long struct {
 // The results of Next besides the options' own values.
 const (
 	End     = -1
+	Operand = 1 // only if the short options begin with a dash
 	Unknown = '?'
 	Missing = ':' // only if the short options begin with a colon
 )
@@ -32,6 +33,7 @@ type Parser struct {
 	long     []Long
 	quiet    bool
 	inOrder  bool // stop at the first operand
+	each     bool // return operands where they are
 	messages io.Writer
 
 	rest              string // of a bundle of short options
@@ -39,10 +41,12 @@ type Parser struct {
 }
 
 // New makes a parser. short lists the short options' letters, each followed by a colon if it has an argument; a leading '+' stops at the first
-// operand, a leading ':' (after that) keeps messages quiet and tells missing arguments apart. Messages about mistakes go to w.
+// operand, a leading '-' returns each operand in its place; a leading ':' (after that) keeps messages quiet and tells missing
+// arguments apart. Messages about mistakes go to w.
 func New(args []string, short string, long []Long, w io.Writer) *Parser {
 	p := &Parser{Args: args, Index: 1, long: long, messages: w, firstOp: 1, behindOp: 1}
 	short, p.inOrder = strings.CutPrefix(short, "+")
+	short, p.each = strings.CutPrefix(short, "-")
 	p.short, p.quiet = strings.CutPrefix(short, ":")
 	return p
 }
@@ -57,6 +61,11 @@ func (p *Parser) Last() string { return p.Args[p.Index-1] }
 func (p *Parser) Next() int {
 	p.Value = ""
 	if p.rest == "" {
+		if p.each && p.Index < len(p.Args) && !isOption(p.Args[p.Index]) {
+			p.Value = p.Args[p.Index]
+			p.Index++
+			return Operand
+		}
 		if !p.advance() {
 			return End
 		}
@@ -77,7 +86,7 @@ func (p *Parser) advance() bool {
 	if p.firstOp > p.Index {
 		p.firstOp = p.Index
 	}
-	if !p.inOrder {
+	if !p.inOrder && !p.each {
 		p.gather()
 		for p.Index < len(p.Args) && !isOption(p.Args[p.Index]) {
 			p.Index++

@@ -29,6 +29,7 @@ func TestParse(t *testing.T) {
 		{"-z x", "h", "?", "x", "prog: invalid option -- 'z'\n"},
 		{"--help=1", "h", "?", "", "prog: option '--help' doesn't allow an argument\n"},
 		{"-h info -x", "+:h", "h", "info -x", ""},
+		{"x -h -- y -U", "-:hU", "\x01=x h", "y -U", ""},
 		{"a b -h c -U d", ":hU", "h U", "a b c d", ""},
 		{"- -h", ":h", "h", "-", ""},
 	} {

@@ -14,7 +14,10 @@ type Objects map[string]func(id string, o *block.Options) error
 
 // AddObject makes the object of an --object option. done is true when nothing is left to do for the tool: help was asked for, or the object
 // cannot be made; status is then its exit status.
-func (t *Tool) AddObject(text string) (done bool, status int) {
+func (t *Tool) AddObject(text string) (done bool, status int) { return t.AddObjectAt("", text) }
+
+// AddObjectAt is AddObject with a prefix for messages.
+func (t *Tool) AddObjectAt(where, text string) (done bool, status int) {
 	elem, _, _ := config.CutElement(text)
 	if elem == "help" || HasHelp(text) {
 		t.Printf("List of user creatable objects:\n")
@@ -27,7 +30,7 @@ func (t *Tool) AddObject(text string) (done bool, status int) {
 		return true, 0
 	}
 	if err := t.addObject(text); err != nil {
-		t.Report("", err)
+		t.Report(where, err)
 		return true, 1
 	}
 	return false, 0

@@ -29,7 +29,7 @@ func build(t *testing.T) string {
 	goemu := filepath.Join(bin, "goemu")
 	out, err := exec.Command("go", "build", "-o", goemu, "goemu/cmd/goemu").CombinedOutput()
 	require.NoError(t, err, string(out))
-	for _, name := range []string{"qemu-img", "qemu-io"} {
+	for _, name := range []string{"qemu-img", "qemu-io", "qemu-storage-daemon"} {
 		require.NoError(t, os.Symlink("goemu", filepath.Join(bin, name)))
 	}
 	return bin

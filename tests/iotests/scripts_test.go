@@ -42,6 +42,32 @@ qemu-img measure
 qemu-img measure --size 1M a.raw
 qemu-img commit a b
 qemu-img amend a.raw`},
+	{"storage daemon", `
+qemu-img create -f raw a.raw 1M
+qemu-storage-daemon foo
+qemu-storage-daemon --nosuch
+qemu-storage-daemon --pidfile nosuch/d
+qemu-storage-daemon --blockdev help
+qemu-storage-daemon --blockdev foo
+qemu-storage-daemon --blockdev=raw
+qemu-storage-daemon --blockdev {"driver":"file"
+qemu-storage-daemon --blockdev file,filename=a.raw
+qemu-storage-daemon --blockdev file,node-name=a,filename=nosuch
+qemu-storage-daemon --blockdev file,node-name=a,filename=a.raw,foo=bar
+qemu-storage-daemon --blockdev file,node-name=a,filename=a.raw --blockdev file,node-name=a,filename=a.raw
+qemu-storage-daemon --object throttle-group
+qemu-storage-daemon --object throttle-group,id=t --object throttle-group,id=t
+qemu-storage-daemon --chardev foo
+qemu-storage-daemon --chardev foo,id=d
+qemu-storage-daemon --nbd-server foo
+qemu-storage-daemon --nbd-server addr.type=unix,addr.path=nosuch/n.sock
+qemu-storage-daemon --nbd-server addr.type=inet,addr.host=127.0.0.1,addr.port=0,tls-creds=foo
+qemu-storage-daemon --export ,
+qemu-storage-daemon --export foo
+qemu-storage-daemon --export nbd,id=a
+qemu-storage-daemon --export nbd,id=a,node-name=a
+qemu-storage-daemon --blockdev file,node-name=a,filename=a.raw --export nbd,id=a,node-name=a
+qemu-storage-daemon --daemonize --blockdev file`},
 	{"sizes", `
 qemu-img create -f raw a.raw 1024
 qemu-img create -f raw a.raw 1024b
