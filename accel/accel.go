@@ -82,4 +82,7 @@ type Machine interface {
 	Bus
 	// Request asks for a machine-wide action; it returns at once.
 	Request(why Shutdown, text string)
+	// Stopping tells whether the machine has been asked for something that pauses its CPUs first. A CPU whose own access asked for it
+	// executes nothing after that instruction.
+	Stopping() bool
 }

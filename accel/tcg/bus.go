@@ -107,6 +107,9 @@ func (c *CPU) readIO(port uint16, size int) uint32 {
 
 func (c *CPU) writeIO(port uint16, size int, v uint32) {
 	c.accel.machine.WriteIO(port, size, v)
+	if c.accel.machine.Stopping() {
+		c.request(reqPause) // which Resume ends
+	}
 	c.afterDevice()
 	c.ioBreak(port, size)
 }

@@ -60,6 +60,8 @@ func (m *testMachine) ReadMMIO(addr uint64, size int) uint64 {
 }
 func (m *testMachine) WriteMMIO(addr uint64, size int, v uint64) { m.as.BusStore(addr, size, v) }
 
+func (m *testMachine) Stopping() bool { return false }
+
 func (m *testMachine) Request(why accel.Shutdown, text string) {
 	m.why = text
 	m.finish(-1 - int(why))

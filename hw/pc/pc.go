@@ -347,6 +347,9 @@ func (m *Machine) WriteMMIO(addr uint64, size int, value uint64) {
 	m.memory.BusStore(addr, size, value)
 }
 
+// Stopping implements accel.Machine.
+func (m *Machine) Stopping() bool { return m.VM.Stopping() }
+
 // Request implements accel.Machine.
 func (m *Machine) Request(why accel.Shutdown, text string) {
 	switch why {

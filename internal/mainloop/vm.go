@@ -184,6 +184,11 @@ func (v *VM) Watchdog() {
 	}
 }
 
+// Stopping tells whether a reset, a shutdown or a suspension has been asked for and not been served.
+func (v *VM) Stopping() bool {
+	return v.suspend.Load() || v.reset.Load() != CauseNone || v.down.Load() != CauseNone
+}
+
 // RequestStop asks for a stop in state s (an I/O error, a watchdog, an internal error).
 func (v *VM) RequestStop(s RunState) { v.stop.Store(s); v.post() }
 

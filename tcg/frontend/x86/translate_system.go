@@ -399,7 +399,10 @@ func genIn(t *Translator, _ *inst) {
 func genOut(t *Translator, _ *inst) {
 	n := t.opSize(1)
 	v := t.b.Ext(n, t.gpr(x86.RAX))
-	t.call(x86.HelperOut, t.port(0), t.b.Const(uint64(n)), v)
+	stop := t.call(x86.HelperOut, t.port(0), t.b.Const(uint64(n)), v)
+	if t.reason == 0 { // else the block ends here anyhow
+		t.b.ExitNZ(4, stop, t.b.ReasonExit(t.d.next, x86.ExitIRQ))
+	}
 }
 
 // Memory order and caches.
