@@ -18,6 +18,10 @@ func (s *session) addDevices() error {
 			if _, err := s.machine.AddDevice(set); err != nil {
 				return fmt.Errorf("-drive %s: %w", d.ID, withHint(err))
 			}
+		case "ide":
+			if err := s.machine.AddDrive(d.Index, d.ID, d.Media == "cdrom"); err != nil {
+				return fmt.Errorf("-drive %s: %w", d.ID, withHint(err))
+			}
 		default:
 			return fmt.Errorf("machine type does not support if=%s,bus=0,unit=%d", d.IF, max(d.Index, 0))
 		}

@@ -102,7 +102,7 @@ func (h *backends) openDisks(s *session) error {
 		if s.vm.Snapshot {
 			v += ",snapshot=on"
 		}
-		if _, err := h.disks.AddDrive(v, "virtio"); err != nil {
+		if _, err := h.disks.AddDrive(v, s.typ.DriveIF); err != nil {
 			return at(d.Origin, withHint(err))
 		}
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"goemu/hw/char"
+	"goemu/hw/ide"
 	"goemu/hw/misc"
 	"goemu/hw/qdev"
 	"goemu/hw/virtio/blk"
@@ -11,5 +12,5 @@ import (
 
 // registry lists every device type; hooks are what some do to the emulator.
 func registry(hooks *misc.Hooks) *qdev.Registry {
-	return qdev.NewRegistry(char.Classes, misc.Classes(hooks), blk.Classes(), rng.Classes(), serial.Classes())
+	return qdev.NewRegistry(char.Classes, misc.Classes(hooks), ide.Classes(), blk.Classes(), rng.Classes(), serial.Classes())
 }

@@ -33,7 +33,7 @@ var microvmProps = strings.Fields("acpi auto-kernel-cmdline dump-guest-core grap
 
 func microvmType() *Type {
 	return &Type{
-		Name: "microvm", Desc: "microvm (i386)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", BlockBus: "virtio-blk-device",
+		Name: "microvm", Desc: "microvm (i386)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", DriveIF: "virtio", BlockBus: "virtio-blk-device",
 		props: microvmProps, split: microvmSplit, build: buildMicroVM,
 	}
 }

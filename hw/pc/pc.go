@@ -13,6 +13,7 @@ import (
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/firmware/loader"
+	"goemu/hw/ide"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/i8259"
 	"goemu/hw/intc/ioapic"
@@ -120,6 +121,7 @@ type Machine struct {
 	gsi        []*qdev.IRQ // inputs of interrupt controllers by global number
 	isa        *isa.Bus
 	pci        *pci.Bus
+	ide        []*ide.Bus
 	rtc        *mc146818.RTC
 	chips      chipset
 	image      *loader.Image
@@ -158,7 +160,10 @@ func New(cfg Config) (*Machine, error) {
 	}
 	m.VM.Pause, m.VM.Resume, m.VM.Reset, m.VM.Wake = m.pause, m.accel.Resume, m.reset, m.wake
 	m.VM.OnEvent(m.suspended)
-	m.VM.OnChange(func(running bool, _ mainloop.RunState) { virtio.SetMachineRunning(running) })
+	m.VM.OnChange(func(running bool, _ mainloop.RunState) {
+		virtio.SetMachineRunning(running)
+		m.runChanged(running)
+	})
 	disk.StopMachine = func() { m.VM.RequestStop(mainloop.StateIOError) }
 	return m, nil
 }
@@ -221,6 +226,9 @@ func (m *Machine) Ready(ctx context.Context) error {
 		if err := m.loadBoot(); err != nil {
 			return err
 		}
+	}
+	if len(m.ide) > 0 && m.rtc != nil {
+		m.describeDisks()
 	}
 	if !clock.Virtual.Manual() { // else whoever moves the clock runs the timers
 		m.timers.Start(ctx)

@@ -17,6 +17,8 @@ type Type struct {
 	DefaultRAM        uint64
 	DefaultCPU        string
 	BlockBus          string // device type for -drive if=virtio
+	DriveIF           string // bus of drives for which none is named
+	DefaultCD         int    // position of the CD-ROM drive that a machine has by default, 0 if none
 	Compat            []qdev.Global
 	props             []string // which rows of the property table it has
 	split             uint64   // RAM that stays below 4 GiB when there is more, 0 for the PC's rule

@@ -204,6 +204,9 @@ func (t *Tree) FindBus(name string) *Bus {
 	return t.root.find(func(b *Bus) bool { return b.name == name })
 }
 
+// Devices returns all devices in the order in which they came into operation.
+func (t *Tree) Devices() []Device { return t.made }
+
 // Find returns the device with the identifier id, nil if there is none.
 func (t *Tree) Find(id string) Device { return t.ids[id] }
 

@@ -103,10 +103,22 @@ func split(args []string) ([]occurrence, error) {
 	return out, nil
 }
 
-var positional = option{name: "disk_image", arg: true, apply: func(p *parser, v string) error {
-	p.VM.Drives = append(p.VM.Drives, config.Source{Origin: v, Value: "file=" + strings.ReplaceAll(v, ",", ",,") + ",index=0,media=disk"})
+var positional = option{name: "disk_image", arg: true, apply: disk(0)}
+
+// disk adds an image as disk number index, cdrom as the disc in the machine's CD-ROM drive.
+func disk(index int) func(*parser, string) error {
+	return func(p *parser, file string) error {
+		p.VM.Drives = append(p.VM.Drives, config.Source{Origin: p.origin, Value: fmt.Sprintf("file=%s,index=%d,media=disk", doubleCommas(file), index)})
+		return nil
+	}
+}
+
+func cdrom(p *parser, file string) error {
+	p.VM.Drives = append(p.VM.Drives, config.Source{Origin: p.origin, Value: "file=" + doubleCommas(file) + ",index=2,media=cdrom"})
 	return nil
-}}
+}
+
+func doubleCommas(s string) string { return strings.ReplaceAll(s, ",", ",,") }
 
 // finish makes the checks that need all options.
 func (p *parser) finish() error {
@@ -126,7 +138,7 @@ func (p *parser) finish() error {
 // usage renders -help.
 func usage(prog string) string {
 	var b strings.Builder
-	fmt.Fprintf(&b, "usage: %s [options] [disk_image]\n\n'disk_image' is a raw hard disk image, attached as a virtio disk\n", prog)
+	fmt.Fprintf(&b, "usage: %s [options] [disk_image]\n\n'disk_image' is a raw hard disk image for IDE hard disk 0\n", prog)
 	for _, s := range sections() {
 		fmt.Fprintf(&b, "\n%s\n", s.title)
 		for _, o := range s.rows {

@@ -38,6 +38,11 @@ func sections() []section {
 		{"Block device options:", []option{
 			{name: "blockdev", arg: true, help: " [driver=]driver[,node-name=N][,read-only=on|off]\n          [,cache.direct=on|off][,cache.no-flush=on|off][,discard=ignore|unmap]\n                configure a block backend", apply: (*parser).blockdev},
 			{name: "drive", arg: true, help: " [file=file][,if=type][,id=name][,format=f][,cache=writethrough|writeback|none|directsync|unsafe]\n       [,snapshot=on|off][,readonly=on|off][,discard=ignore|unmap][,aio=threads]\n                use 'file' as a drive image", apply: (*parser).drive},
+			{name: "hda", arg: true, help: "/-hdb file  use 'file' as hard disk 0/1 image", apply: disk(0)},
+			{name: "hdb", arg: true, apply: disk(1)},
+			{name: "hdc", arg: true, help: "/-hdd file  use 'file' as hard disk 2/3 image", apply: disk(2)},
+			{name: "hdd", arg: true, apply: disk(3)},
+			{name: "cdrom", arg: true, help: " file     use 'file' as CD-ROM image", apply: cdrom},
 			{name: "snapshot", help: "       write to temporary files instead of disk image files", apply: (*parser).snapshot},
 		}},
 		{"Display options:", []option{

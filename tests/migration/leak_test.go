@@ -14,7 +14,7 @@ import (
 func TestNothingLeft(t *testing.T) {
 	kernel := assemble(t, "mov ecx, 100000\n.l: loop .l\ncli\nhlt\n")
 	cycle := func(typ string, devices ...string) {
-		t.Run(typ, func(t *testing.T) { execute(newMachine(t, typ, kernel, 2, devices...), 50*time.Millisecond) })
+		t.Run(typ, func(t *testing.T) { execute(t, newMachine(t, typ, kernel, 2, devices...)) })
 	}
 	all := func() {
 		cycle("pc", "virtio-rng-pci", "virtio-serial-pci")

@@ -24,6 +24,7 @@ import (
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/migration/vmstate/vmstatetest"
 	"goemu/target/x86"
 	front "goemu/tcg/frontend/x86"
 	"goemu/tcg/interp"
@@ -81,12 +82,17 @@ func newMachine(t *testing.T, typ, kernel string, cpus int, devices ...string) *
 }
 
 // execute lets a machine run for a while and stops it.
-func execute(m *pc.Machine, d time.Duration) {
+func execute(t *testing.T, m *pc.Machine) {
+	t.Helper()
+	begin := clock.Virtual.Now()
 	m.Start()
 	mainloop.Lock.Lock()
 	m.VM.Start()
 	mainloop.Lock.Unlock()
-	time.Sleep(d)
+	halted := func() bool {
+		return m.CPUs()[0].Halted() && clock.Virtual.Now()-begin > vmstatetest.Settle.Nanoseconds()
+	}
+	require.Eventually(t, halted, time.Minute, 10*time.Millisecond, "the program does not end")
 	mainloop.Lock.Lock()
 	m.VM.Stop(mainloop.StatePaused)
 	mainloop.Lock.Unlock()

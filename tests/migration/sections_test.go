@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -23,7 +22,7 @@ import (
 // absent are sections of QEMU that goemu has nothing for: chips that it does not have, and what belongs to the migration itself.
 var absent = map[string]string{
 	"timer": "of the migration", "globalstate": "of the migration", "acpi_build": "tables are not patched late", "kvm-tpr-opt": "an option ROM for Windows XP",
-	"dma": "no 8237", "fdc": "no floppy controller", "vmmouse": "no VMware mouse", "0000:00:01.1/ide": "no IDE", "i2c_bus": "no SMBus devices",
+	"dma": "no 8237", "fdc": "no floppy controller", "vmmouse": "no VMware mouse", "i2c_bus": "no SMBus devices",
 }
 
 // TestSections loads every section that QEMU writes into our machine's device and compares what that writes then.
@@ -49,7 +48,7 @@ func TestSections(t *testing.T) {
 			for _, s := range m.Sections() {
 				ours[fmt.Sprint(s.Name, " ", s.Instance)] = s.State
 			}
-			for _, s := range vmstatetest.Migrate(t, time.Second, args...) {
+			for _, s := range vmstatetest.Migrate(t, args...) {
 				key := fmt.Sprint(s.Name, " ", s.Instance)
 				if absent[s.Name] != "" {
 					continue
@@ -211,7 +210,7 @@ data: dq 0x0123456789abcdef, 0x1111222233334444, 0x5555666677778888, 0x9999aaaab
 func TestCPU(t *testing.T) {
 	kernel := assemble(t, cpuCode)
 	var want x86.State
-	for _, s := range vmstatetest.Migrate(t, time.Second, "-M", "pc-i440fx-7.2", "-cpu", "max", "-m", "16", "-kernel", kernel) {
+	for _, s := range vmstatetest.Migrate(t, "-M", "pc-i440fx-7.2", "-cpu", "max", "-m", "16", "-kernel", kernel) {
 		for _, d := range []*vmstate.Description[x86.State]{&x86.CPUCommonState, &x86.CPUState} {
 			if s.Name != d.Name {
 				continue
@@ -225,7 +224,7 @@ func TestCPU(t *testing.T) {
 		}
 	}
 	m := newMachine(t, "pc-i440fx-7.2", kernel, 1)
-	execute(m, 300*time.Millisecond)
+	execute(t, m)
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	got := cpuOf(t, m.Sections())

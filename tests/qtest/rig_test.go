@@ -142,9 +142,11 @@ type pair struct {
 	log []string
 }
 
-func newPair(t testing.TB) *pair {
-	return &pair{t: t, m: newMachine(t), q: qtest.Start(t, "-M", "pc-i440fx-7.2", "-nodefaults", "-m", "128", "-no-shutdown",
-		"-rtc", "base="+rtcStart.Format("2006-01-02T15:04:05")+",clock=vm")}
+// newPair starts QEMU with args beyond what every test needs.
+func newPair(t testing.TB, args ...string) *pair {
+	args = append([]string{"-M", "pc-i440fx-7.2", "-nodefaults", "-m", "128", "-no-shutdown",
+		"-rtc", "base=" + rtcStart.Format("2006-01-02T15:04:05") + ",clock=vm"}, args...)
+	return &pair{t: t, m: newMachine(t), q: qtest.Start(t, args...)}
 }
 
 const logLines = 60

@@ -49,9 +49,12 @@ const (
 	footer      = 0x7e
 )
 
-// Migrate starts QEMU with args, lets it run for a while, stops it, migrates it to a file and returns the sections with a description
+// Settle is the time after which a program that has ended finds the timer's interrupt pending.
+const Settle = 300 * time.Millisecond
+
+// Migrate starts QEMU with args, lets it run until all its CPUs have halted, stops it, migrates it to a file and returns the sections with a description
 // in their order. The test is skipped where QEMU is missing.
-func Migrate(t testing.TB, run time.Duration, args ...string) []Section {
+func Migrate(t testing.TB, args ...string) []Section {
 	t.Helper()
 	path, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
@@ -75,7 +78,17 @@ func Migrate(t testing.TB, run time.Duration, args ...string) []Section {
 	q := &qmp{t, in, bufio.NewReader(out)}
 	q.read()
 	q.command("qmp_capabilities", "")
-	time.Sleep(run)
+	info := `,"arguments":{"command-line":"info registers -a"}`
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		r := q.command("human-monitor-command", info)
+		if bytes.Count(r, []byte("HLT=")) == bytes.Count(r, []byte("HLT=1")) {
+			break
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the program does not end: %s", r)
+		}
+	}
+	time.Sleep(Settle)
 	q.command("stop", "")
 	q.command("migrate", fmt.Sprintf(`,"arguments":{"uri":"exec:cat >%s"}`, file))
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {

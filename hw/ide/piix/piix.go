@@ -1,0 +1,100 @@
+// Package piix is the IDE function of Intel's PIIX3 and PIIX4: two channels at the legacy ports, with bus mastering.
+package piix
+
+import (
+	"goemu/hw/ide"
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+	"goemu/internal/memory"
+)
+
+// Configuration space.
+const (
+	piix3Device, piix4Device = 0x7010, 0x7111
+	classIDE                 = 0x0101
+	legacyMode               = 0x80 // the channels are where they have always been
+	statusReset              = 0x0280
+	barMaster                = 4
+)
+
+// Channels of the function.
+const channels = 2
+
+// legacy are the ports and interrupts of the channels.
+var legacy = [channels]struct {
+	command, control uint64
+	irq              int
+}{{0x1f0, 0x3f6, 14}, {0x170, 0x376, 15}}
+
+// IDE is the function.
+type IDE struct {
+	pci.Device
+	Buses   [channels]*ide.Bus
+	masters [channels]busMaster
+
+	device uint16
+	io     *memory.Region
+	irq    func(n int) *qdev.IRQ
+}
+
+func class(name string, device uint16) *qdev.Class {
+	return &qdev.Class{Name: name, Parents: []string{"pci-ide"}, Bus: pci.BusType, Category: qdev.Storage, Internal: true, NoHotplug: true,
+		New: func() qdev.Device { return &IDE{device: device} }, State: qdev.State(&ideState)}
+}
+
+// Classes of the function.
+var (
+	PIIX3Class = class("piix3-ide", piix3Device)
+	PIIX4Class = class("piix4-ide", piix4Device)
+)
+
+// New puts the function on the bus at devfn. irq finds the interrupt lines of the ISA bus.
+func New(tree *qdev.Tree, c *qdev.Class, bus *pci.Bus, devfn uint8, io *memory.Region, irq func(n int) *qdev.IRQ) (*IDE, error) {
+	dev, err := tree.New(c)
+	if err != nil {
+		return nil, err
+	}
+	d := dev.(*IDE)
+	d.Addr, d.io, d.irq = qdev.DevFn(devfn), io, irq
+	return d, qdev.Realize(d, bus)
+}
+
+// PCIInfo implements pci.Function.
+func (d *IDE) PCIInfo() pci.Info {
+	return pci.Info{Vendor: pci.VendorIntel, Device: d.device, Class: classIDE, ProgIf: legacyMode}
+}
+
+// Realize implements qdev.Device.
+func (d *IDE) Realize() error {
+	bar := memory.NewContainer("piix-bmdma-container", channels*channelBytes)
+	var serials ide.Serials
+	for i, l := range legacy {
+		d.Buses[i] = ide.NewBus(d, busName(i), 2, d.irq(l.irq), &serials)
+		command, control := d.Buses[i].Regions()
+		d.io.Add(command, l.command, 0)
+		d.io.Add(control, l.control, 0)
+		d.masters[i].init(d, d.Buses[i])
+		d.masters[i].region(bar, uint64(i*channelBytes))
+	}
+	d.SetBAR(barMaster, pci.BARIO, bar)
+	return nil
+}
+
+func busName(i int) string { return "ide." + string(rune('0'+i)) }
+
+// Reset implements qdev.Device.
+func (d *IDE) Reset() {
+	for _, b := range d.Buses {
+		b.Reset()
+	}
+	d.Set16(pci.RegCommand, 0)
+	d.Set16(pci.RegStatus, statusReset)
+	d.Set32(pci.RegBAR0+4*barMaster, uint32(pci.BARIO))
+}
+
+// Started tries again what an error has stopped.
+func (d *IDE) Started() {
+	for _, b := range d.Buses {
+		b.Started()
+	}
+}
