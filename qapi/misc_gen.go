@@ -15,6 +15,46 @@ type HumanMonitorCommandArg struct {
 	CpuIndex    *int64 `json:"cpu-index,omitempty"`
 }
 
+// GetfdArg are the arguments of getfd.
+type GetfdArg struct {
+	Fdname string `json:"fdname"`
+}
+
+// ClosefdArg are the arguments of closefd.
+type ClosefdArg struct {
+	Fdname string `json:"fdname"`
+}
+
+// AddfdInfo is the struct AddfdInfo. Where a file descriptor has got.
+type AddfdInfo struct {
+	FdsetId int64 `json:"fdset-id"`
+	Fd      int64 `json:"fd"`
+}
+
+// AddFdArg are the arguments of add-fd.
+type AddFdArg struct {
+	FdsetId *int64  `json:"fdset-id,omitempty"`
+	Opaque  *string `json:"opaque,omitempty"`
+}
+
+// RemoveFdArg are the arguments of remove-fd.
+type RemoveFdArg struct {
+	FdsetId int64  `json:"fdset-id"`
+	Fd      *int64 `json:"fd,omitempty"`
+}
+
+// FdsetFdInfo is the struct FdsetFdInfo. A file descriptor of a set.
+type FdsetFdInfo struct {
+	Fd     int64   `json:"fd"`
+	Opaque *string `json:"opaque,omitempty"`
+}
+
+// FdsetInfo is the struct FdsetInfo. A set of file descriptors.
+type FdsetInfo struct {
+	FdsetId int64          `json:"fdset-id"`
+	Fds     []*FdsetFdInfo `json:"fds"`
+}
+
 // MiscCommands are the commands of the module misc.
 type MiscCommands interface {
 	// QueryName is the command query-name. The name of the machine.
@@ -27,6 +67,16 @@ type MiscCommands interface {
 	XExitPreconfig(ctx context.Context) error
 	// HumanMonitorCommand is the command human-monitor-command. Runs a command of the monitor for people. Its text is for people: it may change.
 	HumanMonitorCommand(ctx context.Context, arg *HumanMonitorCommandArg) (string, error)
+	// Getfd is the command getfd. Names a file descriptor that comes along with the command (SCM_RIGHTS). One of that name before is closed.
+	Getfd(ctx context.Context, arg *GetfdArg) error
+	// Closefd is the command closefd. Closes a file descriptor that was named.
+	Closefd(ctx context.Context, arg *ClosefdArg) error
+	// AddFd is the command add-fd. Puts a file descriptor that comes along with the command (SCM_RIGHTS) into a set. /dev/fdset/N is the name for opening it.
+	AddFd(ctx context.Context, arg *AddFdArg) (*AddfdInfo, error)
+	// RemoveFd is the command remove-fd. Takes a file descriptor, or all of them, out of a set.
+	RemoveFd(ctx context.Context, arg *RemoveFdArg) error
+	// QueryFdsets is the command query-fdsets. The sets of file descriptors.
+	QueryFdsets(ctx context.Context) ([]*FdsetInfo, error)
 }
 
 // BindMisc makes the commands of the module misc callable.
@@ -62,6 +112,40 @@ func BindMisc(r *Registry, c MiscCommands) {
 		}
 		return c.HumanMonitorCommand(ctx, arg)
 	})
+	r.bind(&moduleMisc.Commands[5], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[GetfdArg]("q_obj_getfd-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.Getfd(ctx, arg)
+	})
+	r.bind(&moduleMisc.Commands[6], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[ClosefdArg]("q_obj_closefd-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.Closefd(ctx, arg)
+	})
+	r.bind(&moduleMisc.Commands[7], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[AddFdArg]("q_obj_add-fd-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return c.AddFd(ctx, arg)
+	})
+	r.bind(&moduleMisc.Commands[8], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[RemoveFdArg]("q_obj_remove-fd-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.RemoveFd(ctx, arg)
+	})
+	r.bind(&moduleMisc.Commands[9], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryFdsets(ctx)
+	})
 }
 
 var moduleMisc = Module{Name: "misc",
@@ -73,6 +157,32 @@ var moduleMisc = Module{Name: "misc",
 			{Name: "command-line", Type: "str"},
 			{Name: "cpu-index", Type: "int", Optional: true},
 		}},
+		{Name: "q_obj_getfd-arg", Kind: KindObject, Members: []Member{
+			{Name: "fdname", Type: "str"},
+		}},
+		{Name: "q_obj_closefd-arg", Kind: KindObject, Members: []Member{
+			{Name: "fdname", Type: "str"},
+		}},
+		{Name: "AddfdInfo", Kind: KindObject, Members: []Member{
+			{Name: "fdset-id", Type: "int"},
+			{Name: "fd", Type: "int"},
+		}},
+		{Name: "q_obj_add-fd-arg", Kind: KindObject, Members: []Member{
+			{Name: "fdset-id", Type: "int", Optional: true},
+			{Name: "opaque", Type: "str", Optional: true},
+		}},
+		{Name: "q_obj_remove-fd-arg", Kind: KindObject, Members: []Member{
+			{Name: "fdset-id", Type: "int"},
+			{Name: "fd", Type: "int", Optional: true},
+		}},
+		{Name: "FdsetFdInfo", Kind: KindObject, Members: []Member{
+			{Name: "fd", Type: "int"},
+			{Name: "opaque", Type: "str", Optional: true},
+		}},
+		{Name: "FdsetInfo", Kind: KindObject, Members: []Member{
+			{Name: "fdset-id", Type: "int"},
+			{Name: "fds", Type: "[]FdsetFdInfo"},
+		}},
 	},
 	Commands: []Command{
 		{Name: "query-name", Ret: "NameInfo", Preconfig: true},
@@ -80,6 +190,11 @@ var moduleMisc = Module{Name: "misc",
 		{Name: "cont"},
 		{Name: "x-exit-preconfig", Preconfig: true, Features: []string{"unstable"}},
 		{Name: "human-monitor-command", Arg: "q_obj_human-monitor-command-arg", Ret: "str", Features: []string{"savevm-monitor-nodes"}},
+		{Name: "getfd", Arg: "q_obj_getfd-arg"},
+		{Name: "closefd", Arg: "q_obj_closefd-arg"},
+		{Name: "add-fd", Arg: "q_obj_add-fd-arg", Ret: "AddfdInfo"},
+		{Name: "remove-fd", Arg: "q_obj_remove-fd-arg"},
+		{Name: "query-fdsets", Ret: "[]FdsetInfo"},
 	},
 	Events: []EventInfo{},
 }

@@ -4,9 +4,12 @@ package qapi
 
 var modules = []*Module{
 	&moduleError,
+	&moduleSockets,
 	&moduleRunState,
+	&moduleChar,
 	&moduleControl,
 	&moduleIntrospect,
 	&moduleMachine,
+	&moduleYank,
 	&moduleMisc,
 }

@@ -27,6 +27,10 @@ func (h *backends) open(s *session) error {
 	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit})
 	h.disks = driver.NewDrives()
 	h.disks.Graph.Warn = warn
+	h.chars.Object = s.object
+	if err := addFDs(s.vm.AddFDs); err != nil {
+		return err
+	}
 	for _, c := range s.vm.Chardevs {
 		spec, err := chardev.Parse(c.Value)
 		if err != nil {

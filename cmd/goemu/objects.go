@@ -118,6 +118,16 @@ func (h *objects) close() {
 	}
 }
 
+// find returns an object by its identifier, nil if there is none.
+func (h *objects) find(id string) any {
+	for _, m := range h.made {
+		if m.id == id {
+			return m.node.Object()
+		}
+	}
+	return nil
+}
+
 func objectNames() (names []string) {
 	for _, t := range objectTypes {
 		names = append(names, t.name)

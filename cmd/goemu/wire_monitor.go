@@ -8,6 +8,7 @@ import (
 
 	"goemu/internal/config"
 	"goemu/internal/mainloop"
+	"goemu/internal/monitor/chardevcmd"
 	"goemu/internal/monitor/hmp"
 	"goemu/internal/monitor/qmp"
 	"goemu/internal/monitor/runcmd"
@@ -19,9 +20,16 @@ type monitors struct {
 	server *qmp.Server
 	shell  *hmp.Shell
 	run    *runcmd.Service
+	chars  *chardevcmd.Service
 
 	held bool // commands wait until the machine is made
 }
+
+// Names under which services with the same type name can be embedded together.
+type (
+	runService     = runcmd.Service
+	chardevService = chardevcmd.Service
+)
 
 // version is what clients are told.
 var version = &qapi.VersionInfo{Qemu: &qapi.VersionTriple{Major: 7, Minor: 2, Micro: 22}, Package: "goemu"}
@@ -31,6 +39,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m := &s.mon
 	r := qapi.NewRegistry()
 	m.run = runcmd.NewService()
+	m.chars = &chardevcmd.Service{Chardevs: s.host.chars}
 	m.server = &qmp.Server{Registry: r, Version: version, Ready: m.run.Ready, Context: ctx}
 	m.run.Name, m.run.UUID, m.run.Registry, m.run.Version, m.run.End = s.vm.Name, s.vm.UUID, r, version, s.requestQuit
 	m.run.Graph = s.host.disks.Graph
@@ -42,9 +51,12 @@ func (s *session) makeMonitors(ctx context.Context) {
 	qapi.BindRunState(r, m.run)
 	qapi.BindMachine(r, m.run)
 	qapi.BindMisc(r, struct {
-		*runcmd.Service
+		*runService
+		*chardevService
 		*hmp.Shell
-	}{m.run, m.shell})
+	}{m.run, m.chars, m.shell})
+	qapi.BindChar(r, m.chars)
+	qapi.BindYank(r, m.chars)
 }
 
 // makeShell makes the monitor for people of the services' commands.
@@ -53,7 +65,7 @@ func (s *session) makeShell(ctx context.Context) {
 	var commands, info []*hmp.Command
 	for _, service := range []interface {
 		HMP() (commands, info []*hmp.Command)
-	}{m.run} {
+	}{m.run, m.chars} {
 		c, i := service.HMP()
 		commands, info = append(commands, c...), append(info, i...)
 	}

@@ -37,8 +37,9 @@ type Loop interface{ Post(f func()) }
 type endpoint interface {
 	// name is what query-chardev shows as the file name.
 	name() string
-	// stop ends the endpoint's goroutines and releases its files; output already accepted is written if that does not block for long.
-	stop()
+	// stop ends the endpoint's goroutines and releases its files; with drain, output already accepted is written if that does not block
+	// for long.
+	stop(drain bool)
 	// wrote is called, without locks, after output was put into the backend's queue.
 	wrote()
 }
@@ -52,12 +53,13 @@ const (
 
 // Backend is a character device of the host.
 type Backend struct {
-	ID   string
-	Kind string // stdio, socket, …
-	loop Loop
-	end  endpoint
-	mux  *mux // nil if the backend takes one frontend only
-	log  *logFile
+	ID    string
+	Kind  string // stdio, socket, …
+	alias string // of a mux over this one
+	loop  Loop
+	end   endpoint
+	mux   *mux // nil if the backend takes one frontend only
+	log   *logFile
 
 	mu        sync.Mutex
 	outCond   sync.Cond // output was queued, or closed
@@ -69,7 +71,8 @@ type Backend struct {
 	connected bool
 	discard   bool // nobody is connected and output has nowhere to go
 	closed    bool
-	prompt    bool // small outputs do not wait for more
+	prompt    bool  // small outputs do not wait for more
+	fds       []int // descriptors that came along with the last input
 }
 
 // Port is a frontend's end of a backend.
@@ -98,7 +101,14 @@ func (b *Backend) String() string { return b.ID }
 func (b *Backend) Mux() bool { return b.mux != nil }
 
 // Name is the endpoint as query-chardev shows it.
-func (b *Backend) Name() string { return b.end.name() }
+func (b *Backend) Name() string { return b.endpoint().name() }
+
+// endpoint is the present host side, which Set.Change may replace.
+func (b *Backend) endpoint() endpoint {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.end
+}
 
 // Connected tells whether somebody is at the other end.
 func (b *Backend) Connected() bool {
@@ -162,6 +172,9 @@ func (b *Backend) attach(f Frontend, l Loop) (p *Port, connected bool, index int
 	return p, connected, index, nil
 }
 
+// SendBreak makes the frontend see a break condition.
+func (b *Backend) SendBreak() { b.event(Break) }
+
 // InUse tells whether a frontend holds the backend.
 func (b *Backend) InUse() bool {
 	b.mu.Lock()
@@ -206,9 +219,10 @@ func (b *Backend) write(data []byte) int {
 	wasEmpty := len(b.out) == 0
 	b.out = append(b.out, data[:n]...)
 	enough := len(b.out) >= gatherEnough && len(b.out)-n < gatherEnough
+	end := b.end
 	b.mu.Unlock()
 	if n > 0 && (wasEmpty || enough) {
-		b.end.wrote()
+		end.wrote()
 	}
 	return n
 }
@@ -428,7 +442,8 @@ func (b *Backend) Close() {
 	b.inCond.Broadcast()
 	b.roomCond.Broadcast()
 	b.mu.Unlock()
-	b.end.stop()
+	b.end.stop(true)
+	b.setFDs(nil)
 	if b.log != nil {
 		b.log.close()
 	}

@@ -3,6 +3,8 @@ package chardev
 import (
 	"fmt"
 	"os"
+
+	"goemu/internal/fdset"
 )
 
 // logFile gets a copy of a backend's output.
@@ -13,7 +15,7 @@ func openLog(path string, appendTo bool) (*logFile, error) {
 	if appendTo {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
 	}
-	f, err := os.OpenFile(path, flags, 0o666)
+	f, err := openFileOrSet(path, flags)
 	if err != nil {
 		return nil, fmt.Errorf("Unable to open logfile %s: %s", path, reason(err))
 	}
@@ -24,3 +26,12 @@ func openLog(path string, appendTo bool) (*logFile, error) {
 func (l *logFile) write(p []byte) { _, _ = l.f.Write(p) }
 
 func (l *logFile) close() { l.f.Close() }
+
+// openFileOrSet opens a file that may be a descriptor of a set (/dev/fdset/N).
+func openFileOrSet(path string, flags int) (*os.File, error) {
+	fd, err := fdset.Default.Open(path, flags, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), path), nil
+}

@@ -30,12 +30,12 @@ func openRing(b *Backend, s *Spec) error {
 
 // Ring returns the ring of a backend of kind ringbuf or memory, nil for others.
 func (b *Backend) Ring() *Ring {
-	r, _ := b.end.(*Ring)
+	r, _ := b.endpoint().(*Ring)
 	return r
 }
 
 func (r *Ring) name() string { return "ringbuf" }
-func (r *Ring) stop()        {}
+func (r *Ring) stop(bool)    {}
 
 // wrote moves the queue into the ring; the oldest bytes give way.
 func (r *Ring) wrote() {
@@ -44,6 +44,14 @@ func (r *Ring) wrote() {
 	r.b.out = nil
 	r.b.notifyWritable()
 	r.b.mu.Unlock()
+	r.Write(data)
+	if l := r.b.log; l != nil {
+		l.write(data)
+	}
+}
+
+// Write adds bytes; the oldest ones give way.
+func (r *Ring) Write(data []byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	size := uint64(len(r.buf))
@@ -53,9 +61,6 @@ func (r *Ring) wrote() {
 	}
 	if r.prod-r.cons > size {
 		r.cons = r.prod - size
-	}
-	if l := r.b.log; l != nil {
-		l.write(data)
 	}
 }
 

@@ -18,12 +18,15 @@ func (c *claim) release()   { c.taken.Store(false) }
 // drivers are the kinds of backend.
 var drivers = map[string]func(*Backend, *Spec) error{
 	"null": openNull, "stdio": openStdio, "file": openFile, "pipe": openPipe, "serial": openDevice, "tty": openDevice,
-	"pty": openPTY, "ringbuf": openRing, "memory": openRing, "socket": openSocket,
+	"pty": openPTY, "ringbuf": openRing, "memory": openRing, "socket": openSocket, "udp": openUDP, "vc": openVC,
 }
+
+// kindMux is the kind that makes another backend one for several frontends; it has no endpoint of its own.
+const kindMux = "mux"
 
 // Kinds lists the kinds of backend in alphabetical order.
 func Kinds() []string {
-	var k []string
+	k := []string{kindMux}
 	for name := range drivers {
 		k = append(k, name)
 	}
@@ -40,6 +43,10 @@ func Help() string {
 type Set struct {
 	loop  Loop
 	hooks Hooks
+	// Object finds user-created objects by ID.
+	Object func(id string) any
+
+	changing sync.Mutex
 
 	mu  sync.Mutex
 	all []*Backend
@@ -50,12 +57,18 @@ func NewSet(loop Loop, hooks Hooks) *Set { return &Set{loop: loop, hooks: hooks}
 
 // Open opens a backend and adds it to the set.
 func (cs *Set) Open(s *Spec) (*Backend, error) {
+	if _, ok := cs.Find(s.ID); ok {
+		return nil, fmt.Errorf("Duplicate ID '%s' for chardev", s.ID)
+	}
+	if s.Kind == kindMux {
+		return cs.openMux(s)
+	}
 	open, ok := drivers[s.Kind]
 	if !ok {
 		return nil, fmt.Errorf("'%s' is not a valid char driver name", s.Kind)
 	}
-	if _, ok := cs.Find(s.ID); ok {
-		return nil, fmt.Errorf("Duplicate ID '%s' for chardev", s.ID)
+	if s.Object == nil {
+		s.Object = cs.Object
 	}
 	b := newBackend(s.ID, s.Kind, cs.loop)
 	if s.Mux {
@@ -79,6 +92,25 @@ func (cs *Set) Open(s *Spec) (*Backend, error) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	cs.all = append(cs.all, b)
+	return b, nil
+}
+
+// openMux lets several frontends share a backend that is there already; its identifier is good for both.
+func (cs *Set) openMux(s *Spec) (*Backend, error) {
+	base, ok := s.get("chardev")
+	if !ok {
+		return nil, errors.New("chardev: mux: no chardev given")
+	}
+	b, ok := cs.Find(base)
+	if !ok {
+		return nil, fmt.Errorf("mux: base chardev %s not found", base)
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.ports) > 0 || b.mux != nil {
+		return nil, fmt.Errorf("Device '%s' is in use", base)
+	}
+	b.mux, b.alias = newMux(b, &cs.hooks), s.ID
 	return b, nil
 }
 
@@ -119,7 +151,7 @@ func (cs *Set) Find(id string) (*Backend, bool) {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	for _, b := range cs.all {
-		if b.ID == id {
+		if b.ID == id || b.alias == id && id != "" {
 			return b, true
 		}
 	}
@@ -131,6 +163,64 @@ func (cs *Set) All() []*Backend {
 	cs.mu.Lock()
 	defer cs.mu.Unlock()
 	return slices.Clone(cs.all)
+}
+
+// MuxLabels are the identifiers of a mux and of what it is made of.
+func (b *Backend) MuxLabels() (mux, base string) {
+	if b.alias != "" {
+		return b.alias, b.ID
+	}
+	return b.ID, b.ID + "-base"
+}
+
+// Change puts another endpoint into the place of a backend's; the frontends stay.
+func (cs *Set) Change(b *Backend, s *Spec) error {
+	open, ok := drivers[s.Kind]
+	if !ok {
+		return fmt.Errorf("'%s' is not a valid char driver name", s.Kind)
+	}
+	if s.Object == nil {
+		s.Object = cs.Object
+	}
+	cs.changing.Lock()
+	defer cs.changing.Unlock()
+	b.mu.Lock()
+	old, was, discard := b.end, b.connected, b.discard
+	b.connected, b.discard = false, false
+	b.mu.Unlock()
+	if err := open(b, s); err != nil {
+		b.mu.Lock()
+		b.end, b.connected, b.discard = old, was, discard
+		b.mu.Unlock()
+		return err
+	}
+	b.mu.Lock()
+	b.Kind = s.Kind
+	now := b.connected
+	b.mu.Unlock()
+	old.stop(false)
+	switch {
+	case was && !now:
+		b.event(Closed)
+	case now && !was:
+		b.event(Opened)
+	}
+	return nil
+}
+
+// Yank cuts the connection of a socket; it tells whether the backend is one.
+func (b *Backend) Yank() bool {
+	e, ok := b.endpoint().(*socketEnd)
+	if ok {
+		e.yank()
+	}
+	return ok
+}
+
+// IsSocket tells whether the backend is a socket.
+func (b *Backend) IsSocket() bool {
+	_, ok := b.endpoint().(*socketEnd)
+	return ok
 }
 
 // Remove closes a backend and takes it out of the set.

@@ -30,7 +30,7 @@ func reason(err error) string {
 type nullEnd struct{}
 
 func (nullEnd) name() string { return "null" }
-func (nullEnd) stop()        {}
+func (nullEnd) stop(bool)    {}
 func (nullEnd) wrote()       {}
 
 func openNull(b *Backend, _ *Spec) error {
@@ -49,8 +49,8 @@ type pumpEnd struct {
 
 func (e *pumpEnd) name() string { return e.label }
 func (e *pumpEnd) wrote()       { e.b.outCond.Broadcast() }
-func (e *pumpEnd) stop() {
-	e.p.stop(true)
+func (e *pumpEnd) stop(drain bool) {
+	e.p.stop(drain)
 	if e.after != nil {
 		e.after()
 	}
@@ -106,7 +106,7 @@ func openFile(b *Backend, s *Spec) error {
 	if appendTo {
 		flags = os.O_WRONLY | os.O_CREATE | os.O_APPEND
 	}
-	f, err := os.OpenFile(path, flags, 0o666)
+	f, err := openFileOrSet(path, flags)
 	if err != nil {
 		return fmt.Errorf("Could not open '%s': %s", path, reason(err))
 	}

@@ -12,6 +12,9 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/internal/fdset"
+	"goemu/internal/tlscreds"
 )
 
 // socketEnd is a stream socket, as a server for one client at a time or as a client.
@@ -21,6 +24,10 @@ type socketEnd struct {
 	server    bool
 	nodelay   bool
 	reconnect time.Duration
+	telnet    bool
+	websocket bool
+	creds     *tlscreds.X509
+	authz     tlscreds.Authorizer
 	listener  net.Listener
 
 	ctx    context.Context
@@ -30,6 +37,7 @@ type socketEnd struct {
 	mu   sync.Mutex
 	cur  *pump
 	gone chan struct{} // closed when cur has ended
+	peer string        // address of the other side
 }
 
 // socketAddr is where to listen or connect.
@@ -75,11 +83,56 @@ func openSocket(b *Backend, s *Spec) error {
 			e.listener.Close()
 			return err
 		}
+		if c, err = e.upgrade(c); err != nil {
+			e.listener.Close()
+			return err
+		}
 		e.serve(c)
 	}
 	e.wg.Add(1)
 	go e.acceptLoop()
 	return nil
+}
+
+// handshakeTime is how long a client may take for what comes before data.
+const handshakeTime = 10 * time.Second
+
+// upgrade begins the protocols that lie between the socket and the data.
+func (e *socketEnd) upgrade(c net.Conn) (net.Conn, error) {
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetNoDelay(e.nodelay)
+	}
+	raw := c
+	if u, ok := c.(*net.UnixConn); ok {
+		c = fdConn{u, e.b}
+	}
+	_ = raw.SetDeadline(time.Now().Add(handshakeTime))
+	var err error
+	switch {
+	case e.creds == nil:
+	case e.server:
+		c, err = e.creds.StartServer(c, e.authz)
+	default:
+		c, err = e.creds.StartClient(c, e.addr.host())
+	}
+	if err == nil && e.websocket {
+		c, err = startWebsocket(c)
+	}
+	if err == nil && e.telnet && e.server {
+		c, err = startTelnet(c, e.b)
+	}
+	if err != nil {
+		raw.Close()
+		return nil, err
+	}
+	_ = raw.SetDeadline(time.Time{})
+	return c, nil
+}
+
+// host is the name of the machine that a client connects to.
+func (a socketAddr) host() string {
+	host, _, _ := net.SplitHostPort(a.address)
+	return host
 }
 
 // parse reads the options.
@@ -113,13 +166,46 @@ func (e *socketEnd) parse(s *Spec) (wait bool, err error) {
 	case !e.server && s.has("wait"):
 		return false, errors.New("'wait' option is incompatible with socket in client connect mode")
 	}
-	for _, o := range []string{"telnet", "tn3270", "websocket", "tls-creds"} {
-		if on, err := s.boolean(o, false); err != nil || on {
-			return false, fmt.Errorf("chardev: socket: option '%s' is not supported", o)
-		}
+	if on, err := s.boolean("tn3270", false); err != nil || on {
+		return false, errors.New("chardev: socket: option 'tn3270' is not supported")
 	}
-	e.addr, err = parseSocketAddr(s)
-	return wait, err
+	if e.telnet, err = s.boolean("telnet", false); err != nil {
+		return false, err
+	}
+	if e.websocket, err = s.boolean("websocket", false); err != nil {
+		return false, err
+	}
+	if e.addr, err = parseSocketAddr(s); err != nil {
+		return false, err
+	}
+	return wait, e.parseSecurity(s)
+}
+
+// parseSecurity checks what goes together and finds the TLS credentials.
+func (e *socketEnd) parseSecurity(s *Spec) (err error) {
+	creds, hasCreds := s.get("tls-creds")
+	authz, hasAuthz := s.get("tls-authz")
+	switch {
+	case hasAuthz && !hasCreds:
+		return errors.New("'tls_authz' option requires 'tls_creds' option")
+	case e.websocket && !e.server:
+		return errors.New("Websocket client is not implemented")
+	case hasCreds && e.addr.network == "unix":
+		return errors.New("'tls_creds' option is incompatible with 'unix' address type")
+	case !hasCreds:
+		return nil
+	}
+	want := tlscreds.Client
+	if e.server {
+		want = tlscreds.Server
+	}
+	if e.creds, err = tlscreds.Find(s.Object, creds, want); err != nil {
+		return err
+	}
+	if hasAuthz {
+		e.authz = tlscreds.Late{Object: s.Object, ID: authz}
+	}
+	return nil
 }
 
 func parseSocketAddr(s *Spec) (a socketAddr, err error) {
@@ -148,6 +234,12 @@ func parseSocketAddr(s *Spec) (a socketAddr, err error) {
 	case hasHost:
 		return parseInet(s, host)
 	default:
+		if fd != "" && (fd[0] < '0' || fd[0] > '9') {
+			if a.fd, hasFD = fdset.Default.TakeNamed(fd); !hasFD {
+				return a, fmt.Errorf("File descriptor named '%s' has not been found", fd)
+			}
+			return a, nil
+		}
 		if a.fd, err = strconv.Atoi(fd); err != nil || a.fd < 0 {
 			return a, fmt.Errorf("Unable to parse FD number %s", fd)
 		}
@@ -271,9 +363,22 @@ func (e *socketEnd) name() string {
 	if addr.network != "unix" && addr.fd < 0 {
 		addr.network = "tcp"
 	}
-	s += addr.String()
+	text := addr.String()
+	switch {
+	case addr.network != "tcp" || addr.fd >= 0:
+	case e.websocket:
+		text = "websocket:" + addr.address
+	case e.telnet:
+		text = "telnet:" + addr.address
+	}
+	s += text
 	if e.server {
 		s += ",server=on"
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.peer != "" && addr.network == "tcp" {
+		s += " <-> " + e.peer
 	}
 	return s
 }
@@ -282,12 +387,12 @@ func (e *socketEnd) wrote() { e.b.outCond.Broadcast() }
 
 // serve starts the pump on a new connection.
 func (e *socketEnd) serve(c net.Conn) {
-	if t, ok := c.(*net.TCPConn); ok {
-		_ = t.SetNoDelay(e.nodelay)
-	}
 	gone := make(chan struct{})
 	e.mu.Lock()
 	e.gone = gone
+	if a := c.RemoteAddr(); a != nil {
+		e.peer = a.String()
+	}
 	e.b.setConnected(true, true)
 	e.cur = startPump(e.b, c, true, func() { close(gone) })
 	e.mu.Unlock()
@@ -308,7 +413,7 @@ func (e *socketEnd) ended() bool {
 	}
 	p.stop(false)
 	e.mu.Lock()
-	e.cur = nil
+	e.cur, e.peer = nil, ""
 	e.mu.Unlock()
 	e.b.setConnected(false, true)
 	return true
@@ -321,17 +426,16 @@ func (e *socketEnd) acceptLoop() {
 		if err != nil {
 			return
 		}
-		e.serve(c)
+		if c, err = e.upgrade(c); err == nil {
+			e.serve(c)
+		}
 	}
 }
 
 // startClient connects; with reconnect= a failure is tried again later.
 func (e *socketEnd) startClient() error {
-	c, err := e.addr.dial(e.ctx)
-	switch {
-	case err == nil:
-		e.serve(c)
-	case e.reconnect == 0:
+	err := e.connect()
+	if err != nil && e.reconnect == 0 {
 		return err
 	}
 	e.wg.Add(1)
@@ -347,14 +451,33 @@ func (e *socketEnd) clientLoop() {
 			return
 		case <-time.After(e.reconnect):
 		}
-		if c, err := e.addr.dial(e.ctx); err == nil {
-			e.serve(c)
-		}
+		_ = e.connect() // a failure is tried again
+	}
+}
+
+func (e *socketEnd) connect() error {
+	c, err := e.addr.dial(e.ctx)
+	if err == nil {
+		c, err = e.upgrade(c)
+	}
+	if err == nil {
+		e.serve(c)
+	}
+	return err
+}
+
+// yank cuts the connection.
+func (e *socketEnd) yank() {
+	e.mu.Lock()
+	p := e.cur
+	e.mu.Unlock()
+	if p != nil {
+		p.c.Close()
 	}
 }
 
 // stop implements endpoint.
-func (e *socketEnd) stop() {
+func (e *socketEnd) stop(drain bool) {
 	e.cancel()
 	if e.listener != nil {
 		e.listener.Close()
@@ -364,7 +487,7 @@ func (e *socketEnd) stop() {
 	p := e.cur
 	e.mu.Unlock()
 	if p != nil {
-		p.stop(true)
+		p.stop(drain)
 	}
 	if e.server && e.addr.network == "unix" && e.addr.address[0] != '@' {
 		_ = unix.Unlink(e.addr.address)

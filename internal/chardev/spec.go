@@ -20,7 +20,14 @@ type Spec struct {
 	Notify func(line string)
 	// Warnings are lines about deprecated forms.
 	Warnings []string
-	opts     map[string]string
+	// Object finds user-created objects, such as TLS credentials, by ID; nil finds none.
+	Object func(id string) any
+	opts   map[string]string
+}
+
+// NewSpec is the specification of a backend with options under the names that -chardev has for them.
+func NewSpec(id, kind string, opts map[string]string) *Spec {
+	return &Spec{ID: id, Kind: kind, opts: opts}
 }
 
 // options are the parameters that -chardev knows, whatever the backend.
@@ -209,10 +216,42 @@ var legacyForms = [...]struct {
 	{"stdio", "stdio", legacyWord},
 	{"file:", "file", legacyPath},
 	{"pipe:", "pipe", legacyPath},
+	{"vc", "vc", legacyWord},
+	{"vc:", "vc", func(*Spec, string) error { return nil }},
 	{"tcp:", "socket", legacyInet},
+	{"telnet:", "socket", legacyProtocol("telnet")},
+	{"websocket:", "socket", legacyProtocol("websocket")},
+	{"udp:", "udp", legacyUDP},
 	{"unix:", "socket", legacyUnix},
 	{"/dev/parport", "parallel", legacyWord},
 	{"/dev/", "serial", func(s *Spec, rest string) error { return legacyPath(s, "/dev/"+rest) }},
+}
+
+// legacyProtocol reads an address for a protocol over TCP.
+func legacyProtocol(name string) func(*Spec, string) error {
+	return func(s *Spec, rest string) error {
+		s.opts[name] = "on"
+		return legacyInet(s, rest)
+	}
+}
+
+// legacyUDP reads [HOST]:PORT[@[LOCALHOST]:LOCALPORT].
+func legacyUDP(s *Spec, rest string) error {
+	remote, local, hasLocal := strings.Cut(rest, "@")
+	for _, a := range []struct{ text, host, port string }{{remote, "host", "port"}, {local, "localaddr", "localport"}} {
+		if a.text == "" && (a.host == "host" || !hasLocal) {
+			continue
+		}
+		i := strings.LastIndexByte(a.text, ':')
+		if i < 0 {
+			return fmt.Errorf("'udp:%s' is not a valid char driver", rest)
+		}
+		s.opts[a.port] = a.text[i+1:]
+		if i > 0 {
+			s.opts[a.host] = strings.Trim(a.text[:i], "[]")
+		}
+	}
+	return nil
 }
 
 func legacyWord(*Spec, string) error { return nil }

@@ -98,3 +98,8 @@ func (p *parser) action(v string) error {
 	}
 	return nil
 }
+
+func (p *parser) addFD(v string) error {
+	p.VM.AddFDs = append(p.VM.AddFDs, config.Options{Origin: p.origin, Pairs: parseOpts(v, "")})
+	return nil
+}

@@ -55,7 +55,7 @@ func sections() []section {
 			{name: "smbios", arg: true, help: " type=0|1|2|3|4|11|17[,field=value][,...]\n                specify SMBIOS fields", apply: (*parser).smbios},
 		}},
 		{"Character device options:", []option{
-			{name: "chardev", arg: true, help: " help\n-chardev null|stdio|file|pipe|pty|socket|ringbuf,id=id[,mux=on|off][,...]", apply: (*parser).chardev},
+			{name: "chardev", arg: true, help: " help\n-chardev null|stdio|file|pipe|pty|socket|udp|ringbuf|serial|vc,id=id[,mux=on|off][,logfile=PATH][,logappend=on|off][,...]\n-chardev socket,id=id[,host=host],port=port[,to=to][,ipv4=on|off][,ipv6=on|off][,nodelay=on|off]\n         [,server=on|off][,wait=on|off][,telnet=on|off][,websocket=on|off][,reconnect=seconds]\n         [,tls-creds=ID][,tls-authz=ID] (tcp)\n-chardev socket,id=id,path=path[,server=on|off][,wait=on|off][,reconnect=seconds][,abstract=on|off] (unix)\n-chardev socket,id=id,fd=fd[,server=on|off][,wait=on|off]\n-chardev udp,id=id[,host=host],port=port[,localaddr=localaddr][,localport=localport]\n-chardev mux,id=id,chardev=id", apply: (*parser).chardev},
 		}},
 		{"Boot Image or Kernel specific:", []option{
 			{name: "bios", arg: true, help: " file       set the filename for the BIOS", apply: (*parser).bios},
@@ -65,6 +65,7 @@ func sections() []section {
 		}},
 		{"Debug/Expert options:", []option{
 			{name: "serial", arg: true, help: " dev      redirect the serial port to char device 'dev'", apply: (*parser).serial},
+			{name: "add-fd", arg: true, help: " fd=fd,set=set[,opaque=opaque]\n                Add 'fd' to fd 'set'", apply: (*parser).addFD},
 			{name: "monitor", arg: true, help: " dev     redirect the monitor to char device 'dev'", apply: (*parser).monitor},
 			{name: "qmp", arg: true, help: " dev         like -monitor but opens in 'control' mode", apply: (*parser).qmp},
 			{name: "qmp-pretty", arg: true, help: " dev  like -qmp but uses pretty JSON formatting", apply: (*parser).qmpPretty},

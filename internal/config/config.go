@@ -15,6 +15,7 @@ type VM struct {
 	Firmware   string
 	DataDirs   []string
 	Chardevs   []Source
+	AddFDs     []Options
 	Serials    []Source
 	Monitors   []Monitor
 	NoMonitor  bool // -monitor none

@@ -99,13 +99,13 @@ func (m *Monitor) Printf(format string, a ...any) { fmt.Fprintf(m.out, format, a
 // Context ends when the emulator does.
 func (m *Monitor) Context() context.Context { return m.ctx }
 
-// Execute runs one line for a CPU and returns what it printed.
+// Execute runs one line for a CPU and returns what it printed, with the ends of lines that a terminal needs.
 func (s *Shell) Execute(ctx context.Context, line string, cpu int) string {
 	var b strings.Builder
 	m := s.newMonitor(&b)
 	m.CPU, m.ctx = cpu, ctx
 	m.execute(line)
-	return b.String()
+	return strings.ReplaceAll(b.String(), "\n", "\r\n")
 }
 
 // HumanMonitorCommand implements that command of qapi.MiscCommands.

@@ -64,8 +64,17 @@ func errorReply(err error, id any, hasID bool) []byte {
 
 // check looks at the form of a request and returns the command's name.
 func (s *Session) check(o *qapi.Object) (name string, oob bool, err error) {
+	if name, oob, err = s.members(o, o.Names()); err != nil && o.Len() > 1 {
+		return s.members(o, qapi.DictOrder(o.Names())) // of several mistakes the one that QEMU meets first
+	}
+	return name, oob, err
+}
+
+// members looks at the members of a request in the order of names.
+func (s *Session) members(o *qapi.Object, names []string) (name string, oob bool, err error) {
 	key := ""
-	for member, v := range o.All() {
+	for _, member := range names {
+		v, _ := o.Get(member)
 		switch {
 		case member == "execute" || member == "exec-oob" && s.oob.Load():
 			text, ok := v.(string)

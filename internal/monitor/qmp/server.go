@@ -60,6 +60,9 @@ func (s *Session) Close() {
 	s.kick()
 }
 
+// TakeFD hands the descriptor that came along with the last input over.
+func (s *Session) TakeFD() (fd int, ok bool) { return s.conn.Load().Backend().TakeFD() }
+
 // Uses tells whether a monitor is on a device.
 func (s *Server) Uses(b *chardev.Backend) bool {
 	s.mu.Lock()
@@ -156,7 +159,6 @@ type Session struct {
 	busy   bool // a command in band runs
 	client int  // counts clients: a reply goes to the one that asked
 	closed bool
-	fds    [][]int // descriptors that came along, oldest first
 }
 
 type atomicPhase struct{ v atomic.Int32 }

@@ -1,0 +1,191 @@
+// Package qmp compares conversations with the monitors of QEMU and goemu, and the interfaces they describe.
+package qmp
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+)
+
+const oracle = "qemu-system-x86_64"
+
+var goemu string
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		dir, err := os.MkdirTemp("", "qmp")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		goemu = filepath.Join(dir, "goemu")
+		if out, err := exec.Command("go", "build", "-o", goemu, "goemu/cmd/goemu").CombinedOutput(); err != nil {
+			panic(string(out))
+		}
+		return m.Run()
+	}())
+}
+
+func needOracle(t *testing.T) {
+	t.Helper()
+	if _, err := exec.LookPath(oracle); err != nil {
+		t.Skip("ORACLE MISSING: " + oracle)
+	}
+}
+
+// machine is an emulator whose monitor is on its standard input and output.
+type machine struct {
+	t   *testing.T
+	cmd *exec.Cmd
+	in  io.WriteCloser
+	out *bufio.Reader
+}
+
+func start(t *testing.T, bin, monitor string, args ...string) *machine {
+	t.Helper()
+	m := &machine{t: t}
+	m.cmd = exec.Command(bin, append([]string{"-nodefaults", "-display", "none", monitor, "stdio"}, args...)...)
+	var err error
+	m.in, err = m.cmd.StdinPipe()
+	require.NoError(t, err)
+	out, err := m.cmd.StdoutPipe()
+	require.NoError(t, err)
+	m.out = bufio.NewReader(out)
+	require.NoError(t, m.cmd.Start())
+	timer := time.AfterFunc(60*time.Second, func() { _ = m.cmd.Process.Kill() })
+	t.Cleanup(func() {
+		m.in.Close()
+		_ = m.cmd.Process.Kill()
+		_ = m.cmd.Wait()
+		timer.Stop()
+	})
+	return m
+}
+
+var (
+	stamp   = regexp.MustCompile(`"timestamp": \{[^}]*\}`)
+	variant = regexp.MustCompile(`"package": "[^"]*"`)
+)
+
+// say sends a command and returns what comes up to and including its reply.
+func (m *machine) say(text string) (lines []string) {
+	m.t.Helper()
+	_, err := io.WriteString(m.in, text)
+	require.NoError(m.t, err)
+	for {
+		s, err := m.out.ReadString('\n')
+		require.NoError(m.t, err, "after %q", text)
+		s = strings.TrimSuffix(s, "\n")
+		lines = append(lines, variant.ReplaceAllString(stamp.ReplaceAllString(s, `"timestamp": T`), `"package": P`))
+		if !strings.Contains(s, `"event": `) {
+			return lines
+		}
+	}
+}
+
+// conversation is what both monitors must answer alike, byte by byte.
+var conversation = []string{
+	`{"execute": "query-status"}`,
+	`{"execute": "qmp_capabilities", "arguments": {"enable": ["nosuch"]}}`,
+	`{"execute": "qmp_capabilities", "arguments": {"nosuch": 1}}`,
+	`{"execute": "qmp_capabilities", "arguments": {"enable": 1}}`,
+	`{"execute": "qmp_capabilities", "arguments": {"enable": ["oob"]}}`,
+	`{"execute": "qmp_capabilities"}`,
+	`{"execute": "query-version", "id": "x"}`,
+	`{"execute": "query-status", "id": {"b": 1, "a": [true, null, 1.5]}}`,
+	`{"execute": "query-name"}`,
+	`{"execute": "query-uuid"}`,
+	`{"execute": "stop"}`, `{"execute": "stop"}`, `{"execute": "query-status"}`,
+	`{"execute": "cont", "id": 7}`, `{"execute": "cont"}`, `{"execute": "query-status"}`,
+	`{"execute": "system_reset"}`, `{"execute": "system_wakeup"}`, `{"execute": "system_powerdown"}`,
+	`{"execute": "set-action", "arguments": {"reboot": "nosuch"}}`,
+	`{"execute": "set-action", "arguments": {"reboot": "shutdown", "shutdown": "pause", "panic": "none", "watchdog": "pause"}}`,
+	`{"execute": "system_reset"}`, `{"execute": "query-status"}`, `{"execute": "cont"}`,
+	`{"execute": "watchdog-set-action", "arguments": {"action": 1}}`,
+	`{"execute": "x-exit-preconfig"}`,
+	`{"execute": "human-monitor-command", "arguments": {"command-line": "info status"}}`,
+	`{"execute": "human-monitor-command", "arguments": {"command-line": "nosuch"}}`,
+	`{"execute": "human-monitor-command", "arguments": {"command-line": "info status", "cpu-index": 5}}`,
+	`{"execute": "human-monitor-command", "arguments": {"command-line": 1}}`,
+	`{"execute": "human-monitor-command"}`,
+	`{"execute": "chardev-add", "arguments": {"id": "r", "backend": {"type": "ringbuf", "data": {"size": 3}}}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "r", "backend": {"type": "ringbuf", "data": {"size": "3"}}}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "r", "backend": {"type": "nosuch", "data": {}}}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "r", "backend": {"type": "ringbuf"}}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "r", "backend": {"type": "ringbuf", "data": {"size": 4, "nosuch": 1}}}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "r", "backend": {"type": "ringbuf", "data": {"size": 4}}}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "r", "backend": {"type": "null", "data": {}}}}`,
+	`{"execute": "ringbuf-write", "arguments": {"device": "r", "data": "abcdefg"}}`,
+	`{"execute": "ringbuf-write", "arguments": {"device": "r", "data": "aGVq", "format": "base64"}}`,
+	`{"execute": "ringbuf-write", "arguments": {"device": "nosuch", "data": "x"}}`,
+	`{"execute": "ringbuf-read", "arguments": {"device": "r", "size": 0}}`,
+	`{"execute": "ringbuf-read", "arguments": {"device": "r", "size": 2}}`,
+	`{"execute": "ringbuf-read", "arguments": {"device": "r", "size": 9, "format": "base64"}}`,
+	`{"execute": "chardev-change", "arguments": {"id": "r", "backend": {"type": "null", "data": {}}}}`,
+	`{"execute": "chardev-change", "arguments": {"id": "nosuch", "backend": {"type": "null", "data": {}}}}`,
+	`{"execute": "ringbuf-read", "arguments": {"device": "r", "size": 9}}`,
+	`{"execute": "chardev-send-break", "arguments": {"id": "r"}}`, `{"execute": "chardev-send-break", "arguments": {"id": "nosuch"}}`,
+	`{"execute": "chardev-remove", "arguments": {"id": "r"}}`, `{"execute": "chardev-remove", "arguments": {"id": "r"}}`,
+	`{"execute": "chardev-remove", "arguments": {"id": "compat_monitor0"}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "s", "backend": {"type": "socket", "data": {"addr": {"type": "unix", "data": {"path": "/nonexistent/x"}}}}}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "s", "backend": {"type": "socket", "data": {"addr": {"type": "unix", "data": {}}}}}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "s", "backend": {"type": "socket", "data": {"addr": {"type": "inet", "data": {"host": "127.0.0.1", "port": "1", "to": 70000}}}}}}`,
+	`{"execute": "chardev-add", "arguments": {"id": "f", "backend": {"type": "file", "data": {"out": "/nonexistent/x"}}}}`,
+	`{"execute": "getfd", "arguments": {"fdname": "x"}}`, `{"execute": "closefd", "arguments": {"fdname": "x"}}`,
+	`{"execute": "add-fd"}`, `{"execute": "remove-fd", "arguments": {"fdset-id": 1}}`, `{"execute": "remove-fd", "arguments": {"fdset-id": 1, "fd": 2}}`,
+	`{"execute": "query-fdsets"}`,
+	`{"execute": "yank", "arguments": {"instances": [{"type": "chardev", "id": "nosuch"}]}}`, `{"execute": "query-yank"}`,
+	`{"exec-oob": "query-yank", "id": 1}`, `{"exec-oob": "query-status", "id": 1}`,
+	`{"execute": "query-status", "exec-oob": "query-status"}`,
+	`{"execute": "nosuch", "id": 1}`, `{"execute": "query-status", "arguments": {"x": 1}}`, `{"execute": "query-status", "arguments": 1}`,
+	`{"execute": 1}`, `{}`, `[]`, "1 ", `{"arguments": {}}`, `{"execute": "query-status", "nosuch": 1}`,
+	`{"execute": nosuch}`, `{"execute": "x", "execute": "y"}`, `{"a" 1}`, `{"a": "\ud800"}`, `{"a": }`, `{"a": 1 "b": 2}`, `@ }`, "{\x01}", `{'execute': 'query-status'}`,
+}
+
+func TestConversation(t *testing.T) {
+	needOracle(t)
+	args := []string{"-M", "none", "-name", "vm1", "-uuid", "b8dac1b2-7ec3-4b2e-8e1f-9f0f3a5e0001"}
+	q, g := start(t, oracle, "-qmp", args...), start(t, goemu, "-qmp", args...)
+	for _, text := range append([]string{""}, conversation...) {
+		assert.Equal(t, q.say(text), g.say(text), text)
+	}
+}
+
+// known are the differences from QEMU's interface, with their reasons. Keys are what Compare reports.
+var known = map[string]string{}
+
+// TestSchema: what goemu describes of its interface is part of what QEMU describes, in the same form.
+func TestSchema(t *testing.T) {
+	needOracle(t)
+	ask := func(bin string) schema {
+		m := start(t, bin, "-qmp", "-M", "none")
+		m.say("")
+		m.say(`{"execute": "qmp_capabilities"}`)
+		var reply struct{ Return []map[string]any }
+		lines := m.say(`{"execute": "query-qmp-schema"}`)
+		require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &reply))
+		return newSchema(reply.Return)
+	}
+	found := map[string]bool{}
+	for _, d := range compare(ask(goemu), ask(oracle)) {
+		found[d] = true
+		if _, ok := known[d]; !ok {
+			t.Error(d)
+		}
+	}
+	for d := range known {
+		if !found[d] {
+			t.Errorf("no longer different: %s", d)
+		}
+	}
+}
