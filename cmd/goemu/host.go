@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"goemu/block"
@@ -110,7 +111,26 @@ func (h *backends) openDisks(s *session) error {
 			return at(d.Origin, withHint(err))
 		}
 	}
-	return nil
+	return h.openDefaultCD(s)
+}
+
+// openDefaultCD adds the empty CD-ROM drive that a machine has unless the user says something about its disks.
+func (h *backends) openDefaultCD(s *session) error {
+	if s.typ.DefaultCD == 0 || s.vm.NoDefaults {
+		return nil
+	}
+	for _, o := range s.vm.Devices {
+		if d, _ := o.Get("driver"); slices.Contains([]string{"ide-cd", "ide-hd", "scsi-cd", "scsi-hd"}, d) {
+			return nil
+		}
+	}
+	for _, d := range h.disks.List() {
+		if d.IF == s.typ.DriveIF && d.Index == s.typ.DefaultCD {
+			return nil
+		}
+	}
+	_, err := h.disks.AddDrive(fmt.Sprintf("index=%d,media=cdrom", s.typ.DefaultCD), s.typ.DriveIF)
+	return err
 }
 
 // withHint adds to the message of an error of the block layer what else it has to say.

@@ -31,6 +31,10 @@ func (s *session) machineConfig() (*pc.Config, error) {
 			return nil, err
 		}
 	}
+	c.BootOrder = pc.BootOrder(vm.BootOrder)
+	if vm.Nographic {
+		c.Props.Graphics = false
+	}
 	if vm.NoACPI {
 		c.Props.ACPI = qdev.Off
 	}

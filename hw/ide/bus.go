@@ -70,6 +70,7 @@ type Bus struct {
 	DMA    DMA
 
 	irq      *qdev.IRQ
+	number   int // of the channel on its adapter
 	units    int
 	unit     uint8 // the drive that is selected
 	control  uint8
@@ -100,9 +101,10 @@ const (
 // Serials numbers the drives of a machine; each position on a bus gets a number.
 type Serials struct{ n int }
 
-// NewBus returns a channel that parent provides. units is the number of drives that fit.
-func NewBus(parent qdev.Device, name string, units int, irq *qdev.IRQ, serials *Serials) *Bus {
-	b := &Bus{irq: irq, units: units, DMA: NoDMA{}}
+// NewBus returns the channel with a number that parent provides. units is the number of drives that fit.
+func NewBus(parent qdev.Device, number, units int, irq *qdev.IRQ, serials *Serials) *Bus {
+	b := &Bus{irq: irq, number: number, units: units, DMA: NoDMA{}}
+	name := fmt.Sprintf("ide.%d", number)
 	qdev.InitBus(b, parent, BusType, name, units)
 	for i := range b.Drives {
 		serials.n++
@@ -117,6 +119,9 @@ func (b *Bus) SetIRQ(irq *qdev.IRQ) { b.irq = irq }
 
 // IRQ returns the channel's interrupt line.
 func (b *Bus) IRQ() *qdev.IRQ { return b.irq }
+
+// FirmwareName implements qdev.FirmwareBus.
+func (b *Bus) FirmwareName(qdev.Device) string { return fmt.Sprintf("drive@%x", b.number) }
 
 // Active is the drive that is selected.
 func (b *Bus) Active() *Drive { return b.Drives[b.unit] }

@@ -3,6 +3,7 @@ package ide
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"goemu/block"
 	"goemu/hw/disk"
@@ -48,6 +49,11 @@ func Classes() []*qdev.Class {
 		{Name: "ide-hd", Bus: BusType, Desc: "virtual IDE disk", Category: qdev.Storage, New: func() qdev.Device { return new(HD) }, NoHotplug: true},
 		{Name: "ide-cd", Bus: BusType, Desc: "virtual IDE CD-ROM", Category: qdev.Storage, New: func() qdev.Device { return new(CD) }, NoHotplug: true},
 	}
+}
+
+// BootPlace implements qdev.Bootable.
+func (d *Device) BootPlace() (index int32, suffix string, ok bool) {
+	return d.BootIndex.N, fmt.Sprintf("/disk@%d", d.Unit), d.BootIndex.Set
 }
 
 // Realize implements qdev.Device.

@@ -27,11 +27,8 @@ func (m *Machine) a20Line() *qdev.IRQ {
 	}, 0)
 }
 
-// Contents of two of the firmware's files: do not wait after a failed boot; S3 and S4 can be entered, S4 with value 2.
-var (
-	bootFailWait = []byte{0xff, 0xff, 0xff, 0xff}
-	systemStates = []byte{0, 0, 0, 0x81, 0x82, 0x80}
-)
+// systemStates is one of the firmware's files: S3 and S4 can be entered, S4 with value 2.
+var systemStates = []byte{0, 0, 0, 0x81, 0x82, 0x80}
 
 // fwcfg makes the firmware configuration device with the standard items and the user's.
 func (m *Machine) fwcfg() error {
@@ -49,7 +46,10 @@ func (m *Machine) fwcfg() error {
 	f.SetU16(fwcfg.KeyCPUs, uint16(m.cfg.CPUs))
 	f.SetU16(fwcfg.KeyMaxCPUs, uint16(m.cfg.CPU.Topology.CPUs()))
 	f.SetU32(fwcfg.KeyIRQ0, 1)
-	if err := m.addFiles(map[string][]byte{"bootorder": nil, "etc/boot-fail-wait": bootFailWait, "etc/system-states": systemStates}); err != nil {
+	if err := m.fw.AddFile("etc/system-states", systemStates); err != nil {
+		return err
+	}
+	if err := m.bootItems(); err != nil {
 		return err
 	}
 	for _, it := range m.cfg.FWCfg {

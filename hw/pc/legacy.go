@@ -89,7 +89,7 @@ func (m *Machine) legacyTimers() (err error) {
 	}
 	m.rtc, err = mc146818.New(m.Tree, m.isa, mc146818.Config{Start: m.cfg.RTC.Start, Clock: m.cfg.RTC.Clock, IRQ: rtcLine, Wakeup: m.VM.RequestWakeup})
 	if err == nil {
-		m.rtc.SetPC(mc146818.PC{Below4G: m.map_.below, Above4G: m.map_.above, CPUs: m.cfg.CPUs, Boot: "cad"})
+		m.rtc.SetPC(mc146818.PC{Below4G: m.map_.below, Above4G: m.map_.above, CPUs: m.cfg.CPUs, Boot: m.cfg.BootOrder.first(), NoCheck: m.cfg.BootOrder.NoCheck})
 	}
 	return err
 }

@@ -71,14 +71,15 @@ type Config struct {
 	// Links registers backends that device properties name.
 	Links func(*qdev.Links)
 
-	Serials []*chardev.Backend // by port, nil for none
-	Boot    loader.Config      // Kernel empty: start the firmware
-	UUID    string
-	BIOS    []byte // firmware image, mapped below 4 GiB
-	RTC     RTC
-	FWCfg   []FWCfgItem
-	SMBIOS  [][][2]string // of each -smbios its pairs
-	NUMA    []NUMANode
+	Serials   []*chardev.Backend // by port, nil for none
+	Boot      loader.Config      // Kernel empty: start the firmware
+	UUID      string
+	BIOS      []byte // firmware image, mapped below 4 GiB
+	RTC       RTC
+	BootOrder BootOrder
+	FWCfg     []FWCfgItem
+	SMBIOS    [][][2]string // of each -smbios its pairs
+	NUMA      []NUMANode
 }
 
 // RTC says what time the guest's clock shows.
@@ -145,6 +146,9 @@ func New(cfg Config) (*Machine, error) {
 	m := &Machine{cfg: cfg, VM: mainloop.NewVM(mainloop.Main), Tree: qdev.NewTree(cfg.Registry), map_: layout(cfg.RAM, cfg.Type, &cfg.Props)}
 	if cfg.CPUs > cfg.Type.MaxCPUs {
 		return nil, fmt.Errorf("Invalid SMP CPUs %d. The max CPUs supported by machine '%s' is %d", cfg.CPUs, cfg.Type.Name, cfg.Type.MaxCPUs)
+	}
+	if err := m.cfg.BootOrder.check(); err != nil {
+		return nil, err
 	}
 	transport.CPUs = cfg.CPUs
 	m.Tree.Machine.SetType(cfg.Type.Name + "-machine")
@@ -222,6 +226,9 @@ func (m *Machine) AddDevice(s []qdev.Setting) (qdev.Device, error) { return m.Tr
 
 // Ready prepares the boot: call it when all devices are there. It resets the machine; VM.Start then lets it run.
 func (m *Machine) Ready(ctx context.Context) error {
+	if err := m.readyBoot(); err != nil {
+		return err
+	}
 	if !m.cfg.Type.Empty {
 		if err := m.loadBoot(); err != nil {
 			return err
@@ -252,7 +259,10 @@ func (m *Machine) pause() {
 }
 
 // reset puts devices and CPUs in their power-on state and the boot images in place.
-func (m *Machine) reset(mainloop.ShutdownCause) {
+func (m *Machine) reset(cause mainloop.ShutdownCause) {
+	if cause != mainloop.CauseNone && m.rtc != nil {
+		m.rtc.SetBoot(m.cfg.BootOrder.Order, m.cfg.BootOrder.NoCheck)
+	}
 	m.Tree.Reset()
 	for _, c := range m.cpus {
 		c.Reset()

@@ -60,6 +60,7 @@ func Parse(prog string, args []string) (*Request, error) {
 		return nil, err
 	}
 	p.VM.SMP = config.SMP{}
+	p.VM.BootOrder = config.BootOrder{Order: defaultBoot, Wait: -1, Restart: -1}
 	for _, o := range occ {
 		p.origin = o.origin
 		if err := o.row.apply(p, o.value); err == (stop{}) {

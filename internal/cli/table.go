@@ -30,6 +30,7 @@ func sections() []section {
 			{name: "smp", arg: true, help: helpSMP, apply: (*parser).smp},
 			{name: "numa", arg: true, help: " node[,mem=size][,cpus=firstcpu[-lastcpu]][,nodeid=node]", apply: (*parser).numa},
 			{name: "global", arg: true, help: " driver.property=value\n-global driver=driver,property=property,value=value\n                set a global default for a driver property", apply: (*parser).global},
+			{name: "boot", arg: true, help: " [order=drives][,once=drives][,menu=on|off]\n      [,splash-time=sp_time][,reboot-timeout=rb_time][,strict=on|off]\n                'drives': floppy (a), hard disk (c), CD-ROM (d), network (n)\n                'sp_time': the period that the boot menu waits if menu=on, unit is ms\n                'rb_timeout': the timeout before guest reboot when boot failed, unit is ms", apply: (*parser).boot},
 			{name: "m", arg: true, help: " [size=]megs[,slots=n,maxmem=size]\n                configure guest RAM\n                size: initial amount of guest memory\n                slots: number of hotplug slots (default: none)\n                maxmem: maximum amount of guest memory (default: none)", apply: (*parser).memory},
 			{name: "name", arg: true, help: " string[,debug-threads=on|off]\n                string sets the name of the guest", apply: (*parser).vmName},
 			{name: "uuid", arg: true, help: " %08x-%04x-%04x-%04x-%012x\n                specify machine UUID", apply: (*parser).uuid},
@@ -50,6 +51,7 @@ func sections() []section {
 			{name: "nographic", help: "      disable graphical output and redirect serial I/Os to console", apply: (*parser).nographic},
 		}},
 		{"x86-64 target only:", []option{
+			{name: "no-fd-bootchk", help: " disable boot signature checking for floppy disks", apply: (*parser).noFloppyCheck},
 			{name: "no-acpi", help: "        disable ACPI", apply: (*parser).noACPI},
 			{name: "no-hpet", help: "        disable HPET", apply: (*parser).noHPET},
 			{name: "smbios", arg: true, help: " type=0|1|2|3|4|11|17[,field=value][,...]\n                specify SMBIOS fields", apply: (*parser).smbios},

@@ -12,6 +12,7 @@ type VM struct {
 	Memory     Memory
 	SMP        SMP
 	Boot       Boot
+	BootOrder  BootOrder
 	Firmware   string
 	DataDirs   []string
 	Chardevs   []Source
@@ -117,6 +118,14 @@ type SMP struct {
 type Boot struct {
 	Kernel, Initrd, Append string
 	HasAppend, HasInitrd   bool
+}
+
+// BootOrder is -boot: what firmware starts from. Times are in milliseconds, -1 where none is given.
+type BootOrder struct {
+	Order, Once   string // letters of devices; Once until the first reset
+	Menu, Strict  bool
+	Wait, Restart int
+	NoCheck       bool // the BIOS does not check a floppy disk's signature
 }
 
 // Global is -global driver.property=value.

@@ -142,6 +142,19 @@ func (p *idePair) settle() {
 	p.t.Fatalf("the drives stay busy: QEMU %#x, ours %#x\n%q", p.q.In(ideControl, 1), ours(), p.log)
 }
 
+// settleMaster waits until both bus masters have ended their work or raised an interrupt as well.
+func (p *idePair) settleMaster() {
+	p.t.Helper()
+	for range 2000 {
+		if s := p.q.In(masterBase+2, 1); s&1 == 0 || s&4 != 0 {
+			p.settle()
+			return
+		}
+		time.Sleep(time.Millisecond)
+	}
+	p.t.Fatalf("QEMU's bus master stays active\n%q", p.log)
+}
+
 // registers compares the whole command block.
 func (p *idePair) registers() {
 	p.t.Helper()
@@ -167,17 +180,13 @@ func (p *idePair) command(cmd uint8) {
 
 func (p *idePair) drain() {
 	p.t.Helper()
-	for range 200 {
+	for range 20000 {
 		p.settle()
-		p.registers()
 		if p.in(ideControl, 1)&ideDRQ == 0 {
+			p.registers()
 			return
 		}
-		for range 256 {
-			if p.in(ideBase, 2); p.in(ideControl, 1)&ideDRQ == 0 {
-				break
-			}
-		}
+		p.in(ideBase, 2)
 	}
 }
 
@@ -281,7 +290,7 @@ func TestIDEBusMaster(t *testing.T) {
 			p.task(0xe0, 0, tt.n, lba)
 			p.out(ideBase+7, 1, uint32(tt.cmd))
 			p.out(masterBase, 1, 9)
-			p.settle()
+			p.settleMaster()
 			p.in(masterBase, 1)
 			p.in(masterBase+2, 1)
 			p.registers()
@@ -315,7 +324,7 @@ func (p *idePair) packet(dma bool, limit uint32, cdb ...byte) {
 	}
 	if dma {
 		p.out(masterBase, 1, 9)
-		p.settle()
+		p.settleMaster()
 		p.in(masterBase+2, 1)
 		p.out(masterBase, 1, 8)
 		p.in(masterBase+2, 1)

@@ -69,7 +69,7 @@ func (d *IDE) Realize() error {
 	bar := memory.NewContainer("piix-bmdma-container", channels*channelBytes)
 	var serials ide.Serials
 	for i, l := range legacy {
-		d.Buses[i] = ide.NewBus(d, busName(i), 2, d.irq(l.irq), &serials)
+		d.Buses[i] = ide.NewBus(d, i, 2, d.irq(l.irq), &serials)
 		command, control := d.Buses[i].Regions()
 		d.io.Add(command, l.command, 0)
 		d.io.Add(control, l.control, 0)
@@ -79,8 +79,6 @@ func (d *IDE) Realize() error {
 	d.SetBAR(barMaster, pci.BARIO, bar)
 	return nil
 }
-
-func busName(i int) string { return "ide." + string(rune('0'+i)) }
 
 // Reset implements qdev.Device.
 func (d *IDE) Reset() {

@@ -1,5 +1,10 @@
 package mc146818
 
+import (
+	"errors"
+	"fmt"
+)
+
 // Bytes of a PC's CMOS memory that describe the machine to its firmware.
 const (
 	cmosFloppies     = 0x10
@@ -25,7 +30,11 @@ type PC struct {
 	Below4G, Above4G uint64 // bytes of RAM
 	CPUs             int
 	Boot             string // order of boot devices, letters as -boot has them
+	NoCheck          bool   // of floppy disks' signatures
 }
+
+// bootDevices is how many boot devices CMOS memory holds, bootNoCheck the flag that floppy disks are not checked.
+const bootDevices, bootNoCheck = 3, 1
 
 // bootNibbles are the codes of boot devices.
 var bootNibbles = map[byte]uint8{'a': 1, 'b': 1, 'c': 2, 'd': 3, 'n': 4}
@@ -46,12 +55,34 @@ func (r *RTC) SetPC(m PC) {
 		r.SetCMOS(cmosMemoryAt4G+i, uint8(m.Above4G>>blockShift>>(8*i)))
 	}
 	r.SetCMOS(cmosCPUs, uint8(m.CPUs-1))
-	var boot [3]uint8
-	for i := range min(len(m.Boot), len(boot)) {
-		boot[i] = bootNibbles[m.Boot[i]]
-	}
-	r.SetCMOS(cmosBootDevices, boot[1]<<4|boot[0])
-	r.SetCMOS(cmosBootFlags, boot[2]<<4)
+	r.SetBoot(m.Boot, m.NoCheck)
 	r.SetCMOS(cmosEquipment, equipmentFPU|equipmentMouse)
 	r.SetCMOS(cmosFloppies, 0)
+}
+
+// CheckBoot checks that the BIOS can be told an order of boot devices.
+func CheckBoot(order string) error {
+	if len(order) > bootDevices {
+		return errors.New("Too many boot devices for PC")
+	}
+	for i := range len(order) {
+		if bootNibbles[order[i]] == 0 {
+			return fmt.Errorf("Invalid boot device for PC: '%c'", order[i])
+		}
+	}
+	return nil
+}
+
+// SetBoot tells the BIOS an order of boot devices, letters as -boot has them, and whether to do without the check of floppy disks.
+func (r *RTC) SetBoot(order string, noFloppyCheck bool) {
+	var boot [bootDevices]uint8
+	for i := range min(len(order), len(boot)) {
+		boot[i] = bootNibbles[order[i]]
+	}
+	r.SetCMOS(cmosBootDevices, boot[1]<<4|boot[0])
+	flags := boot[2] << 4
+	if noFloppyCheck {
+		flags |= bootNoCheck
+	}
+	r.SetCMOS(cmosBootFlags, flags)
 }

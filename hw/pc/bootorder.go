@@ -1,0 +1,105 @@
+package pc
+
+import (
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+
+	"goemu/hw/firmware/fwcfg"
+	"goemu/hw/qdev"
+	"goemu/hw/timer/mc146818"
+)
+
+// BootOrder is what firmware starts from: letters of devices (Once until the first reset), and times in milliseconds, -1 for none.
+type BootOrder struct {
+	Order, Once   string
+	Menu, Strict  bool
+	Wait, Restart int
+	NoCheck       bool // the BIOS does not check a floppy disk's signature
+}
+
+// check checks the letters.
+func (b *BootOrder) check() error {
+	for _, s := range []string{b.Order, b.Once} {
+		if err := mc146818.CheckBoot(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// first is the order until the first reset.
+func (b *BootOrder) first() string {
+	if b.Once != "" {
+		return b.Once
+	}
+	return b.Order
+}
+
+// bootItems gives firmware what -boot says besides the order.
+func (m *Machine) bootItems() error {
+	b := &m.cfg.BootOrder
+	m.fw.SetU16(fwcfg.KeyBootMenu, uint16(b2i(b.Menu)))
+	m.fw.SetU16(fwcfg.KeyNographic, uint16(b2i(!m.cfg.Props.Graphics)))
+	if b.Wait >= 0 {
+		if err := m.fw.AddFile("etc/boot-menu-wait", binary.LittleEndian.AppendUint16(nil, uint16(b.Wait))); err != nil {
+			return err
+		}
+	}
+	return m.fw.AddFile("etc/boot-fail-wait", binary.LittleEndian.AppendUint32(nil, uint32(int32(b.Restart))))
+}
+
+// bootList is the file "bootorder": the paths of devices with a bootindex in their order.
+func (m *Machine) bootList() ([]byte, error) {
+	type place struct {
+		index int32
+		path  string
+	}
+	var list []place
+	for _, d := range m.Tree.Devices() {
+		b, ok := d.(qdev.Bootable)
+		if !ok {
+			continue
+		}
+		index, suffix, ok := b.BootPlace()
+		if !ok {
+			continue
+		}
+		if slices.ContainsFunc(list, func(p place) bool { return p.index == index }) {
+			return nil, fmt.Errorf("The bootindex %d has already been used", index)
+		}
+		list = append(list, place{index, "/pci@i0cf8/" + qdev.FirmwarePath(d) + suffix})
+	}
+	slices.SortFunc(list, func(a, b place) int { return int(a.index) - int(b.index) })
+	var lines []string
+	for _, p := range list {
+		lines = append(lines, p.path)
+	}
+	if len(lines) == 0 {
+		return nil, nil
+	}
+	if m.cfg.BootOrder.Strict {
+		lines = append(lines, "HALT")
+	}
+	return append([]byte(strings.Join(lines, "\n")), 0), nil
+}
+
+// readyBoot completes what firmware is told when all devices are there.
+func (m *Machine) readyBoot() error {
+	if m.fw == nil {
+		return nil
+	}
+	list, err := m.bootList()
+	if err != nil {
+		return err
+	}
+	return m.fw.AddFile("bootorder", list)
+}
+
+func b2i(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
