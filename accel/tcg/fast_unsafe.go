@@ -9,7 +9,7 @@ import (
 
 // FastHelpers are the helpers that FastHelper may do, as an engine's options want them.
 var FastHelpers = []uint32{
-	uint32(x86.HelperRDTSC), uint32(x86.HelperMovs), uint32(x86.HelperStos), uint32(x86.HelperSyscall), uint32(x86.HelperSysret),
+	uint32(x86.HelperRDTSC), uint32(x86.HelperRDTSCP), uint32(x86.HelperCmpXchg8B), uint32(x86.HelperMovs), uint32(x86.HelperStos), uint32(x86.HelperSyscall), uint32(x86.HelperSysret),
 	uint32(x86.HelperIret), uint32(x86.HelperWriteCR), uint32(x86.HelperINVLPG), uint32(x86.HelperWriteFSGSBase), uint32(x86.HelperCmpXchg16B), uint32(x86.HelperRDPKRU),
 	uint32(x86.HelperXSAVEC), uint32(x86.HelperXSAVES), uint32(x86.HelperXRSTORS),
 }
@@ -28,13 +28,18 @@ const fastBytes = 1024
 func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
 	e := (*x86.Env)(unsafe.Pointer(h))
 	switch x86.Helper(id) {
-	case x86.HelperRDTSC:
+	case x86.HelperRDTSC, x86.HelperRDTSCP:
 		if e.TSCDelta == noTSC {
 			return 0, false
 		}
 		t := hostTSC() + e.TSCDelta
 		e.Regs[x86.RAX], e.Regs[x86.RDX] = t&0xffffffff, t>>32
+		if x86.Helper(id) == x86.HelperRDTSCP {
+			e.Regs[x86.RCX] = e.TSCAux & 0xffffffff
+		}
 		return 0, true
+	case x86.HelperCmpXchg8B:
+		return 0, fastCmpXchg8(e, e.Args[0])
 	case x86.HelperWriteFSGSBase:
 		v := e.Args[1]
 		if uint64(int64(v<<16)>>16) != v {
@@ -78,31 +83,52 @@ func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
 	return 0, false
 }
 
-// fastString is MOVS and STOS upwards with 64-bit addresses within one page, of RAM that the soft TLB knows.
+// plainStrings tells whether MOVS and STOS with addresses of size bytes go upwards through flat memory, and the mask of these addresses.
+//
+//go:nosplit
+func plainStrings(e *x86.Env, size uint64) (mask uint64, ok bool) {
+	const (
+		all  = x86.HFCS64 | x86.HFCS32 | x86.HFPE | x86.HFVM | x86.HFAddSeg | x86.HFLimits
+		flat = x86.HFCS32 | x86.HFPE
+	)
+	if e.HFlags&x86.HFAlign != 0 || e.EFlags&x86.FlagDF != 0 {
+		return 0, false
+	}
+	if size == 8 {
+		return ^uint64(0), e.HFlags&x86.HFCS64 != 0
+	}
+	return 1<<32 - 1, size == 4 && e.HFlags&all == flat
+}
+
+// fastString is MOVS and STOS upwards within one page, of RAM that the soft TLB knows.
 //
 //go:nosplit
 //go:norace
 func fastString(e *x86.Env, a uint64, move bool) bool {
 	seg := a >> 16 & 0xff
-	if a>>8&0xff != 8 || e.HFlags&(x86.HFCS64|x86.HFAlign) != x86.HFCS64 || move && (seg == x86.FS || seg == x86.GS) || e.EFlags&x86.FlagDF != 0 {
+	mask, ok := plainStrings(e, a>>8&0xff)
+	if !ok || move && (seg == x86.FS || seg == x86.GS) {
 		return false
 	}
 	n := uint64(1)
 	if a>>24&3 != repNone {
-		n = e.Regs[x86.RCX]
+		n = e.Regs[x86.RCX] & mask
 	}
 	size := a & 0xff
 	if size == 0 || n > fastBytes/size {
 		return false
 	}
 	n *= size
-	if n != 0 && !fastBlock(e, n, size, move) {
+	if n != 0 && !fastBlock(e, n, size, mask, move) {
 		return false
 	}
-	if move {
-		e.Regs[x86.RSI] += n
+	if n == 0 && mask != ^uint64(0) {
+		return false // upper halves of registers
 	}
-	e.Regs[x86.RDI] += n
+	if move {
+		e.Regs[x86.RSI] = (e.Regs[x86.RSI] + n) & mask
+	}
+	e.Regs[x86.RDI] = (e.Regs[x86.RDI] + n) & mask
 	if a>>24&3 != repNone {
 		e.Regs[x86.RCX] = 0
 	}
@@ -113,12 +139,12 @@ func fastString(e *x86.Env, a uint64, move bool) bool {
 //
 //go:nosplit
 //go:norace
-func fastBlock(e *x86.Env, n, size uint64, move bool) bool {
+func fastBlock(e *x86.Env, n, size, mask uint64, move bool) bool {
 	mmu := uint8(x86.MMUKernel)
 	if e.HFlags&x86.HFCPLMask == 3 {
 		mmu = x86.MMUUser
 	}
-	d := fastHost(e, e.Regs[x86.RDI], n, mmu, accWrite)
+	d := fastHost(e, e.Regs[x86.RDI]&mask, n, mmu, accWrite)
 	if d == 0 {
 		return false
 	}
@@ -127,7 +153,7 @@ func fastBlock(e *x86.Env, n, size uint64, move bool) bool {
 		fastFill(dst, n, e.Regs[x86.RAX], size)
 		return true
 	}
-	s := fastHost(e, e.Regs[x86.RSI], n, mmu, accRead)
+	s := fastHost(e, e.Regs[x86.RSI]&mask, n, mmu, accRead)
 	if s == 0 || d-s < n { // the copy would read what it has written
 		return false
 	}

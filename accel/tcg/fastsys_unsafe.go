@@ -1,6 +1,7 @@
 package tcg
 
 import (
+	"sync/atomic"
 	"unsafe"
 
 	"goemu/target/x86"
@@ -106,18 +107,22 @@ func longMode(e *x86.Env, flags uint64, cpl uint32) uint32 {
 // rare are the flags with which transfers go the normal way.
 const rare = x86.FlagTF | x86.FlagVM | x86.FlagRF
 
-// fastSyscall is SYSCALL from 64-bit code.
+// fastSyscall is SYSCALL in long mode.
 //
 //go:nosplit
 //go:norace
 func (c *CPU) fastSyscall(next uint64) (pc uint64, ok bool) {
 	e := c.env
-	if e.EFER&(x86.EFERSCE|x86.EFERLMA) != x86.EFERSCE|x86.EFERLMA || e.HFlags&x86.HFCS64 == 0 {
+	if e.EFER&(x86.EFERSCE|x86.EFERLMA) != x86.EFERSCE|x86.EFERLMA {
 		return 0, false
+	}
+	pc = e.LStar
+	if e.HFlags&x86.HFCS64 == 0 {
+		pc = e.CStar
 	}
 	old := e.EFlags | ir.Image(e.CCOp, e.CCDst, e.CCSrc) | 2
 	flags := old &^ e.FMask
-	hf := longMode(e, flags, 0)
+	hf := longMode(e, flags, 0)&^x86.HFLimits | x86.HFCS64 | x86.HFCS32 | x86.HFSS32
 	if old&rare != 0 || !c.mayTransfer(hf) || !c.enterMode(flags, hf) {
 		return 0, false
 	}
@@ -125,33 +130,46 @@ func (c *CPU) fastSyscall(next uint64) (pc uint64, ok bool) {
 	sel := uint16(e.Star>>32) &^ 3
 	setFlat(&e.Seg[x86.CS], sel, flatCode64)
 	setFlat(&e.Seg[x86.SS], sel+8, flatData)
-	return e.LStar, true
+	return pc, true
 }
 
-// fastSysret is SYSRET to 64-bit code.
+// fastSysret is SYSRET in 64-bit code.
 //
 //go:nosplit
 //go:norace
 func (c *CPU) fastSysret(size uint64) (pc uint64, ok bool) {
 	e := c.env
-	if e.EFER&(x86.EFERSCE|x86.EFERLMA) != x86.EFERSCE|x86.EFERLMA || e.HFlags&(x86.HFCS64|x86.HFCPLMask) != x86.HFCS64 || size != 8 {
+	if e.EFER&(x86.EFERSCE|x86.EFERLMA) != x86.EFERSCE|x86.EFERLMA || e.HFlags&(x86.HFCS64|x86.HFCPLMask) != x86.HFCS64 {
 		return 0, false
 	}
 	const mask = x86.FlagAC | x86.FlagID | x86.FlagIF | x86.FlagIOPL | x86.FlagNT | x86.FlagDF | arithFlags
 	r11 := e.Regs[x86.R11]
 	flags := e.EFlags&^mask | r11&mask
-	hf := longMode(e, flags, 3)
-	if (flags|r11)&x86.FlagTF != 0 || flags&rare != 0 || !c.mayTransfer(hf) || !c.enterMode(flags, hf) {
+	if (flags|r11)&x86.FlagTF != 0 || flags&rare != 0 {
 		return 0, false
 	}
+	cs, ss := e.Seg[x86.CS], e.Seg[x86.SS]
 	sel := uint16(e.Star >> 48)
-	setFlat(&e.Seg[x86.CS], (sel+16)|3, flatCode64|3<<x86.SegDPLShift)
 	setFlat(&e.Seg[x86.SS], (sel+8)|3, flatData|3<<x86.SegDPLShift)
-	return e.Regs[x86.RCX], true
+	hf := longMode(e, flags, 3)
+	pc = e.Regs[x86.RCX]
+	if size == 8 {
+		setFlat(&e.Seg[x86.CS], (sel+16)|3, flatCode64|3<<x86.SegDPLShift)
+	} else {
+		setFlat(&e.Seg[x86.CS], sel|3, flatCode32|3<<x86.SegDPLShift)
+		hf = hf&^x86.HFCS64 | e.CompatBits()
+		pc &= 0xffffffff
+	}
+	if !c.mayTransfer(hf) || !c.enterMode(flags, hf) {
+		e.Seg[x86.CS], e.Seg[x86.SS] = cs, ss
+		return 0, false
+	}
+	return pc, true
 }
 
 const (
 	flatData   = x86.SegG | x86.SegP | x86.SegS | x86.SegA | x86.SegW | x86.SegB
+	flatCode32 = x86.SegG | x86.SegP | x86.SegS | x86.SegA | x86.SegW | code32
 	flatCode64 = x86.SegG | x86.SegP | x86.SegS | x86.SegA | x86.SegW | code64
 )
 
@@ -289,6 +307,40 @@ func (c *CPU) fastINVLPG(addr uint64) bool {
 		}
 	}
 	c.env.Gen = c.accel.gen.Add(1)
+	return true
+}
+
+// fastCmpXchg8 is CMPXCHG8B within a cache line.
+//
+//go:nosplit
+//go:norace
+func fastCmpXchg8(e *x86.Env, addr uint64) bool {
+	const line = 64
+	mmu := uint8(x86.MMUKernel)
+	if e.HFlags&x86.HFCPLMask == 3 {
+		mmu = x86.MMUUser
+	}
+	if addr&(line-1) > line-8 || e.HFlags&x86.HFAlign != 0 {
+		return false
+	}
+	host := fastHost(e, addr, 8, mmu, accWrite)
+	if host == 0 {
+		return false
+	}
+	p, r := (*uint64)(ptr(uintptr(host))), &e.Regs
+	want, val := r[x86.RDX]<<32|r[x86.RAX]&0xffffffff, r[x86.RCX]<<32|r[x86.RBX]&0xffffffff
+	f := ir.Image(e.CCOp, e.CCDst, e.CCSrc) &^ ir.FlagZ
+	for {
+		if old := atomic.LoadUint64(p); old != want {
+			r[x86.RAX], r[x86.RDX] = old&0xffffffff, old>>32
+			break
+		}
+		if atomic.CompareAndSwapUint64(p, want, val) {
+			f |= ir.FlagZ
+			break
+		}
+	}
+	e.CCOp, e.CCDst, e.CCSrc = 0, 0, f
 	return true
 }
 

@@ -111,8 +111,23 @@ func (e *Env) segmentBits() (h uint32) {
 	return h
 }
 
+// CompatBits are the mode bits of the segments in the compatibility sub-mode of long mode that differ from those of 64-bit code.
+//
+//go:nosplit
+func (e *Env) CompatBits() (h uint32) {
+	if e.Seg[DS].Base|e.Seg[ES].Base|e.Seg[SS].Base != 0 {
+		h |= HFAddSeg
+	}
+	if e.limited() {
+		h |= HFLimits
+	}
+	return h
+}
+
 // limited tells whether accesses to a segment must be checked: because of its limit or kind, or, for FS and GS, whose limits are looked at
 // in any case, because of its kind.
+//
+//go:nosplit
 func (e *Env) limited() bool {
 	for n := ES; n <= GS; n++ {
 		s := &e.Seg[n]

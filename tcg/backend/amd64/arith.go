@@ -63,6 +63,9 @@ func (c *compiler) binary(in *ir.Inst) {
 		return
 	}
 	withCarry := in.Op == ir.OpAdc || in.Op == ir.OpSbb
+	if !live && in.Op == ir.OpXor && c.zeroed(in) {
+		return
+	}
 	if !live && (in.Op == ir.OpSub || in.Op == ir.OpAnd) && c.compare(in) {
 		return
 	}
@@ -114,6 +117,18 @@ func (c *compiler) binary(in *ir.Inst) {
 	c.define(in.Dst, t)
 }
 
+// zeroed is Xor of the constant 0 with itself, what is left of the idiom that clears a register: nothing needs to be computed.
+func (c *compiler) zeroed(in *ir.Inst) bool {
+	if v := &c.v[in.A]; in.A != in.B || !v.con || v.value != 0 || !c.lazy(in.FOut) {
+		return false
+	}
+	host := c.hostFlags
+	c.unpend()
+	c.pend(in.FOut, ir.CCLogic, in.Size, in.A, ir.None)
+	c.hostFlags = host
+	return true
+}
+
 // pendable tells whether the operands of lazy flags stay at hand: the result is live, and so can be the second operand b.
 func (c *compiler) pendable(o ir.Op, a, b ir.Val, t target) bool {
 	if recipes[o] == ir.CCLogic {
@@ -139,7 +154,7 @@ func (c *compiler) afterALU(in *ir.Inst, d Reg, lazy bool, size uint8) {
 	c.cc, c.hostFlags = in.FOut, in.FOut
 }
 
-// compare is Sub and And of which only the flags are wanted. It declines a test whose result must be stored.
+// compare is Sub and And of which only the flags are wanted. It declines a test with operands that cannot be kept.
 func (c *compiler) compare(in *ir.Inst) bool {
 	lazy := c.lazy(in.FOut)
 	a, b := in.A, in.B
@@ -147,7 +162,7 @@ func (c *compiler) compare(in *ir.Inst) bool {
 		if c.v[a].con {
 			a, b = b, a
 		}
-		if lazy && a != b {
+		if lazy && a != b && !(c.canPend(a) && c.canPend(b)) {
 			return false
 		}
 	}
@@ -182,13 +197,17 @@ func (c *compiler) compare(in *ir.Inst) bool {
 		c.defined(in.FOut)
 		return true
 	}
-	k := ir.CCCmp
+	k, and := ir.CCCmp, false
 	if in.Op == ir.OpAnd {
-		k, b = ir.CCLogic, ir.None
+		k, and = ir.CCLogic, a != b
+		if !and {
+			b = ir.None
+		}
 	}
 	if c.canPend(a) && (b == ir.None || c.canPend(b)) {
 		c.unpend()
 		c.pend(in.FOut, k, in.Size, a, b)
+		c.pending.and = and
 		return true
 	}
 	c.setCCOp(k, in.Size)

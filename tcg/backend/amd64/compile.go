@@ -180,8 +180,8 @@ func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
 
 // call is OpCall: a helper, which sees and may change every global and the flags.
 func (c *compiler) call(in *ir.Inst) {
-	c.flush()
 	c.clobber()
+	c.flushFree()
 	if f := c.cc; f != ir.None && c.alive(f) && c.v[f].slot < 0 {
 		c.ensure(f, ir.FlagAll)
 		c.saveImage(f)

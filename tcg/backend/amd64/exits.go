@@ -159,7 +159,7 @@ func (c *compiler) exitNZ(in *ir.Inst) {
 func (c *compiler) gotoExit(in *ir.Inst) {
 	n := int(in.Imm)
 	if c.exits[n].refs > 1 {
-		c.flush()
+		c.flushFree()
 		c.exits[n].jumps = append(c.exits[n].jumps, c.jmpFwd())
 		return
 	}
@@ -169,10 +169,10 @@ func (c *compiler) gotoExit(in *ir.Inst) {
 
 // jump is OpJump: through the jump cache.
 func (c *compiler) jump(in *ir.Inst) {
-	c.flush()
+	c.clobber()
+	c.flushFree()
 	r := c.use(in.A)
 	t := c.temp()
-	c.clobber()
 	none := desc{kind: leavePollReg, reg: r, reg2: NoReg, pc: c.insnPC}
 	c.poll(none, ccSnap{})
 	c.mov(8, t, r)

@@ -45,7 +45,7 @@ func (c *compiler) ensure(f ir.Val, mask uint64) {
 		c.popfq()
 	case c.cc == f:
 		if !c.fromPending() {
-			c.flush()
+			c.flushFree()
 			c.fromEnv(mask)
 		}
 		if mask == ir.FlagC && !c.pending.on && c.ccKnown && ir.CC(c.ccOp>>2) == ir.CCImage {

@@ -11,6 +11,7 @@ type pending struct {
 	on           bool
 	op           uint32 // Header.CCOp
 	d, s         ir.Val // operands; s None: CCSrc does not matter
+	and          bool   // CCDst is d and s, computed when it is stored
 	dLast, sLast int32  // their last uses but for this
 }
 
@@ -20,6 +21,7 @@ type ccSnap struct {
 	op      uint32
 	opKnown bool // Header.CCOp is right already
 	d, s    argLoc
+	and     bool
 }
 
 const endless = 1 << 30 // last use of an operand of pending flags
@@ -59,13 +61,27 @@ func (c *compiler) shorten(v ir.Val, last int32) {
 }
 
 // flush stores pending flags. EFLAGS stay.
-func (c *compiler) flush() {
+func (c *compiler) flush() { c.storePending(false) }
+
+// flushFree is flush where EFLAGS may change; clobber was called if need be.
+func (c *compiler) flushFree() { c.storePending(true) }
+
+func (c *compiler) storePending(free bool) {
 	p := &c.pending
 	if !p.on {
 		return
 	}
 	c.keepOperand(envMem(offCCDst), p.d)
-	if p.s != ir.None {
+	switch {
+	case p.and:
+		if free = free || c.hostFlags == c.cc; !free { // it computes the pending flags
+			c.pushfq()
+		}
+		c.keepAnd(p)
+		if !free {
+			c.popfq()
+		}
+	case p.s != ir.None:
 		c.keepOperand(envMem(offCCSrc), p.s)
 	}
 	c.setCCOp(ir.CC(p.op>>2), 1<<(p.op&3))
@@ -89,6 +105,34 @@ func (c *compiler) keepOperand(m Operand, v ir.Val) {
 	}
 	c.push(o)
 	c.pop(m)
+}
+
+// keepAnd completes the result of a test in Header.CCDst. EFLAGS become the pending flags.
+func (c *compiler) keepAnd(p *pending) {
+	size := uint8(1) << (p.op & 3)
+	l, ok := c.snapLoc(p.s)
+	if ok {
+		c.andArg(&l, size)
+		return
+	}
+	o, ok := c.home(p.s)
+	if !ok {
+		c.bug(errUndefined)
+		return
+	}
+	c.push(R(R10))
+	c.rm(opMovLoad, 8, R10, o)
+	c.aluStore(aluAnd, size, envMem(offCCDst), R10)
+	c.pop(R(R10))
+}
+
+// andArg combines Header.CCDst with the second operand of a test.
+func (c *compiler) andArg(l *argLoc, size uint8) {
+	if l.isImm {
+		c.aluImm(aluAnd, size, envMem(offCCDst), l.imm)
+	} else {
+		c.aluStore(aluAnd, size, envMem(offCCDst), l.op.Reg)
+	}
 }
 
 // canPend tells whether v can be an operand of pending flags: a constant must fit an immediate.
@@ -121,11 +165,21 @@ func (c *compiler) fromPending() bool {
 	if d == NoReg {
 		return false
 	}
-	switch ir.CC(p.op >> 2) {
-	case ir.CCLogic:
+	k := ir.CC(p.op >> 2)
+	switch {
+	case p.and:
+		if n, ok := c.imm(p.s, size); ok {
+			c.testImm(size, R(d), n)
+			return true
+		}
+		if s := c.regOf(p.s); s != NoReg {
+			c.rm(opTest, size, s, R(d))
+			return true
+		}
+	case k == ir.CCLogic:
 		c.rm(opTest, size, d, R(d))
 		return true
-	case ir.CCCmp:
+	case k == ir.CCCmp:
 		if n, ok := c.imm(p.s, size); ok {
 			c.aluImm(aluCmp, size, R(d), n)
 			return true
@@ -159,7 +213,7 @@ func (c *compiler) snap() ccSnap {
 		c.flush()
 		return ccSnap{}
 	}
-	return ccSnap{on: true, op: p.op, opKnown: c.ccKnown && c.ccOp == p.op, d: d, s: s}
+	return ccSnap{on: true, op: p.op, opKnown: c.ccKnown && c.ccOp == p.op, d: d, s: s, and: p.and}
 }
 
 func (c *compiler) snapLoc(v ir.Val) (argLoc, bool) {
@@ -172,13 +226,17 @@ func (c *compiler) snapLoc(v ir.Val) (argLoc, bool) {
 	return argLoc{}, false
 }
 
-// emitSnap stores the flags of a snapshot.
+// emitSnap stores the flags of a snapshot. EFLAGS may change.
 func (c *compiler) emitSnap(s *ccSnap) {
 	if !s.on {
 		return
 	}
 	c.storeArg(&s.d, offCCDst)
-	c.storeArg(&s.s, offCCSrc)
+	if s.and {
+		c.andArg(&s.s, 1<<(s.op&3))
+	} else {
+		c.storeArg(&s.s, offCCSrc)
+	}
 	if !s.opKnown {
 		c.storeImm(4, envMem(offCCOp), int32(s.op))
 	}
