@@ -275,7 +275,7 @@ func (w *walker) permit(pte uint64, m *mapping) (code uint32, set uint64, ok boo
 	if e.CR[4]&enable != 0 && e.EFER&x86.EFERLMA != 0 {
 		m.pkey = uint8(pte >> ptePKey & 15)
 		deny := w.keyDenies(m.pkey, keys)
-		if w.acc != accExec && prot>>w.acc&1 != 0 && deny>>w.acc&1 != 0 {
+		if w.acc != accExec && deny>>w.acc&1 != 0 { // whatever else forbids the access
 			code |= pfPK
 		}
 		prot &^= deny
