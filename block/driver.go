@@ -132,7 +132,7 @@ type Flusher interface {
 	FlushToOS(ctx context.Context) error
 }
 
-// DiskFlusher is a protocol that can put its data on stable storage.
+// DiskFlusher is a protocol that can put its data on stable storage, or a filter that takes part in that. It is asked only after something was written.
 type DiskFlusher interface {
 	FlushToDisk(ctx context.Context) error
 }
@@ -259,6 +259,11 @@ type Reopener interface {
 	ReopenPrepare(ctx context.Context, o *Options, m Mode) error
 	ReopenCommit()
 	ReopenAbort()
+}
+
+// OptionJoiner removes from a node's old options what the new ones of a reopen replace beyond those of the same names.
+type OptionJoiner interface {
+	JoinOptions(o, old *Options)
 }
 
 // Activater is a driver with caches that another process may make stale. Inactivate writes everything out and forgets it may write;

@@ -24,6 +24,8 @@ type Graph struct {
 	// Messages receives what drivers tell people besides errors, line by line: findings of checks, corrupt images. The default is
 	// standard error.
 	Messages io.Writer
+	// BeforeExit is called before a driver ends the program; it may be nil.
+	BeforeExit func()
 
 	mu       sync.Mutex
 	nodes    []*Node
@@ -36,6 +38,15 @@ type Graph struct {
 // NewGraph makes an empty graph that knows the drivers of the tables.
 func NewGraph(tables ...[]*Driver) *Graph {
 	return &Graph{drivers: slices.Concat(tables...), Messages: os.Stderr}
+}
+
+// Die ends the program with a message, because what a driver found makes going on pointless.
+func (g *Graph) Die(format string, a ...any) {
+	fmt.Fprintf(os.Stderr, format+"\n", a...)
+	if g.BeforeExit != nil {
+		g.BeforeExit()
+	}
+	os.Exit(1)
 }
 
 // Messagef writes a line to Messages.

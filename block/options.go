@@ -185,7 +185,7 @@ func (o *Options) TakeBool(name string, def bool) (bool, error) {
 	return def, Errorf(unix.EINVAL, "Parameter '%s' expects 'on' or 'off'", name)
 }
 
-// TakeUint takes a number without a unit.
+// TakeUint takes a number without a unit. Negative text counts down from 2^64, as in C.
 func (o *Options) TakeUint(name string, def uint64) (uint64, error) {
 	v, ok := o.m[name]
 	delete(o.m, name)
@@ -199,6 +199,9 @@ func (o *Options) TakeUint(name string, def uint64) (uint64, error) {
 	case string:
 		if n, err := strconv.ParseUint(v, 0, 64); err == nil {
 			return n, nil
+		}
+		if n, err := strconv.ParseInt(v, 0, 64); err == nil {
+			return uint64(n), nil
 		}
 	}
 	if !ok {

@@ -108,6 +108,10 @@ func (g *Graph) queueReopen(queue []*reopening, n *Node, o *Options, keep bool, 
 // joinOptions adds old options to new ones; an old option does not come back beside a new one that takes its place, as a child by name
 // does for the options of the child.
 func joinOptions(n *Node, o, old *Options) {
+	if d, ok := n.state.(OptionJoiner); ok {
+		old = old.Clone()
+		d.JoinOptions(o, old)
+	}
 	for _, name := range old.Names() {
 		head, _, nested := strings.Cut(name, ".")
 		if nested && o.Has(head) && n.Child(head) != nil || o.HasPrefix(name) {

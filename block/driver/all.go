@@ -5,6 +5,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/driver/blkdebug"
+	"goemu/block/driver/blkverify"
 	"goemu/block/driver/copybeforewrite"
 	"goemu/block/driver/file"
 	"goemu/block/driver/filter"
@@ -16,5 +17,5 @@ import (
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, null.Drivers, blkdebug.Drivers, copybeforewrite.Drivers, filter.Drivers, nbd.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, nbd.Drivers)
 }

@@ -43,6 +43,7 @@ func New(name string, tables ...[]*block.Driver) *Tool {
 		t.Out = bufio.NewWriterSize(lineWriter{}, 1)
 	}
 	t.Graph = block.NewGraph(tables...)
+	t.Graph.BeforeExit = func() { t.Out.Flush() }
 	return t
 }
 

@@ -177,8 +177,8 @@ func (f *Filter) WriteV(ctx context.Context, off int64, iov [][]byte, fl block.F
 	return f.file.WriteV(ctx, off, iov, fl)
 }
 
-// FlushToOS implements block.Flusher.
-func (f *Filter) FlushToOS(context.Context) error { return f.points.check(0, 0, ioFlush) }
+// FlushToDisk implements block.DiskFlusher.
+func (f *Filter) FlushToDisk(context.Context) error { return f.points.check(0, 0, ioFlush) }
 
 // WriteZeroes implements block.ZeroWriter. Less than the unit is declined, as the drivers do that this one stands for.
 func (f *Filter) WriteZeroes(ctx context.Context, off, n int64, fl block.Flags) error {

@@ -72,6 +72,8 @@ func TestConfigFile(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("# comment\n[inject-error]\nevent = \"none\"\nerrno = \"28\"\niotype = \"flush\"\n\n[set-state]\n"+
 		"event = \"l1_update\"\nnew_state = \"3\"\n"), 0o600))
 	_, c := filter(t, "config", file)
+	require.NoError(t, c.Flush(context.Background()), "nothing was written")
+	require.NoError(t, c.Write(context.Background(), 0, make([]byte, 512), 0))
 	require.ErrorIs(t, c.Flush(context.Background()), unix.ENOSPC)
 
 	require.NoError(t, os.WriteFile(file, []byte("[inject-error]\nevent = none\n"), 0o600))
@@ -86,6 +88,9 @@ func TestRefusals(t *testing.T) {
 	}{
 		{[]any{"inject-error.0.event", "lunch"}, `Invalid event name "lunch"`},
 		{[]any{"inject-error.0.errno", int64(5)}, "Missing event name for rule"},
+		{[]any{"inject-error.event", "none", "inject-error.lunch", "1"}, "Unknown option 'lunch' for [inject-error]"},
+		{[]any{"inject-error.lunch", "1"}, "Unused option 'lunch' for [inject-error]"},
+		{[]any{"inject-error.0.event", "none", "inject-error.0.lunch", "1"}, "[inject-error] section doesn't support the option 'lunch'"},
 		{[]any{"align", int64(12345)}, "Cannot meet constraints with align 12345"},
 		{[]any{"align", int64(4096), "max-transfer", int64(512)}, "Cannot meet constraints with max-transfer 512"},
 	} {

@@ -3,6 +3,7 @@ package blkdebug
 import (
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -63,22 +64,30 @@ func takeRules(config string, o *block.Options) (rules []*rule, err error) {
 	}
 	for _, s := range sections {
 		sub := o.Extract(s.name)
+		if slices.ContainsFunc(s.members, sub.Has) { // one rule without a number
+			r, err := parseRule(s.name, sub, "Unknown option '%s' for ["+s.name+"]")
+			if err != nil {
+				return nil, err
+			}
+			rules = append(rules, r)
+			continue
+		}
 		for i := 0; sub.HasPrefix(strconv.Itoa(i)); i++ {
-			r, err := parseRule(s.name, sub.Extract(strconv.Itoa(i)))
+			r, err := parseRule(s.name, sub.Extract(strconv.Itoa(i)), "["+s.name+"] section doesn't support the option '%s'")
 			if err != nil {
 				return nil, err
 			}
 			rules = append(rules, r)
 		}
 		if sub.Len() > 0 {
-			return nil, block.Errorf(unix.EINVAL, "Unused option '%s' in [%s]", sub.Order()[0], s.name)
+			return nil, block.Errorf(unix.EINVAL, "Unused option '%s' for [%s]", sub.Order()[0], s.name)
 		}
 	}
 	return rules, nil
 }
 
-// parseRule reads one rule of a section and refuses members that the section does not have.
-func parseRule(section string, o *block.Options) (*rule, error) {
+// parseRule reads one rule of a section and refuses members that the section does not have, with a message that names the first.
+func parseRule(section string, o *block.Options, unknown string) (*rule, error) {
 	for _, s := range sections {
 		if s.name != section {
 			continue
@@ -99,7 +108,7 @@ func parseRule(section string, o *block.Options) (*rule, error) {
 			return nil, err
 		}
 		if o.Len() > 0 {
-			return nil, block.Errorf(unix.EINVAL, "Invalid parameter '%s'", o.Order()[0])
+			return nil, block.Errorf(unix.EINVAL, unknown, o.Order()[0])
 		}
 		return r, nil
 	}
@@ -157,7 +166,7 @@ func parseFile(name, text string) (rules []*rule, err error) {
 		if members == nil {
 			return nil
 		}
-		r, err := parseRule(section, members)
+		r, err := parseRule(section, members, "Invalid parameter '%s'")
 		rules = append(rules, r)
 		return err
 	}

@@ -1,15 +1,14 @@
 package qcow2
 
 import (
-	"errors"
-
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
 )
 
 // errAgain says that allocating a refcount block used the very clusters that were to be allocated: choose others.
-var errAgain = errors.New("clusters were taken by a refcount block")
+// Where nothing can be chosen it is an error of its own.
+var errAgain error = block.Errorf(unix.EAGAIN, "clusters were taken by a refcount block")
 
 // initRefcounts reads the refcount table.
 func (im *image) initRefcounts() error {

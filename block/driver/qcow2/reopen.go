@@ -13,6 +13,24 @@ type reopening struct {
 	s settings
 }
 
+// JoinOptions implements block.OptionJoiner: a template of overlap checks and a size of both caches stand for all that was said about them before;
+// sizes of both caches stand for that of all.
+func (im *image) JoinOptions(o, old *block.Options) {
+	const all, l2, ref = "cache-size", "l2-cache-size", "refcount-cache-size"
+	if o.Has("overlap-check") || o.Has("overlap-check.template") {
+		_, _ = old.TakeString("overlap-check")
+		old.Extract("overlap-check")
+	}
+	has := func(name string) bool { return o.Has(name) || old.Has(name) }
+	switch {
+	case o.Has(all):
+		old.Delete(l2)
+		old.Delete(ref)
+	case has(l2) && has(ref):
+		old.Delete(all)
+	}
+}
+
 // ReopenPrepare implements block.Reopener.
 func (im *image) ReopenPrepare(_ context.Context, o *block.Options, m block.Mode) error {
 	rt, err := parseRuntime(o)
