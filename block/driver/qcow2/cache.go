@@ -135,13 +135,18 @@ func (c *cache) before() error {
 		if err := c.im.file.Flush(bg); err != nil {
 			return err
 		}
-		if c.im.hasDataFile() && c.im.data != nil {
-			if err := c.im.data.Flush(bg); err != nil {
-				return err
-			}
-		}
-		c.dependsOnFlush = false
 	}
+	return c.flushData()
+}
+
+// flushData flushes an external data file if something was copied there that the tables are about to name.
+func (c *cache) flushData() error {
+	if c.dependsOnFlush && c.im.hasDataFile() && c.im.data != nil {
+		if err := c.im.data.Flush(bg); err != nil {
+			return err
+		}
+	}
+	c.dependsOnFlush = false
 	return nil
 }
 
@@ -149,8 +154,8 @@ func (c *cache) flushDependency() error {
 	if err := c.depends.flush(); err != nil {
 		return err
 	}
-	c.depends, c.dependsOnFlush = nil, false
-	return nil
+	c.depends = nil
+	return c.flushData()
 }
 
 // dependOn orders this cache's tables behind those of d.

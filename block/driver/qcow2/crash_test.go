@@ -116,7 +116,7 @@ var crashVariants = []string{"cluster_size=4k", "cluster_size=512", "extended_l2
 
 func TestCrash(t *testing.T) {
 	for i, v := range crashVariants {
-		t.Run(v, func(t *testing.T) {
+		t.Run(title(v), func(t *testing.T) {
 			r := rand.New(rand.NewPCG(uint64(i), 3))
 			const size = 2 << 20
 			m := memImage(t, size, v)
@@ -152,7 +152,7 @@ func TestWriteErrors(t *testing.T) {
 		runs = 20
 	}
 	for i, v := range crashVariants[:3] {
-		t.Run(v, func(t *testing.T) {
+		t.Run(title(v), func(t *testing.T) {
 			const size = 2 << 20
 			base := memImage(t, size, v)
 			for run := range runs {

@@ -18,7 +18,7 @@ import (
 // TestReadsQemuImages reads images that QEMU's tools made, for each option.
 func TestReadsQemuImages(t *testing.T) {
 	for _, v := range variants {
-		t.Run(v, func(t *testing.T) {
+		t.Run(title(v), func(t *testing.T) {
 			dir := plainDir(t)
 			name := filepath.Join(dir, "t.qcow2")
 			args := []string{"create", "-q", "-f", "qcow2"}

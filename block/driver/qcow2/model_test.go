@@ -224,7 +224,7 @@ func TestModel(t *testing.T) {
 // TestParallelWrites lets many writers share clusters.
 func TestParallelWrites(t *testing.T) {
 	for _, v := range []string{"", "cluster_size=2M", "extended_l2=on", "cluster_size=512", "lazy_refcounts=on"} {
-		t.Run(v, func(t *testing.T) {
+		t.Run(title(v), func(t *testing.T) {
 			dir := t.TempDir()
 			name := filepath.Join(dir, "t.qcow2")
 			const size, writers = 4 << 20, 8
