@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/qapi"
 )
 
 // jsonPrefix marks a filename that is an object of options.
@@ -28,62 +30,33 @@ func parseJSONFilename(filename string) (o *Options, ok bool, err error) {
 	return OptionsFromJSON(m), true, nil
 }
 
-// DecodeJSON decodes one JSON value the way QEMU does: text in single quotes is allowed too. Numbers become json.Number.
+// DecodeJSON decodes one JSON value the way QEMU does. Objects become maps, numbers json.Number.
 func DecodeJSON(text string) (any, error) {
-	text = doubleQuotes(text)
-	dec := json.NewDecoder(strings.NewReader(text))
-	dec.UseNumber()
-	var v any
-	if err := dec.Decode(&v); err != nil {
-		return nil, jsonError(err)
+	v, err := qapi.ParseJSON(text)
+	if err != nil {
+		return nil, Errorf(unix.EINVAL, "%s", err)
 	}
-	if dec.More() {
-		return nil, Errorf(unix.EINVAL, "JSON parse error, expecting value")
-	}
-	return v, nil
+	return plainJSON(v), nil
 }
 
-func jsonError(err error) error {
-	if strings.Contains(err.Error(), "EOF") || strings.Contains(err.Error(), "unexpected end") {
-		return Errorf(unix.EINVAL, "JSON parse error, premature EOI")
-	}
-	if strings.Contains(err.Error(), "in string") {
-		return Errorf(unix.EINVAL, "JSON parse error, stray character in string")
-	}
-	return Errorf(unix.EINVAL, "JSON parse error, %s", err)
-}
-
-// doubleQuotes turns strings in single quotes into ones in double quotes.
-func doubleQuotes(s string) string {
-	if !strings.Contains(s, "'") {
-		return s
-	}
-	var b strings.Builder
-	var quote byte
-	for i := 0; i < len(s); i++ {
-		c := s[i]
-		switch {
-		case quote == 0 && (c == '\'' || c == '"'):
-			quote = c
-			b.WriteByte('"')
-			continue
-		case quote != 0 && c == quote:
-			quote = 0
-			b.WriteByte('"')
-			continue
-		case quote != 0 && c == '\\' && i+1 < len(s):
-			i++
-			if s[i] != '\'' {
-				b.WriteByte(c)
-			}
-			b.WriteByte(s[i])
-			continue
-		case quote == '\'' && c == '"':
-			b.WriteByte('\\')
+func plainJSON(v any) any {
+	switch v := v.(type) {
+	case *qapi.Object:
+		m := make(map[string]any, v.Len())
+		for name, member := range v.All() {
+			m[name] = plainJSON(member)
 		}
-		b.WriteByte(c)
+		return m
+	case []any:
+		list := make([]any, len(v))
+		for i, e := range v {
+			list[i] = plainJSON(e)
+		}
+		return list
+	case int64, uint64, float64:
+		return json.Number(qapi.AppendJSON(nil, v))
 	}
-	return b.String()
+	return v
 }
 
 // HasProtocol tells whether a path begins with a protocol: a colon comes before the first slash.

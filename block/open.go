@@ -124,7 +124,7 @@ func (op *opening) inherit() {
 	}
 	op.options.SetDefault(optDiscard, "unmap")
 	op.mode = p.mode
-	op.mode.NoBacking, op.mode.CopyOnRead, op.mode.Unmap = false, false, false
+	op.mode.NoBacking, op.mode.CopyOnRead, op.mode.Unmap, op.mode.DetectZeroes = false, false, false, DetectOff
 	if role&RoleMetadata != 0 {
 		op.mode.NoIO = false
 	}

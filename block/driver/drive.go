@@ -35,13 +35,17 @@ func (s *Drives) AddDrive(text, defaultIF string) (*Drive, error) {
 	if err != nil {
 		return nil, err
 	}
-	drv := &Drive{Index: -1}
+	drv := &Drive{Text: text, Index: -1}
 	if err := drv.takeLegacy(opts, defaultIF); err != nil {
 		return nil, err
 	}
 	o, err := takeDriveOptions(drv, opts)
 	if err != nil {
 		return nil, err
+	}
+	if o.mode.CopyOnRead && o.mode.ReadOnly {
+		s.Graph.Warning("disabling copy-on-read on read-only drive")
+		o.mode.CopyOnRead = false
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -11,6 +11,7 @@ import (
 
 // Drive is what a -drive option defined.
 type Drive struct {
+	Text    string // as the user wrote it
 	ID      string
 	IF      string // bus type: none, virtio, ide, …
 	Index   int    // position on the bus, -1 if not given

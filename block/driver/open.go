@@ -56,6 +56,10 @@ func takeDriveOptions(drv *Drive, opts Dict) (o driveOptions, err error) {
 		}
 		o.mode.AIO = v
 	}
+	if opts["detect-zeroes"] == "unmap" { // here, not with -blockdev, discard=unmap need not be given too
+		opts.take("detect-zeroes")
+		o.mode.DetectZeroes = block.DetectUnmap
+	}
 	format, ok := opts.take("format")
 	if ok {
 		if _, both := opts["driver"]; both {

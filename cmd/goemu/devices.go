@@ -16,11 +16,11 @@ func (s *session) addDevices() error {
 		case "virtio":
 			set := []qdev.Setting{{Name: "driver", Value: s.typ.BlockBus}, {Name: "drive", Value: d.ID}}
 			if _, err := s.machine.AddDevice(set); err != nil {
-				return fmt.Errorf("-drive %s: %w", d.ID, withHint(err))
+				return fmt.Errorf("-drive %s: %w", d.Text, withHint(err))
 			}
 		case "ide":
 			if err := s.machine.AddDrive(d.Index, d.ID, d.Media == "cdrom"); err != nil {
-				return fmt.Errorf("-drive %s: %w", d.ID, withHint(err))
+				return fmt.Errorf("-drive %s: %w", d.Text, withHint(err))
 			}
 		default:
 			return fmt.Errorf("machine type does not support if=%s,bus=0,unit=%d", d.IF, max(d.Index, 0))

@@ -97,6 +97,7 @@ func (h *backends) addSerial(b *chardev.Backend, value string) {
 
 // openDisks opens nodes and drives.
 func (h *backends) openDisks(s *session) error {
+	defer func() { h.disks.Graph.Warn = warn }()
 	for _, d := range s.vm.Blockdevs {
 		if err := h.disks.AddBlockdev(d.Value); err != nil {
 			return at(d.Origin, withHint(err))
@@ -107,6 +108,7 @@ func (h *backends) openDisks(s *session) error {
 		if s.vm.Snapshot {
 			v += ",snapshot=on"
 		}
+		h.disks.Graph.Warn = func(text string) { warnAt(d.Origin, text) }
 		if _, err := h.disks.AddDrive(v, s.typ.DriveIF); err != nil {
 			return at(d.Origin, withHint(err))
 		}
