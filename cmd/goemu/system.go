@@ -32,7 +32,9 @@ func system(prog string, args []string) error {
 func warn(text string) { fmt.Fprintf(os.Stderr, "%s: warning: %s\n", progName(), text) }
 
 // warnAt prints a warning about an option.
-func warnAt(origin, text string) { fmt.Fprintf(os.Stderr, "%s: %s: warning: %s\n", progName(), origin, text) }
+func warnAt(origin, text string) {
+	fmt.Fprintf(os.Stderr, "%s: %s: warning: %s\n", progName(), origin, text)
+}
 
 // at puts the option an error is about before it.
 func at(origin string, err error) error {
