@@ -5,12 +5,14 @@ import (
 	"goemu/hw/ide"
 	"goemu/hw/misc"
 	"goemu/hw/qdev"
+	scsidisk "goemu/hw/scsi/disk"
 	"goemu/hw/virtio/blk"
 	"goemu/hw/virtio/rng"
+	vscsi "goemu/hw/virtio/scsi"
 	"goemu/hw/virtio/serial"
 )
 
 // registry lists every device type; hooks are what some do to the emulator.
 func registry(hooks *misc.Hooks) *qdev.Registry {
-	return qdev.NewRegistry(char.Classes, misc.Classes(hooks), ide.Classes(), blk.Classes(), rng.Classes(), serial.Classes())
+	return qdev.NewRegistry(char.Classes, misc.Classes(hooks), ide.Classes(), scsidisk.Classes(), vscsi.Classes(), blk.Classes(), rng.Classes(), serial.Classes())
 }

@@ -87,6 +87,7 @@ func (c *chipsetPC) afterReset(m *Machine) {
 	}
 	m.setupInterrupts(level)
 	m.setupKeyboard()
+	m.setupIDE()
 	if c.pm != nil {
 		c.pm.SetupPM(pmBase, smbBase)
 	}

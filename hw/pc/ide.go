@@ -17,7 +17,7 @@ func (m *Machine) ideFunction() error {
 	if err != nil {
 		return err
 	}
-	m.ide = f.Buses[:]
+	m.ide, m.setupIDE = f.Buses[:], f.SetupChannels
 	return nil
 }
 

@@ -123,6 +123,7 @@ type Machine struct {
 	isa        *isa.Bus
 	pci        *pci.Bus
 	ide        []*ide.Bus
+	setupIDE   func() // makes the channels answer, as firmware does
 	rtc        *mc146818.RTC
 	chips      chipset
 	image      *loader.Image

@@ -16,6 +16,7 @@ const (
 	IDBlock   = 2
 	IDConsole = 3
 	IDRNG     = 4
+	IDSCSI    = 8
 )
 
 // Device status bits (virtio 1.2, section 2.1).

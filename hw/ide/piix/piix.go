@@ -90,6 +90,16 @@ func (d *IDE) Reset() {
 	d.Set32(pci.RegBAR0+4*barMaster, uint32(pci.BARIO))
 }
 
+// Decoding of a channel, in the timing registers.
+const regTiming, decodeChannel = 0x40, 0x8000
+
+// SetupChannels makes the channels answer to drivers that look, as firmware does.
+func (d *IDE) SetupChannels() {
+	for i := range d.Buses {
+		d.Set16(regTiming+2*i, decodeChannel)
+	}
+}
+
 // Started tries again what an error has stopped.
 func (d *IDE) Started() {
 	for _, b := range d.Buses {
