@@ -334,11 +334,11 @@ func x87ComF(c *compiler, in *ir.Inst) {
 func x87Xam(c *compiler, in *ir.Inst) {
 	c.fld(in.VA)
 	c.d9(0xe5)
-	c.drop()
 	c.clobber()
-	tag := c.use(in.A)
 	t := c.temp()
 	c.hostSW(t)
+	c.drop() // some hosts clear C1 then
+	tag := c.use(in.A)
 	c.rm(opTest, 4, tag, R(tag))
 	skip := c.jccShort(byte(ir.CondE))
 	c.aluImm(aluAnd, 4, R(t), swC1)
