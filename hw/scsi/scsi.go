@@ -100,6 +100,11 @@ func (c *Command) Reply(p []byte, limit int) {
 	c.Moved = int64(n)
 }
 
+// Fill is Reply with zeroes behind p up to the limit.
+func (c *Command) Fill(p []byte, limit int) {
+	c.Reply(append(p, make([]byte, max(limit-len(p), 0))...), limit)
+}
+
 // Parameters reads a parameter list of n bytes; ok is false if the initiator sent fewer.
 func (c *Command) Parameters(n int) (p []byte, ok bool) {
 	if n > maxParameters || int64(n) > block.IovLen(c.Out) {
@@ -327,9 +332,9 @@ func (b *Bus) Execute(id, lun uint32, c *Command) bool {
 	d.busy.RLock()
 	defer d.busy.RUnlock()
 	switch op := c.CDB[0]; {
-	case op == OpReportLUNs:
+	case op == OpReportLUNs && lun == 0:
 		b.reportLUNs(id, c)
-	case !exact:
+	case !exact || op == OpReportLUNs:
 		missing(lun, c)
 	case op == OpRequestSense:
 		s := d.TakeAttention()
@@ -350,7 +355,7 @@ func missing(lun uint32, c *Command) {
 		p := make([]byte, 36)
 		if p[0] = noUnit; lun == 0 {
 			copy(p, []byte{inactive, 0, 5, 0x12, uint8(len(p) - 5), 0, 0, 0x12})
-			copy(p[8:], "QEMU    QEMU TARGET     2.5+")
+			copy(p[8:], "QEMU    QEMU TARGET     2.5")
 		}
 		c.Reply(p, int(binary.BigEndian.Uint16(c.CDB[3:])))
 	case c.CDB[0] == OpInquiry:

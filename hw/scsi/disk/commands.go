@@ -162,9 +162,9 @@ func (d *Drive) startStop(c *scsi.Command, _ int) {
 	case !start && !d.trayOpen && d.trayLocked:
 		d.mu.Unlock()
 		if d.inserted() {
-			c.Fail(scsi.SenseRemovalNotReady)
-		} else {
 			c.Fail(scsi.SenseRemoval)
+		} else {
+			c.Fail(scsi.SenseRemovalNotReady)
 		}
 		return
 	case d.trayOpen == start:
@@ -195,7 +195,7 @@ func (d *Drive) lastBlock(c *scsi.Command, lba uint64, partial bool) (uint64, bo
 func (d *Drive) readCapacity(c *scsi.Command, _ int) {
 	if last, ok := d.lastBlock(c, uint64(be.Uint32(c.CDB[2:])), c.CDB[8]&1 != 0); ok {
 		p := be.AppendUint32(nil, uint32(min(last, 1<<32-1)))
-		c.Reply(be.AppendUint32(p, uint32(d.blockSize)), 8)
+		c.Fill(be.AppendUint32(p, uint32(d.blockSize)), 8)
 	}
 }
 
@@ -215,7 +215,7 @@ func (d *Drive) serviceIn(c *scsi.Command, limit int) {
 	if d.DiscardGrain != 0 {
 		p[14] = 0x80
 	}
-	c.Reply(p, limit)
+	c.Fill(p, limit)
 }
 
 func (d *Drive) physicalExponent() (n uint8) {
@@ -230,14 +230,14 @@ func (d *Drive) readTOC(c *scsi.Command, limit int) {
 	switch c.CDB[2] & 0xf {
 	case 0:
 		if toc, ok := disk.TOC(blocks, msf, c.CDB[6]); ok {
-			c.Reply(toc, limit)
+			c.Fill(toc, limit)
 			return
 		}
 	case 1:
-		c.Reply([]byte{1: 0x0a, 2: 1, 3: 1, 11: 0}, limit)
+		c.Fill([]byte{1: 0x0a, 2: 1, 3: 1, 11: 0}, limit)
 		return
 	case 2:
-		c.Reply(disk.RawTOC(blocks, msf), limit)
+		c.Fill(disk.RawTOC(blocks, msf), limit)
 		return
 	}
 	c.Fail(scsi.SenseInvalidField)
@@ -261,7 +261,7 @@ func (d *Drive) getConfiguration(c *scsi.Command, limit int) {
 	case profileCD:
 		p[18] = 1
 	}
-	c.Reply(p, limit)
+	c.Fill(p, limit)
 }
 
 // Media events (MMC-5, §6.7).
@@ -295,7 +295,7 @@ func (d *Drive) eventStatus(c *scsi.Command, limit int) {
 		}
 		d.mu.Unlock()
 	}
-	c.Reply(p, limit)
+	c.Fill(p, limit)
 }
 
 func (d *Drive) discInformation(c *scsi.Command, limit int) {
@@ -303,10 +303,10 @@ func (d *Drive) discInformation(c *scsi.Command, limit int) {
 		c.Fail(scsi.SenseInvalidField)
 		return
 	}
-	c.Reply([]byte{1: 32, 2: 0x0e, 3: 1, 4: 1, 5: 1, 6: 1, 7: 0x20, 33: 0}, limit)
+	c.Fill([]byte{1: 32, 2: 0x0e, 3: 1, 4: 1, 5: 1, 6: 1, 7: 0x20, 33: 0}, limit)
 }
 
-func (d *Drive) mechanismStatus(c *scsi.Command, limit int) { c.Reply([]byte{5: 1, 7: 0}, limit) }
+func (d *Drive) mechanismStatus(c *scsi.Command, limit int) { c.Fill([]byte{5: 1, 7: 0}, limit) }
 
 func (d *Drive) dvdStructure(c *scsi.Command, limit int) {
 	format := c.CDB[7]
@@ -334,5 +334,5 @@ func (d *Drive) dvdStructure(c *scsi.Command, limit int) {
 		return
 	}
 	be.PutUint16(p, uint16(len(p)-2))
-	c.Reply(p, limit)
+	c.Fill(p, limit)
 }

@@ -35,7 +35,7 @@ func (d *Drive) inquiry(c *scsi.Command, limit int) {
 	pad(p[8:16], d.Vendor)
 	pad(p[16:32], d.Product)
 	copy(p[32:36], d.Version)
-	c.Reply(p, n)
+	c.Fill(p, n)
 }
 
 // Pages of vital product data (SPC-3, §7.6; SBC-3, §6.5).
@@ -79,7 +79,7 @@ func (d *Drive) vitalProductData(c *scsi.Command, limit int) {
 		return
 	}
 	p[3] = uint8(len(p) - 4)
-	c.Reply(p, limit)
+	c.Fill(p, limit)
 }
 
 // identification lists the names of the device.

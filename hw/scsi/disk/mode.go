@@ -112,7 +112,7 @@ func (d *Drive) modeSense(c *scsi.Command, limit int) {
 	} else {
 		p[0] = uint8(len(p) - 1)
 	}
-	c.Reply(p, limit)
+	c.Fill(p, limit)
 }
 
 // modeSelect changes what can be changed: the write cache.

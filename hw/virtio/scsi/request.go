@@ -86,8 +86,9 @@ func (m *Model) serve(q *virtio.Queue, e *ring.Element) {
 		return
 	default:
 		r[respStatus] = c.Status
-		le.PutUint32(r[respResidual:], uint32(max(want-c.Moved, 0)))
-		if c.Status == scsi.StatusCheckCondition {
+		if c.Status != scsi.StatusCheckCondition {
+			le.PutUint32(r[respResidual:], uint32(max(want-c.Moved, 0)))
+		} else {
 			n := copy(r[respHeader:], c.Sense.Bytes())
 			le.PutUint32(r[respSenseLen:], uint32(n))
 		}
