@@ -55,6 +55,36 @@ type FdsetInfo struct {
 	Fds     []*FdsetFdInfo `json:"fds"`
 }
 
+// CommandLineParameterType is the enum CommandLineParameterType. The types of parameters of command line options.
+type CommandLineParameterType string
+
+// The values of CommandLineParameterType.
+const (
+	CommandLineParameterTypeString  CommandLineParameterType = "string"
+	CommandLineParameterTypeBoolean CommandLineParameterType = "boolean"
+	CommandLineParameterTypeNumber  CommandLineParameterType = "number"
+	CommandLineParameterTypeSize    CommandLineParameterType = "size"
+)
+
+// CommandLineParameterInfo is the struct CommandLineParameterInfo. A parameter of a command line option.
+type CommandLineParameterInfo struct {
+	Name    string                   `json:"name"`
+	Type    CommandLineParameterType `json:"type"`
+	Help    *string                  `json:"help,omitempty"`
+	Default *string                  `json:"default,omitempty"`
+}
+
+// CommandLineOptionInfo is the struct CommandLineOptionInfo. A command line option with parameters.
+type CommandLineOptionInfo struct {
+	Option     string                      `json:"option"`
+	Parameters []*CommandLineParameterInfo `json:"parameters"`
+}
+
+// QueryCommandLineOptionsArg are the arguments of query-command-line-options.
+type QueryCommandLineOptionsArg struct {
+	Option *string `json:"option,omitempty"`
+}
+
 // MiscCommands are the commands of the module misc.
 type MiscCommands interface {
 	// QueryName is the command query-name. The name of the machine.
@@ -77,6 +107,8 @@ type MiscCommands interface {
 	RemoveFd(ctx context.Context, arg *RemoveFdArg) error
 	// QueryFdsets is the command query-fdsets. The sets of file descriptors.
 	QueryFdsets(ctx context.Context) ([]*FdsetInfo, error)
+	// QueryCommandLineOptions is the command query-command-line-options. The command line options with parameters.
+	QueryCommandLineOptions(ctx context.Context, arg *QueryCommandLineOptionsArg) ([]*CommandLineOptionInfo, error)
 }
 
 // BindMisc makes the commands of the module misc callable.
@@ -146,6 +178,13 @@ func BindMisc(r *Registry, c MiscCommands) {
 		}
 		return c.QueryFdsets(ctx)
 	})
+	r.bind(&moduleMisc.Commands[10], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[QueryCommandLineOptionsArg]("q_obj_query-command-line-options-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return c.QueryCommandLineOptions(ctx, arg)
+	})
 }
 
 var moduleMisc = Module{Name: "misc",
@@ -183,6 +222,25 @@ var moduleMisc = Module{Name: "misc",
 			{Name: "fdset-id", Type: "int"},
 			{Name: "fds", Type: "[]FdsetFdInfo"},
 		}},
+		{Name: "CommandLineParameterType", Kind: KindEnum, Values: []Value{
+			{Name: "string"},
+			{Name: "boolean"},
+			{Name: "number"},
+			{Name: "size"},
+		}},
+		{Name: "CommandLineParameterInfo", Kind: KindObject, Members: []Member{
+			{Name: "name", Type: "str"},
+			{Name: "type", Type: "CommandLineParameterType"},
+			{Name: "help", Type: "str", Optional: true},
+			{Name: "default", Type: "str", Optional: true},
+		}},
+		{Name: "CommandLineOptionInfo", Kind: KindObject, Members: []Member{
+			{Name: "option", Type: "str"},
+			{Name: "parameters", Type: "[]CommandLineParameterInfo"},
+		}},
+		{Name: "q_obj_query-command-line-options-arg", Kind: KindObject, Members: []Member{
+			{Name: "option", Type: "str", Optional: true},
+		}},
 	},
 	Commands: []Command{
 		{Name: "query-name", Ret: "NameInfo", Preconfig: true},
@@ -195,6 +253,7 @@ var moduleMisc = Module{Name: "misc",
 		{Name: "add-fd", Arg: "q_obj_add-fd-arg", Ret: "AddfdInfo"},
 		{Name: "remove-fd", Arg: "q_obj_remove-fd-arg"},
 		{Name: "query-fdsets", Ret: "[]FdsetInfo"},
+		{Name: "query-command-line-options", Arg: "q_obj_query-command-line-options-arg", Ret: "[]CommandLineOptionInfo", Preconfig: true},
 	},
 	Events: []EventInfo{},
 }

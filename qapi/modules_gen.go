@@ -7,6 +7,7 @@ var modules = []*Module{
 	&moduleSockets,
 	&moduleRunState,
 	&moduleChar,
+	&moduleTrace,
 	&moduleControl,
 	&moduleIntrospect,
 	&moduleMachine,

@@ -10,6 +10,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/chardev"
 	"goemu/internal/cli"
+	"goemu/internal/trace"
 	"goemu/target/x86"
 )
 
@@ -51,6 +52,12 @@ func answerText(req *cli.Request) (string, error) {
 		return "List of user creatable objects:\n  " + strings.Join(objectNames(), "\n  ") + "\n", nil
 	case cli.QueryObject:
 		return objectHelp(req.Subject)
+	case cli.QueryTraceEvents:
+		var b strings.Builder
+		for _, e := range trace.Events("*") {
+			b.WriteString(e.Name + "\n")
+		}
+		return b.String(), nil
 	case cli.QueryChardevs:
 		return chardev.Help(), nil
 	case cli.QueryDisplays:

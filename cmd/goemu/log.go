@@ -9,17 +9,45 @@ import (
 )
 
 // openLog applies -d and -D and returns what closes the log.
-func openLog(l config.Log) (func(), error) {
-	set, bad := trace.Parse(l.Items)
+func openLog(l config.Log, traces []config.Options) (func(), error) {
+	items, err := enableTraces(l.Items, traces)
+	if err != nil {
+		return nil, err
+	}
+	set, bad := trace.Parse(items)
 	if bad != "" {
 		notice(strings.TrimSuffix(logHelp(), "\n"))
 		return nil, fmt.Errorf("-d %s: unknown log item '%s'", l.Items, bad)
 	}
 	trace.Set(set)
-	if err := trace.SetFile(l.File); err != nil {
-		return nil, err
+	if l.File != "" {
+		if err := trace.SetFile(l.File); err != nil {
+			return nil, err
+		}
 	}
 	return func() { trace.Set(0); _ = trace.SetFile("") }, nil
+}
+
+// enableTraces applies -trace and the items "trace:PATTERN" of -d; it returns the other items.
+func enableTraces(items string, traces []config.Options) (string, error) {
+	unknown := func(name string) { warn("trace event '" + name + "' does not exist") }
+	rest := trace.EnableItems(items, unknown)
+	for _, o := range traces {
+		if pattern, ok := o.Get("enable"); ok && !trace.Enable(pattern) {
+			unknown(pattern)
+		}
+		if path, ok := o.Get("events"); ok {
+			if err := trace.EnableFile(path, unknown); err != nil {
+				return "", err
+			}
+		}
+		if path, ok := o.Get("file"); ok {
+			if err := trace.SetFile(path); err != nil {
+				return "", err
+			}
+		}
+	}
+	return rest, nil
 }
 
 // logHelp is the answer to -d help.

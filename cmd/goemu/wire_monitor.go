@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"goemu/internal/cli"
 	"goemu/internal/config"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/chardevcmd"
@@ -44,6 +45,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.run.Name, m.run.UUID, m.run.Registry, m.run.Version, m.run.End = s.vm.Name, s.vm.UUID, r, version, s.requestQuit
 	m.run.Graph = s.host.disks.Graph
 	m.run.CanWake = func() bool { return s.machine.Suspends() }
+	m.run.Options = optionInfos()
 	s.presetActions(&m.run.Preset)
 	s.makeShell(ctx)
 	qapi.BindControl(r, m.run)
@@ -56,6 +58,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 		*hmp.Shell
 	}{m.run, m.chars, m.shell})
 	qapi.BindChar(r, m.chars)
+	qapi.BindTrace(r, m.run)
 	qapi.BindYank(r, m.chars)
 }
 
@@ -71,7 +74,7 @@ func (s *session) makeShell(ctx context.Context) {
 	}
 	m.shell = hmp.NewShell(commands, info)
 	m.shell.Version, m.shell.Ready, m.shell.Exclusive, m.shell.Context = compatVersion, m.run.Ready, m.server.Exclusive, ctx
-	m.shell.LogItems = strings.Replace(logHelp(), "\n", "\nnone            remove all logs\n", 1)
+	m.shell.LogItems = strings.Replace(logHelp(), "\n", "\nnone            remove all logs\n", 1) + "trace:PATTERN   enable trace events\n\n"
 	m.shell.CPUs = func() int { return s.config.CPUs }
 	m.shell.BlockDevices = func() (names []string) {
 		s.host.disks.Graph.Lock()
@@ -83,6 +86,25 @@ func (s *session) makeShell(ctx context.Context) {
 		}
 		return names
 	}
+}
+
+// optionInfos describes the command line to clients.
+func optionInfos() (list []*qapi.CommandLineOptionInfo) {
+	for _, g := range cli.Groups() {
+		info := &qapi.CommandLineOptionInfo{Option: g.Name}
+		for _, p := range g.Parameters {
+			i := &qapi.CommandLineParameterInfo{Name: p.Name, Type: qapi.CommandLineParameterType(p.Type)}
+			if p.Help != "" {
+				i.Help = &p.Help
+			}
+			if p.Default != "" {
+				i.Default = &p.Default
+			}
+			info.Parameters = append(info.Parameters, i)
+		}
+		list = append(list, info)
+	}
+	return list
 }
 
 // presetActions applies -no-reboot, -no-shutdown, -action and -watchdog-action.

@@ -103,3 +103,18 @@ func (p *parser) addFD(v string) error {
 	p.VM.AddFDs = append(p.VM.AddFDs, config.Options{Origin: p.origin, Pairs: parseOpts(v, "")})
 	return nil
 }
+
+// trace reads -trace.
+func (p *parser) trace(v string) error {
+	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "enable")}
+	for _, pr := range o.Pairs {
+		if pr.Key != "enable" && pr.Key != "events" && pr.Key != "file" {
+			return p.errorf("Invalid parameter '%s'", pr.Key)
+		}
+	}
+	if name, _ := o.Get("enable"); isHelp(name) {
+		return p.query(QueryTraceEvents, "")
+	}
+	p.VM.Traces = append(p.VM.Traces, o)
+	return nil
+}

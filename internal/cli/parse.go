@@ -12,21 +12,22 @@ type Query uint8
 
 // The queries.
 const (
-	QueryNone     Query = iota
-	QueryHelp           // -help
-	QueryVersion        // -version
-	QueryMachines       // -machine help
-	QueryMachine        // -machine TYPE,help: Request.Subject is the type
-	QueryCPUs           // -cpu help
-	QueryAccels         // -accel help
-	QueryDevices        // -device help
-	QueryDevice         // -device TYPE,help
-	QueryObjects        // -object help
-	QueryObject         // -object TYPE,help
-	QueryChardevs       // -chardev help
-	QueryDisplays       // -display help
-	QueryLogItems       // -d help
-	QueryFormats        // -drive format=help
+	QueryNone        Query = iota
+	QueryHelp              // -help
+	QueryVersion           // -version
+	QueryMachines          // -machine help
+	QueryMachine           // -machine TYPE,help: Request.Subject is the type
+	QueryCPUs              // -cpu help
+	QueryAccels            // -accel help
+	QueryDevices           // -device help
+	QueryDevice            // -device TYPE,help
+	QueryObjects           // -object help
+	QueryObject            // -object TYPE,help
+	QueryTraceEvents       // -trace help
+	QueryChardevs          // -chardev help
+	QueryDisplays          // -display help
+	QueryLogItems          // -d help
+	QueryFormats           // -drive format=help
 )
 
 // Request is the result of parsing.

@@ -82,6 +82,7 @@ func sections() []section {
 			{name: "no-shutdown", help: "    stop before shutdown", apply: (*parser).noShutdown},
 			{name: "action", arg: true, help: " reboot=reset|shutdown\n                action when guest reboots [default=reset]\n-action shutdown=poweroff|pause\n                action when guest shuts down [default=poweroff]\n-action panic=pause|shutdown|exit-failure|none\n                action when guest panics [default=shutdown]\n-action watchdog=reset|shutdown|poweroff|inject-nmi|pause|debug|none\n                action when watchdog fires [default=reset]", apply: (*parser).action},
 			{name: "watchdog-action", arg: true, help: " reset|shutdown|poweroff|inject-nmi|pause|debug|none\n                action when watchdog fires [default=reset]", apply: (*parser).watchdogAction},
+			{name: "trace", arg: true, help: " [[enable=]<pattern>][,events=<file>][,file=<file>]\n                specify tracing options", apply: (*parser).trace},
 			{name: "rtc", arg: true, help: " [base=utc|localtime|<datetime>][,clock=host|rt|vm][,driftfix=none|slew]\n                set the RTC base and clock, enable drift fix for clock ticks", apply: (*parser).rtc},
 			{name: "daemonize", help: "      daemonize QEMU after initializing", apply: (*parser).daemonize},
 			{name: "nodefaults", help: "     don't create default devices", apply: (*parser).nodefaults},

@@ -17,6 +17,7 @@ type VM struct {
 	DataDirs   []string
 	Chardevs   []Source
 	AddFDs     []Options
+	Traces     []Options
 	Serials    []Source
 	Monitors   []Monitor
 	NoMonitor  bool // -monitor none

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 
 	"goemu/internal/clock"
+	"goemu/internal/trace"
 )
 
 // VM is the machine's run state and the requests to change it. Requests may be made from any goroutine; everything else runs under
@@ -84,6 +85,7 @@ func (v *VM) SetState(s RunState) {
 	}
 	for _, to := range transitions[old] {
 		if to == s {
+			trace.RunStateSet.Log("current_run_state %s new_state %s", old, s)
 			v.state.Store(s)
 			return
 		}
@@ -120,6 +122,7 @@ func (v *VM) Stop(s RunState) {
 }
 
 func (v *VM) changed(running bool) {
+	trace.VMStateNotify.Log("running %v state %s", running, v.State())
 	for _, f := range v.notify {
 		f(running, v.State())
 	}
@@ -155,7 +158,11 @@ func (v *VM) RequestPowerdown() { v.power.Store(true); v.post() }
 func (v *VM) RequestSuspend() { v.suspend.Store(true); v.post() }
 
 // RequestWakeup ends a suspension; it does nothing in any other state.
-func (v *VM) RequestWakeup() { v.wakeup.Store(true); v.post() }
+func (v *VM) RequestWakeup() {
+	trace.SystemWakeup.Log("state %s", v.State())
+	v.wakeup.Store(true)
+	v.post()
+}
 
 // RequestPanic tells that the guest has crashed.
 func (v *VM) RequestPanic() { v.panics.Store(true); v.post() }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"goemu/internal/trace"
 	"goemu/qapi"
 )
 
@@ -121,6 +122,7 @@ func (s *Shell) HumanMonitorCommand(ctx context.Context, arg *qapi.HumanMonitorC
 
 // execute runs one line.
 func (m *Monitor) execute(line string) {
+	trace.HandleHMPCommand.Log("mon %p cmdline: %s", m, line)
 	c, rest, ok := m.find(m.commands, line, line)
 	if !ok {
 		return

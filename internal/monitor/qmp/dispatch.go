@@ -3,6 +3,7 @@ package qmp
 import (
 	"context"
 
+	"goemu/internal/trace"
 	"goemu/qapi"
 )
 
@@ -26,6 +27,9 @@ func (s *Session) reply(r request) []byte {
 	o, ok := r.v.(*qapi.Object)
 	if !ok {
 		return errorReply(qapi.Errorf("QMP input must be a JSON object"), nil, false)
+	}
+	if trace.HandleQMPCommand.Traced() {
+		trace.HandleQMPCommand.Log("mon %p req: %s", s, qapi.AppendJSON(nil, o))
 	}
 	id, hasID := o.Get("id")
 	ret, err := s.execute(o)

@@ -12,6 +12,7 @@ import (
 
 	"goemu/internal/chardev"
 	"goemu/internal/monitor"
+	"goemu/internal/trace"
 	"goemu/qapi"
 )
 
@@ -111,6 +112,7 @@ const maxQueued = 16 << 20
 
 // Emit tells all clients of an event; it may be called from any goroutine and never blocks. Some events are limited to one per second.
 func (s *Server) Emit(ev qapi.Event) {
+	trace.ProtocolEventEmit.Log("event=%s", ev.EventName())
 	s.limits.pass(ev, s.broadcast)
 }
 
@@ -282,6 +284,9 @@ func (s *Session) answer(r request) {
 	same := s.client == r.client
 	s.mu.Unlock()
 	if same && text != nil {
+		if trace.QMPRespond.Traced() {
+			trace.QMPRespond.Log("mon %p resp: %s", s, text)
+		}
 		s.send(text)
 	}
 }

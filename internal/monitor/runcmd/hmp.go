@@ -34,7 +34,8 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		{Name: "uuid", Help: "show the current VM UUID", Preconfig: true, Run: s.infoUUID},
 		{Name: "kvm", Help: "show KVM information", Run: s.infoKVM},
 	}
-	return commands, info
+	command, state := s.traceCommands()
+	return append(commands, command), append(info, state)
 }
 
 // plain makes a command for people of one without arguments.
@@ -117,6 +118,7 @@ func logItems(m *hmp.Monitor, a *hmp.Args) error {
 		trace.Set(0)
 		return nil
 	}
+	items = trace.EnableItems(items, func(name string) { m.Printf("warning: trace event '%s' does not exist\n", name) })
 	set, bad := trace.Parse(items)
 	if bad != "" {
 		m.Printf("%s", m.LogItems)

@@ -17,6 +17,8 @@ type Service struct {
 	Graph      *block.Graph
 	Registry   *qapi.Registry
 	Version    *qapi.VersionInfo
+	// Options are the command line options with parameters.
+	Options []*qapi.CommandLineOptionInfo
 	// End ends the emulator when there is no machine to shut down.
 	End func()
 	// ExitPreconfig makes the machine; nil if it is made already.
