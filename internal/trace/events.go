@@ -118,7 +118,9 @@ func EnableFile(path string, warn func(line string)) error {
 }
 
 // match tells whether a name is the one given, or fits it if that is a pattern.
-func match(pattern, name string) bool { return pattern == name || IsPattern(pattern) && fits(pattern, name) }
+func match(pattern, name string) bool {
+	return pattern == name || IsPattern(pattern) && fits(pattern, name)
+}
 
 func fits(pattern, name string) bool {
 	for pattern != "" {
