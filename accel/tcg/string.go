@@ -163,12 +163,16 @@ func (s *stringOp) more() uint64 {
 
 // run executes f for chunk after chunk; f returns how many elements it has done and whether the instruction ends.
 func (s *stringOp) run(f func(n uint64) (done uint64, end bool)) (uint64, eng.Action) {
+	stepped := s.c.env.EFlags&x86.FlagTF != 0 // traps after each element
 	for {
 		n := s.count()
 		if n == 0 {
 			return 0, eng.Continue
 		}
 		k := s.chunk(n)
+		if stepped {
+			k = min(k, 1)
+		}
 		if s.limited {
 			s.checkStrings(s.writes)
 			k = min(k, 1)
@@ -178,7 +182,7 @@ func (s *stringOp) run(f func(n uint64) (done uint64, end bool)) (uint64, eng.Ac
 		if end || s.rep == repNone {
 			return 0, eng.Continue
 		}
-		if atomic.LoadUint32(&s.c.env.ExitReq) != 0 || s.c.once {
+		if stepped || atomic.LoadUint32(&s.c.env.ExitReq) != 0 || s.c.once {
 			return s.more(), eng.Continue
 		}
 	}

@@ -187,6 +187,22 @@ main32:	mov ax, SEL_DATA
 	xor eax, eax
 	mov dr6, eax
 	call newline
+	; single step of a repeated instruction: a trap after each element
+	say "repstep:"
+	mov dword [resume], .repstepped
+	mov dword [resume_esp], esp
+	mov esi, scratch
+	mov edi, esi
+	mov ecx, 3
+	pushfd
+	or dword [esp], 0x100
+	popfd
+	rep movsb
+.repstepped: mov eax, ecx
+	call puthex
+	xor eax, eax
+	mov dr6, eax
+	call newline
 	; data breakpoint
 	mov eax, scratch
 	mov dr0, eax
