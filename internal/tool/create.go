@@ -88,6 +88,9 @@ func parseNumber(name, text string) (uint64, error) {
 	if err == nil {
 		return n, nil
 	}
+	if n, err := strconv.ParseInt(strings.TrimSpace(text), 0, 64); err == nil {
+		return uint64(n), nil // counts down from 2^64, as in C
+	}
 	if e := new(strconv.NumError); asNumError(err, &e) && e.Err == strconv.ErrRange {
 		return 0, block.Errorf(unix.ERANGE, "Value '%s' is too large for parameter '%s'", text, name)
 	}

@@ -134,9 +134,10 @@ func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.J
 	if err != nil {
 		return nil, err
 	}
+	made := j
 	defer func() {
 		if err != nil {
-			j.Drop()
+			made.Drop()
 		}
 	}()
 	m.source = m.Source.Parents()[len(m.Source.Parents())-1]
