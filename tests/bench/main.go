@@ -37,7 +37,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.goemu, "goemu", "bin/goemu", "the goemu `binary`, with options if need be")
 	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
-	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot idle start image nbd …)")
+	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot idle start image nbd qmp …)")
 	flag.StringVar(&o.imageSize, "image-size", "512M", "the `size` of the disk image for the image tools (4096M for the full measurement)")
 	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")
 	flag.StringVar(&o.json, "json", "", "write the figures to this `file`")
@@ -59,6 +59,11 @@ func bench(o options) error {
 	if err != nil {
 		return err
 	}
+	r, err := monitors(o, dir)
+	if err != nil {
+		return err
+	}
+	rows = append(rows, r...)
 	measures := []func(options, *setup, [2]*emulator) ([]row, error){boots, works, idle}
 	var s *setup
 	if !o.wantsGuests() {
