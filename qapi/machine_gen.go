@@ -15,6 +15,157 @@ type KvmInfo struct {
 	Present bool `json:"present"`
 }
 
+// SysEmuTarget is the enum SysEmuTarget. Architectures of guests.
+type SysEmuTarget string
+
+// The values of SysEmuTarget.
+const (
+	SysEmuTargetAarch64      SysEmuTarget = "aarch64"
+	SysEmuTargetAlpha        SysEmuTarget = "alpha"
+	SysEmuTargetArm          SysEmuTarget = "arm"
+	SysEmuTargetAvr          SysEmuTarget = "avr"
+	SysEmuTargetCris         SysEmuTarget = "cris"
+	SysEmuTargetHppa         SysEmuTarget = "hppa"
+	SysEmuTargetI386         SysEmuTarget = "i386"
+	SysEmuTargetLoongarch64  SysEmuTarget = "loongarch64"
+	SysEmuTargetM68k         SysEmuTarget = "m68k"
+	SysEmuTargetMicroblaze   SysEmuTarget = "microblaze"
+	SysEmuTargetMicroblazeel SysEmuTarget = "microblazeel"
+	SysEmuTargetMips         SysEmuTarget = "mips"
+	SysEmuTargetMips64       SysEmuTarget = "mips64"
+	SysEmuTargetMips64el     SysEmuTarget = "mips64el"
+	SysEmuTargetMipsel       SysEmuTarget = "mipsel"
+	SysEmuTargetNios2        SysEmuTarget = "nios2"
+	SysEmuTargetOr1k         SysEmuTarget = "or1k"
+	SysEmuTargetPpc          SysEmuTarget = "ppc"
+	SysEmuTargetPpc64        SysEmuTarget = "ppc64"
+	SysEmuTargetRiscv32      SysEmuTarget = "riscv32"
+	SysEmuTargetRiscv64      SysEmuTarget = "riscv64"
+	SysEmuTargetRx           SysEmuTarget = "rx"
+	SysEmuTargetS390x        SysEmuTarget = "s390x"
+	SysEmuTargetSh4          SysEmuTarget = "sh4"
+	SysEmuTargetSh4eb        SysEmuTarget = "sh4eb"
+	SysEmuTargetSparc        SysEmuTarget = "sparc"
+	SysEmuTargetSparc64      SysEmuTarget = "sparc64"
+	SysEmuTargetTricore      SysEmuTarget = "tricore"
+	SysEmuTargetX8664        SysEmuTarget = "x86_64"
+	SysEmuTargetXtensa       SysEmuTarget = "xtensa"
+	SysEmuTargetXtensaeb     SysEmuTarget = "xtensaeb"
+)
+
+// CpuS390State is the enum CpuS390State. States of a CPU of an s390x guest.
+type CpuS390State string
+
+// The values of CpuS390State.
+const (
+	CpuS390StateUninitialized CpuS390State = "uninitialized"
+	CpuS390StateStopped       CpuS390State = "stopped"
+	CpuS390StateCheckStop     CpuS390State = "check-stop"
+	CpuS390StateOperating     CpuS390State = "operating"
+	CpuS390StateLoad          CpuS390State = "load"
+)
+
+// CpuInfoS390 is the struct CpuInfoS390.
+type CpuInfoS390 struct {
+	CpuState CpuS390State `json:"cpu-state"`
+}
+
+// CpuInfoFast is the union CpuInfoFast. A virtual CPU.
+type CpuInfoFast struct {
+	CpuIndex int64                  `json:"cpu-index"`
+	QomPath  string                 `json:"qom-path"`
+	ThreadId int64                  `json:"thread-id"`
+	Props    *CpuInstanceProperties `json:"props,omitempty"`
+	Target   SysEmuTarget           `json:"target"`
+	S390x    *CpuInfoS390           `json:"-" branch:"s390x"`
+}
+
+// MachineInfo is the struct MachineInfo. A type of machine.
+type MachineInfo struct {
+	Name             string  `json:"name"`
+	Alias            *string `json:"alias,omitempty"`
+	IsDefault        *bool   `json:"is-default,omitempty"`
+	CpuMax           int64   `json:"cpu-max"`
+	HotpluggableCpus bool    `json:"hotpluggable-cpus"`
+	NumaMemSupported bool    `json:"numa-mem-supported"`
+	Deprecated       bool    `json:"deprecated"`
+	DefaultCpuType   *string `json:"default-cpu-type,omitempty"`
+	DefaultRamId     *string `json:"default-ram-id,omitempty"`
+}
+
+// CurrentMachineParams is the struct CurrentMachineParams.
+type CurrentMachineParams struct {
+	WakeupSuspendSupport bool `json:"wakeup-suspend-support"`
+}
+
+// TargetInfo is the struct TargetInfo.
+type TargetInfo struct {
+	Arch SysEmuTarget `json:"arch"`
+}
+
+// MemsaveArg are the arguments of memsave.
+type MemsaveArg struct {
+	Val      int64  `json:"val"`
+	Size     int64  `json:"size"`
+	Filename string `json:"filename"`
+	CpuIndex *int64 `json:"cpu-index,omitempty"`
+}
+
+// PmemsaveArg are the arguments of pmemsave.
+type PmemsaveArg struct {
+	Val      int64  `json:"val"`
+	Size     int64  `json:"size"`
+	Filename string `json:"filename"`
+}
+
+// HostMemPolicy is the enum HostMemPolicy. How the host places memory on its nodes.
+type HostMemPolicy string
+
+// The values of HostMemPolicy.
+const (
+	HostMemPolicyDefault    HostMemPolicy = "default"
+	HostMemPolicyPreferred  HostMemPolicy = "preferred"
+	HostMemPolicyBind       HostMemPolicy = "bind"
+	HostMemPolicyInterleave HostMemPolicy = "interleave"
+)
+
+// Memdev is the struct Memdev. A memory backend.
+type Memdev struct {
+	Id        *string       `json:"id,omitempty"`
+	Size      uint64        `json:"size"`
+	Merge     bool          `json:"merge"`
+	Dump      bool          `json:"dump"`
+	Prealloc  bool          `json:"prealloc"`
+	Share     bool          `json:"share"`
+	Reserve   *bool         `json:"reserve,omitempty"`
+	HostNodes []uint16      `json:"host-nodes"`
+	Policy    HostMemPolicy `json:"policy"`
+}
+
+// CpuInstanceProperties is the struct CpuInstanceProperties. The place of a CPU in the topology.
+type CpuInstanceProperties struct {
+	NodeId    *int64 `json:"node-id,omitempty"`
+	SocketId  *int64 `json:"socket-id,omitempty"`
+	DieId     *int64 `json:"die-id,omitempty"`
+	ClusterId *int64 `json:"cluster-id,omitempty"`
+	CoreId    *int64 `json:"core-id,omitempty"`
+	ThreadId  *int64 `json:"thread-id,omitempty"`
+}
+
+// HotpluggableCPU is the struct HotpluggableCPU. A place for a CPU.
+type HotpluggableCPU struct {
+	Type       string                 `json:"type"`
+	VcpusCount int64                  `json:"vcpus-count"`
+	Props      *CpuInstanceProperties `json:"props"`
+	QomPath    *string                `json:"qom-path,omitempty"`
+}
+
+// MemoryInfo is the struct MemoryInfo.
+type MemoryInfo struct {
+	BaseMemory    uint64  `json:"base-memory"`
+	PluggedMemory *uint64 `json:"plugged-memory,omitempty"`
+}
+
 // MachineCommands are the commands of the module machine.
 type MachineCommands interface {
 	// QueryUuid is the command query-uuid. The UUID of the machine.
@@ -27,6 +178,26 @@ type MachineCommands interface {
 	SystemWakeup(ctx context.Context) error
 	// QueryKvm is the command query-kvm. Whether KVM is used.
 	QueryKvm(ctx context.Context) (*KvmInfo, error)
+	// QueryCpusFast is the command query-cpus-fast. The virtual CPUs, without stopping them.
+	QueryCpusFast(ctx context.Context) ([]*CpuInfoFast, error)
+	// QueryMachines is the command query-machines. The types of machines.
+	QueryMachines(ctx context.Context) ([]*MachineInfo, error)
+	// QueryCurrentMachine is the command query-current-machine. What only this machine can tell.
+	QueryCurrentMachine(ctx context.Context) (*CurrentMachineParams, error)
+	// QueryTarget is the command query-target. What kind of guest this emulator runs.
+	QueryTarget(ctx context.Context) (*TargetInfo, error)
+	// InjectNmi is the command inject-nmi. Raises a non-maskable interrupt in all CPUs.
+	InjectNmi(ctx context.Context) error
+	// Memsave is the command memsave. Writes memory as a CPU sees it to a file.
+	Memsave(ctx context.Context, arg *MemsaveArg) error
+	// Pmemsave is the command pmemsave. Writes physical memory to a file.
+	Pmemsave(ctx context.Context, arg *PmemsaveArg) error
+	// QueryMemdev is the command query-memdev. The memory backends.
+	QueryMemdev(ctx context.Context) ([]*Memdev, error)
+	// QueryHotpluggableCpus is the command query-hotpluggable-cpus. The places for CPUs, with a CPU or without.
+	QueryHotpluggableCpus(ctx context.Context) ([]*HotpluggableCPU, error)
+	// QueryMemorySizeSummary is the command query-memory-size-summary. How much memory the machine has.
+	QueryMemorySizeSummary(ctx context.Context) (*MemoryInfo, error)
 }
 
 // BindMachine makes the commands of the module machine callable.
@@ -61,6 +232,68 @@ func BindMachine(r *Registry, c MachineCommands) {
 		}
 		return c.QueryKvm(ctx)
 	})
+	r.bind(&moduleMachine.Commands[5], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryCpusFast(ctx)
+	})
+	r.bind(&moduleMachine.Commands[6], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryMachines(ctx)
+	})
+	r.bind(&moduleMachine.Commands[7], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryCurrentMachine(ctx)
+	})
+	r.bind(&moduleMachine.Commands[8], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryTarget(ctx)
+	})
+	r.bind(&moduleMachine.Commands[9], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return nil, c.InjectNmi(ctx)
+	})
+	r.bind(&moduleMachine.Commands[10], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[MemsaveArg]("q_obj_memsave-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.Memsave(ctx, arg)
+	})
+	r.bind(&moduleMachine.Commands[11], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[PmemsaveArg]("q_obj_pmemsave-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.Pmemsave(ctx, arg)
+	})
+	r.bind(&moduleMachine.Commands[12], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryMemdev(ctx)
+	})
+	r.bind(&moduleMachine.Commands[13], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryHotpluggableCpus(ctx)
+	})
+	r.bind(&moduleMachine.Commands[14], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryMemorySizeSummary(ctx)
+	})
 }
 
 var moduleMachine = Module{Name: "machine",
@@ -72,6 +305,121 @@ var moduleMachine = Module{Name: "machine",
 			{Name: "enabled", Type: "bool"},
 			{Name: "present", Type: "bool"},
 		}},
+		{Name: "SysEmuTarget", Kind: KindEnum, Values: []Value{
+			{Name: "aarch64"},
+			{Name: "alpha"},
+			{Name: "arm"},
+			{Name: "avr"},
+			{Name: "cris"},
+			{Name: "hppa"},
+			{Name: "i386"},
+			{Name: "loongarch64"},
+			{Name: "m68k"},
+			{Name: "microblaze"},
+			{Name: "microblazeel"},
+			{Name: "mips"},
+			{Name: "mips64"},
+			{Name: "mips64el"},
+			{Name: "mipsel"},
+			{Name: "nios2"},
+			{Name: "or1k"},
+			{Name: "ppc"},
+			{Name: "ppc64"},
+			{Name: "riscv32"},
+			{Name: "riscv64"},
+			{Name: "rx"},
+			{Name: "s390x"},
+			{Name: "sh4"},
+			{Name: "sh4eb"},
+			{Name: "sparc"},
+			{Name: "sparc64"},
+			{Name: "tricore"},
+			{Name: "x86_64"},
+			{Name: "xtensa"},
+			{Name: "xtensaeb"},
+		}},
+		{Name: "CpuS390State", Kind: KindEnum, Values: []Value{
+			{Name: "uninitialized"},
+			{Name: "stopped"},
+			{Name: "check-stop"},
+			{Name: "operating"},
+			{Name: "load"},
+		}},
+		{Name: "CpuInfoS390", Kind: KindObject, Members: []Member{
+			{Name: "cpu-state", Type: "CpuS390State"},
+		}},
+		{Name: "CpuInfoFast", Kind: KindObject, Tag: "target", Members: []Member{
+			{Name: "cpu-index", Type: "int"},
+			{Name: "qom-path", Type: "str"},
+			{Name: "thread-id", Type: "int"},
+			{Name: "props", Type: "CpuInstanceProperties", Optional: true},
+			{Name: "target", Type: "SysEmuTarget"},
+		}, Branches: []Member{
+			{Name: "s390x", Type: "CpuInfoS390"},
+		}},
+		{Name: "MachineInfo", Kind: KindObject, Members: []Member{
+			{Name: "name", Type: "str"},
+			{Name: "alias", Type: "str", Optional: true},
+			{Name: "is-default", Type: "bool", Optional: true},
+			{Name: "cpu-max", Type: "int"},
+			{Name: "hotpluggable-cpus", Type: "bool"},
+			{Name: "numa-mem-supported", Type: "bool"},
+			{Name: "deprecated", Type: "bool"},
+			{Name: "default-cpu-type", Type: "str", Optional: true},
+			{Name: "default-ram-id", Type: "str", Optional: true},
+		}},
+		{Name: "CurrentMachineParams", Kind: KindObject, Members: []Member{
+			{Name: "wakeup-suspend-support", Type: "bool"},
+		}},
+		{Name: "TargetInfo", Kind: KindObject, Members: []Member{
+			{Name: "arch", Type: "SysEmuTarget"},
+		}},
+		{Name: "q_obj_memsave-arg", Kind: KindObject, Members: []Member{
+			{Name: "val", Type: "int"},
+			{Name: "size", Type: "int"},
+			{Name: "filename", Type: "str"},
+			{Name: "cpu-index", Type: "int", Optional: true},
+		}},
+		{Name: "q_obj_pmemsave-arg", Kind: KindObject, Members: []Member{
+			{Name: "val", Type: "int"},
+			{Name: "size", Type: "int"},
+			{Name: "filename", Type: "str"},
+		}},
+		{Name: "HostMemPolicy", Kind: KindEnum, Values: []Value{
+			{Name: "default"},
+			{Name: "preferred"},
+			{Name: "bind"},
+			{Name: "interleave"},
+		}},
+		{Name: "Memdev", Kind: KindObject, Members: []Member{
+			{Name: "id", Type: "str", Optional: true},
+			{Name: "size", Type: "size"},
+			{Name: "merge", Type: "bool"},
+			{Name: "dump", Type: "bool"},
+			{Name: "prealloc", Type: "bool"},
+			{Name: "share", Type: "bool"},
+			{Name: "reserve", Type: "bool", Optional: true},
+			{Name: "host-nodes", Type: "[]uint16"},
+			{Name: "policy", Type: "HostMemPolicy"},
+		}},
+		{Name: "CpuInstanceProperties", Kind: KindObject, Members: []Member{
+			{Name: "node-id", Type: "int", Optional: true},
+			{Name: "socket-id", Type: "int", Optional: true},
+			{Name: "die-id", Type: "int", Optional: true},
+			{Name: "cluster-id", Type: "int", Optional: true},
+			{Name: "core-id", Type: "int", Optional: true},
+			{Name: "thread-id", Type: "int", Optional: true},
+		}},
+		{Name: "HotpluggableCPU", Kind: KindObject, Members: []Member{
+			{Name: "type", Type: "str"},
+			{Name: "vcpus-count", Type: "int"},
+			{Name: "props", Type: "CpuInstanceProperties"},
+			{Name: "qom-path", Type: "str", Optional: true},
+		}},
+		{Name: "MemoryInfo", Kind: KindObject, Members: []Member{
+			{Name: "base-memory", Type: "size"},
+			{Name: "plugged-memory", Type: "size", Optional: true},
+		}},
 	},
 	Commands: []Command{
 		{Name: "query-uuid", Ret: "UuidInfo", Preconfig: true},
@@ -79,6 +427,16 @@ var moduleMachine = Module{Name: "machine",
 		{Name: "system_powerdown"},
 		{Name: "system_wakeup"},
 		{Name: "query-kvm", Ret: "KvmInfo"},
+		{Name: "query-cpus-fast", Ret: "[]CpuInfoFast"},
+		{Name: "query-machines", Ret: "[]MachineInfo"},
+		{Name: "query-current-machine", Ret: "CurrentMachineParams"},
+		{Name: "query-target", Ret: "TargetInfo"},
+		{Name: "inject-nmi"},
+		{Name: "memsave", Arg: "q_obj_memsave-arg"},
+		{Name: "pmemsave", Arg: "q_obj_pmemsave-arg"},
+		{Name: "query-memdev", Ret: "[]Memdev", Preconfig: true},
+		{Name: "query-hotpluggable-cpus", Ret: "[]HotpluggableCPU", Preconfig: true},
+		{Name: "query-memory-size-summary", Ret: "MemoryInfo"},
 	},
 	Events: []EventInfo{},
 }

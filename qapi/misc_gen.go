@@ -85,6 +85,16 @@ type QueryCommandLineOptionsArg struct {
 	Option *string `json:"option,omitempty"`
 }
 
+// IOThreadInfo is the struct IOThreadInfo. An event loop of its own.
+type IOThreadInfo struct {
+	Id          string `json:"id"`
+	ThreadId    int64  `json:"thread-id"`
+	PollMaxNs   int64  `json:"poll-max-ns"`
+	PollGrow    int64  `json:"poll-grow"`
+	PollShrink  int64  `json:"poll-shrink"`
+	AioMaxBatch int64  `json:"aio-max-batch"`
+}
+
 // MiscCommands are the commands of the module misc.
 type MiscCommands interface {
 	// QueryName is the command query-name. The name of the machine.
@@ -109,6 +119,8 @@ type MiscCommands interface {
 	QueryFdsets(ctx context.Context) ([]*FdsetInfo, error)
 	// QueryCommandLineOptions is the command query-command-line-options. The command line options with parameters.
 	QueryCommandLineOptions(ctx context.Context, arg *QueryCommandLineOptionsArg) ([]*CommandLineOptionInfo, error)
+	// QueryIothreads is the command query-iothreads. The event loops that users made.
+	QueryIothreads(ctx context.Context) ([]*IOThreadInfo, error)
 }
 
 // BindMisc makes the commands of the module misc callable.
@@ -185,6 +197,12 @@ func BindMisc(r *Registry, c MiscCommands) {
 		}
 		return c.QueryCommandLineOptions(ctx, arg)
 	})
+	r.bind(&moduleMisc.Commands[11], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryIothreads(ctx)
+	})
 }
 
 var moduleMisc = Module{Name: "misc",
@@ -241,6 +259,14 @@ var moduleMisc = Module{Name: "misc",
 		{Name: "q_obj_query-command-line-options-arg", Kind: KindObject, Members: []Member{
 			{Name: "option", Type: "str", Optional: true},
 		}},
+		{Name: "IOThreadInfo", Kind: KindObject, Members: []Member{
+			{Name: "id", Type: "str"},
+			{Name: "thread-id", Type: "int"},
+			{Name: "poll-max-ns", Type: "int"},
+			{Name: "poll-grow", Type: "int"},
+			{Name: "poll-shrink", Type: "int"},
+			{Name: "aio-max-batch", Type: "int"},
+		}},
 	},
 	Commands: []Command{
 		{Name: "query-name", Ret: "NameInfo", Preconfig: true},
@@ -254,6 +280,7 @@ var moduleMisc = Module{Name: "misc",
 		{Name: "remove-fd", Arg: "q_obj_remove-fd-arg"},
 		{Name: "query-fdsets", Ret: "[]FdsetInfo"},
 		{Name: "query-command-line-options", Arg: "q_obj_query-command-line-options-arg", Ret: "[]CommandLineOptionInfo", Preconfig: true},
+		{Name: "query-iothreads", Ret: "[]IOThreadInfo", Preconfig: true},
 	},
 	Events: []EventInfo{},
 }

@@ -10,7 +10,12 @@ var modules = []*Module{
 	&moduleTrace,
 	&moduleControl,
 	&moduleIntrospect,
+	&moduleQom,
+	&moduleQdev,
 	&moduleMachine,
+	&moduleMachineTarget,
 	&moduleYank,
 	&moduleMisc,
+	&moduleMiscTarget,
+	&modulePci,
 }

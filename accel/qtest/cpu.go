@@ -3,6 +3,7 @@
 package qtest
 
 import (
+	"os"
 	"sync/atomic"
 
 	"goemu/accel"
@@ -62,6 +63,9 @@ func (c *CPU) Do(f func()) { f() }
 
 // Halted implements accel.CPU.
 func (c *CPU) Halted() bool { return c.rest.Halted || c.rest.WaitSIPI }
+
+// Thread is that of the whole process: the CPU has none of its own.
+func (c *CPU) Thread() int { return os.Getpid() }
 
 // Env is the CPU's environment.
 func (c *CPU) Env() *x86.Env { return c.env }

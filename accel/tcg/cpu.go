@@ -49,6 +49,7 @@ type CPU struct {
 	wake     chan struct{}
 
 	started atomic.Bool
+	thread  atomic.Int64
 	doMu    sync.Mutex
 	do      []func()
 	a20     atomic.Bool // A20 gate: true = address line 20 works
@@ -162,6 +163,9 @@ func (c *CPU) Index() int { return c.index }
 
 // APICID implements accel.CPU.
 func (c *CPU) APICID() uint32 { return c.apicID }
+
+// Thread is the host's number of the CPU's thread, 0 before it is started.
+func (c *CPU) Thread() int { return int(c.thread.Load()) }
 
 // Halted implements accel.CPU.
 func (c *CPU) Halted() bool { return c.halted.Load() }

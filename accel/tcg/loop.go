@@ -23,6 +23,7 @@ const (
 // main is the goroutine of a CPU.
 func (c *CPU) main() {
 	runtime.LockOSThread()
+	c.thread.Store(int64(unix.Gettid()))
 	defer c.accel.running.Done()
 	for c.req.Load()&reqQuit == 0 {
 		c.guarded()

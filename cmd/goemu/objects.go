@@ -2,20 +2,27 @@ package main
 
 import (
 	"cmp"
+	"encoding/base64"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
+	"strings"
 
 	"goemu/hw/qdev"
 	"goemu/hw/virtio/rng"
+	"goemu/internal/cli"
 	"goemu/internal/config"
 	"goemu/internal/qom"
+	"goemu/qapi"
 )
 
-// objects are the user-created objects (-object).
+// objects are the user-created objects (-object, object-add).
 type objects struct {
 	rngs map[string]*rng.Source
 	made []madeObject
+	tree *qdev.Tree // nil before the machine is made
+	used func(id string) bool
 }
 
 // madeObject is an object with its place in the tree of objects.
@@ -31,6 +38,32 @@ func (h *objects) add(typ, id string, object any, props ...qom.Property) {
 		n.AddProperty(p)
 	}
 	h.made = append(h.made, madeObject{id, n})
+	if h.tree != nil {
+		h.tree.Objects.MustAdd(id, n)
+	}
+}
+
+// place returns an object's place in the list, -1 for none.
+func (h *objects) place(id string) int {
+	return slices.IndexFunc(h.made, func(o madeObject) bool { return o.id == id })
+}
+
+// remove takes an object away that nobody uses.
+func (h *objects) remove(id string) error {
+	i := h.place(id)
+	switch {
+	case i < 0:
+		return fmt.Errorf("object '%s' not found", id)
+	case h.used != nil && h.used(id):
+		return fmt.Errorf("object '%s' is in use, can not be deleted", id)
+	}
+	h.made[i].node.Remove()
+	h.made = slices.Delete(h.made, i, i+1)
+	if s := h.rngs[id]; s != nil {
+		s.Close()
+		delete(h.rngs, id)
+	}
+	return nil
 }
 
 // objectType is a type that -object takes.
@@ -42,8 +75,93 @@ type objectType struct {
 }
 
 var objectTypes = []objectType{
+	{"memory-backend-ram", []string{"size"}, "memory-backend-ram options:\n  size=<int>\n", createMemory},
 	{"rng-builtin", nil, "There are no options for rng-builtin.\n", createBuiltin},
 	{"rng-random", []string{"filename"}, "rng-random options:\n  filename=<string>\n", createRandom},
+	{"secret", []string{"data", "file", "format"}, "secret options:\n  data=<string>\n  file=<string>\n  format=<QCryptoSecretFormat>\n", createSecret},
+}
+
+// createMemory notes the size of memory for the guest; the machine takes the memory that its property memory-backend names.
+func createMemory(h *objects, id string, o config.Options) error {
+	text := objectText(o, "size")
+	size, err := cli.ParseSize("size", text, 1)
+	switch {
+	case text == "":
+		return errors.New("Parameter 'size' is missing")
+	case err != nil:
+		return err
+	case size == 0:
+		return errors.New("property 'size' of memory-backend-ram doesn't take value '0'")
+	}
+	h.add("memory-backend-ram", id, memoryBackend(size), constant("size", "int", size))
+	return nil
+}
+
+// memoryBackend is the size of a backend.
+type memoryBackend uint64
+
+// createSecret reads a secret.
+func createSecret(h *objects, id string, o config.Options) error {
+	data, hasData := o.Get("data")
+	file, hasFile := o.Get("file")
+	switch {
+	case hasData && hasFile:
+		return errors.New("'file' and 'data' are mutually exclusive")
+	case hasFile:
+		b, err := os.ReadFile(file)
+		if err != nil {
+			return fmt.Errorf("Unable to read %s: Failed to open file “%s”: %s", file, file, reason(err))
+		}
+		data = string(b)
+	case !hasData:
+		return errors.New("Either 'file' or 'data' must be provided")
+	}
+	format, _ := o.Get("format")
+	switch format {
+	case "", "raw":
+	case "base64":
+		b, err := base64.StdEncoding.DecodeString(strings.TrimSpace(data))
+		if err != nil {
+			return fmt.Errorf("Base64 data '%s' is not valid", data)
+		}
+		data = string(b)
+	default:
+		return fmt.Errorf("Parameter 'format' does not accept value '%s'", format)
+	}
+	h.add("secret", id, secret(data), constant("loaded", "bool", true), constant("format", "QCryptoSecretFormat", cmp.Or(format, "raw")))
+	return nil
+}
+
+// secret is the content of a secret.
+type secret string
+
+// objectText is the value of an option as text, be it a number in JSON.
+func objectText(o config.Options, name string) string {
+	for _, p := range o.Pairs {
+		if p.Key == name {
+			if text, err := settingText(name, p.Value); err == nil {
+				return text
+			}
+		}
+	}
+	return ""
+}
+
+// makeOne is object-add.
+func (h *objects) makeOne(o *qapi.Object) error {
+	var opt config.Options
+	for name, v := range o.All() {
+		text, err := qdev.Text(name, v)
+		if err != nil {
+			return err
+		}
+		opt.Pairs = append(opt.Pairs, config.Pair{Key: name, Value: text})
+	}
+	t, id, err := h.check(opt)
+	if err != nil {
+		return err
+	}
+	return t.create(h, id, opt)
 }
 
 func createBuiltin(h *objects, id string, _ config.Options) error {
@@ -101,8 +219,8 @@ func (h *objects) check(o config.Options) (t *objectType, id string, err error) 
 			return nil, "", fmt.Errorf("Invalid parameter '%s'", p.Key)
 		}
 	}
-	if h.rngs[id] != nil {
-		return nil, "", fmt.Errorf("Duplicate ID '%s' for object", id)
+	if h.place(id) >= 0 {
+		return nil, "", fmt.Errorf("attempt to add duplicate property '%s' to object (type 'container')", id)
 	}
 	return t, id, nil
 }

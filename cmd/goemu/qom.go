@@ -1,9 +1,14 @@
 package main
 
-import "goemu/internal/qom"
+import (
+	"strings"
+
+	"goemu/internal/qom"
+)
 
 // plantBackends puts the user's objects and the character devices into the machine's tree of objects.
 func (s *session) plantBackends() {
+	s.host.objects.tree, s.host.objects.used = s.machine.Tree, s.objectUsed
 	for _, o := range s.host.objects.made {
 		s.machine.Tree.Objects.MustAdd(o.id, o.node)
 	}
@@ -20,6 +25,23 @@ func (s *session) plantBackends() {
 		}
 		dir.MustAdd(b.ID, qom.New(typ, b))
 	}
+}
+
+// objectUsed tells whether the machine or one of its devices uses an object.
+func (s *session) objectUsed(id string) bool {
+	if s.config.Props.MemoryBackend == id {
+		return true
+	}
+	used := false
+	s.machine.Tree.QOM.Walk(func(n *qom.Node) {
+		for _, p := range n.Properties() {
+			if p.Get != nil && strings.HasPrefix(p.Type, "link<") {
+				v, _ := p.Get().(string)
+				used = used || v == "/objects/"+id
+			}
+		}
+	})
+	return used
 }
 
 // constant is a property of an object that does not change.

@@ -121,6 +121,7 @@ func (s *session) build(ctx context.Context) error {
 	}
 	s.machine = m
 	s.plantBackends()
+	s.announceMachine()
 	runcmd.Forward(m.VM, s.mon.server.Emit)
 	s.mon.run.SetVM(m.VM)
 	if err := s.addDevices(); err != nil {

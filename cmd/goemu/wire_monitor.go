@@ -11,6 +11,7 @@ import (
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/chardevcmd"
 	"goemu/internal/monitor/hmp"
+	"goemu/internal/monitor/machinecmd"
 	"goemu/internal/monitor/qmp"
 	"goemu/internal/monitor/runcmd"
 	"goemu/qapi"
@@ -18,10 +19,11 @@ import (
 
 // monitors are the monitors of a process and the services behind their commands.
 type monitors struct {
-	server *qmp.Server
-	shell  *hmp.Shell
-	run    *runcmd.Service
-	chars  *chardevcmd.Service
+	server  *qmp.Server
+	shell   *hmp.Shell
+	run     *runcmd.Service
+	chars   *chardevcmd.Service
+	objects objectServices
 
 	held bool // commands wait until the machine is made
 }
@@ -30,6 +32,7 @@ type monitors struct {
 type (
 	runService     = runcmd.Service
 	chardevService = chardevcmd.Service
+	machineService = machinecmd.Service
 )
 
 // version is what clients are told.
@@ -47,16 +50,27 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.run.CanWake = func() bool { return s.machine.Suspends() }
 	m.run.Options = optionInfos()
 	s.presetActions(&m.run.Preset)
+	s.makeObjectServices()
 	s.makeShell(ctx)
 	qapi.BindControl(r, m.run)
 	qapi.BindIntrospect(r, m.run)
 	qapi.BindRunState(r, m.run)
-	qapi.BindMachine(r, m.run)
+	o := &m.objects
+	qapi.BindQom(r, o.qom)
+	qapi.BindQdev(r, o.device)
+	qapi.BindMachine(r, struct {
+		*runService
+		*machineService
+	}{m.run, o.machine})
+	qapi.BindMachineTarget(r, o.machine)
+	qapi.BindMiscTarget(r, o.machine)
+	qapi.BindPci(r, o.machine)
 	qapi.BindMisc(r, struct {
 		*runService
 		*chardevService
 		*hmp.Shell
-	}{m.run, m.chars, m.shell})
+		*machineService
+	}{m.run, m.chars, m.shell, o.machine})
 	qapi.BindChar(r, m.chars)
 	qapi.BindTrace(r, m.run)
 	qapi.BindYank(r, m.chars)

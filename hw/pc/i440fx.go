@@ -17,12 +17,12 @@ import (
 )
 
 // i440fxProps are the properties that the PC has.
-var i440fxProps = strings.Fields("acpi dump-guest-core graphics hpet i8042 max-ram-below-4g mem-merge pic pit smm usb vmport x-oem-id x-oem-table-id")
+var i440fxProps = strings.Fields("acpi dump-guest-core graphics hpet i8042 max-ram-below-4g mem-merge memory-backend pic pit smm usb vmport x-oem-id x-oem-table-id")
 
 func i440fxType(version string) *Type {
 	return &Type{
 		Name: "pc-i440fx-" + version, Desc: "Standard PC (i440FX + PIIX, 1996)", MaxCPUs: 255,
-		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", BlockBus: "virtio-blk-pci", DriveIF: "ide", DefaultCD: 2, props: i440fxProps, build: buildI440FX, Compat: compatFor(version),
+		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", DefaultCD: 2, props: i440fxProps, build: buildI440FX, Compat: compatFor(version),
 	}
 }
 

@@ -29,11 +29,11 @@ const (
 )
 
 // microvmProps are the properties that the microvm has.
-var microvmProps = strings.Fields("acpi auto-kernel-cmdline dump-guest-core graphics ioapic2 isa-serial mem-merge pic pit rtc x-oem-id x-oem-table-id")
+var microvmProps = strings.Fields("acpi auto-kernel-cmdline dump-guest-core graphics ioapic2 isa-serial mem-merge memory-backend pic pit rtc x-oem-id x-oem-table-id")
 
 func microvmType() *Type {
 	return &Type{
-		Name: "microvm", Desc: "microvm (i386)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", DriveIF: "virtio", BlockBus: "virtio-blk-device",
+		Name: "microvm", Desc: "microvm (i386)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "microvm.ram", DriveIF: "virtio", BlockBus: "virtio-blk-device",
 		props: microvmProps, split: microvmSplit, build: buildMicroVM,
 	}
 }

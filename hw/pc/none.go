@@ -10,7 +10,7 @@ import (
 var noneProps = strings.Fields("dump-guest-core graphics mem-merge")
 
 func noneType() *Type {
-	return &Type{Name: "none", Desc: "empty machine", MaxCPUs: 1, Empty: true, DriveIF: "none", props: noneProps, build: buildNone}
+	return &Type{Name: "none", Desc: "empty machine", MaxCPUs: 1, RAMID: "ram", Empty: true, DriveIF: "none", props: noneProps, build: buildNone}
 }
 
 // noChips is the chipset of the empty machine.

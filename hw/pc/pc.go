@@ -42,6 +42,8 @@ type CPU interface {
 	SetA20(on bool)
 	// SetMSR sets a model-specific register; only while paused or not started.
 	SetMSR(index uint32, value uint64)
+	// Thread is the host's number of the thread that the CPU executes on.
+	Thread() int
 	// State and SetState get and replace the whole state; only while paused or not started.
 	State() *x86.State
 	SetState(*x86.State)
@@ -114,6 +116,7 @@ type Machine struct {
 
 	accel      Accelerator
 	cpus       []CPU
+	cpuNodes   []*qom.Node
 	timers     *clock.Server // of the local APICs
 	apics      *apic.Set
 	localAPICs []*apic.APIC // by CPU
@@ -207,15 +210,16 @@ func (m *Machine) createCPUs() (err error) {
 		if err != nil {
 			return err
 		}
+		node := m.Tree.Unattached.MustAdd("device[*]", m.cpuNode(i, c))
 		a, err := m.apics.New(m.Tree, c, m.cfg.CPU.Features.Has(x86.FeatX2APIC))
 		if err != nil {
 			return err
 		}
 		c.SetInterruptController(a)
 		m.localAPICs = append(m.localAPICs, a)
-		node := m.Tree.Unattached.MustAdd("device[*]", qom.New(m.cfg.CPU.Model.Name+"-x86_64-cpu", c))
 		a.QOM().Remove()
 		node.MustAdd("lapic", a.QOM())
+		m.cpuNodes = append(m.cpuNodes, node)
 		m.cpus = append(m.cpus, c)
 	}
 	m.mem.Add(m.apics.Region(), apic.DefaultAddress, 4096)
@@ -406,4 +410,17 @@ func (m *Machine) TPR(cpu int) uint64 { return uint64(m.localAPICs[cpu].TPR()) }
 // HasFeature tells whether the CPUs have a feature.
 func (m *Machine) HasFeature(f x86.Feature) bool {
 	return m.cfg.CPU != nil && m.cfg.CPU.Features.Has(f)
+}
+
+// PCI is the bus behind the host bridge, nil if there is none.
+func (m *Machine) PCI() *pci.Bus { return m.pci }
+
+// CPUPath is the place of a CPU in the tree of objects.
+func (m *Machine) CPUPath(i int) string { return m.cpuNodes[i].Path() }
+
+// ResetReinjection forgets the interrupts of the real-time clock that the guest has missed.
+func (m *Machine) ResetReinjection() {
+	if m.rtc != nil {
+		m.rtc.ForgetMissed()
+	}
 }

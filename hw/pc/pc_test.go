@@ -43,6 +43,7 @@ type idleCPU struct {
 	env    *x86.Env
 }
 
+func (c *idleCPU) Thread() int                                      { return 0 }
 func (c *idleCPU) Index() int                                       { return c.index }
 func (c *idleCPU) APICID() uint32                                   { return c.apicID }
 func (c *idleCPU) Raise(accel.IRQ)                                  {}

@@ -7,6 +7,11 @@ const isaBIOSMax = 128 << 10
 
 // mapBIOS puts the firmware image at the end of the first 4 GiB, where the CPU starts after reset, and its end below 1 MiB.
 func (m *Machine) mapBIOS() error {
+	if m.pci != nil {
+		if err := m.optionROMs(); err != nil {
+			return err
+		}
+	}
 	size := uint64(len(m.cfg.BIOS))
 	if size == 0 {
 		return nil
@@ -29,4 +34,14 @@ func (m *Machine) biosParent() *memory.Region {
 		return c.host.PCI
 	}
 	return m.mem
+}
+
+// optionROMs puts the memory in place that firmware finds where adapters have their ROMs.
+func (m *Machine) optionROMs() error {
+	rom, err := memory.NewROM("pc.rom", isaBIOSMax)
+	if err != nil {
+		return err
+	}
+	m.biosParent().Add(rom, vgaTop, 1)
+	return nil
 }

@@ -16,6 +16,8 @@ type Type struct {
 	MaxCPUs           int
 	DefaultRAM        uint64
 	DefaultCPU        string
+	RAMID             string // name of a memory backend that the machine makes for itself
+	NUMAMem           bool   // -numa node,mem is possible
 	BlockBus          string // device type for -drive if=virtio
 	DriveIF           string // bus of drives for which none is named
 	DefaultCD         int    // position of the CD-ROM drive that a machine has by default, 0 if none
@@ -75,6 +77,7 @@ type Props struct {
 	I8042                             bool
 	Graphics, MemMerge, DumpGuestCore bool
 	MaxRAMBelow4G                     uint64
+	MemoryBackend                     string // identifier of the object that stands for the main memory
 	OEMID, OEMTableID                 string
 }
 
@@ -137,6 +140,7 @@ func properties() []property {
 		{"isa-serial", "bool", "Set off to disable the instantiation an ISA serial port", boolean("isa-serial", func(p *Props) *bool { return &p.ISASerial })},
 		{"max-ram-below-4g", "size", "Maximum ram below the 4G boundary (32bit boundary)", maxRAM},
 		{"mem-merge", "bool", "Enable/disable memory merge support", boolean("mem-merge", func(p *Props) *bool { return &p.MemMerge })},
+		{"memory-backend", "string", "Set RAM backendValid value is ID of hostmem based backend", text(func(p *Props) *string { return &p.MemoryBackend }, "memory-backend", 255)},
 		{"pic", "OnOffAuto", "Enable i8259 PIC", onOffAuto("pic", func(p *Props) *qdev.OnOffAuto { return &p.PIC })},
 		{"pit", "OnOffAuto", "Enable i8254 PIT", onOffAuto("pit", func(p *Props) *qdev.OnOffAuto { return &p.PIT })},
 		{"rtc", "OnOffAuto", "Enable MC146818 RTC", onOffAuto("rtc", func(p *Props) *qdev.OnOffAuto { return &p.RTC })},
@@ -209,4 +213,14 @@ func (t *Type) HelpProps() string {
 		}
 	}
 	return b.String()
+}
+
+// Properties lists the properties that the machine has, each with its type.
+func (t *Type) Properties() (list [][2]string) {
+	for _, r := range properties() {
+		if slices.Contains(t.props, r.name) {
+			list = append(list, [2]string{r.name, r.typ})
+		}
+	}
+	return list
 }

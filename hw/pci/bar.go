@@ -63,6 +63,9 @@ func (d *Device) BAR(n int) (r *memory.Region, addr uint64, ok bool) {
 	return b.region, b.addr, b.mapped != nil
 }
 
+// BARType returns the kind of a base address register.
+func (d *Device) BARType(n int) BARType { return d.bars[n].typ }
+
 func (d *Device) wide(n int) bool {
 	return n != romBAR && d.bars[n].typ&(barIO|barMem64) == barMem64
 }

@@ -14,6 +14,7 @@ type PropertyInfo struct {
 	Name, Type, Help string
 	Default          string // in the form of the help text
 	HasDefault       bool
+	Value            any // the default in the form of JSON, nil for none
 }
 
 func (b *Base) property(name string) *property {
@@ -66,6 +67,7 @@ func Properties(c *Class) []PropertyInfo {
 		info := PropertyInfo{Name: p.name, Type: p.codec.typeName, Help: p.help}
 		if p.codec.showDefault && (p.has || !p.codec.link) {
 			info.Default, info.HasDefault = p.codec.format(p), true
+			info.Value = p.typed()
 			if p.codec.quoted {
 				info.Default = `"` + info.Default + `"`
 			}

@@ -5,8 +5,7 @@ import (
 	"strconv"
 	"strings"
 
-	"goemu/internal/memory"
-	"goemu/target/x86"
+	"goemu/accel/linear"
 )
 
 // state is the state of the current CPU.
@@ -113,42 +112,7 @@ func (s *Server) access(addr uint64, p []byte, write bool) bool {
 	st := s.t.CPUs[s.curG].State()
 	as := s.t.Space(st)
 	if s.physical {
-		return transfer(as, addr, p, write)
+		return linear.Physical(as, addr, p, write)
 	}
-	return Access(as, st, addr, p, write)
-}
-
-// Access reads or writes at a linear address of a CPU in state st, whatever the page's rights; false if a page is not mapped.
-func Access(as *memory.AddressSpace, st *x86.State, addr uint64, p []byte, write bool) bool {
-	m := st.PageMap(Loader(as))
-	for len(p) > 0 {
-		page, ok := m.Lookup(addr)
-		if !ok {
-			return false
-		}
-		off := addr & (page.Size - 1)
-		n := int(min(uint64(len(p)), page.Size-off))
-		if !transfer(as, page.Phys+off, p[:n], write) {
-			return false
-		}
-		p, addr = p[n:], addr+uint64(n)
-	}
-	return true
-}
-
-// Loader reads page tables.
-func Loader(as *memory.AddressSpace) func(addr uint64, size int) uint64 {
-	return func(addr uint64, size int) uint64 {
-		var b [8]byte
-		as.Read(addr, b[:size])
-		return le.Uint64(b[:])
-	}
-}
-
-// transfer reads or writes physical memory, ROM included.
-func transfer(as *memory.AddressSpace, addr uint64, p []byte, write bool) bool {
-	if !write {
-		return as.Read(addr, p) == memory.OK
-	}
-	return as.WriteROM(addr, p) == memory.OK || as.Write(addr, p) == memory.OK
+	return linear.Access(as, st, addr, p, write)
 }

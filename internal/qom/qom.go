@@ -3,7 +3,6 @@
 package qom
 
 import (
-	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -156,8 +155,6 @@ func (n *Node) Properties() []Property {
 	return out
 }
 
-var errPermission = errors.New("Insufficient permission to perform this operation")
-
 // lookup finds a property, children included.
 func (n *Node) lookup(name string) (*Property, error) {
 	if p := n.property(name); p != nil {
@@ -176,7 +173,7 @@ func (n *Node) Get(name string) (any, error) {
 	case err != nil:
 		return nil, err
 	case p.Get == nil:
-		return nil, errPermission
+		return nil, fmt.Errorf("Property '%s.%s' is not readable", n.typ, name)
 	}
 	return p.Get(), nil
 }
@@ -188,7 +185,7 @@ func (n *Node) Set(name string, v any) error {
 	case err != nil:
 		return err
 	case p.Set == nil:
-		return errPermission
+		return fmt.Errorf("Property '%s.%s' is not writable", n.typ, name)
 	}
 	return p.Set(v)
 }

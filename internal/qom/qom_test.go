@@ -68,7 +68,7 @@ func TestProperties(t *testing.T) {
 	if got, err := dev.Get("n"); got != int64(7) || err != nil {
 		t.Error(got, err)
 	}
-	for name, want := range map[string]string{"secret": "Insufficient permission to perform this operation", "none": "Property 'virtio-rng-pci.none' not found"} {
+	for name, want := range map[string]string{"secret": "Property 'virtio-rng-pci.secret' is not readable", "none": "Property 'virtio-rng-pci.none' not found"} {
 		if _, err := dev.Get(name); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", name, err)
 		}

@@ -16,6 +16,7 @@ var cpuProps = map[string]func(c *Config, s string) error{
 	"family":                number(func(c *Config, n uint64) error { c.edit(func(m *Model) { m.Family = int(n) }); return nil }),
 	"model":                 number(func(c *Config, n uint64) error { c.edit(func(m *Model) { m.Model = int(n) }); return nil }),
 	"stepping":              number(func(c *Config, n uint64) error { c.edit(func(m *Model) { m.Stepping = int(n) }); return nil }),
+	"apic-id":               number(func(*Config, uint64) error { return nil }), // the topology's has the last word
 	"tsc-frequency":         number(func(c *Config, n uint64) error { c.TSCFrequency = n; return nil }),
 	"phys-bits":             number(physBits),
 	"model-id":              func(c *Config, s string) error { c.edit(func(m *Model) { m.ModelID = s }); return nil },

@@ -91,7 +91,11 @@ func unixTime(year, month, day int) int64 {
 
 // untilAlarm returns the seconds until the alarm, between 1 and a day.
 func (r *RTC) untilAlarm() int64 {
-	want := [3]int{r.hour(r.decode(r.cmos[regHoursAlarm])), r.decode(r.cmos[regMinutesAlarm]), r.decode(r.cmos[regSecondsAlarm])}
+	hour := r.cmos[regHoursAlarm]
+	if hour&alarmAny != alarmAny && r.cmos[regB]&b24H == 0 {
+		hour &^= hourPM
+	}
+	want := [3]int{r.hour(r.decode(hour)), r.decode(r.cmos[regMinutesAlarm]), r.decode(r.cmos[regSecondsAlarm])}
 	r.updateTime()
 	now := r.hours()*3600 + r.decode(r.cmos[regMinutes])*60 + r.decode(r.cmos[regSeconds])
 	match := func(t int) bool {
@@ -201,3 +205,6 @@ func (r *RTC) periodicDue() {
 		r.irq.Raise()
 	}
 }
+
+// ForgetMissed drops the periodic interrupts that the guest has not taken in time.
+func (r *RTC) ForgetMissed() { r.coalesced, r.reinject = 0, 0 }

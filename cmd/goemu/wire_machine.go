@@ -1,0 +1,117 @@
+package main
+
+import (
+	"strings"
+
+	"goemu/hw/misc"
+	"goemu/hw/pc"
+	"goemu/hw/qdev"
+	"goemu/internal/chardev"
+	"goemu/internal/monitor/devicecmd"
+	"goemu/internal/monitor/machinecmd"
+	"goemu/internal/monitor/qomcmd"
+	"goemu/internal/qom"
+	"goemu/qapi"
+	"goemu/target/x86"
+)
+
+// objectServices are the services about objects, devices and the machine.
+type objectServices struct {
+	qom     *qomcmd.Service
+	device  *devicecmd.Service
+	machine *machinecmd.Service
+	target  *machinecmd.Target // nil before the machine is made
+}
+
+// makeObjectServices makes the services.
+func (s *session) makeObjectServices() {
+	o := &s.mon.objects
+	r := registry(new(misc.Hooks))
+	types := objectTypeTree(r)
+	o.device = &devicecmd.Service{Registry: r, Types: types, Tree: func() *qdev.Tree { return s.machine.Tree }, Describe: describeType,
+		List: func() string { return devicesHelp(r) }}
+	o.qom = &qomcmd.Service{Types: types, Root: func() *qom.Node {
+		if s.machine == nil {
+			return nil
+		}
+		return s.machine.Tree.QOM
+	}, Properties: func(typ string) ([]*qapi.ObjectPropertyInfo, error) {
+		return append([]*qapi.ObjectPropertyInfo{{Name: "type", Type: "string"}}, o.device.Properties(typ)...), nil
+	}, Add: s.host.objects.makeOne, Del: s.host.objects.remove}
+	o.machine = &machinecmd.Service{Supported: &x86.TCGFeatures, Machine: func() *machinecmd.Target { return o.target }}
+	for _, t := range pc.Types() {
+		o.machine.Types = append(o.machine.Types, machinecmd.MachineType{Name: t.Name, Alias: t.Alias, DefaultCPU: t.DefaultCPU, DefaultRAMID: t.RAMID,
+			Default: t.Default, NUMAMem: t.NUMAMem, MaxCPUs: t.MaxCPUs})
+	}
+}
+
+// announceMachine tells the services of the machine. Preconditions: the machine lock is held.
+func (s *session) announceMachine() {
+	m := s.machine
+	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Space: m.Space, RAM: s.config.RAM, RAMID: s.typ.RAMID, PCI: m.PCI(),
+		NMI: m.NMI, CanWake: m.Suspends, ResetReinjection: m.ResetReinjection}
+	if id := s.config.Props.MemoryBackend; id != "" {
+		t.RAMID = id
+	}
+	for i, c := range m.CPUs() {
+		t.CPUs = append(t.CPUs, c)
+		t.Paths = append(t.Paths, m.CPUPath(i))
+	}
+	s.mon.objects.target = t
+	s.mon.objects.device.Forward(s.mon.server.Emit)
+}
+
+// objectTypeTree lists the types of objects there are.
+func objectTypeTree(r *qdev.Registry) *qom.Types {
+	t := r.Types()
+	for _, m := range pc.Types() {
+		parents := []string{"x86-machine", "machine", "object"}
+		if strings.HasPrefix(m.Name, "pc-") {
+			parents = append([]string{"generic-pc-machine"}, parents...)
+		} else if m.Empty {
+			parents = parents[1:]
+		}
+		t.AddChain(m.Name+"-machine", parents...)
+	}
+	for _, m := range x86.ModelNames() {
+		t.AddChain(m.Name+x86.TypeSuffix, "x86_64-cpu", "cpu", "device", "object")
+	}
+	for _, a := range accelerators {
+		t.AddChain(a.name+"-accel", "accel", "object")
+	}
+	for _, o := range objectTypes {
+		parents := []string{"object"}
+		if stem, _, ok := strings.Cut(o.name, "-"); ok {
+			parents = []string{stem + "-backend", "object"}
+		}
+		t.AddChain(o.name, parents...)
+	}
+	for _, k := range chardev.Kinds() {
+		t.AddChain("chardev-"+k, "chardev", "object")
+	}
+	t.AddChain("container", "object")
+	return t
+}
+
+// describeType lists the properties of a type that is not a device's.
+func describeType(typ string) (list []*qapi.ObjectPropertyInfo) {
+	name, isCPU := strings.CutSuffix(typ, x86.TypeSuffix)
+	if isCPU && x86.FindModel(name) != nil {
+		cfg, _ := x86.NewConfig(x86.FindModel(name), &x86.TCGFeatures)
+		for _, f := range x86.FeatureNames() {
+			list = append(list, &qapi.ObjectPropertyInfo{Name: f, Type: "bool"})
+		}
+		for _, p := range cfg.Properties() {
+			list = append(list, &qapi.ObjectPropertyInfo{Name: p.Name, Type: p.Type})
+		}
+		return append(list, &qapi.ObjectPropertyInfo{Name: "unavailable-features", Type: "strList"})
+	}
+	if name, ok := strings.CutSuffix(typ, "-machine"); ok {
+		if t := pc.Find(name); t != nil && t.Name == name {
+			for _, p := range t.Properties() {
+				list = append(list, &qapi.ObjectPropertyInfo{Name: p[0], Type: p[1]})
+			}
+		}
+	}
+	return list
+}

@@ -1,0 +1,73 @@
+package pc
+
+import (
+	"goemu/internal/qom"
+	"goemu/qapi"
+	"goemu/target/x86"
+)
+
+// cpuNode is a CPU's place in the tree of objects, with its model's properties.
+func (m *Machine) cpuNode(i int, c CPU) *qom.Node {
+	cfg, top := m.cfg.CPU, m.cfg.CPU.Topology
+	n := qom.New(cfg.TypeName(), c)
+	fixed := func(name, typ string, v any) {
+		n.AddProperty(qom.Property{Name: name, Type: typ, Get: func() any { return v }})
+	}
+	fixed("realized", "bool", true)
+	fixed("hotplugged", "bool", false)
+	fixed("hotpluggable", "bool", false)
+	for _, name := range x86.FeatureNames() {
+		f, _ := x86.FeatureByName(name)
+		fixed(name, "bool", cfg.Features.Has(f))
+	}
+	for _, p := range cfg.Properties() {
+		fixed(p.Name, p.Type, p.Value)
+	}
+	threads, cores, dies := max(top.Threads, 1), max(top.Cores, 1), max(top.Dies, 1)
+	for name, v := range map[string]int{"thread-id": i % threads, "core-id": i / threads % cores, "die-id": i / (threads * cores) % dies,
+		"socket-id": i / (threads * cores * dies), "node-id": m.nodeOf(i)} {
+		fixed(name, "int", int64(v))
+	}
+	fixed("apic-id", "uint32", uint64(c.APICID()))
+	fixed("unavailable-features", "strList", []any{})
+	fixed("feature-words", "X86CPUFeatureWordInfo", featureWords(&cfg.Features))
+	fixed("filtered-features", "X86CPUFeatureWordInfo", featureWords(new(x86.Features)))
+	return n
+}
+
+// nodeOf is the NUMA node of a CPU, -1 for none.
+func (m *Machine) nodeOf(cpu int) int {
+	if node, ok := m.Node(cpu); ok {
+		return node
+	}
+	return -1
+}
+
+// Node returns the NUMA node of a CPU; ok is false on a machine without nodes.
+func (m *Machine) Node(cpu int) (node int, ok bool) {
+	for i, n := range m.cfg.NUMA {
+		for _, c := range n.CPUs {
+			if c == cpu {
+				return i, true
+			}
+		}
+	}
+	return 0, len(m.cfg.NUMA) > 0
+}
+
+// registerNames are the registers in which CPUID answers.
+var registerNames = [4]string{"EAX", "EBX", "ECX", "EDX"}
+
+// featureWords shows features as CPUID reports them.
+func featureWords(f *x86.Features) any {
+	var out []any
+	for w, v := range f {
+		i := &x86.Words[w]
+		o := qapi.NewObject("features", int64(v), "cpuid-register", registerNames[i.Reg], "cpuid-input-eax", int64(i.Leaf))
+		if i.Sub != 0 || i.Leaf == 7 || i.Leaf == 0xd {
+			o.Set("cpuid-input-ecx", int64(i.Sub))
+		}
+		out = append(out, o)
+	}
+	return out
+}

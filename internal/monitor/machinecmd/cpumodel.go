@@ -1,0 +1,73 @@
+package machinecmd
+
+import (
+	"context"
+	"fmt"
+
+	"goemu/qapi"
+	"goemu/target/x86"
+)
+
+// QueryCpuDefinitions implements qapi.MachineTargetCommands.
+func (s *Service) QueryCpuDefinitions(context.Context) (list []*qapi.CpuDefinitionInfo, err error) {
+	for _, n := range x86.ModelNames() {
+		m := x86.FindModel(n.Name)
+		_, missing := x86.NewConfig(m, s.Supported)
+		safe := !m.AllFeatures
+		d := &qapi.CpuDefinitionInfo{Name: n.Name, Typename: n.Name + x86.TypeSuffix, MigrationSafe: &safe, UnavailableFeatures: missing.Names()}
+		if d.UnavailableFeatures == nil {
+			d.UnavailableFeatures = []string{}
+		}
+		if n.Alias != "" {
+			d.AliasOf = &n.Alias
+		}
+		list = append(list, d)
+	}
+	return list, nil
+}
+
+// staticModel is the model without features to which static expansions add what there is.
+const staticModel = "base"
+
+// QueryCpuModelExpansion implements qapi.MachineTargetCommands.
+func (s *Service) QueryCpuModelExpansion(_ context.Context, arg *qapi.QueryCpuModelExpansionArg) (*qapi.CpuModelExpansionInfo, error) {
+	cfg, err := s.model(arg.Model)
+	if err != nil {
+		return nil, err
+	}
+	props := qapi.NewObject()
+	for _, name := range x86.FeatureNames() {
+		f, _ := x86.FeatureByName(name)
+		props.Set(name, cfg.Features.Has(f))
+	}
+	out := &qapi.CpuModelInfo{Name: staticModel, Props: props}
+	if arg.Type == qapi.CpuModelExpansionTypeFull {
+		out.Name = arg.Model.Name
+		for _, p := range cfg.Properties() {
+			props.Set(p.Name, p.Value)
+		}
+	}
+	return &qapi.CpuModelExpansionInfo{Model: out}, nil
+}
+
+// model makes what a client describes.
+func (s *Service) model(info *qapi.CpuModelInfo) (*x86.Config, error) {
+	if x86.FindModel(info.Name) == nil {
+		return nil, qapi.Errorf("CPU model '%s' not found", info.Name)
+	}
+	option := info.Name
+	if info.Props != nil {
+		o, ok := info.Props.(*qapi.Object)
+		if !ok {
+			return nil, qapi.Errorf("Invalid parameter type for 'model.props', expected: object")
+		}
+		for name, v := range o.All() {
+			if b, isBool := v.(bool); isBool {
+				v = map[bool]string{true: "on", false: "off"}[b]
+			}
+			option += fmt.Sprintf(",%s=%v", name, v)
+		}
+	}
+	cfg, _, err := x86.ParseOption(option, s.Supported, "TCG")
+	return cfg, err
+}

@@ -1,0 +1,276 @@
+// Package machinecmd has the commands about the machine, its CPUs, its memory and its PCI buses.
+package machinecmd
+
+import (
+	"context"
+	"os"
+	"syscall"
+
+	"goemu/accel"
+	"goemu/accel/linear"
+	"goemu/hw/pci"
+	"goemu/internal/mainloop"
+	"goemu/internal/memory"
+	"goemu/qapi"
+	"goemu/target/x86"
+)
+
+// CPU is a virtual CPU as commands see it.
+type CPU interface {
+	accel.CPU
+	State() *x86.State
+	// Thread is the host's number of the thread that it executes on.
+	Thread() int
+}
+
+// Target is the machine.
+type Target struct {
+	VM    *mainloop.VM
+	CPUs  []CPU
+	Paths []string // of the CPUs in the tree of objects
+	// CPU is what all CPUs have in common; nil if there are none.
+	CPU   *x86.Config
+	Nodes func(cpu int) (node int, ok bool)
+	// Memory is physical memory, Space what a CPU in a state sees of it.
+	Memory *memory.AddressSpace
+	Space  func(s *x86.State) *memory.AddressSpace
+	RAM    uint64
+	RAMID  string // of the main memory
+	PCI    *pci.Bus
+	NMI    func()
+	// CanWake tells whether the machine can be woken up.
+	CanWake func() bool
+	// ResetReinjection forgets the interrupts of the clock that the guest has missed; nil without a clock.
+	ResetReinjection func()
+}
+
+// MachineType is a type of machine.
+type MachineType struct {
+	Name, Alias, DefaultCPU, DefaultRAMID string
+	Default, NUMAMem                      bool
+	MaxCPUs                               int
+}
+
+// Service carries the commands out.
+type Service struct {
+	Types []MachineType
+	// Supported is what the accelerator implements.
+	Supported *x86.Features
+	// Machine is nil before the machine is made.
+	Machine func() *Target
+}
+
+// QueryMachines implements qapi.MachineCommands.
+func (s *Service) QueryMachines(context.Context) (list []*qapi.MachineInfo, err error) {
+	for i := range s.Types {
+		t := &s.Types[i]
+		m := &qapi.MachineInfo{Name: t.Name, CpuMax: int64(t.MaxCPUs), NumaMemSupported: t.NUMAMem}
+		if t.Alias != "" {
+			m.Alias = &t.Alias
+		}
+		if t.Default {
+			m.IsDefault = &t.Default
+		}
+		if t.DefaultCPU != "" {
+			typ := t.DefaultCPU + x86.TypeSuffix
+			m.DefaultCpuType = &typ
+		}
+		if t.DefaultRAMID != "" {
+			m.DefaultRamId = &t.DefaultRAMID
+		}
+		list = append(list, m)
+	}
+	return list, nil
+}
+
+// QueryCurrentMachine implements qapi.MachineCommands.
+func (s *Service) QueryCurrentMachine(context.Context) (*qapi.CurrentMachineParams, error) {
+	return &qapi.CurrentMachineParams{WakeupSuspendSupport: s.Machine().CanWake()}, nil
+}
+
+// QueryTarget implements qapi.MachineCommands.
+func (s *Service) QueryTarget(context.Context) (*qapi.TargetInfo, error) {
+	return &qapi.TargetInfo{Arch: qapi.SysEmuTargetX8664}, nil
+}
+
+// place is the place of a CPU in the topology.
+func (t *Target) place(cpu int) *qapi.CpuInstanceProperties {
+	top := t.CPU.Topology
+	threads, cores, dies := max(top.Threads, 1), max(top.Cores, 1), max(top.Dies, 1)
+	socket, core, thread := int64(cpu/(threads*cores*dies)), int64(cpu/threads%cores), int64(cpu%threads)
+	p := &qapi.CpuInstanceProperties{SocketId: &socket, CoreId: &core, ThreadId: &thread}
+	if dies > 1 {
+		die := int64(cpu / (threads * cores) % dies)
+		p.DieId = &die
+	}
+	if n, ok := t.Nodes(cpu); ok {
+		node := int64(n)
+		p.NodeId = &node
+	}
+	return p
+}
+
+// QueryCpusFast implements qapi.MachineCommands.
+func (s *Service) QueryCpusFast(context.Context) (list []*qapi.CpuInfoFast, err error) {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	t := s.Machine()
+	for i, c := range t.CPUs {
+		list = append(list, &qapi.CpuInfoFast{CpuIndex: int64(i), QomPath: t.Paths[i], ThreadId: int64(c.Thread()), Props: t.place(i), Target: qapi.SysEmuTargetX8664})
+	}
+	return list, nil
+}
+
+// QueryHotpluggableCpus implements qapi.MachineCommands: the places of CPUs, the last one first.
+func (s *Service) QueryHotpluggableCpus(context.Context) (list []*qapi.HotpluggableCPU, err error) {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	t := s.Machine()
+	if t == nil || len(t.CPUs) == 0 {
+		return nil, qapi.Errorf("machine does not support hot-plugging CPUs")
+	}
+	for i := t.CPU.Topology.CPUs() - 1; i >= 0; i-- {
+		h := &qapi.HotpluggableCPU{Type: t.CPU.TypeName(), VcpusCount: 1, Props: t.place(i)}
+		if i < len(t.Paths) {
+			h.QomPath = &t.Paths[i]
+		}
+		list = append(list, h)
+	}
+	return list, nil
+}
+
+// InjectNmi implements qapi.MachineCommands.
+func (s *Service) InjectNmi(context.Context) error {
+	t := s.Machine()
+	if len(t.CPUs) == 0 {
+		return qapi.Errorf("this feature or command is not currently supported")
+	}
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	t.NMI()
+	return nil
+}
+
+// dumpChunk is how much memory is written to a file at once.
+const dumpChunk = 1 << 20
+
+// save writes memory to a file piece by piece; read fills in the next one.
+func save(name string, size int64, read func(p []byte, off int64) error) error {
+	f, err := os.Create(name)
+	if err != nil {
+		return qapi.Errorf("Could not open '%s': %s", name, reason(err))
+	}
+	defer f.Close()
+	buf := make([]byte, dumpChunk)
+	for off := int64(0); off < size; {
+		p := buf[:min(size-off, dumpChunk)]
+		if err := read(p, off); err != nil {
+			return err
+		}
+		if _, err := f.Write(p); err != nil {
+			return qapi.Errorf("An IO error has occurred")
+		}
+		off += int64(len(p))
+	}
+	if err := f.Close(); err != nil {
+		return qapi.Errorf("An IO error has occurred")
+	}
+	return nil
+}
+
+// reason is what the host says.
+func reason(err error) string {
+	if e, ok := err.(*os.PathError); ok {
+		if n, ok := e.Err.(syscall.Errno); ok {
+			return Strerror(n)
+		}
+		return e.Err.Error()
+	}
+	return err.Error()
+}
+
+// Strerror is the text of a host error in the C library's form.
+func Strerror(n syscall.Errno) string {
+	s := n.Error()
+	return string(s[0]&^0x20) + s[1:]
+}
+
+// Stopped runs f while no CPU executes. Preconditions: the machine lock is held.
+func (t *Target) Stopped(f func()) {
+	running := t.VM.Running()
+	if running && t.VM.Pause != nil {
+		t.VM.Pause()
+	}
+	f()
+	if running && t.VM.Resume != nil {
+		t.VM.Resume()
+	}
+}
+
+// CPUState is the state of a CPU; the machine stops for a moment. Preconditions: the machine lock is held.
+func (t *Target) CPUState(cpu int) (st *x86.State) {
+	t.Stopped(func() { st = t.CPUs[cpu].State() })
+	return st
+}
+
+// Memsave implements qapi.MachineCommands.
+func (s *Service) Memsave(_ context.Context, arg *qapi.MemsaveArg) error {
+	t := s.Machine()
+	cpu := int64(0)
+	if arg.CpuIndex != nil {
+		cpu = *arg.CpuIndex
+	}
+	if cpu < 0 || cpu >= int64(len(t.CPUs)) {
+		return qapi.Errorf("Parameter 'cpu-index' expects a CPU number")
+	}
+	mainloop.Lock.Lock()
+	st := t.CPUState(int(cpu))
+	mainloop.Lock.Unlock()
+	return save(arg.Filename, arg.Size, func(p []byte, off int64) error {
+		mainloop.Lock.Lock()
+		defer mainloop.Lock.Unlock()
+		if !linear.Access(t.Space(st), st, uint64(arg.Val+off), p, false) {
+			return qapi.Errorf("Invalid addr 0x%016x/size %d specified", uint64(arg.Val+off), arg.Size)
+		}
+		return nil
+	})
+}
+
+// Pmemsave implements qapi.MachineCommands.
+func (s *Service) Pmemsave(_ context.Context, arg *qapi.PmemsaveArg) error {
+	t := s.Machine()
+	return save(arg.Filename, arg.Size, func(p []byte, off int64) error {
+		mainloop.Lock.Lock()
+		defer mainloop.Lock.Unlock()
+		t.Memory.Read(uint64(arg.Val+off), p)
+		return nil
+	})
+}
+
+// QueryMemdev implements qapi.MachineCommands.
+func (s *Service) QueryMemdev(context.Context) (list []*qapi.Memdev, err error) {
+	if t := s.Machine(); t != nil && t.RAM != 0 {
+		reserve := true
+		list = append(list, &qapi.Memdev{Id: &t.RAMID, Size: t.RAM, Merge: true, Dump: true, Reserve: &reserve, Policy: qapi.HostMemPolicyDefault})
+	}
+	return list, nil
+}
+
+// QueryMemorySizeSummary implements qapi.MachineCommands.
+func (s *Service) QueryMemorySizeSummary(context.Context) (*qapi.MemoryInfo, error) {
+	plugged := uint64(0)
+	return &qapi.MemoryInfo{BaseMemory: s.Machine().RAM, PluggedMemory: &plugged}, nil
+}
+
+// QueryIothreads implements qapi.MiscCommands: there are none.
+func (s *Service) QueryIothreads(context.Context) ([]*qapi.IOThreadInfo, error) { return nil, nil }
+
+// RtcResetReinjection implements qapi.MiscTargetCommands.
+func (s *Service) RtcResetReinjection(context.Context) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	if f := s.Machine().ResetReinjection; f != nil {
+		f()
+	}
+	return nil
+}

@@ -1,0 +1,63 @@
+package x86
+
+import "slices"
+
+// TypeSuffix is what makes a model's name that of a type of objects.
+const TypeSuffix = "-x86_64-cpu"
+
+// ModelName is a name that -cpu takes, with the model that it stands for if it is another name.
+type ModelName struct{ Name, Alias string }
+
+// ModelNames are all names of models.
+func ModelNames() []ModelName {
+	out := []ModelName{{Name: "max"}}
+	for i := range namedModels {
+		out = append(out, ModelName{namedModels[i].name, namedModels[i].alias})
+	}
+	return out
+}
+
+// FeatureNames are the names of all features in alphabetical order.
+func FeatureNames() (out []string) {
+	for _, w := range Words {
+		for _, n := range w.Names {
+			if n != "" {
+				out = append(out, n)
+			}
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+// Names are the names of the features in the set, in the order of their bits.
+func (f *Features) Names() (out []string) {
+	for w := range Words {
+		for b, n := range Words[w].Names {
+			if n != "" && f[w]>>b&1 != 0 {
+				out = append(out, n)
+			}
+		}
+	}
+	return out
+}
+
+// TypeName is the type of the CPUs' objects.
+func (c *Config) TypeName() string { return c.Model.Name + TypeSuffix }
+
+// Property is a property of a CPU that is no feature bit.
+type Property struct {
+	Name, Type string
+	Value      any
+}
+
+// Properties are those properties.
+func (c *Config) Properties() []Property {
+	m := c.Model
+	return []Property{
+		{"check", "bool", !c.quiet}, {"enforce", "bool", c.enforce}, {"family", "int", int64(m.Family)}, {"level", "uint32", uint64(c.Level)},
+		{"model", "int", int64(m.Model)}, {"model-id", "string", m.ModelID}, {"phys-bits", "uint32", uint64(c.PhysBits)},
+		{"stepping", "int", int64(m.Stepping)}, {"tcg-cpuid", "bool", !c.HideHypervisor}, {"tsc-frequency", "int", int64(c.TSCFrequency)},
+		{"vendor", "string", m.Vendor}, {"xlevel", "uint32", uint64(c.XLevel)},
+	}
+}
