@@ -197,3 +197,23 @@ func TestFreedCompressed(t *testing.T) {
 	require.Empty(t, d.msg.String())
 	checkImage(t, name)
 }
+
+// TestGrowBehindCompressed is case 1: the disk was cut inside a compressed cluster and grows again, with zeroes.
+func TestGrowBehindCompressed(t *testing.T) {
+	for _, v := range []string{"cluster_size=16k", "extended_l2=on,cluster_size=16k"} {
+		for _, to := range []int64{8 << 10, 1 << 20} {
+			name := filepath.Join(t.TempDir(), "t.qcow2")
+			makeImage(t, name, 64<<10, v)
+			d := openImage(t, name, "", block.Mode{})
+			data := bytes.Repeat([]byte{7}, 16<<10)
+			require.NoError(t, d.b.WriteCompressed(ctx, 0, [][]byte{data}))
+			require.NoError(t, d.n.State().(block.Snapshotter).SnapshotCreate(ctx, &block.Snapshot{Name: "s"})) // keeps the cluster
+			require.NoError(t, d.b.Truncate(ctx, 5<<10, true, block.PreallocOff, true))
+			require.NoError(t, d.b.Truncate(ctx, to, true, block.PreallocOff, true))
+			want := append(data[:5<<10:5<<10], make([]byte, to-5<<10)...)
+			require.True(t, bytes.Equal(want, d.read(0, to)))
+			d.close()
+			checkImage(t, name)
+		}
+	}
+}

@@ -283,7 +283,14 @@ func (im *image) preallocateFully(from, to int64, p block.Prealloc, zero bool) (
 func (im *image) zeroGrown(from, to int64) error {
 	start := im.roundUpSub(from)
 	if to > start {
-		if err := im.zeroize(start, to-start, 0); err != nil {
+		err := im.zeroize(start, to-start, 0)
+		if next := min(im.roundUp(from), to); block.IsNotSup(err) && next > start { // the disk ends in a compressed cluster: that is written anew
+			start, err = next, nil
+			if to > start {
+				err = im.zeroize(start, to-start, 0)
+			}
+		}
+		if err != nil {
 			return block.Errnof(block.Errno(err), "Failed to zero out new clusters")
 		}
 	}

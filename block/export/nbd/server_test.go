@@ -175,8 +175,11 @@ var conversations = map[string][]*script{
 		opt(proto.OptGo, "e", uint16(0)), new(script).req(0, proto.CmdBlockStatus, 1, 0, 512), new(script).req(0, proto.CmdDisc, 2, 0, 0)},
 }
 
-// quiet is how long a server may think about an answer.
-const quiet = 250 * time.Millisecond
+// An answer has to begin within patience; it has ended when nothing more came for quiet.
+const (
+	patience = 10 * time.Second
+	quiet    = 500 * time.Millisecond
+)
 
 // talk sends the parts one after another, each when the answer to the one before has come, and returns all answers.
 func talk(addr string, parts []*script) (answers [][]byte) {
@@ -190,7 +193,11 @@ func talk(addr string, parts []*script) (answers [][]byte) {
 		conn.Write(p.b)
 		var got []byte
 		for {
-			conn.SetReadDeadline(time.Now().Add(quiet))
+			wait := quiet
+			if len(got) == 0 {
+				wait = patience
+			}
+			conn.SetReadDeadline(time.Now().Add(wait))
 			n, err := conn.Read(buf)
 			got = append(got, buf[:n]...)
 			if err == io.EOF {
