@@ -3,6 +3,7 @@ package img
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"sync"
 
 	"goemu/block"
@@ -123,6 +124,7 @@ func (c *Conversion) Run(ctx context.Context) error {
 			return errInvalid
 		}
 		c.buffer = c.Cluster
+		c.Workers = min(c.Workers, 2*runtime.GOMAXPROCS(0)) // each needs a compressor
 		c.compressor, _ = n.State().(block.Compressor)
 	}
 	c.buffers.size = c.buffer

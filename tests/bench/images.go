@@ -32,17 +32,23 @@ type toolset struct {
 	peak     int64 // largest resident set of a run, KiB
 }
 
-// imageWork is a work of the image tools. %in and %out stand for images; a %out must equal %in afterwards.
-type imageWork struct{ name, args string }
+// imageWork is a work of the image tools. %in and %out stand for images, %size for their size.
+type imageWork struct {
+	name, args string
+	result     string   // the image that must equal the source afterwards, if any
+	prepare    []string // commands of QEMU's tool that come before each run
+}
 
 var imageWorks = []imageWork{
-	{"raw-qcow2", "convert -f raw -O qcow2 %in.raw %out.qcow2"},
-	{"qcow2-raw", "convert -f qcow2 -O raw %in.qcow2 %out.raw"},
-	{"qcow2-zlib", "convert -c -f qcow2 -O qcow2 %in.qcow2 %out.qcow2"},
-	{"qcow2-zstd", "convert -c -f qcow2 -O qcow2 -o compression_type=zstd %in.qcow2 %out.qcow2"},
-	{"zlib-raw", "convert -f qcow2 -O raw %in.zlib %out.raw"},
-	{"compare", "compare -f raw -F qcow2 %in.raw %in.qcow2"},
-	{"check-1T", "check -f qcow2 %in.huge"},
+	{"raw-qcow2", "convert -f raw -O qcow2 %in.raw %out.qcow2", "%out.qcow2", nil},
+	{"qcow2-raw", "convert -f qcow2 -O raw %in.qcow2 %out.raw", "%out.raw", nil},
+	{"qcow2-zlib", "convert -c -f qcow2 -O qcow2 %in.qcow2 %out.qcow2", "%out.qcow2", nil},
+	{"qcow2-zstd", "convert -c -f qcow2 -O qcow2 -o compression_type=zstd %in.qcow2 %out.qcow2", "%out.qcow2", nil},
+	{"zlib-raw", "convert -f qcow2 -O raw %in.zlib %out.raw", "%out.raw", nil},
+	{"compare", "compare -f raw -F qcow2 %in.raw %in.qcow2", "", nil},
+	{"commit", "commit -q -f qcow2 %out.over", "%out.base", []string{"create -q -f qcow2 %out.base %size",
+		"create -q -f qcow2 -b %out.base -F qcow2 %out.over", "convert -n -f raw -O qcow2 %in.raw %out.over"}},
+	{"check-1T", "check -f qcow2 %in.huge", "", nil},
 }
 
 // images measures the image tools on warm caches.
@@ -65,7 +71,7 @@ func images(o options, dir string) ([]row, error) {
 		if !o.selected(w.name, imageGroup) {
 			continue
 		}
-		r, err := w.measure(o, dir, in, pair)
+		r, err := w.measure(o, dir, in, size<<20, pair)
 		if err != nil {
 			return nil, err
 		}
@@ -147,27 +153,29 @@ func mixedImage(name string, size int64) error {
 }
 
 // measure runs a work alternately and compares what came out.
-func (w imageWork) measure(o options, dir, in string, pair [2]*toolset) (row, error) {
+func (w imageWork) measure(o options, dir, in string, size int64, pair [2]*toolset) (row, error) {
 	var t [2][]float64
 	for range o.runs {
 		for i, p := range pair {
 			out := filepath.Join(dir, "out"+strconv.Itoa(i))
-			args := strings.Fields(strings.ReplaceAll(strings.ReplaceAll(w.args, "%in", in), "%out", out))
-			target := args[len(args)-1]
-			made := strings.HasPrefix(target, out)
-			if made {
-				os.Remove(target)
+			fill := strings.NewReplacer("%in", in, "%out", out, "%size", strconv.FormatInt(size, 10)).Replace
+			for _, c := range w.prepare {
+				if err := command("qemu-img", strings.Fields(fill(c))...); err != nil {
+					return row{}, fmt.Errorf("%s: %w", w.name, err)
+				}
 			}
-			ns, err := p.run(args)
+			ns, err := p.run(strings.Fields(fill(w.args)))
 			if err != nil {
 				return row{}, fmt.Errorf("%s: %w", w.name, err)
 			}
 			t[i] = append(t[i], ns)
-			if made {
-				if err := command("qemu-img", "compare", "-f", "raw", in+".raw", target); err != nil {
+			if w.result != "" {
+				if err := command("qemu-img", "compare", "-f", "raw", in+".raw", fill(w.result)); err != nil {
 					return row{}, fmt.Errorf("%s: %w", w.name, err)
 				}
-				os.Remove(target)
+			}
+			if err := removeAll(out + ".*"); err != nil {
+				return row{}, err
 			}
 		}
 	}
@@ -177,6 +185,17 @@ func (w imageWork) measure(o options, dir, in string, pair [2]*toolset) (row, er
 	slices.Sort(t[1])
 	r.QEMU, r.Goemu = t[0][len(t[0])/2], t[1][len(t[1])/2]
 	return r, nil
+}
+
+// removeAll removes the files that match.
+func removeAll(pattern string) error {
+	names, err := filepath.Glob(pattern)
+	for _, n := range names {
+		if e := os.Remove(n); err == nil {
+			err = e
+		}
+	}
+	return err
 }
 
 // run runs the image tool and returns the wall time.
