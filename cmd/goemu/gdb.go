@@ -30,6 +30,10 @@ func (s *session) serveGDB(src config.Source) error {
 	}
 	m := s.machine
 	t := gdbstub.Target{VM: m.VM, Space: m.Space, TPR: m.TPR, AVX: m.HasFeature(x86.FeatAVX), Continue: func() error { m.VM.Start(); return nil },
+		Monitor: func(line string) (out string) {
+			s.mon.server.Exclusive(func() { out = s.mon.shell.Execute(s.mon.shell.Context, line, 0) })
+			return out
+		},
 		Kill: func() {
 			fmt.Fprintf(os.Stderr, "%s: QEMU: Terminated via GDBstub\n", progName())
 			s.requestExit(0)

@@ -53,6 +53,7 @@ printf "CALLED %d\n", *(unsigned long*)$rsp == 0x`+addr+` + 10 && $rsp == $sp0 -
 set $ymm5.v4_int64[3] = 0x1122334455667788
 printf "YMM %lx\n", $ymm5.v4_int64[3]
 printf "PAGING %d\n", ($cr0 >> 31) & ($efer >> 10) & 1
+monitor info status
 delete
 watch -l *(long*)($sp0 - 8)
 continue
@@ -67,7 +68,7 @@ detach
 	watchdog := time.AfterFunc(120*time.Second, func() { _ = g.Process.Kill() })
 	defer watchdog.Stop()
 	out, _ := g.CombinedOutput()
-	for _, want := range []string{"CPU#1", "PC " + strings.TrimLeft(addr, "0"), "CALLED 1", "YMM 1122334455667788", "PAGING 1", "hit Hardware watchpoint", "WROTE 1",
+	for _, want := range []string{"CPU#1", "PC " + strings.TrimLeft(addr, "0"), "CALLED 1", "YMM 1122334455667788", "PAGING 1", "VM status: paused (debug)", "hit Hardware watchpoint", "WROTE 1",
 		"AGAIN " + strings.TrimLeft(addr, "0"), "detached"} {
 		require.Contains(t, string(out), want)
 	}
