@@ -42,6 +42,20 @@ qemu-img measure
 qemu-img measure --size 1M a.raw
 qemu-img commit a b
 qemu-img amend a.raw`},
+	{"blkdebug and blkverify", `
+qemu-img create -f qcow2 -o refcount_bits=-1 a.qcow2 1M
+qemu-img create -f raw a.raw 1M
+qemu-img create -f qcow2 a.qcow2 1M
+qemu-io -c 'open -o driver=raw,file.driver=blkverify,file.raw.filename=a.raw a.qcow2' -c 'write -P 7 64k 128k' -c 'read -P 7 64k 4k' -c flush
+qemu-img info --image-opts driver=raw,file.driver=blkverify,file.raw.filename=a.raw,file.x-image=a.qcow2
+qemu-img info blkverify:a.raw
+qemu-img compare a.raw a.qcow2
+qemu-io -c 'open -o file.driver=blkdebug,file.inject-error.event=l2_load a.qcow2' -c 'read 64k 4k'
+qemu-io -c 'open -o file.driver=blkdebug,file.inject-error.event=l2_load,file.inject-error.x=y a.qcow2'
+qemu-io -f qcow2 -c 'write -P 8 100k 512' a.qcow2
+qemu-io -c 'open -o driver=raw,file.driver=blkverify,file.raw.filename=a.raw a.qcow2' -c 'read 0 64k' -c 'read 64k 64k'
+qemu-io -f raw -c 'write -P 8 100k 512' a.raw
+qemu-io -c 'open a.qcow2' -c 'reopen -o cache-size=1M' -c 'reopen -o l2-cache-size=512k' -c 'reopen -o refcount-cache-size=128k' -c 'reopen -o cache-clean-interval=-1'`},
 	{"storage daemon", `
 qemu-img create -f raw a.raw 1M
 qemu-storage-daemon foo
