@@ -3,6 +3,7 @@ package main
 import (
 	"goemu/hw/char"
 	"goemu/hw/ide"
+	"goemu/hw/ide/ahci"
 	"goemu/hw/misc"
 	"goemu/hw/qdev"
 	scsidisk "goemu/hw/scsi/disk"
@@ -14,5 +15,5 @@ import (
 
 // registry lists every device type; hooks are what some do to the emulator.
 func registry(hooks *misc.Hooks) *qdev.Registry {
-	return qdev.NewRegistry(char.Classes, misc.Classes(hooks), ide.Classes(), scsidisk.Classes(), vscsi.Classes(), blk.Classes(), rng.Classes(), serial.Classes())
+	return qdev.NewRegistry(char.Classes, misc.Classes(hooks), ide.Classes(), ahci.Classes(), scsidisk.Classes(), vscsi.Classes(), blk.Classes(), rng.Classes(), serial.Classes())
 }

@@ -98,17 +98,33 @@ const (
 	retryHBA   = 0x200
 )
 
-// Serials numbers the drives of a machine; each position on a bus gets a number.
-type Serials struct{ n int }
+// Count is the number of channels that the machine has apart from those of d, an adapter on its way.
+func Count(d qdev.Device) (n int) {
+	root := d.Dev().Parent().QBus()
+	for root.Owner() != nil {
+		root = root.Owner().Dev().Parent().QBus()
+	}
+	root.Walk(func(x qdev.Device) bool {
+		for _, b := range x.Dev().Buses() {
+			if b.Type() == BusType && x != d {
+				n++
+			}
+		}
+		return true
+	})
+	return n
+}
 
-// NewBus returns the channel with a number that parent provides. units is the number of drives that fit.
-func NewBus(parent qdev.Device, number, units int, irq *qdev.IRQ, serials *Serials) *Bus {
+// NewBus returns channel number of an adapter, parent, in a machine that has others already. units is the number of drives that fit.
+func NewBus(parent qdev.Device, others, number, units int, irq *qdev.IRQ) *Bus {
 	b := &Bus{irq: irq, number: number, units: units, DMA: NoDMA{}}
-	name := fmt.Sprintf("ide.%d", number)
+	name := fmt.Sprintf("ide.%d", others+number)
+	if parent != nil && parent.Dev().ID() != "" {
+		name = fmt.Sprintf("%s.%d", parent.Dev().ID(), number)
+	}
 	qdev.InitBus(b, parent, BusType, name, units)
 	for i := range b.Drives {
-		serials.n++
-		b.Drives[i] = newDrive(b, uint8(i), serials.n)
+		b.Drives[i] = newDrive(b, uint8(i), len(b.Drives)*(others+number)+i+1)
 		b.Drives[i].reset()
 	}
 	return b

@@ -76,6 +76,8 @@ type Drive struct {
 	at, limit int
 	end       transferEnd
 	perStep   int32 // sectors moved at a time
+	// Where the adapter moves the buffer at once: what follows is being done, and has moved the buffer again.
+	finishing, moved bool
 
 	dma        dmaKind
 	described  int64 // bytes that the adapter's table named for the present step
@@ -222,9 +224,8 @@ func (d *Drive) inRange(lba, n int64) bool {
 
 // abort ends the command with the abort bit.
 func (d *Drive) abort() {
+	d.status, d.err = StatusReady|StatusERR, errAbort
 	d.stopTransfer()
-	d.status = StatusReady | StatusERR
-	d.err = errAbort
 }
 
 // begin lets the guest, or the adapter at once, move p, which is part of buf; then end follows.
@@ -235,10 +236,20 @@ func (d *Drive) begin(from, n int, end transferEnd) {
 		d.status |= StatusDRQ
 	}
 	d.end = end
-	if d.bus.DMA.PIO(d.buf[from:from+n], end.toHost()) {
-		d.at = d.limit
+	if !d.bus.DMA.PIO(d.buf[from:from+n], end.toHost()) {
+		return
+	}
+	d.at = d.limit
+	if d.finishing { // the next transfer of a command follows below
+		d.moved = true
+		return
+	}
+	d.finishing = true
+	for d.moved = true; d.moved; {
+		d.moved = false
 		d.finish()
 	}
+	d.finishing = false
 }
 
 // advance moves on in the buffer after an access of the data register.

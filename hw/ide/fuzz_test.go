@@ -57,7 +57,7 @@ func newTestBus(t *testing.T) *Bus {
 		}
 		drives[id], _ = g.Source(id)
 	}
-	b := NewBus(nil, 0, 2, nil, new(Serials))
+	b := NewBus(nil, 0, 0, 2, nil)
 	b.DMA = tableless{}
 	for i, id := range []string{"hd", "cd"} {
 		d := qdev.New(Classes()[i])

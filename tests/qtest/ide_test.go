@@ -59,20 +59,29 @@ func newIDEPair(t testing.TB) *idePair {
 		t.Fatal(err)
 	}
 	p.f = f
-	hd2, cd2 := image(t, "hd.img", 8<<20), image(t, "cd.iso", 1<<20)
+	attachDrives(t, m, [2]*ide.Bus{f.Buses[0], f.Buses[0]}, [2]int{0, 1})
+	p.setConfig(devfnIDE, 0x20, 4, masterBase|1)
+	p.setConfig(devfnIDE, 0x04, 2, 5)
+	return p
+}
+
+// attachDrives puts a disk and a CD-ROM drive at positions of our machine, runs its loop and resets it.
+func attachDrives(t testing.TB, m *machine, buses [2]*ide.Bus, units [2]int) {
+	t.Helper()
+	files := [2]string{image(t, "hd.img", 8<<20), image(t, "cd.iso", 1<<20)}
 	drives := driver.NewDrives()
 	qdev.Link(&m.tree.Links, func(id string) (*block.Source, bool) { return drives.Source(id) })
-	for i, text := range []string{"id=hd,if=none,format=raw,file=" + hd2, "id=cd,if=none,format=raw,media=cdrom,file=" + cd2} {
-		if _, err := drives.AddDrive(text, "none"); err != nil {
+	for i, id := range []string{"hd", "cd"} {
+		media := []string{"disk", "cdrom"}[i]
+		if _, err := drives.AddDrive("id="+id+",if=none,format=raw,media="+media+",file="+files[i], "none"); err != nil {
 			t.Fatal(err)
 		}
-		c := ide.Classes()[i]
-		set := []qdev.Setting{{Name: "unit", Value: fmt.Sprint(i)}, {Name: "drive", Value: []string{"hd", "cd"}[i]}}
-		if i == 0 {
+		set := []qdev.Setting{{Name: "unit", Value: fmt.Sprint(units[i])}, {Name: "drive", Value: id}}
+		if id == "hd" {
 			set = append(set, qdev.Setting{Name: "serial", Value: "S1"}, qdev.Setting{Name: "wwn", Value: "0x5000c50015ea71aa"})
 		}
 		mainloop.Lock.Lock()
-		_, err := m.tree.Create(c, f.Buses[0], set...)
+		_, err := m.tree.Create(ide.Classes()[i], buses[i], set...)
 		mainloop.Lock.Unlock()
 		if err != nil {
 			t.Fatal(err)
@@ -93,9 +102,6 @@ func newIDEPair(t testing.TB) *idePair {
 	mainloop.Lock.Lock()
 	m.tree.Reset()
 	mainloop.Lock.Unlock()
-	p.setConfig(devfnIDE, 0x20, 4, masterBase|1)
-	p.setConfig(devfnIDE, 0x04, 2, 5)
-	return p
 }
 
 // Out and In of our side need the machine lock, since requests end on goroutines of their own.

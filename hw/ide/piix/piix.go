@@ -67,9 +67,9 @@ func (d *IDE) PCIInfo() pci.Info {
 // Realize implements qdev.Device.
 func (d *IDE) Realize() error {
 	bar := memory.NewContainer("piix-bmdma-container", channels*channelBytes)
-	var serials ide.Serials
+	others := ide.Count(d)
 	for i, l := range legacy {
-		d.Buses[i] = ide.NewBus(d, i, 2, d.irq(l.irq), &serials)
+		d.Buses[i] = ide.NewBus(d, others, i, 2, d.irq(l.irq))
 		command, control := d.Buses[i].Regions()
 		d.io.Add(command, l.command, 0)
 		d.io.Add(control, l.control, 0)
