@@ -76,6 +76,19 @@ type Engine interface {
 // Retranslator is an Engine that may ask for a block to be compiled anew, by its identity, while a CPU executes. The block may be gone.
 type Retranslator interface{ OnRetranslate(f func(id uint64)) }
 
+// Patterner is an Engine that can copy compiled blocks for other program counters.
+type Patterner interface {
+	// Pattern is called right after Compile made code for pc. other is the same guest code translated for another program counter. It
+	// returns nil if code does not depend on the program counter in a way that is understood. A pattern is good until Flush.
+	Pattern(code Code, pc uint64, other *ir.Block) Pattern
+}
+
+// Pattern makes blocks.
+type Pattern interface {
+	// Compile is Engine.Compile for a program counter.
+	Compile(pc, id uint64) (Code, error)
+}
+
 // ErrFull is returned by Compile when the code cache has no room.
 type ErrFull struct{}
 

@@ -36,6 +36,7 @@ type Options struct {
 type Accel struct {
 	opt       Options
 	engine    eng.Engine
+	patterner eng.Patterner // the engine, if it is one
 	front     *front.Translator
 	optimizer *opt.Optimizer
 	machine   accel.Machine
@@ -79,6 +80,7 @@ func New(o Options) (*Accel, error) {
 	if r, ok := o.Engine.(eng.Retranslator); ok {
 		r.OnRetranslate(a.retranslate)
 	}
+	a.patterner, _ = o.Engine.(eng.Patterner)
 	a.tsc.init(o.Config.TSCFrequency)
 	o.Memory.Listen(viewListener{a})
 	if o.SMM != nil {

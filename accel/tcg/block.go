@@ -53,6 +53,7 @@ type codePage struct {
 	ram    *memory.RAMBlock
 	page   uint64 // in ram
 	blocks []*block
+	seen   map[place0]seen // code that may move
 }
 
 // table is the set of all blocks, under Accel.mu.
@@ -207,6 +208,12 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 	if c.once || p.host == 0 {
 		limit = 1
 	}
+	movable := page != nil && limit > 1 && a.movable(&k)
+	if movable {
+		if b, ok, err := a.moved(&k, page); ok {
+			return b, true, err
+		}
+	}
 	f := &c.fetch
 	*f = fetcher{c: c, first: p}
 	a.front.Through = 0
@@ -232,25 +239,37 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 		return nil, true, err
 	}
 	b := a.table.pool.block(irb.Exits)
-	b.key, b.id, b.bytes, b.page, b.code = k, id, irb.Bytes, page, compiled
-	b.target = a.engine.JumpTarget(b.code)
+	b.bytes, b.code = irb.Bytes, compiled
+	home := page
+	if page != nil {
+		if off := uint64(p.host) & ^pageMask; off+uint64(b.bytes) > 1<<ir.PageBits {
+			if f.second.host == 0 {
+				page = nil // its end is not in RAM: used once
+			} else {
+				b.page2 = a.codePage(c, f.second.host, f.second.phys)
+				b.page2.blocks = append(b.page2.blocks, b)
+			}
+		}
+	}
+	a.enter(b, &k, id, page)
+	if b.page = home; movable && page != nil && b.page2 == nil {
+		c.note(b, irb, p, limit)
+	}
+	return b, true, nil
+}
+
+// enter puts a new block into everything, or only gives it its identity if it has no page. Called under mu.
+func (a *Accel) enter(b *block, k *key, id uint64, page *codePage) {
+	b.key, b.id, b.page, b.target = *k, id, page, a.engine.JumpTarget(b.code)
 	a.table.byID = append(a.table.byID, b)
 	if page == nil {
-		return b, true, nil
-	}
-	if off := uint64(p.host) & ^pageMask; off+uint64(b.bytes) > 1<<ir.PageBits {
-		if f.second.host == 0 {
-			return b, true, nil // its end is not in RAM: used once
-		}
-		b.page2 = a.codePage(c, f.second.host, f.second.phys)
-		b.page2.blocks = append(b.page2.blocks, b)
+		return
 	}
 	page.blocks = append(page.blocks, b)
-	if old := a.table.byKey.get(&k); old != nil {
+	if old := a.table.byKey.get(k); old != nil {
 		a.kill(old)
 	}
 	a.table.byKey.put(b)
-	return b, true, nil
 }
 
 // codePage finds or makes the record of the page around host and protects it from unnoticed stores. Called under mu.
@@ -309,6 +328,7 @@ func (b *block) overlaps(p *codePage, off, n uint64) bool {
 
 // invalidate kills the blocks in [off, off+n) of a page; called under mu.
 func (a *Accel) invalidate(p *codePage, off, n uint64) {
+	p.seen = nil
 	keep := p.blocks[:0]
 	for _, b := range p.blocks {
 		if b.dead.Load() {

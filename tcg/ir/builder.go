@@ -92,7 +92,7 @@ func (b *Builder) Insn(pc uint64, length int) {
 
 // Const is the constant v.
 func (b *Builder) Const(v uint64) Val {
-	h := (v ^ v>>6 ^ v>>12 ^ v>>32) % constCache
+	h := (v ^ v>>6) % constCache // code that is moved by pages gets the same constants
 	if c := b.consts[h]; c != None && b.blk.Vals[c].Const == v {
 		return c
 	}

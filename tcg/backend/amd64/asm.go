@@ -145,8 +145,9 @@ const (
 
 // Asm is an assembler into a buffer that will execute at address base.
 type Asm struct {
-	buf  []byte
-	base uintptr
+	buf    []byte
+	base   uintptr
+	relocs []reloc
 }
 
 func (a *Asm) b1(b byte)    { a.buf = append(a.buf, b) }
@@ -402,6 +403,7 @@ func (a *Asm) movImm(dst Reg, imm uint64) {
 		a.b1(0x48 | byte(dst>>3))
 		a.b1(0xb8 | byte(dst&7))
 		a.u64(imm)
+		a.note(relocImm, 0)
 	}
 }
 
@@ -471,6 +473,7 @@ func (a *Asm) bindTo(at, to int) {
 func (a *Asm) callAbs(to uintptr) {
 	a.b1(0xe8)
 	a.u32(uint32(to - (a.pc() + 4)))
+	a.note(relocCall, 0)
 }
 
 // nops are the recommended multi-byte no-operations by length.

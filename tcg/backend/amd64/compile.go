@@ -122,7 +122,7 @@ const entryAlign = 16
 func (c *compiler) compile(b *ir.Block, id uint64, base uintptr) error {
 	c.failure, c.late = nil, false
 	c.prepare(b, id)
-	c.buf, c.base = c.buf[:0], base
+	c.buf, c.base, c.relocs = c.buf[:0], base, c.relocs[:0]
 	for range b.Exits {
 		c.buf = append(c.buf, make([]byte, exitInfoSize)...)
 	}
@@ -215,22 +215,9 @@ const blockRoom = 32 << 10
 // Compile makes a block executable.
 func (e *Engine) Compile(b *ir.Block, id uint64) (code tcg.Code, err error) {
 	c := &e.comp
-	// The entry, behind the table, is aligned.
-	table := uintptr(len(b.Exits)*exitInfoSize + infoSize)
-	start := e.cache.next
-	start += int(-(e.cache.base + uintptr(start) + table) & (entryAlign - 1))
-	c.frugal = c.always
-	e.cache.room(start + blockRoom)
-	c.buf = e.cache.rw[start:start] // should the cache be full, appending moves the code to the heap
-	if err = c.compile(b, id, e.cache.base+uintptr(start)); errors.Is(err, errRegisters) {
-		c.frugal = true // every instruction finds all scratch registers free
-		err = c.compile(b, id, e.cache.base+uintptr(start))
-	}
+	start, err := e.emit(b, id)
 	if err != nil {
 		return tcg.Code{}, err
-	}
-	if start+len(c.buf) > len(e.cache.rw) {
-		return tcg.Code{}, tcg.ErrFull{}
 	}
 	e.cache.next = (start + len(c.buf) + 7) &^ 7
 	if e.Dump != nil {

@@ -116,9 +116,11 @@ func (c *compiler) lookup(pc uint64) {
 	} else {
 		c.movImm(R11, pc)
 		c.alu(aluCmp, 8, R11, M(t, disp))
+		c.noteDisp(relocJump, disp, pc)
 	}
 	c.slow = append(c.slow, slowPath{check: check{jcc: c.jccFwd(byte(ir.CondNE))}, d: desc{kind: leaveLookup, reg: NoReg, reg2: NoReg, pc: pc}})
 	c.jmpRM(M(t, disp+8))
+	c.noteDisp(relocJump8, disp+8, pc)
 }
 
 // jumpEntrySize is the size of an ir.JumpEntry.

@@ -66,7 +66,11 @@ func (c *compiler) leave(d desc) {
 	c.buf = append(c.buf, byte(d.kind), byte(d.reg), byte(d.reg2), d.aux)
 	c.u32(uint32(d.n))
 	c.u64(d.pc)
+	c.note(relocPC, 0)
 	c.u64(d.x)
+	if d.kind == leaveDirect || d.kind == leaveSite {
+		c.note(relocID, 0)
+	}
 }
 
 func decodeDesc(b []byte) desc {
