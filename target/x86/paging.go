@@ -20,16 +20,11 @@ type Page struct {
 
 // Bits of page-table entries.
 const (
-	PTEPresent  = 1 << 0
-	PTEWrite    = 1 << 1
-	PTEUser     = 1 << 2
-	PTEWT       = 1 << 3
-	PTECD       = 1 << 4
-	PTEAccessed = 1 << 5
-	PTEDirty    = 1 << 6
-	PTEPS       = 1 << 7
-	PTEGlobal   = 1 << 8
-	PTENX       = 1 << 63
+	PTEPresent = 1 << 0
+	PTEWrite   = 1 << 1
+	PTEUser    = 1 << 2
+	PTEPS      = 1 << 7
+	PTENX      = 1 << 63
 
 	pteAddrMask = 0x000ffffffffff000
 )
@@ -124,48 +119,4 @@ func (m *PageMap) next(pte uint64) uint64 {
 		return pte & 0xfffff000
 	}
 	return pte & pteAddrMask
-}
-
-// Walk calls f for every page in the order of addresses, in canonical form, until it returns false. More than limit tables are not
-// visited: a guest may build a maze of them.
-func (m *PageMap) Walk(limit int, f func(Page) bool) {
-	if m.Levels != 0 {
-		m.walk(m.root, 0, m.Levels, PTEWrite|PTEUser, &limit, f)
-	}
-}
-
-func (m *PageMap) walk(table, base uint64, level int, rights uint64, limit *int, f func(Page) bool) bool {
-	if *limit--; *limit < 0 {
-		return false
-	}
-	count := uint64(512)
-	if m.entry == 4 {
-		count = 1024
-	} else if m.Levels == 3 && level == 3 {
-		count = 4
-	}
-	for i := range count {
-		pte := m.Load(table+i*uint64(m.entry), m.entry)
-		if pte&PTEPresent == 0 {
-			continue
-		}
-		_, shift := m.index(0, level)
-		addr := base | i<<shift
-		if level == m.Levels && level >= 4 {
-			top := uint(64 - 12 - 9*level)
-			addr = uint64(int64(addr<<top) >> top)
-		}
-		r := rights
-		if m.Levels != 3 || level != 3 {
-			r = join(rights, pte)
-		}
-		if m.leaf(pte, level) {
-			if !f(m.page(addr, pte, r, shift)) {
-				return false
-			}
-		} else if !m.walk(m.next(pte), addr, level-1, r, limit, f) {
-			return false
-		}
-	}
-	return true
 }

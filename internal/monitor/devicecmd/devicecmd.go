@@ -20,8 +20,6 @@ type Service struct {
 	Types    *qom.Types
 	// Describe are the properties of a type that is no class of the registry; nil for others.
 	Describe func(typ string) []*qapi.ObjectPropertyInfo
-	// List is the answer to device_add help.
-	List func() string
 }
 
 // Properties are the properties that can be given for a device of a type.

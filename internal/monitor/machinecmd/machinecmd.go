@@ -182,15 +182,15 @@ func save(name string, size int64, read func(p []byte, off int64) error) error {
 func reason(err error) string {
 	if e, ok := err.(*os.PathError); ok {
 		if n, ok := e.Err.(syscall.Errno); ok {
-			return Strerror(n)
+			return strerror(n)
 		}
 		return e.Err.Error()
 	}
 	return err.Error()
 }
 
-// Strerror is the text of a host error in the C library's form.
-func Strerror(n syscall.Errno) string {
+// strerror is the text of a host error in the C library's form.
+func strerror(n syscall.Errno) string {
 	s := n.Error()
 	return string(s[0]&^0x20) + s[1:]
 }
