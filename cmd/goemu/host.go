@@ -25,7 +25,7 @@ type backends struct {
 
 // open opens everything the command line names.
 func (h *backends) open(s *session) error {
-	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit})
+	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Ready: s.mon.ready})
 	h.disks = driver.NewDrives()
 	h.disks.Graph.Warn = warn
 	h.chars.Object = s.object

@@ -33,7 +33,7 @@ func run(vm *config.VM) (status int, err error) {
 	loop := make(chan error, 1)
 	go func() { loop <- mainloop.Main.Run(ctx) }()
 	defer func() { cancel(); <-loop }()
-	s.exit = make(chan int, 1)
+	s.exit, s.mon.ready = make(chan int, 1), make(chan struct{})
 	if err := s.open(ctx); err != nil {
 		return 0, err
 	}

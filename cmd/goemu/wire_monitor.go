@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	"goemu/internal/cli"
@@ -25,7 +26,9 @@ type monitors struct {
 	chars   *chardevcmd.Service
 	objects objectServices
 
-	held bool // commands wait until the machine is made
+	held  bool          // commands wait until the machine is made
+	ready chan struct{} // closed when it is
+	once  sync.Once
 }
 
 // Names under which services with the same type name can be embedded together.
@@ -179,8 +182,10 @@ func (s *session) openMonitor(i int, m config.Monitor) error {
 
 // releaseMonitors lets commands run.
 func (s *session) releaseMonitors() {
+	s.mon.once.Do(func() { close(s.mon.ready) })
 	if s.mon.held {
 		s.mon.held = false
+		s.mon.shell.Begin()
 		s.mon.server.Release()
 	}
 }
@@ -190,6 +195,7 @@ const flushTime = 200 * time.Millisecond
 
 // closeMonitors lets the last replies out.
 func (s *session) closeMonitors() {
+	s.mon.once.Do(func() { close(s.mon.ready) })
 	if s.mon.server != nil {
 		s.releaseMonitors()
 		s.mon.server.Flush(flushTime)

@@ -32,6 +32,8 @@ var muxHelp = [...]struct{ keys, does string }{
 type Hooks struct {
 	Exit      func() // C-a x
 	SaveDisks func() // C-a s
+	// Ready is closed when all frontends are there: input waits until then. Nil means at once.
+	Ready <-chan struct{}
 }
 
 // mux lets several frontends share a backend: all write, one has the input.
@@ -107,6 +109,9 @@ func timestamp(d time.Duration) []byte {
 
 // receive splits input into commands and data for the port that has the input.
 func (m *mux) receive(b *Backend, data []byte) bool {
+	if m.hooks.Ready != nil {
+		<-m.hooks.Ready
+	}
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for len(data) > 0 {

@@ -54,7 +54,15 @@ type machine struct {
 func start(t *testing.T, bin, monitor string, args ...string) *machine {
 	t.Helper()
 	m := &machine{t: t}
-	m.cmd = exec.Command(bin, append([]string{"-nodefaults", "-display", "none", monitor, "stdio"}, args...)...)
+	m.launch(bin, append([]string{"-nodefaults", "-display", "none", monitor, "stdio"}, args...)...)
+	return m
+}
+
+// launch starts the emulator; it ends with the test.
+func (m *machine) launch(bin string, args ...string) {
+	t := m.t
+	t.Helper()
+	m.cmd = exec.Command(bin, args...)
 	var err error
 	m.in, err = m.cmd.StdinPipe()
 	require.NoError(t, err)
@@ -69,7 +77,6 @@ func start(t *testing.T, bin, monitor string, args ...string) *machine {
 		_ = m.cmd.Wait()
 		timer.Stop()
 	})
-	return m
 }
 
 var (
@@ -196,4 +203,29 @@ func TestSchema(t *testing.T) {
 			t.Errorf("no longer different: %s", d)
 		}
 	}
+}
+
+// TestSharedTerminal: with -nographic the serial port and a monitor share the terminal; what appears on it is the same, byte by byte.
+func TestSharedTerminal(t *testing.T) {
+	needOracle(t)
+	transcript := func(bin string) (all string) {
+		m := &machine{t: t}
+		m.launch(bin, "-M", "pc", "-m", "32", "-nographic", "-S")
+		for _, keys := range []string{"\x01c", "info status\n", "nosuch\n", "info na\t\x17\x17stop\n", "\x01c\x01c", "info uuid\n"} {
+			_, err := io.WriteString(m.in, keys)
+			require.NoError(t, err)
+			prompts := strings.Count(keys, "\n") + strings.Count(keys, "\x01c\x01c")
+			if keys == "\x01c" {
+				prompts = 1
+			}
+			for text := ""; !strings.HasSuffix(text, "(qemu) ") || strings.Count(text, "(qemu) ") < prompts; {
+				c, err := m.out.ReadByte()
+				require.NoError(t, err, "%s: %q", bin, all+text)
+				text += string(c)
+				all += string(c)
+			}
+		}
+		return all
+	}
+	assert.Equal(t, transcript(oracle), transcript(goemu))
 }

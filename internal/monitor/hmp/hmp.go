@@ -8,6 +8,7 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"sync"
 
 	"goemu/internal/trace"
 	"goemu/qapi"
@@ -52,6 +53,10 @@ type Shell struct {
 	// CPUs is the number of CPUs there are.
 	CPUs    func() int
 	Context context.Context
+
+	mu        sync.Mutex
+	terminals []*terminal
+	begun     bool
 }
 
 // NewShell makes a shell of the commands, and of those of info.

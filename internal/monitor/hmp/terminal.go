@@ -13,13 +13,14 @@ type terminal struct {
 	m    *Monitor
 	conn *monitor.Conn
 
-	mu     sync.Mutex
-	lines  []string // to be run, one at a time
-	busy   bool
-	open   bool // a client is there
-	focus  bool // a shared device shows this monitor
-	wake   chan struct{}
-	before []byte // what was printed before the connection was known
+	mu    sync.Mutex
+	lines []string // to be run, one at a time
+	busy  bool
+	open  bool // a client is there
+	focus bool // a shared device shows this monitor
+	begun bool // Shell.Begin was called
+	wake  chan struct{}
+	held  []byte // what was printed before the connection was known or while a shared device shows another frontend
 }
 
 // prompt is printed before each line.
@@ -36,36 +37,71 @@ func (s *Shell) Open(b *chardev.Backend) error {
 	}
 	t.mu.Lock()
 	t.conn = conn
-	before := t.before
-	t.before = nil
 	t.mu.Unlock()
-	if len(before) > 0 {
-		_, _ = conn.Write(before)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.terminals = append(s.terminals, t); s.begun {
+		conn.Post(t.begin)
 	}
 	go t.run()
 	return nil
+}
+
+// Begin lets the monitors greet their users; which frontend of a shared device is shown at first is settled by then.
+func (s *Shell) Begin() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.begun {
+		for _, t := range s.terminals {
+			t.conn.Post(t.begin)
+		}
+	}
+	s.begun = true
+}
+
+// begin greets if a client is there.
+func (t *terminal) begin() {
+	t.mu.Lock()
+	t.begun = true
+	open := t.open
+	t.mu.Unlock()
+	if open {
+		t.greet()
+	}
 }
 
 // Write prints with carriage returns before the ends of lines.
 func (t *terminal) Write(p []byte) (int, error) {
 	text := bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))
 	t.mu.Lock()
-	conn := t.conn
-	if conn == nil {
-		t.before = append(t.before, text...)
-	}
-	t.mu.Unlock()
-	if conn != nil {
-		_, _ = conn.Write(text)
-	}
+	defer t.mu.Unlock()
+	t.held = append(t.held, text...)
+	t.flush()
 	return len(p), nil
+}
+
+// flush sends what was held. Preconditions: t.mu is held.
+func (t *terminal) flush() {
+	if t.conn != nil && t.focus {
+		_, _ = t.conn.Write(t.held)
+		t.held = nil
+	}
 }
 
 // Opened implements monitor.Handler.
 func (t *terminal) Opened() {
-	t.m.Printf("QEMU %s monitor - type 'help' for more information\n", t.m.Version)
 	t.mu.Lock()
 	t.open = true
+	begun := t.begun
+	t.mu.Unlock()
+	if begun {
+		t.greet()
+	}
+}
+
+func (t *terminal) greet() {
+	t.m.Printf("QEMU %s monitor - type 'help' for more information\n", t.m.Version)
+	t.mu.Lock()
 	show := t.focus
 	t.mu.Unlock()
 	if show {
@@ -78,22 +114,23 @@ func (t *terminal) Opened() {
 func (t *terminal) Closed() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.open, t.lines = false, nil
+	t.open, t.lines, t.held = false, nil, nil
 }
 
 // Focus implements monitor.Handler.
 func (t *terminal) Focus(on bool) {
 	t.mu.Lock()
+	ready := t.begun && t.open && !t.busy
+	if !on && ready && t.focus {
+		t.held = append(t.held, "\r\n"...)
+		t.flush()
+	}
 	t.focus = on
-	open, busy := t.open, t.busy
+	t.flush()
 	t.mu.Unlock()
-	switch {
-	case !open || busy:
-	case on:
+	if on && ready {
 		t.m.ed.restart()
 		t.m.ed.show()
-	default:
-		t.m.Printf("\n")
 	}
 }
 
