@@ -23,16 +23,14 @@ type Backend struct {
 	gate         gate
 	throttle     atomic.Pointer[ThrottleMember]
 
+	medium      Mode // how the last medium was opened, or the next one is to be
+	keepsStatus atomic.Bool
+	ioStatus    atomic.Int32
+
 	// OnResize, if set, is called after the medium changed its length, from the goroutine that changed it.
 	OnResize func()
 	// Stats count what the backend's user asked for.
 	Stats Stats
-}
-
-// Device is the guest device that uses a backend.
-type Device struct {
-	// Name describes the device in messages: its id, or its path in the object tree.
-	Name string
 }
 
 // NewBackend makes a backend without medium. user describes it in messages when it has no name.
@@ -84,10 +82,28 @@ func (b *Backend) Remove() {
 	b.quiesce()
 	b.settle()
 	root := b.root
+	b.medium = root.node.mode
 	b.root = nil
 	b.graph.detach(root)
 	b.resume()
 }
+
+// Forget takes the backend's name away.
+// Preconditions: the graph lock is held.
+func (b *Backend) Forget() { b.name = "" }
+
+// MediumMode is how a new medium is opened: as the present or last one was.
+func (b *Backend) MediumMode() Mode {
+	m := b.medium
+	if b.root != nil {
+		m = b.root.node.mode
+	}
+	m.Temporary, m.NoBacking, m.AutoReadOnly = false, false, false
+	return m
+}
+
+// SetMediumMode says how the first medium of an empty drive is opened.
+func (b *Backend) SetMediumMode(m Mode) { b.medium = m }
 
 // Delete removes the backend with its medium.
 // Preconditions: the graph lock is held.

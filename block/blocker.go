@@ -82,14 +82,17 @@ func (n *Node) DeviceOrNodeName() string {
 
 // DeviceName is the name of a backend above the node, or empty.
 func (n *Node) DeviceName() string {
-	for i := len(n.parents) - 1; i >= 0; i-- {
-		switch p := n.parents[i].parent.(type) {
+	n.mu.Lock()
+	parents := n.parents
+	n.mu.Unlock()
+	for i := len(parents) - 1; i >= 0; i-- {
+		switch p := parents[i].parent.(type) {
 		case *Backend:
 			if p.name != "" {
 				return p.name
 			}
 		case *Node:
-			if p.implicit && n.parents[i].role&RoleFiltered != 0 {
+			if p.implicit && parents[i].role&RoleFiltered != 0 {
 				if name := p.DeviceName(); name != "" {
 					return name
 				}

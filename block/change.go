@@ -149,13 +149,16 @@ func (g *Graph) Append(n, below *Node) error {
 	defer g.Unref(below)
 	return drainBoth(func() error {
 		var t transaction
-		role := RoleCOW
+		name, role := "backing", RoleCOW
 		if n.driver.Filter {
 			role = RoleFiltered | RolePrimary
+			if n.driver.Open != nil { // not one of those that only jobs make
+				name = "file"
+			}
 		}
 		below.refs++
 		t.onAbort(func() { below.refs-- })
-		_, err := g.attachTo(&t, n, below, "backing", role, 0, PermAll)
+		_, err := g.attachTo(&t, n, below, name, role, 0, PermAll)
 		if err == nil {
 			err = g.moveParents(&t, below, n, true)
 		}

@@ -9,6 +9,9 @@ import (
 // EnableCopyOnRead makes reads of what the node's backing file holds store it in the node; DisableCopyOnRead ends that. Calls nest.
 func (n *Node) EnableCopyOnRead() { n.copyOnRead.Add(1) }
 
+// CopiesOnRead tells whether reads store what the node's backing file holds.
+func (n *Node) CopiesOnRead() bool { return n.copyOnRead.Load() > 0 }
+
 // DisableCopyOnRead undoes one EnableCopyOnRead.
 func (n *Node) DisableCopyOnRead() { n.copyOnRead.Add(-1) }
 

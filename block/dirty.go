@@ -18,6 +18,22 @@ type BitmapStorer interface {
 	RemoveBitmap(ctx context.Context, name string) error
 }
 
+// CanStoreBitmap tells why a new persistent bitmap cannot be added to the node.
+func (n *Node) CanStoreBitmap(ctx context.Context, name string, granularity int64) error {
+	if s, ok := n.state.(BitmapStorer); ok {
+		return s.CanStoreBitmap(ctx, name, granularity)
+	}
+	return Errnof(unix.ENOTSUP, "Can't store persistent bitmaps to %s", n.DeviceOrNodeName())
+}
+
+// RemoveStoredBitmap removes a bitmap from the image; it is no error if there is none.
+func (n *Node) RemoveStoredBitmap(ctx context.Context, name string) error {
+	if s, ok := n.state.(BitmapStorer); ok {
+		return s.RemoveBitmap(ctx, name)
+	}
+	return nil
+}
+
 // AddBitmap gives the node a new, enabled dirty bitmap. An empty name is for jobs: nobody else finds the bitmap.
 func (n *Node) AddBitmap(ctx context.Context, name string, granularity int64) (*bitmap.Bitmap, error) {
 	if name != "" && n.FindBitmap(name) != nil {

@@ -45,6 +45,9 @@ type Driver struct {
 
 	// Create makes an image file (for a format: writes it into the protocol node that o names); nil if the driver cannot.
 	Create func(ctx context.Context, g *Graph, o *CreateRequest) error
+	// CreateNode makes an image as QMP's blockdev-create says: o has the members of BlockdevCreateOptions for the driver besides the size.
+	// Images below are named by nodes or options of nodes. Nil if the driver cannot.
+	CreateNode func(ctx context.Context, g *Graph, size int64, o *Options) error
 	// CreateOptions are the options of Create, in the order of "create -o help".
 	CreateOptions []Option
 
@@ -84,7 +87,7 @@ type Option struct {
 
 // CreateRequest is what an image is made from.
 type CreateRequest struct {
-	Filename string   // where (empty when Options name the nodes, as in QMP's blockdev-create)
+	Filename string   // where
 	Size     int64    // virtual size in bytes
 	Options  *Options // by CreateOptions' names; leftovers were refused by the caller
 }

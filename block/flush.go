@@ -52,3 +52,6 @@ func (n *Node) flushSelf(ctx context.Context, gen uint64) error {
 	}
 	return nil
 }
+
+// Flush makes everything written to the node so far durable.
+func (n *Node) Flush(ctx context.Context) error { return n.flush(ctx) }

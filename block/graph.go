@@ -16,6 +16,12 @@ type Graph struct {
 	// Report gets the text of failures that no caller can be told of.
 	Report func(text string)
 
+	// OnIOError hears of failed requests of guests, OnCorrupt of corrupt images, OnTray of trays that moved. They must not block and may
+	// be nil.
+	OnIOError func(IOError)
+	OnCorrupt func(Corruption)
+	OnTray    func(b *Backend, open bool)
+
 	// Object finds a user-creatable object (credentials, secrets, throttle groups) by its identifier; nil finds none.
 	Object func(id string) any
 

@@ -2,6 +2,7 @@ package block
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -198,6 +199,20 @@ func (n *Node) SkipFilters() *Node {
 		n = c.node
 	}
 }
+
+// Refs is the number of users of the node.
+// Preconditions: the graph lock is held.
+func (n *Node) Refs() int { return n.refs }
+
+// HasBackend tells whether a backend is among the node's users.
+// Preconditions: the graph lock is held.
+func (n *Node) HasBackend() bool {
+	return slices.ContainsFunc(n.parents, func(c *Child) bool { _, ok := c.parent.(*Backend); return ok })
+}
+
+// Cumulative is what the node's users do together, and what all of them let others do.
+// Preconditions: the graph lock is held.
+func (n *Node) Cumulative() (perm, shared Perm) { return n.cumulative() }
 
 // protocol tells whether the node is a protocol node.
 func (n *Node) protocol() bool { return n.driver != nil && n.driver.Protocol }

@@ -532,6 +532,16 @@ func (g *Graph) reference(ref, filename string, o *Options) (*Node, error) {
 	return n, err
 }
 
+// OpenReference opens what a reference to a node describes: its options, or under the empty name the name of one that is open. The caller owns
+// one reference.
+// Preconditions: the graph lock is held.
+func (g *Graph) OpenReference(ctx context.Context, o *Options) (*Node, error) {
+	if name, ok := o.TakeString(""); ok {
+		return g.reference(name, "", o)
+	}
+	return g.Open(ctx, "", o, Mode{})
+}
+
 // Lookup finds a node by the name of a backend or its node-name; either may be empty.
 // Preconditions: the graph lock is held.
 func (g *Graph) Lookup(device, node string) (*Node, error) {

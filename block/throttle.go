@@ -239,6 +239,13 @@ func (g *ThrottleGroup) Join() *ThrottleMember {
 	return &ThrottleMember{Group: g, release: make(chan struct{})}
 }
 
+// Members is the number of members.
+func (g *ThrottleGroup) Members() int {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.users
+}
+
 // Leave ends the membership. It reports whether the group has no members any more.
 func (m *ThrottleMember) Leave() (last bool) {
 	m.DrainBegin() // whoever waits goes on

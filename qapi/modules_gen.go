@@ -4,9 +4,15 @@ package qapi
 
 var modules = []*Module{
 	&moduleError,
+	&moduleCommon,
 	&moduleSockets,
 	&moduleRunState,
+	&moduleJob,
+	&moduleBlockCore,
+	&moduleBlock,
+	&moduleBlockExport,
 	&moduleChar,
+	&moduleTransaction,
 	&moduleTrace,
 	&moduleControl,
 	&moduleIntrospect,

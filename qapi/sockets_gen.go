@@ -2,13 +2,13 @@
 
 package qapi
 
-// InetSocketAddressBase is the struct InetSocketAddressBase. x
+// InetSocketAddressBase is the struct InetSocketAddressBase. Host and port of a TCP socket.
 type InetSocketAddressBase struct {
 	Host string `json:"host"`
 	Port string `json:"port"`
 }
 
-// InetSocketAddress is the struct InetSocketAddress. x
+// InetSocketAddress is the struct InetSocketAddress. A TCP socket.
 type InetSocketAddress struct {
 	Host      string  `json:"host"`
 	Port      string  `json:"port"`
@@ -17,48 +17,47 @@ type InetSocketAddress struct {
 	Ipv4      *bool   `json:"ipv4,omitempty"`
 	Ipv6      *bool   `json:"ipv6,omitempty"`
 	KeepAlive *bool   `json:"keep-alive,omitempty"`
-	Mptcp     *bool   `json:"mptcp,omitempty"`
 }
 
-// UnixSocketAddress is the struct UnixSocketAddress. x
+// UnixSocketAddress is the struct UnixSocketAddress. A socket of this host.
 type UnixSocketAddress struct {
 	Path     string `json:"path"`
 	Abstract *bool  `json:"abstract,omitempty"`
 	Tight    *bool  `json:"tight,omitempty"`
 }
 
-// VsockSocketAddress is the struct VsockSocketAddress. x
+// VsockSocketAddress is the struct VsockSocketAddress. A socket between machines of one host.
 type VsockSocketAddress struct {
 	Cid  string `json:"cid"`
 	Port string `json:"port"`
 }
 
-// InetSocketAddressWrapper is the struct InetSocketAddressWrapper. x
+// InetSocketAddressWrapper is the struct InetSocketAddressWrapper. Holds InetSocketAddress.
 type InetSocketAddressWrapper struct {
 	Data *InetSocketAddress `json:"data"`
 }
 
-// UnixSocketAddressWrapper is the struct UnixSocketAddressWrapper. x
+// UnixSocketAddressWrapper is the struct UnixSocketAddressWrapper. Holds UnixSocketAddress.
 type UnixSocketAddressWrapper struct {
 	Data *UnixSocketAddress `json:"data"`
 }
 
-// VsockSocketAddressWrapper is the struct VsockSocketAddressWrapper. x
+// VsockSocketAddressWrapper is the struct VsockSocketAddressWrapper. Holds VsockSocketAddress.
 type VsockSocketAddressWrapper struct {
 	Data *VsockSocketAddress `json:"data"`
 }
 
-// String is the struct String. x
+// String is the struct String. A string.
 type String struct {
 	Str string `json:"str"`
 }
 
-// StringWrapper is the struct StringWrapper. x
+// StringWrapper is the struct StringWrapper. Holds String.
 type StringWrapper struct {
 	Data *String `json:"data"`
 }
 
-// SocketAddressType is the enum SocketAddressType. x
+// SocketAddressType is the enum SocketAddressType. Kinds of sockets.
 type SocketAddressType string
 
 // The values of SocketAddressType.
@@ -69,7 +68,7 @@ const (
 	SocketAddressTypeFd    SocketAddressType = "fd"
 )
 
-// SocketAddressLegacy is the union SocketAddressLegacy. x
+// SocketAddressLegacy is the union SocketAddressLegacy. A socket, in the form of old commands.
 type SocketAddressLegacy struct {
 	Type  SocketAddressType          `json:"type"`
 	Inet  *InetSocketAddressWrapper  `json:"-" branch:"inet"`
@@ -78,7 +77,7 @@ type SocketAddressLegacy struct {
 	Fd    *StringWrapper             `json:"-" branch:"fd"`
 }
 
-// SocketAddress is the union SocketAddress. x
+// SocketAddress is the union SocketAddress. A socket.
 type SocketAddress struct {
 	Type  SocketAddressType   `json:"type"`
 	Inet  *InetSocketAddress  `json:"-" branch:"inet"`
@@ -101,7 +100,6 @@ var moduleSockets = Module{Name: "sockets",
 			{Name: "ipv4", Type: "bool", Optional: true},
 			{Name: "ipv6", Type: "bool", Optional: true},
 			{Name: "keep-alive", Type: "bool", Optional: true},
-			{Name: "mptcp", Type: "bool", Optional: true},
 		}},
 		{Name: "UnixSocketAddress", Kind: KindObject, Members: []Member{
 			{Name: "path", Type: "str"},

@@ -1,6 +1,8 @@
 package bitmap
 
 import (
+	"crypto/sha256"
+	"fmt"
 	"math/bits"
 	"sync"
 	"sync/atomic"
@@ -151,6 +153,15 @@ func (b *Bitmap) Snapshot() *Map {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	return b.bits.Clone()
+}
+
+// Sum is a checksum of the content, in hexadecimal.
+func (b *Bitmap) Sum() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	words := make([]byte, 8*len(b.bits.levels[0]))
+	b.bits.Serialize(words, 0, b.bits.size)
+	return fmt.Sprintf("%x", sha256.Sum256(words))
 }
 
 // Merge adds what is dirty in src and returns the content before, for Restore. ok is false, and nothing happens, if the sizes differ.

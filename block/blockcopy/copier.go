@@ -23,6 +23,8 @@ type Copier struct {
 	Source, Target *block.Child
 	// Compressed makes the target write compressed clusters.
 	Compressed bool
+	// Chunk is the most that is copied at once, in bytes; 0 for the default.
+	Chunk int64
 	// Copied, if set, hears how many bytes have been dealt with.
 	Copied func(n int64)
 
@@ -50,6 +52,15 @@ func ClusterFor(target *block.Node) int64 {
 	return max(MinCluster, i.ClusterSize)
 }
 
+// chunk is the most that is copied at once: whole clusters.
+func (c *Copier) chunk() int64 {
+	n := int64(maxTransfer)
+	if c.Chunk > 0 {
+		n = min(n, c.Chunk-c.Chunk%c.cluster)
+	}
+	return max(n, c.cluster)
+}
+
 // Do lets f read and change the marks.
 func (c *Copier) Do(f func(m *bitmap.Map)) {
 	c.mu.Lock()
@@ -72,7 +83,7 @@ func (c *Copier) Left() int64 {
 func (c *Copier) Next(pos int64) (off, n int64, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.marks.NextDirtyArea(pos, c.length, max(maxTransfer, c.cluster))
+	return c.marks.NextDirtyArea(pos, c.length, c.chunk())
 }
 
 // Copy copies what is marked in the clusters of a range, and waits for what others copy there. What failed is marked again; read tells
@@ -108,7 +119,7 @@ func (c *Copier) claim(off, end int64) (s span, ok bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for {
-		if at, n, ok := c.marks.NextDirtyArea(off, end, max(maxTransfer, c.cluster)); ok {
+		if at, n, ok := c.marks.NextDirtyArea(off, end, c.chunk()); ok {
 			s = span{at, min(at+n, c.length)}
 			c.marks.Reset(at, n)
 			c.copies = append(c.copies, s)
@@ -146,7 +157,7 @@ func (c *Copier) copy(ctx context.Context, s span) (read bool, err error) {
 			continue
 		}
 		if buf == nil {
-			buf = block.AlignedBuffer(min(s.end-s.off, max(maxTransfer, c.cluster)))
+			buf = block.AlignedBuffer(min(s.end-s.off, c.chunk()))
 		}
 		n = min(n, int64(len(buf)))
 		if err := c.Source.Read(ctx, off, buf[:n]); err != nil {

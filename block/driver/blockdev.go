@@ -52,12 +52,8 @@ func (s *Drives) AddBlockdev(text string) error {
 	defer s.mu.Unlock()
 	s.Graph.Lock()
 	defer s.Graph.Unlock()
-	n, err := s.Graph.Open(context.Background(), "", o, block.Mode{Inactive: s.Graph.InMigrate()})
-	if err != nil {
-		return unexpected(err)
-	}
-	s.roots[n.Name()] = n
-	return nil
+	_, err = s.AddNode(context.Background(), o)
+	return err
 }
 
 // unexpected puts an option that is left over into the words of the schema's check.

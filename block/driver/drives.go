@@ -4,6 +4,7 @@ package driver
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 
 	"goemu/block"
@@ -20,6 +21,7 @@ type Drive struct {
 	RError  string
 	Backend *block.Backend // without medium if the drive is empty
 	claimed bool
+	gone    bool // for the user: the backend lives as long as its device
 }
 
 // Drives are the disks of a machine: the graph, the drives and who uses what.
@@ -28,9 +30,11 @@ type Drives struct {
 
 	mu     sync.Mutex
 	drives []*Drive                  // guarded by mu
-	roots  map[string]*block.Node    // guarded by mu: the nodes of -blockdev, which stay open without users
 	users  map[string]*block.Backend // guarded by mu: of devices that took a node by its name
-	groups map[string]*block.ThrottleGroup
+
+	// Guarded by the graph lock.
+	roots  map[string]*block.Node
+	groups map[string]*block.ThrottleGroup // besides those that are objects
 }
 
 // NewDrives makes an empty set over a new graph with all drivers.
@@ -102,6 +106,9 @@ func (s *Drives) releaseDrive(d *Drive) {
 	s.Graph.Lock()
 	defer s.Graph.Unlock()
 	d.Backend.DetachDevice()
+	if d.gone {
+		s.dropBackend(d)
+	}
 }
 
 // claimNode makes a backend of its own on a node.
@@ -132,6 +139,53 @@ func (s *Drives) releaseNode(name string) {
 	if b := s.users[name]; b != nil {
 		b.Delete()
 		delete(s.users, name)
+	}
+}
+
+// busOrder are the bus types in the order of QEMU's numbers.
+var busOrder = []string{"none", "ide", "scsi", "floppy", "pflash", "mtd", "sd", "virtio", "xen"}
+
+// BusType is QEMU's number of the drive's bus type.
+func (drv *Drive) BusType() int { return slices.Index(busOrder, drv.IF) }
+
+// RemoveDrive takes a drive back that nobody uses.
+// Preconditions: the graph lock is not held.
+func (s *Drives) RemoveDrive(drv *Drive) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.remove(drv)
+}
+
+// remove is RemoveDrive.
+// Preconditions: mu is held.
+func (s *Drives) remove(drv *Drive) {
+	s.drives = slices.DeleteFunc(s.drives, func(x *Drive) bool { return x == drv })
+	s.Graph.Lock()
+	defer s.Graph.Unlock()
+	s.dropBackend(drv)
+}
+
+func (s *Drives) dropBackend(drv *Drive) {
+	g := drv.Backend.Throttle()
+	drv.Backend.Delete()
+	s.forgetGroup(g)
+}
+
+// Forget makes a drive vanish for the user; a device that uses it keeps its backend, without medium, until it goes.
+// Preconditions: the graph lock is not held.
+func (s *Drives) Forget(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	drv := s.drive(id)
+	if drv == nil {
+		return
+	}
+	s.drives = slices.DeleteFunc(s.drives, func(x *Drive) bool { return x == drv })
+	s.Graph.Lock()
+	defer s.Graph.Unlock()
+	drv.gone = true
+	if !drv.claimed {
+		s.dropBackend(drv)
 	}
 }
 

@@ -95,14 +95,17 @@ func (s *Drives) openDrive(drv *Drive, o driveOptions, opts Dict) error {
 			return err
 		}
 	}
+	b.SetMediumMode(o.mode)
 	b.SetWriteCache(!o.writeThrough)
 	if o.throttle != nil && o.throttle.Enabled() {
-		g, err := s.group(o, drv.ID)
-		if err != nil {
+		name := o.group
+		if name == "" {
+			name = drv.ID
+		}
+		if err := s.SetThrottle(b, name, o.throttle); err != nil {
 			b.Delete()
 			return err
 		}
-		b.SetThrottle(g)
 	}
 	drv.Backend = b
 	return nil
@@ -203,18 +206,4 @@ func takeThrottle(opts Dict) (*block.ThrottleConfig, string, error) {
 		return nil, group, nil
 	}
 	return &c, group, c.Check()
-}
-
-// group finds or makes the throttle group of a drive and gives it the limits.
-func (s *Drives) group(o driveOptions, id string) (*block.ThrottleGroup, error) {
-	name := o.group
-	if name == "" {
-		name = id
-	}
-	g := s.groups[name]
-	if g == nil {
-		g = block.NewThrottleGroup(name, nil)
-		s.groups[name] = g
-	}
-	return g, g.SetConfig(*o.throttle)
 }

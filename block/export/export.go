@@ -35,10 +35,11 @@ type Export struct {
 	list     *List
 	backend  *block.Backend
 	impl     Impl
+	// Medium, if set, is the backend with whose medium the export goes away; guarded by the graph lock.
+	Medium *block.Backend
 
 	refs     int  // guarded by list.mu
 	shutting bool // guarded by list.mu
-	gone     chan struct{}
 }
 
 // ID is the export's name in the control interface.
@@ -49,16 +50,24 @@ func (e *Export) Backend() *block.Backend { return e.backend }
 
 // List holds a program's exports.
 type List struct {
+	// Loop, if set, is held by commands from their beginning to their answer; exports are deleted with it.
+	Loop sync.Locker
 	// Deleted is called with the name of an export that is gone; it may be nil.
 	Deleted func(id string)
 
 	graph *block.Graph
 	mu    sync.Mutex
+	freed sync.Cond // signalled when an export lost its last user
 	all   []*Export // guarded by mu; the newest first
+	dead  []*Export // guarded by mu: without users, to be deleted
 }
 
 // NewList makes an empty list for nodes of g.
-func NewList(g *block.Graph) *List { return &List{graph: g} }
+func NewList(g *block.Graph) *List {
+	l := &List{graph: g}
+	l.freed.L = &l.mu
+	return l
+}
 
 // wellFormed tells whether a name may be an identifier: a letter, then letters, digits, '-', '.' and '_'.
 func wellFormed(id string) bool {
@@ -105,7 +114,7 @@ func (l *List) Add(ctx context.Context, o Options, create func(e *Export) (Impl,
 		return nil, err
 	}
 	b.SetWriteCache(!o.WriteThrough)
-	e := &Export{id: o.ID, kind: o.Type, list: l, backend: b, refs: 1, gone: make(chan struct{})}
+	e := &Export{id: o.ID, kind: o.Type, list: l, backend: b, refs: 1}
 	impl, err := create(e)
 	if err != nil {
 		b.Delete()
@@ -116,6 +125,21 @@ func (l *List) Add(ctx context.Context, o Options, create func(e *Export) (Impl,
 	l.all = slices.Insert(l.all, 0, e)
 	l.mu.Unlock()
 	return e, nil
+}
+
+// Find finds an export by its name, or nil.
+func (l *List) Find(id string) *Export {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.find(id)
+}
+
+// OfMedium lists the exports that go away with a backend's medium.
+// Preconditions: the graph lock is held.
+func (l *List) OfMedium(b *block.Backend) []*Export {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.DeleteFunc(slices.Clone(l.all), func(e *Export) bool { return e.Medium != b })
 }
 
 // Ref counts one more user; it is false if the export is shutting down.
@@ -129,27 +153,55 @@ func (e *Export) Ref() bool {
 	return true
 }
 
-// Unref counts one user less; the last one deletes the export.
+// Unref counts one user less; without users the export is deleted, soon.
 // Preconditions: the graph lock is not held.
 func (e *Export) Unref() {
 	l := e.list
 	l.mu.Lock()
 	e.refs--
 	last := e.refs == 0
-	l.mu.Unlock()
-	if !last {
-		return
+	if last {
+		l.dead = append(l.dead, e)
+		l.freed.Broadcast()
 	}
-	e.impl.Delete()
-	l.graph.Lock()
-	e.backend.Delete()
-	l.graph.Unlock()
-	l.mu.Lock()
-	l.all = slices.DeleteFunc(l.all, func(x *Export) bool { return x == e })
 	l.mu.Unlock()
-	close(e.gone)
-	if l.Deleted != nil {
-		l.Deleted(e.id)
+	switch {
+	case !last:
+	case l.Loop == nil:
+		l.bury()
+	default:
+		go func() {
+			l.Loop.Lock()
+			defer l.Loop.Unlock()
+			l.bury()
+		}()
+	}
+}
+
+// bury deletes the exports without users.
+// Preconditions: the graph lock is not held.
+func (l *List) bury() {
+	for {
+		l.mu.Lock()
+		if len(l.dead) == 0 {
+			l.mu.Unlock()
+			return
+		}
+		e := l.dead[0]
+		l.dead = l.dead[1:]
+		l.mu.Unlock()
+
+		e.impl.Delete()
+		l.graph.Lock()
+		e.backend.Delete()
+		l.graph.Unlock()
+		l.mu.Lock()
+		l.all = slices.DeleteFunc(l.all, func(x *Export) bool { return x == e })
+		l.freed.Broadcast()
+		l.mu.Unlock()
+		if l.Deleted != nil {
+			l.Deleted(e.id)
+		}
 	}
 }
 
@@ -218,9 +270,19 @@ func (l *List) CloseAll(kind string) {
 			e.RequestShutdown()
 		}
 	}
-	for _, e := range all {
-		if kind == "" || e.kind == kind {
-			<-e.gone
+	remain := func() bool {
+		return slices.ContainsFunc(l.all, func(e *Export) bool { return kind == "" || e.kind == kind })
+	}
+	for {
+		l.mu.Lock()
+		for len(l.dead) == 0 && remain() {
+			l.freed.Wait()
 		}
+		over := !remain()
+		l.mu.Unlock()
+		if over {
+			return
+		}
+		l.bury()
 	}
 }

@@ -88,6 +88,10 @@ type Info struct {
 
 // List holds the jobs of a program.
 type List struct {
+	// Loop, if set, is held by commands from their beginning to their answer. What a job tells of itself waits for it, so that it comes after
+	// the answer to the command that began the job.
+	Loop sync.Locker
+
 	graph  *block.Graph
 	listen func(Report)
 
@@ -203,6 +207,18 @@ func (l *List) Infos() []Info {
 	return out
 }
 
+// Block lists the jobs that work on nodes, newest first, internal ones included.
+func (l *List) Block() (list []*Job) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range l.jobs {
+		if j.block {
+			list = append(list, j)
+		}
+	}
+	return list
+}
+
 // ID is the job's name.
 func (j *Job) ID() string { return j.id }
 
@@ -214,6 +230,13 @@ func (j *Job) Info() Info {
 	j.list.mu.Lock()
 	defer j.list.mu.Unlock()
 	return j.info()
+}
+
+// UserPaused tells whether the user, or an error, made the job pause.
+func (j *Job) UserPaused() bool {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	return j.userPaused
 }
 
 func (j *Job) info() Info {

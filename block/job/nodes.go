@@ -42,6 +42,10 @@ func (j *Job) RemoveNodes() {
 	j.nodes.edges = nil
 }
 
+// Edges lists the job's edges to its nodes.
+// Preconditions: the graph lock is held.
+func (j *Job) Edges() []*block.Child { return j.nodes.edges }
+
 // Uses tells whether the job holds the node.
 // Preconditions: the graph lock is held.
 func (j *Job) Uses(n *block.Node) bool {

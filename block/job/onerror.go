@@ -58,6 +58,15 @@ func (p Policy) action(err error) Action {
 	return ActionReport
 }
 
+// ResetIOStatus forgets the failures of all jobs that work on nodes.
+func (l *List) ResetIOStatus() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, j := range l.jobs {
+		j.ioStatus = "ok"
+	}
+}
+
 // Failed reports a failed request of the job and pauses the job if the policy wants that.
 func (j *Job) Failed(p Policy, read bool, err error) Action {
 	j.list.mu.Lock()

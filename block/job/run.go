@@ -1,6 +1,7 @@
 package job
 
 import (
+	"sync"
 	"time"
 )
 
@@ -21,6 +22,10 @@ func (j *Job) run() {
 	l.cond.Broadcast()
 	l.mu.Unlock()
 
+	if l.Loop != nil {
+		l.Loop.Lock()
+		defer l.Loop.Unlock()
+	}
 	l.graph.Lock()
 	defer l.graph.Unlock()
 	l.mu.Lock()
@@ -102,6 +107,11 @@ func (j *Job) kick() {
 
 // Locked runs f with the graph lock. A drain does not wait for a job that is here: f may drain the job's own nodes.
 func (j *Job) Locked(f func()) {
+	j.with(j.list.graph, f)
+}
+
+// with runs f with a lock whose holders may wait until the job stands still.
+func (j *Job) with(lock sync.Locker, f func()) {
 	l := j.list
 	for {
 		l.mu.Lock()
@@ -109,17 +119,17 @@ func (j *Job) Locked(f func()) {
 		j.busy = false
 		l.cond.Broadcast()
 		l.mu.Unlock()
-		l.graph.Lock()
+		lock.Lock()
 		l.mu.Lock()
 		held := j.pauseCount > 0 && !j.forced
 		l.mu.Unlock()
 		if !held {
 			break
 		}
-		l.graph.Unlock()
+		lock.Unlock()
 	}
 	f()
-	l.graph.Unlock()
+	lock.Unlock()
 	l.mu.Lock()
 	j.busy = true
 	l.mu.Unlock()
@@ -148,13 +158,20 @@ func (j *Job) Forced() bool {
 
 // MarkReady tells that the job can be completed at any time.
 func (j *Job) MarkReady() {
-	j.list.mu.Lock()
-	defer j.list.mu.Unlock()
-	if !j.ready {
-		j.ready = true
-		j.to(Ready)
-		j.emit(EventReady)
+	mark := func() {
+		j.list.mu.Lock()
+		defer j.list.mu.Unlock()
+		if !j.ready {
+			j.ready = true
+			j.to(Ready)
+			j.emit(EventReady)
+		}
 	}
+	if j.list.Loop == nil {
+		mark()
+		return
+	}
+	j.with(j.list.Loop, mark)
 }
 
 // SetRemaining tells how much is left to do.

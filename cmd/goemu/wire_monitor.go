@@ -3,13 +3,16 @@ package main
 import (
 	"context"
 	"fmt"
+	"os"
 	"strings"
 	"sync"
 	"time"
 
+	"goemu/cmd/goemu/qio"
 	"goemu/internal/cli"
 	"goemu/internal/config"
 	"goemu/internal/mainloop"
+	"goemu/internal/monitor/blockcmd"
 	"goemu/internal/monitor/chardevcmd"
 	"goemu/internal/monitor/hmp"
 	"goemu/internal/monitor/machinecmd"
@@ -25,6 +28,7 @@ type monitors struct {
 	run     *runcmd.Service
 	chars   *chardevcmd.Service
 	objects objectServices
+	block   *blockcmd.Service
 
 	held  bool          // commands wait until the machine is made
 	ready chan struct{} // closed when it is
@@ -52,6 +56,8 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.run.Graph = s.host.disks.Graph
 	m.run.CanWake = func() bool { return s.machine.Suspends() }
 	m.run.Options = optionInfos()
+	m.block = s.blockService()
+	m.run.BeforeRun = append(m.run.BeforeRun, m.block.BeforeRun)
 	s.presetActions(&m.run.Preset)
 	s.makeObjectServices()
 	s.makeShell(ctx)
@@ -68,6 +74,11 @@ func (s *session) makeMonitors(ctx context.Context) {
 	qapi.BindMachineTarget(r, o.machine)
 	qapi.BindMiscTarget(r, o.machine)
 	qapi.BindPci(r, o.machine)
+	qapi.BindBlockCore(r, m.block)
+	qapi.BindBlock(r, m.block)
+	qapi.BindBlockExport(r, m.block)
+	qapi.BindJob(r, m.block)
+	qapi.BindTransaction(r, m.block)
 	qapi.BindMisc(r, struct {
 		*runService
 		*chardevService
@@ -79,13 +90,24 @@ func (s *session) makeMonitors(ctx context.Context) {
 	qapi.BindYank(r, m.chars)
 }
 
+// blockService makes the service of the commands about disks.
+func (s *session) blockService() *blockcmd.Service {
+	io := qio.NewMonitor(s.host.disks.Graph)
+	return blockcmd.New(blockcmd.Config{
+		Settle: func() { s.mon.server.Settle(flushTime) },
+		IO:     io.Run, DefaultBus: "ide",
+		Drives: s.host.disks, Loop: s.mon.server.InBand(), Emit: s.mon.server.Emit, Out: os.Stdout,
+		Report: func(text string) { fmt.Fprintf(os.Stderr, "%s: %s\n", progName(), text) },
+	})
+}
+
 // makeShell makes the monitor for people of the services' commands.
 func (s *session) makeShell(ctx context.Context) {
 	m := &s.mon
 	var commands, info []*hmp.Command
 	for _, service := range []interface {
 		HMP() (commands, info []*hmp.Command)
-	}{m.run, m.chars} {
+	}{m.run, m.chars, m.block} {
 		c, i := service.HMP()
 		commands, info = append(commands, c...), append(info, i...)
 	}
@@ -198,6 +220,7 @@ func (s *session) closeMonitors() {
 	s.mon.once.Do(func() { close(s.mon.ready) })
 	if s.mon.server != nil {
 		s.releaseMonitors()
+		s.mon.block.Close()
 		s.mon.server.Flush(flushTime)
 	}
 }

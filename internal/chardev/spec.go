@@ -277,8 +277,10 @@ func legacyOptions(s *Spec, items []string) error {
 
 func legacyUnix(s *Spec, rest string) error {
 	items := config.SplitElements(rest)
-	s.opts["path"] = items[0]
-	return legacyOptions(s, items[1:])
+	if !strings.Contains(items[0], "=") { // as QEMU's options: the first one may lack its name
+		items[0] = "path=" + items[0]
+	}
+	return legacyOptions(s, items)
 }
 
 func legacyInet(s *Spec, rest string) error {

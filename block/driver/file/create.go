@@ -18,19 +18,22 @@ const (
 
 // create makes a regular file of a size.
 func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
-	path := strings.TrimPrefix(r.Filename, "file:")
-	size := (r.Size + minSector - 1) &^ (minSector - 1)
-	if hint, err := r.Options.TakeSize("extent_size_hint", 0); err != nil {
+	return makeFile(strings.TrimPrefix(r.Filename, "file:"), (r.Size+minSector-1)&^(minSector-1), r.Options)
+}
+
+// makeFile makes a regular file with the options of CreateOptions.
+func makeFile(path string, size int64, o *block.Options) error {
+	if hint, err := o.TakeSize("extent_size_hint", 0); err != nil {
 		return err
 	} else if hint > math.MaxUint32 {
 		return block.Errorf(unix.EINVAL, "Extent size hint is too large")
 	}
-	nocow, err := r.Options.TakeBool("nocow", false)
+	nocow, err := o.TakeBool("nocow", false)
 	if err != nil {
 		return err
 	}
 	p := block.PreallocOff
-	if v, given := r.Options.TakeString("preallocation"); given {
+	if v, given := o.TakeString("preallocation"); given {
 		var ok bool
 		if p, ok = block.ParsePrealloc(v); !ok {
 			return block.Errorf(unix.EINVAL, "invalid parameter value: %s", v)
@@ -57,6 +60,16 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
 		}
 	}
 	return resize(f.fd, size, p)
+}
+
+// createNode is Driver.CreateNode.
+func createNode(ctx context.Context, g *block.Graph, size int64, o *block.Options) error {
+	name, _ := o.TakeString("filename")
+	if v, ok := o.Get("extent-size-hint"); ok {
+		o.Delete("extent-size-hint")
+		o.Set("extent_size_hint", v)
+	}
+	return makeFile(name, size, o)
 }
 
 // resize changes the size of a regular file. A failed preallocation restores the old size.

@@ -30,7 +30,7 @@ var createOptions = []block.Option{
 var Drivers = []*block.Driver{
 	{
 		Name: "file", Protocol: true, Schemes: []string{"file"}, ParseFilename: stripPrefix("file:"), NeedsFilename: true,
-		Options: runtimeOptions, Open: open(false), Create: create, CreateOptions: createOptions,
+		Options: runtimeOptions, Open: open(false), Create: create, CreateNode: createNode, CreateOptions: createOptions,
 	},
 	{
 		Name: "host_device", Protocol: true, Schemes: []string{"host_device"}, ParseFilename: stripPrefix("host_device:"), NeedsFilename: true,

@@ -41,6 +41,8 @@ type File struct {
 
 	noPunch, noZero atomic.Bool // the host file system lacks the fallocate mode
 
+	discards struct{ ok, failed, bytes atomic.Uint64 }
+
 	lockMu sync.Mutex
 	held   block.Perm // guarded by lockMu: bytes 100+n locked
 	denied block.Perm // guarded by lockMu: bytes 200+n locked

@@ -148,14 +148,28 @@ func (f *File) Discard(_ context.Context, off, n int64) error {
 	switch {
 	case !f.writable:
 		return unix.EBADF
-	case !f.opts.Unmap || f.noPunch.Load():
+	case !f.opts.Unmap:
+		return nil
+	case f.noPunch.Load():
+		f.discards.failed.Add(1)
 		return nil
 	}
 	err := f.punch(off, n)
+	if err != nil {
+		f.discards.failed.Add(1)
+	} else {
+		f.discards.ok.Add(1)
+		f.discards.bytes.Add(uint64(n))
+	}
 	if notSupported(err) {
 		return nil
 	}
 	return hostError(err)
+}
+
+// DiscardCounts implements block.DiscardCounter.
+func (f *File) DiscardCounts() (ok, failed, bytesOK uint64) {
+	return f.discards.ok.Load(), f.discards.failed.Load(), f.discards.bytes.Load()
 }
 
 // zeroRange tries the host's ways of clearing a range without writing it.

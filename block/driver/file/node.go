@@ -23,6 +23,9 @@ type Node struct {
 // Close implements block.Instance.
 func (n *Node) Close() { _ = n.File.Close() }
 
+// Info implements block.Informer: a file has no clusters and is never dirty.
+func (*Node) Info() block.DriverInfo { return block.DriverInfo{} }
+
 // Length implements block.Lengther.
 func (n *Node) Length(context.Context) (int64, error) {
 	if n.isDev {

@@ -8,24 +8,51 @@ import (
 	"goemu/block"
 )
 
-var copyOnReadDriver = &block.Driver{
-	Name: "copy-on-read", Filter: true, Open: openCopyOnRead,
-	Options: []block.Option{{Name: "bottom", Help: "lowest node whose content is copied"}},
+func copyOnReadDriver() *block.Driver {
+	return &block.Driver{
+		Name: "copy-on-read", Filter: true, Open: openCopyOnRead,
+		Options: []block.Option{{Name: "bottom", Help: "lowest node whose content is copied"}},
+	}
 }
 
 // copyOnRead stores in the image below what a read took from its backing chain, down to bottom.
 type copyOnRead struct {
-	file   *block.Child
+	node   *block.Node
 	bottom *block.Node
+}
+
+// InsertCopyOnRead puts a filter above a node that stores there what reads take from the chain down to bottom. The chain stays as it is
+// until DropCopyOnRead. The caller owns one reference.
+// Preconditions: the graph lock is held.
+func InsertCopyOnRead(ctx context.Context, g *block.Graph, name string, below, bottom *block.Node) (*block.Node, error) {
+	if err := below.Frozen(bottom); err != nil {
+		return nil, err
+	}
+	n, err := g.InsertFilter(ctx, copyOnReadDriver(), name, func(n *block.Node) (block.Instance, error) { return &copyOnRead{node: n}, nil }, below)
+	if err != nil {
+		return nil, err
+	}
+	n.State().(*copyOnRead).bottom = bottom
+	return n, n.Freeze(bottom)
+}
+
+// DropCopyOnRead undoes InsertCopyOnRead, reference included.
+// Preconditions: the graph lock is held.
+func DropCopyOnRead(g *block.Graph, n *block.Node) error {
+	f := n.State().(*copyOnRead)
+	n.Unfreeze(f.bottom)
+	f.bottom = nil
+	err := g.DropFilter(n)
+	g.Unref(n)
+	return err
 }
 
 func openCopyOnRead(ctx context.Context, n *block.Node, o *block.Options) (block.Instance, error) {
 	name, hasBottom := o.TakeString("bottom")
-	file, err := n.OpenChild(ctx, o, "file", block.RoleFiltered|block.RolePrimary, true)
-	if err != nil {
+	if _, err := n.OpenChild(ctx, o, "file", block.RoleFiltered|block.RolePrimary, true); err != nil {
 		return nil, err
 	}
-	f := &copyOnRead{file: file}
+	f := &copyOnRead{node: n}
 	if !hasBottom {
 		return f, nil
 	}
@@ -42,7 +69,11 @@ func openCopyOnRead(ctx context.Context, n *block.Node, o *block.Options) (block
 }
 
 // Close implements block.Instance.
-func (*copyOnRead) Close() {}
+func (f *copyOnRead) Close() {
+	if f.bottom != nil {
+		f.node.Unfreeze(f.bottom)
+	}
+}
 
 // ChildPerm implements block.ChildPermer: a read writes what does not change.
 func (f *copyOnRead) ChildPerm(_ *block.Child, _ block.Role, perm, shared block.Perm) (nperm, nshared block.Perm) {
@@ -52,7 +83,7 @@ func (f *copyOnRead) ChildPerm(_ *block.Child, _ block.Role, perm, shared block.
 
 // RefreshLimits implements block.Limiter.
 func (f *copyOnRead) RefreshLimits(l *block.Limits) error {
-	below := f.file.Node().Limits()
+	below := f.node.Filtered().Node().Limits()
 	passing(l, &below)
 	return nil
 }
@@ -60,11 +91,11 @@ func (f *copyOnRead) RefreshLimits(l *block.Limits) error {
 // ReadV implements block.Reader.
 func (f *copyOnRead) ReadV(ctx context.Context, off int64, iov [][]byte, fl block.Flags) error {
 	if f.bottom == nil {
-		return f.file.ReadV(ctx, off, iov, fl|block.CopyOnRead)
+		return f.node.Filtered().ReadV(ctx, off, iov, fl|block.CopyOnRead)
 	}
 	var part [][]byte
 	for done, total := int64(0), block.IovLen(iov); done < total; {
-		depth, n, err := f.file.Node().AllocatedAbove(ctx, f.bottom, true, off+done, total-done)
+		depth, n, err := f.node.Filtered().Node().AllocatedAbove(ctx, f.bottom, true, off+done, total-done)
 		if err != nil {
 			return err
 		}
@@ -76,7 +107,7 @@ func (f *copyOnRead) ReadV(ctx context.Context, off int64, iov [][]byte, fl bloc
 			extra = block.CopyOnRead
 		}
 		part = block.IovSlice(part, iov, done, n)
-		if err := f.file.ReadV(ctx, off+done, part, fl|extra); err != nil {
+		if err := f.node.Filtered().ReadV(ctx, off+done, part, fl|extra); err != nil {
 			return err
 		}
 		done += n

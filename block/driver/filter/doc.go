@@ -5,7 +5,7 @@ package filter
 import "goemu/block"
 
 // Drivers are the filters of this package.
-var Drivers = []*block.Driver{copyOnReadDriver, compressDriver, throttleDriver}
+var Drivers = []*block.Driver{copyOnReadDriver(), compressDriver, throttleDriver}
 
 // passing sets the limits of a filter that hands every request on as it is.
 func passing(l, below *block.Limits) {

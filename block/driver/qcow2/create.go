@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math/bits"
+	"strings"
 
 	"golang.org/x/sys/unix"
 
@@ -156,6 +157,59 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
 		return c.remove(ctx, err)
 	}
 	return nil
+}
+
+// createNode is Driver.CreateNode.
+func createNode(ctx context.Context, g *block.Graph, size int64, o *block.Options) (err error) {
+	if size%sectorSize != 0 {
+		return block.Errorf(unix.EINVAL, "Image size must be a multiple of %d bytes", sectorSize)
+	}
+	var c creation
+	file, data := block.NewOptions(), block.NewOptions()
+	take := func(name string, to *block.Options) {
+		if v, ok := o.Get(name); ok {
+			to.Set("", v)
+			o.Delete(name)
+		}
+		to.Merge(o.Extract(name), true)
+	}
+	take("file", file)
+	take("data-file", data)
+	if c, err = takeCreation(legacyNames(o)); err != nil {
+		return err
+	}
+	if c.file, err = g.OpenReference(ctx, file); err != nil {
+		return err
+	}
+	defer g.Unref(c.file)
+	if data.Len() > 0 {
+		if c.data, err = g.OpenReference(ctx, data); err != nil {
+			return err
+		}
+		defer g.Unref(c.data)
+		c.dataFile = c.data.Filename()
+	}
+	if err := c.check(); err != nil {
+		return err
+	}
+	c.features()
+	if err := c.writeFirst(ctx, g); err != nil {
+		return err
+	}
+	return c.complete(ctx, g, size)
+}
+
+// legacyNames turns the names of options in QMP into those of "create -o".
+func legacyNames(o *block.Options) *block.Options {
+	out := block.NewOptions()
+	for _, name := range o.Names() {
+		v, _ := o.Get(name)
+		if name == "version" {
+			name = "compat"
+		}
+		out.Set(strings.ReplaceAll(name, "-", "_"), v)
+	}
+	return out
 }
 
 // remove deletes what a failed creation leaves.

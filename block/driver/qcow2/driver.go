@@ -35,6 +35,7 @@ var Drivers = []*block.Driver{{
 	Compresses:      true,
 	Open:            open,
 	Create:          create,
+	CreateNode:      createNode,
 	CreateOptions:   createOptions,
 	AmendOptions:    commonOptions,
 	Measure:         measure,

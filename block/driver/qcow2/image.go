@@ -107,11 +107,17 @@ func (im *image) messagef(format string, a ...any) { im.n.Graph().Messagef(forma
 
 // corrupt reports that the image's metadata makes no sense. On a writable image a fatal finding sets the corrupt bit and ends all use.
 func (im *image) corrupt(fatal bool, format string, a ...any) {
+	im.corruptAt(fatal, -1, -1, format, a...)
+}
+
+// corruptAt is corrupt for a finding about size bytes at off.
+func (im *image) corruptAt(fatal bool, off, size int64, format string, a ...any) {
 	fatal = fatal && im.writable()
 	if im.signaled && (!fatal || im.incompatible&incCorrupt != 0) {
 		return
 	}
 	text := fmt.Sprintf(format, a...)
+	defer im.n.Corrupted(block.Corruption{Message: text, Offset: off, Size: size, Fatal: fatal})
 	if fatal {
 		im.messagef("qcow2: Marking image as corrupt: %s; further corruption events will be suppressed", text)
 		im.incompatible |= incCorrupt

@@ -79,7 +79,8 @@ func (im *image) checkOverlap(ignore overlapMask, off, n int64, data bool) error
 		return err
 	}
 	if kind != 0 {
-		return im.corruptf("Preventing invalid write on metadata (overlaps with %s)", overlapNames[bits.TrailingZeros16(uint16(kind))])
+		im.corruptAt(true, off, n, "Preventing invalid write on metadata (overlaps with %s)", overlapNames[bits.TrailingZeros16(uint16(kind))])
+		return unix.EIO
 	}
 	return nil
 }

@@ -46,7 +46,8 @@ type Options struct {
 	Speed                        int64
 	OnSourceError, OnTargetError job.Policy
 	FilterName                   string
-	Workers                      int // requests in flight; 0 for the default
+	Workers                      int   // requests in flight; 0 for the default
+	Chunk                        int64 // bytes of a request; 0 for the default
 	Flags                        job.Flags
 	Txn                          *job.Txn
 }
@@ -68,7 +69,9 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 		return nil, err
 	}
 	if b.ID == "" && b.Flags&job.Internal == 0 {
-		b.ID = o.Source.DeviceName()
+		if b.ID = o.Source.DeviceName(); b.ID == "" {
+			return nil, block.Errorf(unix.EINVAL, "An explicit job ID is required for this node")
+		}
 	}
 	g := o.Source.Graph()
 	var f *copybeforewrite.Filter
@@ -79,6 +82,7 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 	b.filter.SetImplicit(o.FilterName == "")
 	b.copier = f.Copier()
 	b.copier.Compressed = o.Compress
+	b.copier.Chunk = o.Chunk
 	j, err := b.attach(l)
 	if err != nil {
 		b.removeFilter(g)

@@ -214,7 +214,7 @@ func (c *command) makeTarget(conv *img.Conversion, a *convertArgs, total int64) 
 			return err
 		}
 		o.SetNumber(optSize, total)
-		if err := setBacking(o, a.outFormat, a.base, a.baseFormat); err != nil {
+		if err := tool.SetBacking(o, a.outFormat, a.base, a.baseFormat); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,7 @@ import (
 func (c *command) measure(args []string) int {
 	var format, output, list string
 	outFormat := "raw"
-	size := int64(noSize)
+	size := int64(tool.NoSize)
 	var imageOpts, share bool
 	var snap snapshotParam
 	ops, status, ok := c.parse(args, objectOption, text('f', "", &format), text('O', "", &outFormat), c.list(&list), c.snapshotOption(&snap),
@@ -29,10 +29,10 @@ func (c *command) measure(args []string) int {
 	case len(ops) == 0 && (imageOpts || format != "" || snap.set):
 		c.Errorf("--image-opts, -f, and -l require a filename argument.")
 		return 1
-	case len(ops) == 1 && size != noSize:
+	case len(ops) == 1 && size != tool.NoSize:
 		c.Errorf("--size N cannot be used together with a filename.")
 		return 1
-	case len(ops) == 0 && size == noSize:
+	case len(ops) == 0 && size == tool.NoSize:
 		c.Errorf("Either --size N or one filename must be specified.")
 		return 1
 	}
@@ -70,7 +70,7 @@ func (c *command) runMeasure(src *block.Node, format, list string, size int64, j
 		c.Errorf("Invalid options for file format '%s'", format)
 		return 1
 	}
-	if size != noSize {
+	if size != tool.NoSize {
 		o.SetNumber(optSize, size)
 	}
 	values := o.Options()

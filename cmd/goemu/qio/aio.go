@@ -35,6 +35,9 @@ func (s *session) background(do func() error, done func(took time.Duration, err 
 		s.output.Lock()
 		defer s.output.Unlock()
 		done(took, err)
+		if s.live {
+			s.Out.Flush()
+		}
 	}()
 	<-began
 }

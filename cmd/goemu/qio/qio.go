@@ -21,6 +21,7 @@ type session struct {
 	imageOpts bool // open's operand is a list of options
 	misalign  bool
 	quit      bool
+	live      bool           // somebody waits for the output of requests in the background
 	requests  sync.WaitGroup // of the aio_ commands
 	output    sync.Mutex     // they print, too
 	runIn     *block.Backend // the image the current command works on

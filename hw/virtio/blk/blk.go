@@ -72,6 +72,7 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 		return err
 	}
 	m.queues = int(m.Props.NumQueues)
+	m.backend.EnableIOStatus()
 	m.originalWCE = m.backend.WriteCache()
 	m.pace.start = time.Now()
 	m.updatePace()

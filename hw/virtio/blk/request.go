@@ -108,15 +108,19 @@ func (m *Model) handle(q *virtio.Queue) bool {
 func (m *Model) quick(r *request) bool {
 	switch {
 	case r.kind&^typeBarrier == typeIn && r.inLen <= inlineMax:
+		count := m.backend.Stats.Start(block.AcctRead, int64(r.inLen))
 		if r.inLen == 0 || !m.inRange(r.sector, r.inLen) || !m.backend.TryReadV(int64(r.sector)<<sectorBits, r.in) {
 			return false
 		}
+		m.backend.Stats.Done(count)
 		r.status[0] = statusOK
 		return true
 	case r.kind == typeOut && r.outLen <= inlineMax && r.outLen > 0 && m.pace.cached.Load() && m.inRange(r.sector, r.outLen):
+		count := m.backend.Stats.Start(block.AcctWrite, int64(r.outLen))
 		if m.backend.WriteV(context.Background(), int64(r.sector)<<sectorBits, r.out, 0) != nil {
 			return false // it fails again in serve, where errors are handled
 		}
+		m.backend.Stats.Done(count)
 		r.status[0] = statusOK
 		return true
 	case r.kind == typeGetID:
@@ -153,15 +157,19 @@ func (m *Model) tryOne(e *ring.Element) (written uint32, ok bool) {
 	kind, sector := le.Uint32(hdr), le.Uint64(hdr[hdrSector:])
 	in, out := e.InLen()-1, e.OutLen()-hdrSize
 	off := int64(sector) << sectorBits
+	var count block.Cookie
 	switch {
 	case kind == typeIn && in > 0 && in <= tryMax && m.inRange(sector, in):
+		count = m.backend.Stats.Start(block.AcctRead, int64(in))
 		ok = m.backend.TryReadV(off, data)
 	case kind == typeOut && in == 0 && out > 0 && out <= tryMax && m.inRange(sector, out) && m.pace.ready():
 		begin := time.Now()
+		count = m.backend.Stats.Start(block.AcctWrite, int64(out))
 		ok = m.backend.WriteV(context.Background(), off, e.Out[1:], 0) == nil // a failure shows again on the long way
 		m.pace.took(time.Since(begin))
 	}
 	if ok {
+		m.backend.Stats.Done(count)
 		status[0] = statusOK
 	}
 	return uint32(in) + 1, ok
@@ -209,16 +217,21 @@ func (m *Model) serve(q *virtio.Queue, e *ring.Element, r *request) {
 	var err error
 	write := false
 	kind := r.kind &^ typeBarrier
+	stats := &m.backend.Stats
+	var count block.Cookie
 	switch kind &^ typeOut {
 	case typeIn:
 		if kind&typeOut != 0 {
 			write = true
+			count = stats.Start(block.AcctWrite, int64(r.outLen))
 			err = m.write(r)
 		} else {
+			count = stats.Start(block.AcctRead, int64(r.inLen))
 			err = m.read(r)
 		}
 	case typeFlush:
 		write = true
+		count = stats.Start(block.AcctFlush, 0)
 		err = m.backend.Flush(context.Background())
 	case typeGetID:
 		m.getID(r)
@@ -226,8 +239,12 @@ func (m *Model) serve(q *virtio.Queue, e *ring.Element, r *request) {
 		return
 	case typeDiscard &^ typeOut, typeWriteZeroes &^ typeOut:
 		write = true
+		count = stats.Start(block.AcctUnmap, 0)
+		if kind == typeWriteZeroes {
+			count = stats.Start(block.AcctWrite, 0)
+		}
 		var broken bool
-		if broken, err = m.segment(r, kind); broken {
+		if broken, err = m.segment(r, kind, &count); broken {
 			q.Detach(e)
 			m.Fail(err)
 			return
@@ -235,11 +252,17 @@ func (m *Model) serve(q *virtio.Queue, e *ring.Element, r *request) {
 	default:
 		err = errUnsupported
 	}
-	m.complete(q, e, r, write, err)
+	switch {
+	case err == nil:
+		stats.Done(count)
+	case err == errRange:
+		stats.Invalidate(count.Kind())
+	}
+	m.complete(q, e, r, write, count, err)
 }
 
 // complete sets the status that belongs to an error and gives the request back, or keeps it to be tried again.
-func (m *Model) complete(q *virtio.Queue, e *ring.Element, r *request, write bool, err error) {
+func (m *Model) complete(q *virtio.Queue, e *ring.Element, r *request, write bool, count block.Cookie, err error) {
 	switch {
 	case err == nil:
 		r.status[0] = statusOK
@@ -248,13 +271,16 @@ func (m *Model) complete(q *virtio.Queue, e *ring.Element, r *request, write boo
 	case err == errRange:
 		r.status[0] = statusIOErr
 	default:
-		switch m.errs.Action(write, err) {
+		action := m.errs.Action(write, err)
+		m.backend.Failed(write, string(action), err)
+		switch action {
 		case disk.ErrorIgnore:
 			r.status[0] = statusOK
 		case disk.ErrorStop:
 			m.errs.hold(heldRequest{q, e, *r})
 			return
 		default:
+			m.backend.Stats.Fail(count)
 			r.status[0] = statusIOErr
 		}
 	}
@@ -296,7 +322,7 @@ func (m *Model) getID(r *request) {
 }
 
 // segment does a discard or write zeroes request. broken says that the request itself is malformed.
-func (m *Model) segment(r *request, kind uint32) (broken bool, err error) {
+func (m *Model) segment(r *request, kind uint32, stats *block.Cookie) (broken bool, err error) {
 	if kind&typeOut == 0 || r.outLen > segSize {
 		return false, errUnsupported // of several segments we offer none
 	}
@@ -319,6 +345,7 @@ func (m *Model) segment(r *request, kind uint32) (broken bool, err error) {
 		return false, errUnsupported
 	}
 	off, n := int64(sector)<<sectorBits, int64(count)<<sectorBits
+	stats.Bytes(n)
 	if zero {
 		fl := block.Flags(0)
 		if flags&segFlagZero != 0 {

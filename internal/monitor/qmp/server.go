@@ -78,6 +78,9 @@ func (s *Server) Exclusive(f func()) {
 	f()
 }
 
+// InBand is held while a command runs that is not out of band.
+func (s *Server) InBand() sync.Locker { return &s.inBand }
+
 // Hold makes commands in band wait until Release.
 func (s *Server) Hold() { s.inBand.Lock() }
 
@@ -88,6 +91,19 @@ func (s *Server) Release() { s.inBand.Unlock() }
 func (s *Server) Flush(limit time.Duration) {
 	const step = time.Millisecond
 	for end := time.Now().Add(limit); time.Now().Before(end) && !s.idle(); {
+		time.Sleep(step)
+	}
+}
+
+// Settle waits until clients have been told everything so far, or for the time given.
+func (s *Server) Settle(limit time.Duration) {
+	const step = 100 * time.Microsecond
+	written := func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !slices.ContainsFunc(s.sessions, func(n *Session) bool { c := n.conn.Load(); return c != nil && !c.Idle() })
+	}
+	for end := time.Now().Add(limit); time.Now().Before(end) && !written(); {
 		time.Sleep(step)
 	}
 }

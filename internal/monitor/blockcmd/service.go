@@ -1,0 +1,201 @@
+// Package blockcmd implements the monitor's commands about disks: nodes, jobs, snapshots, bitmaps, exports, media and limits. It binds what
+// the block layer does to the schema; the rules are in the packages below block. It knows no session and no machine.
+package blockcmd
+
+import (
+	"context"
+	"io"
+	"sync"
+
+	"goemu/block"
+	"goemu/block/driver"
+	"goemu/block/export"
+	"goemu/block/export/nbd"
+	"goemu/block/job"
+	"goemu/qapi"
+
+	"golang.org/x/sys/unix"
+)
+
+// Config is what a Service works on.
+type Config struct {
+	Drives *driver.Drives
+	// Loop is held while a command runs; what jobs and exports tell waits for it, so that it comes after the command's answer. Nil: nothing waits.
+	Loop sync.Locker
+	// Emit sends an event to all sessions. It does not block.
+	Emit func(qapi.Event)
+	// Settle, if set, waits until what clients were told has been written, so that Out stays in order with it.
+	Settle func()
+	// Out gets what commands print for people besides their answers, as QEMU does on its standard output; nil drops it.
+	Out io.Writer
+	// Report prints an error that no client can be told of.
+	Report func(text string)
+	// IO runs a command of the disk exerciser on a backend; nil if there is none.
+	IO func(b *block.Backend, command string)
+	// DefaultBus is the bus type of drives that name none.
+	DefaultBus string
+	// Device finds a guest device by its name or path in the object tree and returns how its backend calls it; nil knows only the backends.
+	Device func(id string) (name string, ok bool)
+}
+
+// Service implements the commands of the schema's modules block-core, block, block-export, job and transaction.
+type Service struct {
+	Config
+	Graph   *block.Graph
+	Jobs    *job.List
+	Exports *export.List
+	NBD     *nbd.Control
+}
+
+// New makes the service. The graph's hooks for events are its own from then on.
+func New(c Config) *Service {
+	s := &Service{Config: c, Graph: c.Drives.Graph}
+	s.Jobs = job.NewList(s.Graph, s.jobEvent)
+	s.Jobs.Loop = c.Loop
+	s.Exports = export.NewList(s.Graph)
+	s.Exports.Loop = c.Loop
+	s.Exports.Deleted = func(id string) { s.Emit(&qapi.BlockExportDeletedEvent{Id: id}) }
+	s.NBD = &nbd.Control{Graph: s.Graph, List: s.Exports, Report: c.Report}
+	s.Graph.OnIOError = s.ioError
+	s.Graph.OnCorrupt = s.corrupted
+	s.Graph.OnTray = s.trayMoved
+	return s
+}
+
+// Close ends all jobs and exports.
+// Preconditions: Loop is not held.
+func (s *Service) Close() {
+	s.Jobs.CancelAll()
+	s.Exports.CloseAll("")
+	if s.NBD.Running() {
+		_ = s.NBD.Stop()
+	}
+}
+
+// locked runs f with the graph lock.
+func (s *Service) locked(f func() error) error {
+	s.Graph.Lock()
+	defer s.Graph.Unlock()
+	return f()
+}
+
+// deref is what an optional member says, or its default.
+func deref[T any](p *T, def T) T {
+	if p == nil {
+		return def
+	}
+	return *p
+}
+
+// some is a member that is there.
+func some[T any](v T) *T { return &v }
+
+// lookup finds the root of the backend, or the node, with the name.
+// Preconditions: the graph lock is held.
+func (s *Service) lookup(name string) (*block.Node, error) { return s.Graph.Lookup(name, name) }
+
+// rootNode is lookup for nodes that no other node uses.
+// Preconditions: the graph lock is held.
+func (s *Service) rootNode(name string) (*block.Node, error) {
+	n, err := s.lookup(name)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range n.Parents() {
+		if c.ParentNode() != nil {
+			return nil, block.Errorf(unix.EINVAL, "Need a root block node")
+		}
+	}
+	return n, nil
+}
+
+// backend finds a backend: by its own name, or by the guest device that uses it. Exactly one must be given.
+// Preconditions: the graph lock is held.
+func (s *Service) backend(device, id *string) (*block.Backend, error) {
+	switch {
+	case (device == nil) == (id == nil):
+		return nil, block.Errorf(unix.EINVAL, "Need exactly one of 'device' and 'id'")
+	case id != nil:
+		return s.deviceBackend(*id)
+	}
+	if b := s.Graph.FindBackend(*device); b != nil {
+		return b, nil
+	}
+	return nil, notFound(*device)
+}
+
+// deviceBackend finds the backend of a guest device.
+// Preconditions: the graph lock is held.
+func (s *Service) deviceBackend(id string) (*block.Backend, error) {
+	name, known := id, false
+	if s.Device != nil {
+		name, known = s.Device(id)
+	}
+	for _, b := range s.Graph.Backends() {
+		if d := b.AttachedDevice(); d != nil && (d.Name == id || known && d.Name == name) {
+			return b, nil
+		}
+	}
+	if known {
+		return nil, block.Errorf(unix.EINVAL, "Device does not have a block device backend")
+	}
+	return nil, notFound(id)
+}
+
+// notFound is the error for a device that is not there.
+func notFound(name string) error {
+	return &qapi.Error{Class: qapi.QapiErrorClassDeviceNotFound, Desc: "Device '" + name + "' not found"}
+}
+
+// below is the next node of a chain, or nil.
+func below(n *block.Node) *block.Node {
+	if c := n.FilterOrCOW(); c != nil {
+		return c.Node()
+	}
+	return nil
+}
+
+// cowBelow is the backing file behind the filters above it, or nil.
+func cowBelow(n *block.Node) *block.Node {
+	if c := n.SkipFilters().COWChild(); c != nil {
+		return c.Node()
+	}
+	return nil
+}
+
+// overlayOf finds the image in the chain from active on that has n, or filters above it, as its backing file; nil if there is none.
+func overlayOf(active, n *block.Node) *block.Node {
+	n = n.SkipFilters()
+	for a := active.SkipFilters(); a != nil; {
+		c := a.COWChild()
+		if c == nil {
+			return nil
+		}
+		next := c.Node().SkipFilters()
+		if next == n {
+			return a
+		}
+		a = next
+	}
+	return nil
+}
+
+// flags are what the members auto-finalize and auto-dismiss mean.
+func flags(autoFinalize, autoDismiss *bool) (f job.Flags) {
+	if !deref(autoFinalize, true) {
+		f |= job.ManualFinalize
+	}
+	if !deref(autoDismiss, true) {
+		f |= job.ManualDismiss
+	}
+	return f
+}
+
+// policy is what an error means to a job.
+func policy(p *qapi.BlockdevOnError) job.Policy {
+	v, _ := job.ParsePolicy(string(deref(p, qapi.BlockdevOnErrorReport)))
+	return v
+}
+
+// background is the context of what goes on after a command has ended.
+func background() context.Context { return context.Background() }
