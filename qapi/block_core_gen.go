@@ -705,6 +705,7 @@ type BlockdevDriver string
 // The values of BlockdevDriver.
 const (
 	BlockdevDriverBlkdebug        BlockdevDriver = "blkdebug"
+	BlockdevDriverBlkverify       BlockdevDriver = "blkverify"
 	BlockdevDriverCompress        BlockdevDriver = "compress"
 	BlockdevDriverCopyBeforeWrite BlockdevDriver = "copy-before-write"
 	BlockdevDriverCopyOnRead      BlockdevDriver = "copy-on-read"
@@ -792,6 +793,12 @@ type BlockdevOptionsQcow2 struct {
 	RefcountCacheSize   *int64              `json:"refcount-cache-size,omitempty"`
 	CacheCleanInterval  *int64              `json:"cache-clean-interval,omitempty"`
 	DataFile            *BlockdevRef        `json:"data-file,omitempty"`
+}
+
+// BlockdevOptionsBlkverify is the struct BlockdevOptionsBlkverify. Options of blkverify, a filter that does everything on two images and ends the program when they differ.
+type BlockdevOptionsBlkverify struct {
+	Test *BlockdevRef `json:"test"`
+	Raw  *BlockdevRef `json:"raw"`
 }
 
 // BlkdebugEvent is the enum BlkdebugEvent. What a format is about to do.
@@ -955,6 +962,7 @@ type BlockdevOptions struct {
 	ForceShare      *bool                         `json:"force-share,omitempty"`
 	DetectZeroes    *BlockdevDetectZeroesOptions  `json:"detect-zeroes,omitempty"`
 	Blkdebug        *BlockdevOptionsBlkdebug      `json:"-" branch:"blkdebug"`
+	Blkverify       *BlockdevOptionsBlkverify     `json:"-" branch:"blkverify"`
 	Compress        *BlockdevOptionsGenericFormat `json:"-" branch:"compress"`
 	CopyBeforeWrite *BlockdevOptionsCbw           `json:"-" branch:"copy-before-write"`
 	CopyOnRead      *BlockdevOptionsCor           `json:"-" branch:"copy-on-read"`
@@ -2070,6 +2078,7 @@ var moduleBlockCore = Module{Name: "block-core",
 		}},
 		{Name: "BlockdevDriver", Kind: KindEnum, Values: []Value{
 			{Name: "blkdebug"},
+			{Name: "blkverify"},
 			{Name: "compress"},
 			{Name: "copy-before-write"},
 			{Name: "copy-on-read"},
@@ -2138,6 +2147,10 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "refcount-cache-size", Type: "int", Optional: true},
 			{Name: "cache-clean-interval", Type: "int", Optional: true},
 			{Name: "data-file", Type: "BlockdevRef", Optional: true},
+		}},
+		{Name: "BlockdevOptionsBlkverify", Kind: KindObject, Members: []Member{
+			{Name: "test", Type: "BlockdevRef"},
+			{Name: "raw", Type: "BlockdevRef"},
 		}},
 		{Name: "BlkdebugEvent", Kind: KindEnum, Values: []Value{
 			{Name: "l1_update"},
@@ -2269,6 +2282,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "detect-zeroes", Type: "BlockdevDetectZeroesOptions", Optional: true},
 		}, Branches: []Member{
 			{Name: "blkdebug", Type: "BlockdevOptionsBlkdebug"},
+			{Name: "blkverify", Type: "BlockdevOptionsBlkverify"},
 			{Name: "compress", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "copy-before-write", Type: "BlockdevOptionsCbw"},
 			{Name: "copy-on-read", Type: "BlockdevOptionsCor"},

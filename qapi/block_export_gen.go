@@ -4,6 +4,14 @@ package qapi
 
 import "context"
 
+// NbdServerOptions is the struct NbdServerOptions. What a program that is no emulator starts its NBD server with.
+type NbdServerOptions struct {
+	Addr           *SocketAddress `json:"addr"`
+	TlsCreds       *string        `json:"tls-creds,omitempty"`
+	TlsAuthz       *string        `json:"tls-authz,omitempty"`
+	MaxConnections *uint32        `json:"max-connections,omitempty"`
+}
+
 // NbdServerStartArg are the arguments of nbd-server-start.
 type NbdServerStartArg struct {
 	Addr           *SocketAddressLegacy `json:"addr"`
@@ -164,6 +172,12 @@ func BindBlockExport(r *Registry, c BlockExportCommands) {
 
 var moduleBlockExport = Module{Name: "block-export",
 	Types: []Type{
+		{Name: "NbdServerOptions", Kind: KindObject, Members: []Member{
+			{Name: "addr", Type: "SocketAddress"},
+			{Name: "tls-creds", Type: "str", Optional: true},
+			{Name: "tls-authz", Type: "str", Optional: true},
+			{Name: "max-connections", Type: "uint32", Optional: true},
+		}},
 		{Name: "q_obj_nbd-server-start-arg", Kind: KindObject, Members: []Member{
 			{Name: "addr", Type: "SocketAddressLegacy"},
 			{Name: "tls-creds", Type: "str", Optional: true},

@@ -6,30 +6,35 @@ import (
 	"os"
 	"os/signal"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
 	"goemu/block/driver"
-	"goemu/block/export"
-	"goemu/block/export/nbd"
 	"goemu/internal/chardev"
 	"goemu/internal/getopt"
 	"goemu/internal/mainloop"
+	"goemu/internal/monitor/blockcmd"
+	"goemu/internal/monitor/chardevcmd"
+	"goemu/internal/monitor/qmp"
+	"goemu/internal/monitor/runcmd"
 	"goemu/internal/tool"
 	"goemu/qapi"
 )
 
-// storageDaemon is one run of qemu-storage-daemon: disks and exports without a machine.
+// storageDaemon is one run of qemu-storage-daemon: disks, jobs and exports without a machine.
 type storageDaemon struct {
 	*tool.Tool
 	args    []string
 	drives  *driver.Drives
-	exports *export.List
-	nbd     *nbd.Control
 	chars   *chardev.Set
+	server  *qmp.Server
+	block   *blockcmd.Service
 	pidFile string
-	quit    chan struct{} // closed when a signal came
+	ended   sync.Once
+	quit    chan struct{} // closed when a client or a device asked for the end
+	idle    chan struct{} // closed when jobs and exports are no more
 }
 
 // Values of the options that have no letter.
@@ -38,6 +43,7 @@ const (
 	storageChardev
 	storageDaemonize
 	storageExport
+	storageMonitor
 	storageNBDServer
 	storageObject
 	storagePidFile
@@ -46,14 +52,14 @@ const (
 var storageOptions = []getopt.Long{
 	{Name: "blockdev", Arg: true, Val: storageBlockdev}, {Name: "chardev", Arg: true, Val: storageChardev},
 	{Name: "daemonize", Val: storageDaemonize}, {Name: "export", Arg: true, Val: storageExport}, {Name: "help", Val: 'h'},
-	{Name: "nbd-server", Arg: true, Val: storageNBDServer}, {Name: "object", Arg: true, Val: storageObject},
+	{Name: "monitor", Arg: true, Val: storageMonitor}, {Name: "nbd-server", Arg: true, Val: storageNBDServer}, {Name: "object", Arg: true, Val: storageObject},
 	{Name: "pidfile", Arg: true, Val: storagePidFile}, {Name: "trace", Arg: true, Val: 'T'}, {Name: "version", Val: 'V'},
 }
 
 // storageMain runs the tool; args[0] is its name. It returns the exit status.
 func storageMain(t *tool.Tool, args []string) int {
 	defer t.Out.Flush()
-	d := &storageDaemon{Tool: t, args: args, drives: driver.NewDrives(), quit: make(chan struct{})}
+	d := &storageDaemon{Tool: t, args: args, drives: driver.NewDrives(), quit: make(chan struct{}), idle: make(chan struct{})}
 	t.Graph = d.drives.Graph
 	addObjects(t)
 	t.Graph.Warn = func(text string) { t.Warnf("%s", text) }
@@ -116,12 +122,14 @@ func (d *storageDaemon) run() int {
 	go func() { loop <- mainloop.Main.Run(ctx) }()
 	defer func() { cancel(); <-loop }()
 	d.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: d.end})
-	d.exports = export.NewList(d.Graph)
-	d.nbd = &nbd.Control{Graph: d.Graph, List: d.exports, Report: func(text string) { d.Errorf("%s", text) }}
+	d.makeMonitors(ctx)
 	defer d.close()
+	d.server.Hold() // what clients ask for waits until all is there
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	if done, status := d.eachOption(d.late); done {
+	done, status := d.eachOption(d.late)
+	d.server.Release()
+	if done {
 		return status
 	}
 	removePID, err := writePID(d.pidFile)
@@ -142,14 +150,42 @@ func (d *storageDaemon) run() int {
 	return 0
 }
 
-func (d *storageDaemon) end() { close(d.quit) }
+// makeMonitors makes the services and binds the commands to them.
+func (d *storageDaemon) makeMonitors(ctx context.Context) {
+	r := qapi.NewRegistry()
+	d.server = &qmp.Server{Registry: r, Version: version, Context: ctx}
+	d.block = blockcmd.New(blockcmd.Config{
+		Drives: d.drives, Loop: d.server.InBand(), Emit: d.server.Emit, Out: os.Stdout,
+		Settle: func() { d.server.Settle(flushTime) },
+		Report: func(text string) { d.Errorf("%s", text) },
+	})
+	run := runcmd.NewService()
+	run.Graph, run.Registry, run.Version, run.End = d.Graph, r, version, d.endByCommand
+	chars := &chardevcmd.Service{Chardevs: d.chars}
+	qapi.BindControl(r, run)
+	qapi.BindIntrospect(r, run)
+	qapi.BindChar(r, chars)
+	qapi.BindBlockCore(r, d.block)
+	qapi.BindBlockExport(r, d.block)
+	qapi.BindJob(r, d.block)
+	qapi.BindTransaction(r, d.block)
+}
+
+func (d *storageDaemon) end() { d.ended.Do(func() { close(d.quit) }) }
+
+// endByCommand is end for the command quit, which is answered when all jobs have ended.
+func (d *storageDaemon) endByCommand() {
+	d.server.Release()
+	defer d.server.Hold()
+	d.end()
+	<-d.idle
+}
 
 // close ends everything that uses the disks.
 func (d *storageDaemon) close() {
-	d.exports.CloseAll("")
-	if d.nbd.Running() {
-		_ = d.nbd.Stop()
-	}
+	d.block.Close()
+	close(d.idle)
+	d.server.Flush(flushTime)
 	_ = d.drives.Close()
 	d.chars.Close()
 }
@@ -169,11 +205,13 @@ func (d *storageDaemon) late(v int, value, where string) (done bool, status int)
 		}
 		err = d.addChardev(value)
 	case storageBlockdev:
-		err = d.addBlockdev(value)
+		err = d.command("blockdev-add", "BlockdevOptions", value, "driver")
 	case storageNBDServer:
 		err = d.startNBD(value)
 	case storageExport:
-		err = d.addExport(value)
+		err = d.command("block-export-add", "BlockExportOptions", value, "type")
+	case storageMonitor:
+		err = d.openMonitor(value)
 	}
 	if err == nil {
 		return false, 0
@@ -187,6 +225,9 @@ func (d *storageDaemon) addChardev(text string) error {
 	if err != nil {
 		return err
 	}
+	if _, taken := d.chars.Find(spec.ID); taken { // found out later than in the emulator
+		return fmt.Errorf("attempt to add duplicate property '%s' to object (type 'container')", spec.ID)
+	}
 	spec.Notify = notice
 	for _, w := range spec.Warnings {
 		warn(w)
@@ -198,10 +239,14 @@ func (d *storageDaemon) addChardev(text string) error {
 	return err
 }
 
-// members reads an option in either syntax.
-func members(text, implied string) (*qapi.Object, error) {
+// members reads an option in either syntax, with the types that the schema's type says.
+func members(typeName, text, implied string) (*qapi.Object, error) {
 	if !strings.HasPrefix(text, "{") {
-		return qapi.ParseKeyval(text, implied)
+		o, err := qapi.ParseKeyval(text, implied)
+		if err != nil {
+			return nil, err
+		}
+		return qapi.FromKeyval(typeName, o), nil
 	}
 	v, err := qapi.ParseJSON(text)
 	if err != nil {
@@ -214,35 +259,43 @@ func members(text, implied string) (*qapi.Object, error) {
 	return o, nil
 }
 
-func (d *storageDaemon) addBlockdev(text string) error {
-	o, err := members(text, "driver")
+// command runs a monitor command with an option as its argument.
+func (d *storageDaemon) command(name, typeName, text, implied string) error {
+	o, err := members(typeName, text, implied)
 	if err != nil {
 		return err
 	}
-	return d.drives.AddBlockdev(string(qapi.AppendJSON(nil, o)))
+	_, err = d.server.Registry.Find(name).Call(d.Ctx, o)
+	return err
+}
+
+func (d *storageDaemon) openMonitor(text string) error {
+	o, err := members("MonitorOptions", text, "chardev")
+	if err != nil {
+		return err
+	}
+	var m qapi.MonitorOptions
+	if err := qapi.Decode("MonitorOptions", o, &m); err != nil {
+		return err
+	}
+	b, ok := d.chars.Find(m.Chardev)
+	switch {
+	case !ok:
+		return qapi.Errorf("chardev \"%s\" not found", m.Chardev)
+	case m.Mode != nil && *m.Mode == qapi.MonitorModeReadline:
+		return qapi.Errorf("Only QMP is supported")
+	}
+	_, err = d.server.Open(b, m.Pretty != nil && *m.Pretty)
+	return err
 }
 
 func (d *storageDaemon) startNBD(text string) error {
-	o, err := members(text, "")
+	o, err := members("NbdServerOptions", text, "")
+	if err == nil {
+		err = qapi.Decode("NbdServerOptions", o, nil)
+	}
 	if err != nil {
 		return err
 	}
-	return d.nbd.Start(d.Ctx, block.OptionsFromJSON(o.Map()))
-}
-
-func (d *storageDaemon) addExport(text string) error {
-	o, err := members(text, "type")
-	if err != nil {
-		return err
-	}
-	switch kind, ok := o.Get("type"); {
-	case !ok:
-		return qapi.Errorf("Parameter 'type' is missing")
-	case kind != nbd.Kind:
-		return qapi.Errorf("Parameter 'type' does not accept value '%v'", kind)
-	}
-	o.Delete("type")
-	d.Graph.Lock()
-	defer d.Graph.Unlock()
-	return d.nbd.Add(d.Ctx, block.OptionsFromJSON(o.Map()))
+	return d.block.NBD.Start(d.Ctx, block.OptionsFromJSON(o.Map()))
 }

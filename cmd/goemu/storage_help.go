@@ -26,6 +26,9 @@ QEMU storage daemon
                          export the specified block node over NBD
                          (requires --nbd-server)
 
+  --monitor [chardev=]name[,mode=control][,pretty[=on|off]]
+                         configure a QMP monitor
+
   --nbd-server addr.type=inet,addr.host=<host>,addr.port=<port>
                [,tls-creds=<id>][,tls-authz=<id>][,max-connections=<n>]
   --nbd-server addr.type=unix,addr.path=<path>

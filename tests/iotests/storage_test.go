@@ -1,0 +1,69 @@
+package iotests
+
+import (
+	"bytes"
+	"context"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+var (
+	timestamp = regexp.MustCompile(`"timestamp": \{[^}]*\}`)
+	greeting  = regexp.MustCompile(`"version": \{.*\}, "cap`)
+)
+
+// talk runs a storage daemon whose monitor reads the lines, and returns what it says.
+func (s side) talk(t *testing.T, options string, lines ...string) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(s.bin, "qemu-storage-daemon"), strings.Fields("--chardev stdio,id=m --monitor m "+options)...)
+	cmd.Dir, cmd.Stdin = s.dir, strings.NewReader(strings.Join(lines, "\n"))
+	var out bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &out
+	require.NoError(t, cmd.Run(), "%s", &out)
+	text := timestamp.ReplaceAllString(out.String(), `"timestamp": T`)
+	return greeting.ReplaceAllString(text, `"version": V, "cap`)
+}
+
+// TestStorageMonitor compares what the storage daemon's monitor says.
+func TestStorageMonitor(t *testing.T) {
+	oracle, err := exec.LookPath("qemu-storage-daemon")
+	if err != nil {
+		t.Skip("ORACLE MISSING: qemu-storage-daemon is not installed (package qemu-system-common)")
+	}
+	theirs, ours := side{filepath.Dir(oracle), t.TempDir()}, side{build(t), t.TempDir()}
+	const nodes = "--blockdev file,node-name=f0,filename=base.qcow2 --blockdev qcow2,node-name=base,file=f0 " +
+		"--blockdev file,node-name=f1,filename=top.qcow2 --blockdev qcow2,node-name=top,file=f1,backing=base"
+	const export = " --nbd-server addr.type=inet,addr.host=127.0.0.1,addr.port=0 --export nbd,id=e,node-name=base,writable=on"
+	for _, c := range []struct {
+		name, options string
+		lines         []string
+	}{
+		{"stream against a writer", nodes + export, []string{`{"execute": "block-stream", "arguments": {"device": "top", "job-id": "j"}}`}},
+		{"mirror against a writer", nodes + export, []string{`{"execute": "blockdev-mirror", "arguments": {"device": "top", "job-id": "j", "target": "base", "sync": "full"}}`}},
+		{"nodes", nodes, []string{
+			`{"execute": "blockdev-add", "arguments": {"driver": "null-co", "node-name": "n", "size": 4096}}`,
+			`{"execute": "blockdev-add", "arguments": {"driver": "null-co", "node-name": "n"}}`,
+			`{"execute": "blockdev-del", "arguments": {"node-name": "n"}}`,
+			`{"execute": "blockdev-del", "arguments": {"node-name": "base"}}`,
+			`{"execute": "block-export-add", "arguments": {"type": "nbd", "id": "e", "node-name": "top"}}`,
+			`{"execute": "query-block-exports"}`, `{"execute": "query-jobs"}`, `{"execute": "cont"}`,
+		}},
+	} {
+		var said [2]string
+		for i, s := range []side{theirs, ours} {
+			for _, line := range []string{"qemu-img create -q -f qcow2 base.qcow2 1M", "qemu-img create -q -f qcow2 -b base.qcow2 -F qcow2 top.qcow2"} {
+				out, status := s.run(t, line)
+				require.Zero(t, status, out)
+			}
+			said[i] = s.talk(t, c.options, append(append([]string{`{"execute": "qmp_capabilities"}`}, c.lines...), `{"execute": "quit"}`)...)
+		}
+		require.Equal(t, said[0], said[1], c.name)
+	}
+}
