@@ -52,10 +52,7 @@ func wrongType(p *place, expected string) error {
 	return Errorf("Invalid parameter type for '%s', expected: %s", p.full(), expected)
 }
 
-var (
-	objectType = reflect.TypeFor[*Object]()
-	anyType    = reflect.TypeFor[any]()
-)
+var objectType = reflect.TypeFor[*Object]()
 
 // settle makes room behind a pointer and returns what to store into.
 func settle(dst reflect.Value) reflect.Value {
