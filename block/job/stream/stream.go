@@ -107,9 +107,10 @@ func (s *stream) attach(ctx context.Context, l *job.List) (j *job.Job, err error
 	if err != nil {
 		return nil, err
 	}
+	made := j
 	defer func() {
 		if err != nil {
-			j.Drop()
+			made.Drop()
 		}
 	}()
 	s.blk = g.NewBackend("", "", block.PermConsistentRead, kept|block.PermWrite)
