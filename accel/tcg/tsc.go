@@ -110,3 +110,10 @@ func (c *CPU) TSCDelay(tsc uint64) int64 {
 	}
 	return int64(float64(ticks) / float64(c.accel.TSCFrequency()) * 1e9)
 }
+
+// SetTSC makes the counter go on from v; it stands still now.
+func (a *Accel) SetTSC(v uint64) {
+	if a.tsc.stopped.Load() {
+		a.tsc.frozen.Store(v)
+	}
+}

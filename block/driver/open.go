@@ -88,6 +88,9 @@ func (s *Drives) openDrive(drv *Drive, o driveOptions, opts Dict) error {
 	if n != nil && !n.ReadOnly() {
 		perm |= block.PermWrite
 	}
+	if s.Graph.InMigrate() { // nodes are inactive; the device requests what it needs
+		perm = 0
+	}
 	b := s.Graph.NewBackend(drv.ID, "", perm, block.PermAll)
 	if n != nil {
 		if err := b.Insert(n); err != nil {

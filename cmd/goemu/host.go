@@ -27,6 +27,7 @@ type backends struct {
 func (h *backends) open(s *session) error {
 	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Ready: s.mon.ready})
 	h.disks = driver.NewDrives()
+	s.expectMigration()
 	h.disks.Graph.Warn = warn
 	h.chars.Object = s.object
 	if err := addFDs(s.vm.AddFDs); err != nil {

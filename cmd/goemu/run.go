@@ -11,6 +11,7 @@ import (
 	"goemu/internal/gdbstub"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/runcmd"
+	"goemu/migration"
 )
 
 // run builds the machine that vm describes, runs it to its end and returns the exit status.
@@ -56,10 +57,12 @@ func run(vm *config.VM) (status int, err error) {
 		if err := s.build(ctx); err != nil {
 			return 0, err
 		}
+		if err := s.start(); err != nil {
+			return 0, err
+		}
 		if err := ready(); err != nil {
 			return 0, err
 		}
-		s.start()
 	}
 	s.releaseMonitors()
 	select {
@@ -73,14 +76,18 @@ func run(vm *config.VM) (status int, err error) {
 	}
 }
 
-// start begins to execute the CPUs and, unless -S is given, the machine.
-func (s *session) start() {
+// start begins to execute the CPUs and, unless -S is given, the machine, or to wait for the machine that -incoming promises.
+func (s *session) start() error {
 	s.machine.Start()
+	if s.vm.Incoming != "" {
+		return s.awaitMigration()
+	}
 	if !s.vm.Paused {
 		mainloop.Lock.Lock()
 		s.machine.VM.Start()
 		mainloop.Lock.Unlock()
 	}
+	return nil
 }
 
 // session is everything that belongs to one running machine.
@@ -91,6 +98,7 @@ type session struct {
 	machine   *pc.Machine
 	config    *pc.Config
 	mon       monitors
+	migration *migration.Engine
 	qtest     *qtest.Server // nil without -qtest
 	gdb       *gdbstub.Server
 	log       *os.File // of the conversation with it, nil for none or stderr
@@ -120,6 +128,7 @@ func (s *session) build(ctx context.Context) error {
 		return err
 	}
 	s.machine = m
+	s.connectMigration(m)
 	s.plantBackends()
 	s.announceMachine()
 	runcmd.Forward(m.VM, s.mon.server.Emit)
@@ -138,6 +147,9 @@ func (s *session) build(ctx context.Context) error {
 
 // close ends what build began.
 func (s *session) close() {
+	if s.migration != nil {
+		s.migration.Close()
+	}
 	s.closeMonitors()
 	if s.removePID != nil {
 		defer s.removePID()

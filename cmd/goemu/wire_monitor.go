@@ -61,6 +61,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	s.presetActions(&m.run.Preset)
 	s.makeObjectServices()
 	s.makeShell(ctx)
+	s.makeMigration(r)
 	qapi.BindControl(r, m.run)
 	qapi.BindIntrospect(r, m.run)
 	qapi.BindRunState(r, m.run)
@@ -242,7 +243,7 @@ func (s *session) preconfigure(ctx context.Context) (status int, err error) {
 	select {
 	case done := <-asked:
 		if err = s.build(ctx); err == nil {
-			s.start()
+			err = s.start()
 		}
 		done <- err
 		return 0, err

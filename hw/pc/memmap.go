@@ -44,11 +44,15 @@ func (m *memoryMap) hole64() uint64 {
 }
 
 // place maps the RAM.
-func (m *memoryMap) place(sys *memory.Region) (err error) {
+func (m *memoryMap) place(sys *memory.Region, t *Type) (err error) {
 	if m.below == 0 {
 		return nil
 	}
-	if m.ram, err = memory.NewRAM("pc.ram", m.below+m.above); err != nil {
+	name := "pc.ram"
+	if t.Name == "microvm" {
+		name = "microvm.ram"
+	}
+	if m.ram, err = memory.NewRAM(name, m.below+m.above); err != nil {
 		return err
 	}
 	sys.Add(memory.NewAlias("ram-below-4g", m.ram, 0, m.below), 0, 0)

@@ -133,6 +133,8 @@ type Machine struct {
 	fw         *fwcfg.FWCfg
 	setup      *firmware.Setup // what firmware would leave behind
 	loaded     []x86.State     // of the CPUs, until LoadDone
+	kept       []*kept         // by keptSections
+	blocks     *memory.BlockList
 }
 
 // chipset is the part in which machine types differ.
@@ -147,7 +149,7 @@ type chipset interface {
 
 // New builds a machine. Its devices are in their reset state and nothing runs. Preconditions: the machine lock is held.
 func New(cfg Config) (*Machine, error) {
-	m := &Machine{cfg: cfg, VM: mainloop.NewVM(mainloop.Main), Tree: qdev.NewTree(cfg.Registry), map_: layout(cfg.RAM, cfg.Type, &cfg.Props)}
+	m := &Machine{blocks: memory.NewBlockList(), cfg: cfg, VM: mainloop.NewVM(mainloop.Main), Tree: qdev.NewTree(cfg.Registry), map_: layout(cfg.RAM, cfg.Type, &cfg.Props)}
 	if cfg.CPUs > cfg.Type.MaxCPUs {
 		return nil, fmt.Errorf("Invalid SMP CPUs %d. The max CPUs supported by machine '%s' is %d", cfg.CPUs, cfg.Type.Name, cfg.Type.MaxCPUs)
 	}
@@ -184,7 +186,7 @@ func (m *Machine) build() error {
 		m.smmRoot.Add(memory.NewAlias("memory", m.mem, 0, memory.Whole), 0, 0)
 		m.smm = memory.NewAddressSpace("memory-smm", m.smmRoot)
 	}
-	if err := m.map_.place(m.mem); err != nil {
+	if err := m.map_.place(m.mem, m.cfg.Type); err != nil {
 		return err
 	}
 	if err := m.createCPUs(); err != nil {

@@ -2,21 +2,65 @@ package pc
 
 import (
 	"goemu/hw/qdev"
+	"goemu/internal/clock"
+	"goemu/internal/memory"
 	"goemu/migration/vmstate"
 	"goemu/target/x86"
 )
 
-// Sections lists the machine's state as a migration stream has it: the CPUs, then the devices in the order of their making. After all of
-// them were loaded LoadDone must be called. Preconditions: the machine is stopped and its lock is held.
-func (m *Machine) Sections() []qdev.Section {
+// timers is section "timer": the clocks that all devices and CPUs go by.
+type timers struct{ m *Machine }
+
+var timersState = vmstate.Description[timers]{
+	Name: "timer", Version: 2, MinVersion: 1,
+	Fields: []vmstate.Field[timers]{
+		vmstate.Computed("cpu_ticks_offset", func(t *timers) int64 { return int64(t.m.tsc()) }, func(t *timers, v int64) { t.m.setTSC(uint64(v)) }),
+		vmstate.Unused[timers](8),
+		vmstate.Computed("cpu_clock_offset", func(*timers) int64 { return clock.Virtual.Now() }, func(_ *timers, ns int64) { clock.Virtual.Set(ns) }).Since(2),
+	},
+}
+
+// TSCClock is an accelerator whose CPUs share a time stamp counter. SetTSC is called while it stands still.
+type TSCClock interface {
+	TSC() uint64
+	SetTSC(uint64)
+}
+
+func (m *Machine) tsc() uint64 {
+	if c, ok := m.accel.(TSCClock); ok {
+		return c.TSC()
+	}
+	return 0
+}
+
+func (m *Machine) setTSC(v uint64) {
+	if c, ok := m.accel.(TSCClock); ok {
+		c.SetTSC(v)
+	}
+}
+
+// Sections lists the machine's state as a migration stream has it: the clocks, the CPUs, then the devices in the order of their making.
+// Preconditions: the machine is stopped and its lock is held.
+func (m *Machine) Sections() []qdev.Section { return m.sections(false) }
+
+// LoadSections lists the sections that can be loaded. After all were loaded LoadDone must be called. Preconditions: as for Sections.
+func (m *Machine) LoadSections() []qdev.Section {
 	m.loaded = make([]x86.State, len(m.cpus))
-	var out []qdev.Section
+	for i, c := range m.cpus {
+		m.loaded[i] = *c.State()
+	}
+	return m.sections(true)
+}
+
+func (m *Machine) sections(load bool) []qdev.Section {
+	out := []qdev.Section{{Name: timersState.Name, State: timersState.Bind(&timers{m})}}
 	for i := range m.cpus {
 		for _, d := range []*vmstate.Description[x86.State]{&x86.CPUCommonState, &x86.CPUState} {
 			out = append(out, qdev.Section{Name: d.Name, Instance: i, State: cpuSection{m, i, d}})
 		}
 	}
-	return append(out, m.Tree.Sections()...)
+	out = append(out, m.Tree.Sections()...)
+	return append(out, m.keptSections(out, load)...)
 }
 
 // LoadDone gives the CPUs the state that was loaded, now that their local APICs have theirs.
@@ -26,7 +70,11 @@ func (m *Machine) LoadDone() {
 		s.WaitSIPI = m.localAPICs[i].WaitsForSIPI()
 		m.cpus[i].SetState(s)
 	}
+	m.loaded = nil
 }
+
+// RAM lists the memory that a migration stream carries.
+func (m *Machine) RAM() []*memory.RAMBlock { return m.blocks.All() }
 
 // cpuSection is one of the sections of a CPU.
 type cpuSection struct {

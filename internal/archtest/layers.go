@@ -18,6 +18,7 @@ var layers = map[string]int{
 	"hw/pc": 6, "internal/tool": 6, "internal/monitor": 6, "internal/monitor/qomcmd": 5, "internal/monitor/qmp": 5, "internal/monitor/hmp": 5, "internal/gdbstub": 6, "internal/cli": 6, "internal/archtest": 6,
 	"internal/monitor/blockcmd": 7,
 	"cmd":                       8, "tests": 9, "internal/tools": 9,
+	"migration/wire": 4,
 }
 
 // mayUseUnsafe are the packages whose files may import unsafe whatever their name.

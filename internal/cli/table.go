@@ -75,6 +75,8 @@ func sections() []section {
 			{name: "pidfile", arg: true, help: " file    write PID to 'file'", apply: (*parser).pidfile},
 			{name: "preconfig", help: "      pause QEMU before machine is initialized (experimental)", apply: (*parser).preconfig},
 			{name: "S", help: "              freeze CPU at startup", apply: (*parser).paused},
+			{name: "incoming", arg: true, help: helpIncoming, apply: (*parser).incoming},
+			{name: "only-migratable", help: " allow only migratable devices", apply: (*parser).onlyMigratable},
 			{name: "d", arg: true, help: " item1,...     enable logging of specified items (use '-d help' for a list of log items)", apply: (*parser).logItems},
 			{name: "D", arg: true, help: " logfile       output log to logfile (default stderr)", apply: (*parser).logFile},
 			{name: "L", arg: true, help: " path          set the directory for the BIOS, VGA BIOS and keymaps", apply: (*parser).dataDir},
@@ -114,6 +116,17 @@ const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
                 engine=jit|interp (how TCG executes translated code)
                 tb-size=n (TCG translation block cache size in MiB)
                 thread=single|multi (enable multi-threaded TCG)`
+
+const helpIncoming = ` tcp:[host]:port[,to=maxport][,ipv4=on|off][,ipv6=on|off]
+-incoming unix:socketpath
+                prepare for incoming migration, listen on
+                specified protocol and socket address
+-incoming fd:fd
+-incoming exec:cmdline
+                accept incoming migration on given file descriptor
+                or from given external command
+-incoming defer
+                wait for the URI to be specified via migrate_incoming`
 
 const helpSMP = ` [[cpus=]n][,maxcpus=maxcpus][,sockets=sockets][,dies=dies][,cores=cores][,threads=threads]
                 set the number of initial CPUs to 'n' [default=1]

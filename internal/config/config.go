@@ -48,6 +48,13 @@ type VM struct {
 	Daemonize  bool
 	PIDFile    string
 	Log        Log
+	Migration
+}
+
+// Migration is about where the machine's state comes from.
+type Migration struct {
+	Incoming       string // -incoming
+	OnlyMigratable bool
 }
 
 // Source is an option's value together with the text that an error message starts with ("-serial foo").

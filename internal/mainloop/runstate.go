@@ -93,3 +93,9 @@ const (
 	WatchdogNone      WatchdogAction = "none"
 	WatchdogInjectNMI WatchdogAction = "inject-nmi"
 )
+
+// Valid tells whether a state of that name exists.
+func (s RunState) Valid() bool {
+	_, ok := transitions[s]
+	return ok
+}

@@ -1,9 +1,11 @@
 package memory
 
 import (
+	"cmp"
 	"fmt"
 	"math/bits"
 	"os"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"unsafe"
@@ -228,14 +230,38 @@ func (r *RAMBlock) store(off uint64, size int, v uint64) {
 
 var blocks struct {
 	sync.Mutex
-	list []*RAMBlock
-	news []func(*RAMBlock)
+	list    []*RAMBlock
+	news    []func(*RAMBlock)
+	current *BlockList
+}
+
+// BlockList is the RAM blocks of one machine.
+type BlockList struct{ list []*RAMBlock }
+
+// NewBlockList returns a list to which all blocks are added that are made from now on, until the next such call.
+func NewBlockList() *BlockList {
+	blocks.Lock()
+	defer blocks.Unlock()
+	blocks.current = new(BlockList)
+	return blocks.current
+}
+
+// All returns the blocks, the largest first.
+func (l *BlockList) All() []*RAMBlock {
+	blocks.Lock()
+	defer blocks.Unlock()
+	out := slices.Clone(l.list)
+	slices.SortStableFunc(out, func(a, b *RAMBlock) int { return cmp.Compare(b.Size(), a.Size()) })
+	return out
 }
 
 // register makes the block known to those that watch all blocks.
 func (r *RAMBlock) register() {
 	blocks.Lock()
 	blocks.list = append(blocks.list, r)
+	if blocks.current != nil {
+		blocks.current.list = append(blocks.current.list, r)
+	}
 	news := blocks.news
 	blocks.Unlock()
 	for _, f := range news {

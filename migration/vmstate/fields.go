@@ -1,6 +1,9 @@
 package vmstate
 
-import "unsafe"
+import (
+	"fmt"
+	"unsafe"
+)
 
 // Number is what a field on the wire can be; a bool is one byte.
 type Number interface {
@@ -63,17 +66,28 @@ func get[V Number](r *Reader, v *V) {
 	}
 }
 
+// typeOf is QEMU's name for a number.
+func typeOf[V Number]() string {
+	var v V
+	return fmt.Sprintf("%T", v)
+}
+
+// one makes a function that saves a field which is no array.
+func one[T any](save func(*T, *Writer)) func(*T, int, *Writer) {
+	return func(p *T, _ int, w *Writer) { save(p, w) }
+}
+
 // Of is a number; its width on the wire is that of the Go type.
 func Of[T any, V Number](name string, at func(*T) *V) Field[T] {
-	return Field[T]{name: name, size: sizeOf[V](),
-		save: func(p *T, w *Writer) { put(w, at(p)) },
+	return Field[T]{name: name, typ: typeOf[V](), size: sizeOf[V](),
+		save: func(p *T, _ int, w *Writer) { put(w, at(p)) },
 		load: func(p *T, r *Reader) error { get(r, at(p)); return r.err }}
 }
 
 // Computed is a number that is got and set by functions.
 func Computed[T any, V Number](name string, save func(*T) V, load func(*T, V)) Field[T] {
-	return Field[T]{name: name, size: sizeOf[V](),
-		save: func(p *T, w *Writer) { v := save(p); put(w, &v) },
+	return Field[T]{name: name, typ: typeOf[V](), size: sizeOf[V](),
+		save: func(p *T, _ int, w *Writer) { v := save(p); put(w, &v) },
 		load: func(p *T, r *Reader) error {
 			var v V
 			if get(r, &v); r.err == nil {
@@ -85,12 +99,9 @@ func Computed[T any, V Number](name string, save func(*T) V, load func(*T, V)) F
 
 // Array is a fixed number of numbers.
 func Array[T any, V Number](name string, at func(*T) []V) Field[T] {
-	return Field[T]{name: name, size: sizeOf[V](),
-		save: func(p *T, w *Writer) {
-			for i := range at(p) {
-				put(w, &at(p)[i])
-			}
-		},
+	return Field[T]{name: name, typ: typeOf[V](), size: sizeOf[V](),
+		count: func(p *T) int { return len(at(p)) },
+		save:  func(p *T, i int, w *Writer) { put(w, &at(p)[i]) },
 		load: func(p *T, r *Reader) error {
 			for i := range at(p) {
 				get(r, &at(p)[i])
@@ -101,8 +112,8 @@ func Array[T any, V Number](name string, at func(*T) []V) Field[T] {
 
 // Buffer is n bytes.
 func Buffer[T any](name string, n int, at func(*T) []byte) Field[T] {
-	return Field[T]{name: name, size: n,
-		save: func(p *T, w *Writer) { w.Raw(at(p)[:n]) },
+	return Field[T]{name: name, typ: "buffer", size: n,
+		save: func(p *T, _ int, w *Writer) { w.Raw(at(p)[:n]) },
 		load: func(p *T, r *Reader) error { copy(at(p)[:n], r.Raw(n)); return r.err }}
 }
 
@@ -111,26 +122,23 @@ func Unused[T any](n int) Field[T] { return UnusedOf[T](n, n) }
 
 // UnusedOf is n unused bytes that QEMU reports with another size.
 func UnusedOf[T any](n, reported int) Field[T] {
-	return Field[T]{name: "unused", size: reported,
-		save: func(_ *T, w *Writer) { w.Raw(make([]byte, n)) },
+	return Field[T]{name: "unused", typ: "unused_buffer", size: reported,
+		save: func(_ *T, _ int, w *Writer) { w.Raw(make([]byte, n)) },
 		load: func(_ *T, r *Reader) error { r.Raw(n); return r.err }}
 }
 
 // Struct is a nested object with a description of its own.
 func Struct[T, U any](name string, d *Description[U], at func(*T) *U) Field[T] {
-	return Field[T]{name: name, nested: d.Layout,
-		save: func(p *T, w *Writer) { d.Save(at(p), w) },
+	return Field[T]{name: name, typ: "struct", nested: d.Layout,
+		save: func(p *T, _ int, w *Writer) { d.Save(at(p), w) },
 		load: func(p *T, r *Reader) error { return d.Load(at(p), r, d.Version) }}
 }
 
 // Structs is a fixed number of nested objects.
 func Structs[T, U any](name string, d *Description[U], at func(*T) []U) Field[T] {
-	return Field[T]{name: name, nested: d.Layout,
-		save: func(p *T, w *Writer) {
-			for i := range at(p) {
-				d.Save(&at(p)[i], w)
-			}
-		},
+	return Field[T]{name: name, typ: "struct", nested: d.Layout,
+		count: func(p *T) int { return len(at(p)) },
+		save:  func(p *T, i int, w *Writer) { d.Save(&at(p)[i], w) },
 		load: func(p *T, r *Reader) error {
 			for i := range at(p) {
 				if err := d.Load(&at(p)[i], r, d.Version); err != nil {
@@ -149,12 +157,12 @@ type TimerState interface {
 
 // Timer is a timer.
 func Timer[T any](name string, at func(*T) TimerState) Field[T] {
-	return Computed(name, func(p *T) int64 { return at(p).Saved() }, func(p *T, ns int64) { at(p).Restore(ns) })
+	return Computed(name, func(p *T) int64 { return at(p).Saved() }, func(p *T, ns int64) { at(p).Restore(ns) }).As("timer")
 }
 
 // Custom is anything else; size is what QEMU reports for it.
 func Custom[T any](name string, size int, save func(*T, *Writer), load func(*T, *Reader) error) Field[T] {
-	return Field[T]{name: name, size: size, save: save, load: load}
+	return Field[T]{name: name, typ: "custom", size: size, save: one(save), load: load}
 }
 
 // Nested returns f with the layout of what it holds, for custom fields that save nested objects.

@@ -3,7 +3,6 @@
 package vmstate
 
 import (
-	"errors"
 	"fmt"
 )
 
@@ -22,13 +21,18 @@ type Description[T any] struct {
 // Field is one entry of a description.
 type Field[T any] struct {
 	name   string
-	size   int // of one element, as QEMU reports it
+	typ    string // QEMU's name for what it holds, in the description that follows the stream
+	size   int    // of one element, as QEMU reports it
 	since  int
 	when   func(*T) bool
 	nested func() *Layout
-	save   func(*T, *Writer)
+	count  func(*T) int // of an array; nil: one
+	save   func(*T, int, *Writer)
 	load   func(*T, *Reader) error
 }
+
+// As returns f with another name for its type.
+func (f Field[T]) As(typ string) Field[T] { f.typ = typ; return f }
 
 // Since returns f as a field that exists from version v on.
 func (f Field[T]) Since(v int) Field[T] { f.since = v; return f }
@@ -63,21 +67,71 @@ func (d *Description[T]) Save(p *T, w *Writer) {
 	if d.PreSave != nil {
 		d.PreSave(p)
 	}
+	node := w.node
+	node.begin(d.Name, d.Version)
 	for i := range d.Fields {
 		if f := &d.Fields[i]; f.present(p, d.Version) {
-			f.save(p, w)
+			d.saveField(f, p, w, node)
 		}
 	}
 	for _, s := range d.Subsections {
 		if s.Needed != nil && !s.Needed(p) {
 			continue
 		}
-		w.U8(subsectionMark)
-		w.U8(uint8(len(s.Name)))
-		w.Raw([]byte(s.Name))
-		w.U32(uint32(s.Version))
+		w.node = node.subsection()
+		w.Subsection(s.Name, uint32(s.Version))
 		s.Save(p, w)
 	}
+	w.node = node
+}
+
+// saveField writes the elements of a field and describes them.
+func (d *Description[T]) saveField(f *Field[T], p *T, w *Writer, node *Node) {
+	n := 1
+	if f.count != nil {
+		n = f.count(p)
+	}
+	if node == nil {
+		for i := range n {
+			f.save(p, i, w)
+		}
+		return
+	}
+	alike := n > 1 && f.alike()
+	for i := range n {
+		at := len(w.b)
+		w.node = nil
+		if f.nested != nil {
+			w.node = new(Node)
+		}
+		f.save(p, i, w)
+		if alike && i > 0 {
+			continue
+		}
+		node.add(nodeField{Name: d.uniqueName(f), Type: f.typ, Size: len(w.b) - at, Struct: w.node}, i, n, alike)
+	}
+	w.node = node
+}
+
+// alike tells whether the elements of an array have the same form by all means, so that describing one of them is enough.
+func (f *Field[T]) alike() bool { return f.when == nil && (f.nested == nil || f.nested().fixed()) }
+
+// uniqueName is the name of a field, with a number if others have the same.
+func (d *Description[T]) uniqueName(f *Field[T]) string {
+	same, number := 0, 0
+	for i := range d.Fields {
+		g := &d.Fields[i]
+		if g == f {
+			number = same
+		}
+		if g.name == f.name {
+			same++
+		}
+	}
+	if same > 1 {
+		return fmt.Sprintf("%s[%d]", f.name, number)
+	}
+	return f.name
 }
 
 func (f *Field[T]) present(p *T, version int) bool {
@@ -114,26 +168,22 @@ func (d *Description[T]) Load(p *T, r *Reader, version int) error {
 }
 
 func (d *Description[T]) loadSubsections(p *T, r *Reader) error {
-	for len(r.b) >= 2 && r.b[0] == subsectionMark {
-		n := int(r.b[1])
-		if len(r.b) < 2+n {
-			return fmt.Errorf("%s: %w", d.Name, ErrShort)
-		}
-		name := string(r.b[2 : 2+n])
-		if len(name) < len(d.Name) || name[:len(d.Name)] != d.Name {
-			return nil // belongs to somebody outside
+	for {
+		name, ok := r.Subsection(d.Name)
+		if !ok {
+			if r.err != nil {
+				return fmt.Errorf("%s: %w", d.Name, r.err)
+			}
+			return nil
 		}
 		sub := d.subsection(name)
 		if sub == nil {
 			return fmt.Errorf("%s: unknown subsection %s", d.Name, name)
 		}
-		r.b = r.b[2+n:]
-		version := int(r.U32())
-		if err := sub.Load(p, r, version); err != nil {
+		if err := sub.Load(p, r, int(r.U32())); err != nil {
 			return err
 		}
 	}
-	return nil
 }
 
 func (d *Description[T]) subsection(name string) *Description[T] {
@@ -145,11 +195,19 @@ func (d *Description[T]) subsection(name string) *Description[T] {
 	return nil
 }
 
-// ErrShort says that a stream ended too early.
-var ErrShort = errors.New("unexpected end of the state")
-
 // Writer collects a stream.
-type Writer struct{ b []byte }
+type Writer struct {
+	b    []byte
+	node *Node // describes what is being saved
+}
+
+// Subsection begins a subsection.
+func (w *Writer) Subsection(name string, version uint32) {
+	w.U8(subsectionMark)
+	w.U8(uint8(len(name)))
+	w.Raw([]byte(name))
+	w.U32(version)
+}
 
 // Bytes returns what was written.
 func (w *Writer) Bytes() []byte { return w.b }
@@ -173,49 +231,4 @@ func (w *Writer) number(v uint64, size int) {
 	for i := size - 1; i >= 0; i-- {
 		w.b = append(w.b, uint8(v>>(8*i)))
 	}
-}
-
-// Reader takes a stream apart. After an error every value is zero.
-type Reader struct {
-	b   []byte
-	err error
-}
-
-// NewReader returns a reader of b.
-func NewReader(b []byte) *Reader { return &Reader{b: b} }
-
-// Err returns the first error.
-func (r *Reader) Err() error { return r.err }
-
-// Len returns the number of bytes left.
-func (r *Reader) Len() int { return len(r.b) }
-
-// Raw returns the next n bytes, which stay valid; nil after the end.
-func (r *Reader) Raw(n int) []byte {
-	if n < 0 || n > len(r.b) {
-		r.b, r.err = nil, ErrShort
-		return nil
-	}
-	p := r.b[:n]
-	r.b = r.b[n:]
-	return p
-}
-
-// U8 reads one byte.
-func (r *Reader) U8() uint8 { return uint8(r.number(1)) }
-
-// U16 reads a 16-bit number.
-func (r *Reader) U16() uint16 { return uint16(r.number(2)) }
-
-// U32 reads a 32-bit number.
-func (r *Reader) U32() uint32 { return uint32(r.number(4)) }
-
-// U64 reads a 64-bit number.
-func (r *Reader) U64() uint64 { return r.number(8) }
-
-func (r *Reader) number(size int) (v uint64) {
-	for _, b := range r.Raw(size) {
-		v = v<<8 | uint64(b)
-	}
-	return v
 }

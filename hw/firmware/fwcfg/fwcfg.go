@@ -319,7 +319,7 @@ var state = vmstate.Description[FWCfg]{Name: "fw_cfg", Version: 2, MinVersion: 1
 	Subsections: []*vmstate.Description[FWCfg]{
 		{Name: "fw_cfg/dma", Needed: func(f *FWCfg) bool { return f.DMA },
 			Fields: []vmstate.Field[FWCfg]{vmstate.Of("dma_addr", func(f *FWCfg) *uint64 { return &f.dmaAddr })}},
-		{Name: "fw_cfg/acpi_mr", Version: 1, MinVersion: 1, Needed: func(f *FWCfg) bool { return f.Restore },
+		{Name: "fw_cfg/acpi_mr", Version: 1, MinVersion: 1, Needed: func(f *FWCfg) bool { return f.Restore && (f.acpi[0]|f.acpi[1]|f.acpi[2])%4096 != 0 },
 			Fields: []vmstate.Field[FWCfg]{
 				vmstate.Of("table_mr_size", func(f *FWCfg) *uint64 { return &f.acpi[0] }),
 				vmstate.Of("linker_mr_size", func(f *FWCfg) *uint64 { return &f.acpi[1] }),

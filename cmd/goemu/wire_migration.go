@@ -1,0 +1,83 @@
+package main
+
+import (
+	"encoding/hex"
+	"fmt"
+	"os"
+	"strings"
+
+	"goemu/hw/pc"
+	"goemu/hw/qdev"
+	"goemu/internal/mainloop"
+	"goemu/internal/monitor/migratecmd"
+	"goemu/migration"
+	"goemu/qapi"
+)
+
+// logger is an accelerator that logs what its CPUs write.
+type logger interface{ Log() }
+
+// makeMigration makes the engine and binds its commands.
+func (s *session) makeMigration(r *qapi.Registry) {
+	s.migration = migration.New()
+	s.migration.OnlyMigratable = s.vm.OnlyMigratable
+	s.migration.Hooks = migration.Hooks{
+		Status: func(st migration.Status) { s.mon.server.Emit(&qapi.MigrationEvent{Status: qapi.MigrationStatus(st)}) },
+		Pass:   func(n int64) { s.mon.server.Emit(&qapi.MigrationPassEvent{Pass: n}) },
+		Report: report,
+		Exit:   s.requestExit,
+	}
+	qapi.BindMigration(r, &migratecmd.Service{Engine: s.migration})
+}
+
+// report prints a line for the user as QEMU's error_report does.
+func report(text string) { fmt.Fprintf(os.Stderr, "%s: %s\n", progName(), text) }
+
+// connectMigration tells the engine of the machine. Preconditions: the machine lock is held.
+func (s *session) connectMigration(m *pc.Machine) {
+	e := &s.migration.M
+	e.Name, e.VM, e.Graph, e.RAM, e.LoadDone, e.Dropped = s.typ.Name, m.VM, s.host.disks.Graph, m.RAM, m.LoadDone, m.Dropped
+	if id, err := hex.DecodeString(strings.ReplaceAll(s.vm.UUID, "-", "")); err == nil && len(id) == 16 {
+		e.UUID = id
+	}
+	e.Sections = func(load bool) []qdev.Section {
+		if load {
+			return m.LoadSections()
+		}
+		return m.Sections()
+	}
+	e.Log = func() {}
+	if l, ok := m.Accelerator().(logger); ok {
+		e.Log = l.Log
+	}
+	e.CPUs = func() (out []migration.CPU) {
+		for _, c := range m.CPUs() {
+			out = append(out, c)
+		}
+		return out
+	}
+	m.VM.Autostart = !s.vm.Paused
+	if s.vm.Incoming != "" {
+		m.VM.SetState(mainloop.StateInMigrate)
+	}
+}
+
+// expectMigration makes disks inactive that are opened while a machine comes in.
+func (s *session) expectMigration() {
+	g := s.host.disks.Graph
+	g.Lock()
+	defer g.Unlock()
+	g.SetInMigrate(s.vm.Incoming != "")
+}
+
+// awaitMigration begins to wait for the machine that -incoming promises.
+func (s *session) awaitMigration() error {
+	uri := s.vm.Incoming
+	if uri == "defer" {
+		return nil
+	}
+	if err := s.migration.Incoming(uri, nil); err != nil {
+		return fmt.Errorf("-incoming %s: %w", uri, err)
+	}
+	return nil
+}

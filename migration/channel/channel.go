@@ -1,0 +1,258 @@
+// Package channel opens what a migration stream travels over: sockets, descriptors and commands, by the URIs that users write. It knows
+// nothing of the stream.
+package channel
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/internal/sockaddr"
+)
+
+// Channel is one connection. Shutdown makes reads and writes under way fail and may be called from any goroutine; Close waits for a
+// command to end.
+type Channel interface {
+	Read(p []byte) (int, error)
+	Write(p []byte) (int, error)
+	WriteVector(v [][]byte) error
+	Shutdown()
+	Close() error
+	// TwoWay tells whether the other side can answer.
+	TwoWay() bool
+}
+
+// Files finds a descriptor that was handed over by name, and takes it out.
+type Files func(name string) (*os.File, error)
+
+// errProtocol says that a URI begins with no known protocol.
+var errProtocol = errors.New("Parameter 'uri' expects a valid migration protocol")
+
+// Opener opens a channel that was prepared. Only it may take long.
+type Opener func(ctx context.Context) (Channel, error)
+
+// split separates the protocol of a URI from the rest.
+func split(uri string) (protocol, rest string) {
+	for _, p := range []string{"tcp", "unix", "vsock", "exec", "fd"} {
+		if r, ok := strings.CutPrefix(uri, p+":"); ok {
+			return p, r
+		}
+	}
+	return "", uri
+}
+
+// address reads what stands behind the protocol of a socket's URI.
+func address(protocol, rest string) (*sockaddr.Addr, error) {
+	switch protocol {
+	case "unix":
+		path, _, _ := strings.Cut(rest, ",")
+		if path == "" {
+			return nil, errors.New("invalid Unix socket address")
+		}
+		return &sockaddr.Addr{Type: sockaddr.Unix, Path: path}, nil
+	case "vsock":
+		cid, port, ok := strings.Cut(rest, ":")
+		if !ok || cid == "" || port == "" {
+			return nil, fmt.Errorf("error parsing vsock address '%s'", rest)
+		}
+		return &sockaddr.Addr{Type: sockaddr.Vsock, Host: cid, Port: port}, nil
+	}
+	return sockaddr.ParseInet(rest)
+}
+
+// Outgoing prepares the channel of a source. What is wrong with the URI shows at once, what is wrong with a peer when it is opened.
+func Outgoing(uri string, files Files) (Opener, error) {
+	protocol, rest := split(uri)
+	switch protocol {
+	case "tcp", "unix", "vsock":
+		a, err := address(protocol, rest)
+		if err != nil {
+			return nil, err
+		}
+		return func(ctx context.Context) (Channel, error) {
+			c, err := a.Connect(ctx)
+			if err != nil {
+				return nil, err
+			}
+			return &socket{c}, nil
+		}, nil
+	case "exec":
+		c, err := command(rest)
+		return func(context.Context) (Channel, error) { return c, err }, err
+	case "fd":
+		c, err := descriptor(rest, files)
+		return func(context.Context) (Channel, error) { return c, err }, err
+	}
+	return nil, errProtocol
+}
+
+// Incoming prepares the channel of a destination; sockets listen already when it returns. closed ends the waiting.
+func Incoming(uri string, files Files) (open Opener, closed func(), err error) {
+	protocol, rest := split(uri)
+	switch protocol {
+	case "tcp", "unix", "vsock":
+		a, err := address(protocol, rest)
+		if err != nil {
+			return nil, nil, err
+		}
+		l, err := a.Listen(context.Background())
+		if err != nil {
+			return nil, nil, err
+		}
+		var once sync.Once
+		closed = func() { once.Do(func() { _ = l.Close() }) }
+		return func(context.Context) (Channel, error) {
+			defer closed()
+			c, err := l.Accept()
+			if err != nil {
+				return nil, err
+			}
+			return &socket{c}, nil
+		}, closed, nil
+	case "exec":
+		c, err := command(rest)
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(context.Context) (Channel, error) { return c, nil }, func() {}, nil
+	case "fd":
+		c, err := descriptor(rest, files)
+		if err != nil {
+			return nil, nil, err
+		}
+		return func(context.Context) (Channel, error) { return c, nil }, func() {}, nil
+	}
+	return nil, nil, fmt.Errorf("unknown migration protocol: %s", uri)
+}
+
+// socket is a connected socket.
+type socket struct{ net.Conn }
+
+// WriteVector implements Channel.
+func (s *socket) WriteVector(v [][]byte) error {
+	b := net.Buffers(v)
+	_, err := b.WriteTo(s.Conn)
+	if err != nil {
+		return fmt.Errorf("Unable to write to socket: %s", reason(err))
+	}
+	return nil
+}
+
+// Shutdown implements Channel.
+func (s *socket) Shutdown() {
+	if c, ok := s.Conn.(interface{ CloseRead() error }); ok {
+		_ = c.CloseRead()
+	}
+	if c, ok := s.Conn.(interface{ CloseWrite() error }); ok {
+		_ = c.CloseWrite()
+		return
+	}
+	_ = s.Close()
+}
+
+// TwoWay implements Channel.
+func (*socket) TwoWay() bool { return true }
+
+// reason is the text of the system's error behind err.
+func reason(err error) string {
+	var e unix.Errno
+	if errors.As(err, &e) {
+		s := e.Error()
+		return strings.ToUpper(s[:1]) + s[1:]
+	}
+	return err.Error()
+}
+
+// descriptor opens a descriptor by its number or by the name under which it was handed over.
+func descriptor(name string, files Files) (Channel, error) {
+	var f *os.File
+	if n, err := strconv.Atoi(name); err == nil && n >= 0 {
+		if _, err := unix.FcntlInt(uintptr(n), unix.F_GETFD, 0); err != nil {
+			return nil, fmt.Errorf("File descriptor '%s' is not open", name)
+		}
+		f = os.NewFile(uintptr(n), "migration")
+	} else {
+		if files == nil {
+			return nil, fmt.Errorf("File descriptor named '%s' has not been found", name)
+		}
+		if f, err = files(name); err != nil {
+			return nil, err
+		}
+	}
+	return fromFile(f)
+}
+
+// fromFile makes a channel of a file, which belongs to the channel from now on.
+func fromFile(f *os.File) (Channel, error) {
+	var st unix.Stat_t
+	if err := unix.Fstat(int(f.Fd()), &st); err != nil {
+		return nil, fmt.Errorf("File descriptor '%s': %w", f.Name(), err)
+	}
+	switch st.Mode & unix.S_IFMT {
+	case unix.S_IFSOCK:
+		defer f.Close()
+		c, err := net.FileConn(f)
+		if err != nil {
+			return nil, err
+		}
+		return &socket{c}, nil
+	case unix.S_IFIFO:
+		return newPipe(f, f)
+	}
+	return &file{f}, nil
+}
+
+// file is a regular file or a device: it is read and written from where its offset stands.
+type file struct{ *os.File }
+
+// WriteVector implements Channel.
+func (f *file) WriteVector(v [][]byte) error { return writeVector(f.File, v) }
+
+// Shutdown implements Channel: nothing waits for a file.
+func (*file) Shutdown() {}
+
+// TwoWay implements Channel.
+func (*file) TwoWay() bool { return false }
+
+// writeVector writes all of v to a file.
+func writeVector(f *os.File, v [][]byte) error {
+	c, err := f.SyscallConn()
+	if err != nil {
+		return err
+	}
+	for len(v) > 0 {
+		var n int
+		var werr error
+		err := c.Write(func(fd uintptr) bool {
+			n, werr = unix.Writev(int(fd), v[:min(len(v), maxVector)])
+			return werr != unix.EAGAIN
+		})
+		if err == nil {
+			err = werr
+		}
+		if err == unix.EINTR {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("Unable to write to file: %s", reason(err))
+		}
+		for n > 0 || len(v) > 0 && len(v[0]) == 0 {
+			k := min(n, len(v[0]))
+			v[0], n = v[0][k:], n-k
+			if len(v[0]) == 0 {
+				v = v[1:]
+			}
+		}
+	}
+	return nil
+}
+
+// maxVector is the largest number of pieces that one system call takes.
+const maxVector = 1024

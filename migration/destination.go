@@ -1,0 +1,379 @@
+package migration
+
+import (
+	"bufio"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"goemu/hw/qdev"
+	"goemu/internal/mainloop"
+	"goemu/migration/channel"
+	"goemu/migration/ram"
+	"goemu/migration/vmstate"
+	"goemu/migration/wire"
+)
+
+// readAhead is the size of the buffer before a channel.
+const readAhead = 1 << 20
+
+// incoming is the migration into this process; guarded by Engine.mu.
+type incoming struct {
+	deferred bool // -incoming defer
+	started  bool
+	status   Status
+	stop     func() // ends the waiting for a connection
+}
+
+func (e *Engine) incomingStatus() Status {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.in.status
+}
+
+func (e *Engine) setIncoming(s Status) {
+	e.mu.Lock()
+	e.in.status = s
+	e.mu.Unlock()
+	e.notify(s)
+}
+
+// Incoming begins to wait for a machine (migrate-incoming).
+func (e *Engine) Incoming(uri string, files channel.Files) error {
+	e.mu.Lock()
+	started := e.in.started
+	e.mu.Unlock()
+	if started {
+		return errors.New("The incoming migration has already been started")
+	}
+	if e.stateOf() != mainloop.StateInMigrate {
+		return errors.New("'-incoming' was not specified on the command line")
+	}
+	e.notify(Setup)
+	open, stop, err := channel.Incoming(uri, files)
+	if err != nil {
+		return err
+	}
+	e.mu.Lock()
+	e.in.started, e.in.stop, e.in.status = true, stop, Setup
+	e.mu.Unlock()
+	go e.receive(open)
+	return nil
+}
+
+// receive is the whole migration into this process, on a goroutine of its own.
+func (e *Engine) receive(open channel.Opener) {
+	ch, err := open(context.Background())
+	if err != nil {
+		e.mu.Lock()
+		stopping := e.stopping
+		e.mu.Unlock()
+		if !stopping {
+			e.report(err.Error())
+			e.giveUp()
+		}
+		return
+	}
+	e.mu.Lock()
+	e.in.stop = ch.Shutdown
+	e.mu.Unlock()
+	e.setIncoming(Active)
+	l := &loader{e: e, ch: ch}
+	err = l.load(ch)
+	if e := l.answer(err); err == nil {
+		err = e
+	}
+	_ = ch.Close()
+	if err != nil {
+		e.reportLoad(err)
+		e.giveUp()
+		return
+	}
+	e.arrived()
+}
+
+// giveUp ends the process that an incoming migration failed in.
+func (e *Engine) giveUp() {
+	e.mu.Lock()
+	stopping := e.stopping
+	e.mu.Unlock()
+	e.setIncoming(Failed)
+	if !stopping && e.Hooks.Exit != nil {
+		e.Hooks.Exit(1)
+	}
+}
+
+// reportLoad prints the lines that QEMU prints about a stream that it cannot load.
+func (e *Engine) reportLoad(err error) {
+	for _, line := range strings.Split(err.Error(), "\n") {
+		e.report(line)
+	}
+	text := "Input/output error"
+	if errors.Is(err, wire.ErrInvalid) {
+		text = "Invalid argument"
+	}
+	e.report("load of migration failed: " + text)
+}
+
+// arrived makes the machine run, or what the source's did, once everything is here.
+func (e *Engine) arrived() {
+	vm := e.M.VM
+	running := e.global == "" || e.global == string(mainloop.StateRunning)
+	run := false
+	withMachine(func() { run = running && vm.Autostart })
+	if run || !e.Capability(CapLateBlockActivate) {
+		if err := e.withGraph(e.M.Graph.Resume); err != nil {
+			e.report(err.Error())
+			withMachine(func() { vm.Autostart = false })
+		}
+	}
+	e.withoutInMigrate()
+	withMachine(func() {
+		switch {
+		case vm.State() != mainloop.StateInMigrate:
+		case !running:
+			vm.SetState(mainloop.RunState(e.global))
+		case vm.Autostart:
+			vm.Start()
+		default:
+			vm.SetState(mainloop.StatePaused)
+		}
+	})
+	e.setIncoming(Completed)
+}
+
+// withoutInMigrate ends what is special about the disks of a machine that is still coming in.
+func (e *Engine) withoutInMigrate() {
+	_ = e.withGraph(func(context.Context) error { e.M.Graph.SetInMigrate(false); return nil })
+}
+
+// loader reads one stream.
+type loader struct {
+	e        *Engine
+	ch       channel.Channel // nil for a snapshot
+	src      io.Reader
+	locked   bool // the machine lock is held; not while src is waited for
+	answers  bool // the source opened the return path
+	ram      ram.Loader
+	ramIDs   map[uint32]bool
+	sections []qdev.Section
+	global   globalState
+	loaded   map[string]bool
+}
+
+// Read implements io.Reader. A device's state may be on its way for long: nothing else waits for it.
+func (l *loader) Read(p []byte) (int, error) {
+	if l.locked {
+		mainloop.Lock.Unlock()
+		defer mainloop.Lock.Lock()
+	}
+	return l.src.Read(p)
+}
+
+// load reads a stream to its end.
+func (l *loader) load(src io.Reader) error {
+	e := l.e
+	l.src = bufio.NewReaderSize(src, readAhead)
+	r := vmstate.NewStream(l)
+	c, err := wire.ReadHeader(r)
+	if err == nil {
+		err = e.checkHeader(c)
+	}
+	if err != nil {
+		return err
+	}
+	l.ram = ram.Loader{Blocks: e.M.RAM(), Dropped: e.M.Dropped}
+	l.ramIDs = map[uint32]bool{}
+	l.loaded = map[string]bool{}
+	withMachine(func() { l.sections = e.sections(&l.global, true) })
+	for {
+		kind := r.U8()
+		if r.Err() != nil {
+			return r.Err()
+		}
+		switch kind {
+		case wire.SectionStart, wire.SectionFull:
+			err = l.section(r)
+		case wire.SectionPart, wire.SectionEnd:
+			err = l.part(r)
+		case wire.Command:
+			err = l.command(r)
+		case wire.EOF:
+			return l.end(r)
+		default:
+			err = wire.Invalid("Unknown savevm section type %d", kind)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// checkHeader compares the source's machine with this one.
+func (e *Engine) checkHeader(c *wire.Config) error {
+	if c.Machine != e.M.Name {
+		return wire.Invalid("Machine type received is '%s' and local is '%s'", printable([]byte(c.Machine)), e.M.Name)
+	}
+	for _, name := range c.Capabilities {
+		if name != "x-ignore-shared" {
+			return wire.Invalid("Received unknown capability %s", printable([]byte(name)))
+		}
+		return wire.Invalid("Capability %s is off, but received capability is on", name)
+	}
+	switch {
+	case c.UUID == nil:
+	case e.M.UUID == nil:
+		e.report(fmt.Sprintf("warning: UUID is received %s, but local uuid isn't set", wire.FormatUUID(c.UUID)))
+	case string(c.UUID) != string(e.M.UUID):
+		return wire.Invalid("UUID received is %s and local is %s", wire.FormatUUID(c.UUID), wire.FormatUUID(e.M.UUID))
+	}
+	return nil
+}
+
+// section reads a section with its head.
+func (l *loader) section(r *vmstate.Reader) error {
+	id := r.U32()
+	name := string(r.Raw(int(r.U8())))
+	instance, version := int(r.U32()), r.U32()
+	if r.Err() != nil {
+		return r.Err()
+	}
+	if name == ram.Name && instance == 0 {
+		l.ramIDs[id] = true
+		if version > ram.Version {
+			return wire.Invalid("savevm: unsupported version %d for '%s' v%d", version, name, ram.Version)
+		}
+		if err := l.ram.Load(r, int(version)); err != nil {
+			return loadError(name, instance, err)
+		}
+		return l.footer(r, name, id)
+	}
+	s := l.find(name, instance)
+	if s == nil {
+		return wire.Invalid("Unknown savevm section or instance '%s' %d. Make sure that your current VM setup matches your saved VM setup, including any hotplugged devices",
+			printable([]byte(name)), instance)
+	}
+	if v := s.State.Layout().Version; version > uint32(v) {
+		return wire.Invalid("savevm: unsupported version %d for '%s' v%d", version, name, v)
+	}
+	var err error
+	withMachine(func() {
+		l.locked = true
+		err = s.State.Load(r, int(version))
+		l.locked = false
+	})
+	if err != nil {
+		if !errors.Is(err, vmstate.ErrShort) && r.Err() == nil {
+			err = wire.Invalid("%s", err)
+		}
+		return loadError(name, instance, err)
+	}
+	l.loaded[name+"\x00"+fmt.Sprint(instance)] = true
+	return l.footer(r, name, id)
+}
+
+func (l *loader) find(name string, instance int) *qdev.Section {
+	for i := range l.sections {
+		if s := &l.sections[i]; s.Name == name && s.Instance == instance {
+			return s
+		}
+	}
+	return nil
+}
+
+// part reads more of a section that comes in parts.
+func (l *loader) part(r *vmstate.Reader) error {
+	id := r.U32()
+	if r.Err() != nil {
+		return r.Err()
+	}
+	if !l.ramIDs[id] {
+		return wire.Invalid("Unknown savevm section %d", id)
+	}
+	if err := l.ram.Load(r, ram.Version); err != nil {
+		return fmt.Errorf("%w\nerror while loading state section id %d(%s)", err, id, ram.Name)
+	}
+	return l.footer(r, ram.Name, id)
+}
+
+func (l *loader) footer(r *vmstate.Reader, name string, id uint32) error {
+	switch mark := r.U8(); {
+	case r.Err() != nil:
+		return r.Err()
+	case mark != wire.Footer:
+		return wire.Invalid("Missing section footer for %s", name)
+	}
+	if got := r.U32(); r.Err() == nil && got != id {
+		return wire.Invalid("Mismatched section id in footer for %s - read 0x%x expected 0x%x", name, got, id)
+	}
+	return r.Err()
+}
+
+// command acts on a command in the stream.
+func (l *loader) command(r *vmstate.Reader) error {
+	cmd, n, name, err := wire.ReadCommand(r)
+	if err != nil {
+		return err
+	}
+	switch cmd {
+	case wire.CmdOpenReturnPath:
+		if l.ch == nil || !l.ch.TwoWay() {
+			return wire.Invalid("CMD_OPEN_RETURN_PATH failed")
+		}
+		l.answers = true
+	case wire.CmdPing:
+		value := r.Raw(n)
+		if r.Err() != nil {
+			return r.Err()
+		}
+		if !l.answers {
+			return wire.Invalid("CMD_PING (0x%x) received with no return path", binary.BigEndian.Uint32(value))
+		}
+		_, err = l.ch.Write(wire.Message(wire.RPPong, value))
+		return err
+	case wire.CmdPostcopyAdvise:
+		return wire.Invalid("Postcopy is not supported")
+	default:
+		return wire.Invalid("The command %s is not supported", name)
+	}
+	return r.Err()
+}
+
+// maxDescription is the longest description behind the end of a stream.
+const maxDescription = 64 << 20
+
+// end acts on the end of the stream: the CPUs get their state, and what stands behind the end is read so that the source can send it.
+func (l *loader) end(r *vmstate.Reader) error {
+	withMachine(l.e.M.LoadDone)
+	l.e.global = ""
+	if l.loaded["globalstate\x000"] {
+		l.e.global = l.global.state()
+	}
+	if kind := r.U8(); r.Err() == nil && kind == wire.VMDescription {
+		var part [4096]byte
+		for n := min(r.U32(), maxDescription); n > 0 && r.Err() == nil; {
+			k := min(n, uint32(len(part)))
+			_ = r.Full(part[:k])
+			n -= k
+		}
+	}
+	return nil
+}
+
+// answer tells the source how it ended, if it listens. A source that cannot be told goes on by itself.
+func (l *loader) answer(err error) error {
+	if !l.answers {
+		return nil
+	}
+	b := wire.Message(wire.RPShut, make([]byte, 4))
+	if err != nil {
+		text, _, _ := strings.Cut(err.Error(), "\n")
+		b = wire.Message(wire.RPShut, []byte{0, 0, 0, 1})
+		b = append(b, wire.Message(wire.RPReason, []byte(text[:min(len(text), maxReason)]))...)
+	}
+	_, err = l.ch.Write(b)
+	return err
+}

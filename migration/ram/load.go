@@ -1,0 +1,142 @@
+package ram
+
+import (
+	"bytes"
+
+	"goemu/internal/memory"
+	"goemu/migration/vmstate"
+	"goemu/migration/wire"
+)
+
+// Loader reads the sections "ram" of a stream into the blocks of a machine.
+type Loader struct {
+	Blocks []*memory.RAMBlock
+	// Dropped tells whether a block that the machine does not have may be left out: memory of firmware that the machine makes anew.
+	Dropped func(name string) bool
+
+	last    *memory.RAMBlock
+	dropped map[string]uint64 // blocks that are left out, with their sizes
+	size    uint64            // of last
+}
+
+// flagsKnown are the flags of the kinds of pages that are understood.
+const flagsKnown = flagZero | flagMemSize | flagPage | flagEOS | flagContinue
+
+// Load reads one part of the section, up to its end mark.
+func (l *Loader) Load(r *vmstate.Reader, version int) error {
+	if version != Version {
+		return wire.Invalid("Version %d of the RAM section is not understood", version)
+	}
+	for {
+		at := r.U64()
+		if r.Err() != nil {
+			return r.Err()
+		}
+		flags := at & flagMask
+		at &^= flagMask
+		var err error
+		switch flags &^ flagContinue {
+		case flagMemSize:
+			err = l.list(r, at)
+		case flagZero, flagPage:
+			err = l.page(r, at, flags)
+		case flagEOS:
+			return nil
+		default:
+			if flags == 0x100 || flags == 0x100|flagContinue {
+				return wire.Invalid("Received an unexpected compressed page")
+			}
+			return wire.Invalid("Unknown combination of migration flags: 0x%x", flags)
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// maxBlocks is the largest number of blocks that a stream may list.
+const maxBlocks = 4096
+
+// list compares the blocks of the stream, total bytes, with the machine's.
+func (l *Loader) list(r *vmstate.Reader, total uint64) error {
+	for i := 0; total > 0; i++ {
+		name := string(r.Raw(int(r.U8())))
+		n := r.U64()
+		if r.Err() != nil {
+			return r.Err()
+		}
+		if n > total || i >= maxBlocks {
+			return wire.Invalid("Illegal size 0x%x of RAM block \"%s\"", n, name)
+		}
+		total -= n
+		b := l.find(name)
+		switch {
+		case b != nil && roundUp(b.Size()) != roundUp(n):
+			return wire.Invalid("Size mismatch: %s: 0x%x != 0x%x: Invalid argument", name, n, b.Size())
+		case b != nil:
+		case l.Dropped != nil && l.Dropped(name):
+			if l.dropped == nil {
+				l.dropped = map[string]uint64{}
+			}
+			l.dropped[name] = roundUp(n)
+		default:
+			return wire.Invalid("Unknown ramblock \"%s\", cannot accept migration", name)
+		}
+	}
+	return nil
+}
+
+func roundUp(n uint64) uint64 { return (n + memory.PageSize - 1) &^ (memory.PageSize - 1) }
+
+func (l *Loader) find(name string) *memory.RAMBlock {
+	for _, b := range l.Blocks {
+		if b.Name() == name {
+			return b
+		}
+	}
+	return nil
+}
+
+// page reads the content of a page.
+func (l *Loader) page(r *vmstate.Reader, at, flags uint64) error {
+	if flags&flagContinue == 0 {
+		name := string(r.Raw(int(r.U8())))
+		if r.Err() != nil {
+			return r.Err()
+		}
+		if l.last = l.find(name); l.last != nil {
+			l.size = roundUp(l.last.Size())
+		} else if n, ok := l.dropped[name]; ok {
+			l.size = n
+		} else {
+			return wire.Invalid("Can't find block %s", name)
+		}
+	} else if l.size == 0 {
+		return wire.Invalid("Ack, bad migration stream!")
+	}
+	if at >= l.size {
+		return wire.Invalid("Illegal RAM offset %x", at)
+	}
+	var tail [memory.PageSize]byte
+	dst := tail[:]
+	if l.last != nil && l.last.Size()-at >= memory.PageSize {
+		dst = l.last.Bytes()[at : at+memory.PageSize]
+	}
+	if flags&flagZero != 0 {
+		fill := r.U8()
+		if fill != 0 || !bytes.Equal(dst, zeroes[:]) {
+			for i := range dst {
+				dst[i] = fill
+			}
+		}
+	} else if err := r.Full(dst); err != nil {
+		return err
+	}
+	if l.last != nil {
+		if &dst[0] == &tail[0] {
+			copy(l.last.Bytes()[at:], dst)
+		}
+		l.last.MarkDirty(at, memory.PageSize)
+	}
+	return r.Err()
+}

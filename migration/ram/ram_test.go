@@ -1,0 +1,136 @@
+package ram
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"goemu/internal/memory"
+	"goemu/migration/vmstate"
+	"goemu/migration/wire"
+)
+
+func newBlock(t testing.TB, name string, pages int) *memory.RAMBlock {
+	t.Helper()
+	b, err := memory.NewRAMBlock(name, uint64(pages)*memory.PageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Free() })
+	return b
+}
+
+// TestRounds sends memory that changes between the rounds; the other side must end with the same, pages of zeroes included.
+func TestRounds(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	src := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 70), newBlock(t, "pc.bios", 3)}
+	dst := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 70)}
+	for _, b := range dst {
+		for i := range b.Bytes() {
+			b.Bytes()[i] = 0xaa
+		}
+	}
+	write := func() {
+		for range 60 {
+			b := src[r.IntN(len(src))]
+			at := r.Uint64N(b.Size())
+			if r.IntN(4) == 0 {
+				at &^= memory.PageSize - 1
+				clear(b.Bytes()[at : at+memory.PageSize])
+				b.MarkDirty(at, memory.PageSize)
+				continue
+			}
+			b.Bytes()[at] = uint8(r.Uint32())
+			b.MarkDirty(at, 1)
+		}
+	}
+	write()
+	rounds := 0
+	s := NewSaver(src, func() { rounds++ })
+	defer s.Close()
+	var out bytes.Buffer
+	sink := wire.NewSink(&out)
+	s.Setup(sink)
+	for range 20 {
+		write()
+		s.Send(sink, 1+r.Int64N(100*memory.PageSize))
+		s.End(sink)
+		if err := sink.Flush(); err != nil { // before memory changes again
+			t.Fatal(err)
+		}
+		s.Sync()
+	}
+	write()
+	s.Stop()
+	s.Sync()
+	if !s.Send(sink, 1<<62) {
+		t.Error("something is left")
+	}
+	s.End(sink)
+	if err := sink.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if s.Pending() != 0 || rounds != 21 || uint64(out.Len()) < s.Transferred.Load() {
+		t.Errorf("%d bytes pending, %d rounds, %d bytes transferred of %d", s.Pending(), rounds, s.Transferred.Load(), out.Len())
+	}
+	l := Loader{Blocks: dst, Dropped: func(name string) bool { return name == "pc.bios" }}
+	rd := vmstate.NewStream(&out)
+	for range 22 {
+		if err := l.Load(rd, Version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, b := range dst {
+		if !bytes.Equal(b.Bytes(), src[i].Bytes()) {
+			t.Errorf("%s differs", b.Name())
+		}
+	}
+	if rd.Len() != 0 {
+		t.Errorf("%d bytes left", rd.Len())
+	}
+}
+
+func TestRefused(t *testing.T) {
+	name := func(w *vmstate.Writer, s string) { w.U8(uint8(len(s))); w.Raw([]byte(s)) }
+	for want, fill := range map[string]func(w *vmstate.Writer){
+		`Unknown ramblock "other", cannot accept migration`: func(w *vmstate.Writer) { w.U64(0x4000 | flagMemSize); name(w, "other"); w.U64(0x4000) },
+		"Size mismatch: pc.ram: 0x3000 != 0x4000":           func(w *vmstate.Writer) { w.U64(0x3000 | flagMemSize); name(w, "pc.ram"); w.U64(0x3000) },
+		"Illegal RAM offset 4000":                           func(w *vmstate.Writer) { w.U64(0x4000 | flagZero); name(w, "pc.ram"); w.U8(0) },
+		"Can't find block x":                                func(w *vmstate.Writer) { w.U64(flagPage); name(w, "x") },
+		"Ack, bad migration stream!":                        func(w *vmstate.Writer) { w.U64(flagPage | flagContinue) },
+		"Unknown combination of migration flags: 0x40":      func(w *vmstate.Writer) { w.U64(0x40) },
+		"Received an unexpected compressed page":            func(w *vmstate.Writer) { w.U64(0x100) },
+		"unexpected end of the state":                       func(w *vmstate.Writer) { w.U64(flagPage); name(w, "pc.ram"); w.U64(1) },
+	} {
+		var w vmstate.Writer
+		fill(&w)
+		l := Loader{Blocks: []*memory.RAMBlock{newBlock(t, "pc.ram", 4)}}
+		if err := l.Load(vmstate.NewReader(w.Bytes()), Version); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %s", err, want)
+		}
+	}
+}
+
+func FuzzLoad(f *testing.F) {
+	b := newBlock(f, "pc.ram", 4)
+	s := NewSaver([]*memory.RAMBlock{b}, func() {})
+	var out bytes.Buffer
+	sink := wire.NewSink(&out)
+	b.Bytes()[5000] = 1
+	s.Setup(sink)
+	s.Send(sink, 1<<62)
+	s.End(sink)
+	_ = sink.Flush()
+	s.Close()
+	f.Add(out.Bytes())
+	f.Fuzz(func(_ *testing.T, data []byte) {
+		l := Loader{Blocks: []*memory.RAMBlock{b}, Dropped: func(name string) bool { return name == "pc.bios" }}
+		r := vmstate.NewStream(bytes.NewReader(data))
+		for range 3 {
+			if l.Load(r, Version) != nil {
+				return
+			}
+		}
+	})
+}

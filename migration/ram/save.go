@@ -1,0 +1,246 @@
+// Package ram writes guest memory into a migration stream, round by round while the guest runs, and reads it back. It knows RAM blocks
+// and the form of the section "ram", no device and no state of a migration.
+package ram
+
+import (
+	"bytes"
+	"math/bits"
+	"sync/atomic"
+	"time"
+
+	"goemu/internal/memory"
+	"goemu/migration/wire"
+)
+
+// Name and Version of the section.
+const (
+	Name    = "ram"
+	Version = 4
+)
+
+// Flags in the low bits of a page's offset.
+const (
+	flagZero     = 0x02
+	flagMemSize  = 0x04
+	flagPage     = 0x08
+	flagEOS      = 0x10
+	flagContinue = 0x20
+	flagMask     = memory.PageSize - 1
+)
+
+// Counters are figures about the RAM sent so far. They may be read at any time.
+type Counters struct {
+	Transferred   atomic.Uint64 // bytes
+	Duplicate     atomic.Uint64 // pages of zeroes
+	Normal        atomic.Uint64 // other pages
+	DirtySync     atomic.Uint64 // how often the dirty log was read
+	DirtyRate     atomic.Uint64 // pages a second
+	Remaining     atomic.Uint64 // pages
+	PrecopyBytes  atomic.Uint64
+	DowntimeBytes atomic.Uint64
+}
+
+// Saver sends the RAM of a machine.
+type Saver struct {
+	// Log makes the CPUs report stores anew; called after the marks of a round were collected.
+	Log func()
+	Counters
+	// OnSync, if set, is called after each reading of the dirty log.
+	OnSync func()
+
+	blocks  []*block
+	current int    // of blocks
+	page    uint64 // of the current block
+	last    *block // that the stream named last
+	stopped bool   // the guest does not run any more
+
+	period periodState
+}
+
+// periodState is what the figures of the dirty rate come from.
+type periodState struct {
+	began  time.Time
+	pages  uint64 // found dirty since began
+	sent   uint64 // bytes, at the beginning
+	before uint64 // pages found dirty in the last full period
+	bytes  uint64 // sent in the last full period
+	fresh  bool   // before and bytes have not been looked at
+}
+
+// block is a RAM block with the pages that are still to be sent.
+type block struct {
+	*memory.RAMBlock
+	todo []uint64
+}
+
+// NewSaver prepares to send blocks and begins to log what is written to them; all pages are to be sent.
+func NewSaver(blocks []*memory.RAMBlock, log func()) *Saver {
+	s := &Saver{Log: log}
+	for _, b := range blocks {
+		pages := (b.Size() + memory.PageSize - 1) >> memory.PageBits
+		n := &block{b, make([]uint64, (pages+63)/64)}
+		for i := range n.todo {
+			n.todo[i] = ^uint64(0)
+		}
+		if pages&63 != 0 {
+			n.todo[len(n.todo)-1] = 1<<(pages&63) - 1
+		}
+		s.Remaining.Add(pages)
+		s.blocks = append(s.blocks, n)
+		b.Track(memory.DirtyMigration)
+	}
+	return s
+}
+
+// Close ends the logging.
+func (s *Saver) Close() {
+	for _, b := range s.blocks {
+		b.Untrack(memory.DirtyMigration)
+	}
+}
+
+// Total is the number of bytes of all blocks.
+func (s *Saver) Total() (n uint64) {
+	for _, b := range s.blocks {
+		n += b.Size()
+	}
+	return n
+}
+
+// Setup writes the list of blocks and begins the first round.
+func (s *Saver) Setup(out *wire.Sink) {
+	s.Sync()
+	out.U64(s.Total() | flagMemSize)
+	for _, b := range s.blocks {
+		out.Name(b.Name())
+		out.U64(b.Size())
+	}
+	out.U64(flagEOS)
+}
+
+// minPeriod is the shortest time over which the dirty rate is measured.
+const minPeriod = time.Second
+
+// Sync adds what was written since the last time to what is to be sent.
+func (s *Saver) Sync() {
+	s.DirtySync.Add(1)
+	if s.period.began.IsZero() {
+		s.period.began = time.Now()
+	}
+	var found uint64
+	for _, b := range s.blocks {
+		found += b.Collect(memory.DirtyMigration, b.todo)
+	}
+	s.Remaining.Add(found)
+	s.period.pages += found
+	if !s.stopped {
+		s.Log()
+	}
+	if d := time.Since(s.period.began); d > minPeriod {
+		p := &s.period
+		s.DirtyRate.Store(p.pages * 1000 / uint64(d.Milliseconds()))
+		sent := s.Transferred.Load()
+		*p = periodState{began: time.Now(), sent: sent, before: p.pages, bytes: sent - p.sent, fresh: true}
+	}
+	if s.OnSync != nil {
+		s.OnSync()
+	}
+}
+
+// Period returns how many bytes were dirtied and sent in the last period of at least a second; ok is false if it was returned before.
+func (s *Saver) Period() (dirtied, sent uint64, ok bool) {
+	p := &s.period
+	ok, p.fresh = p.fresh, false
+	return p.before * memory.PageSize, p.bytes, ok
+}
+
+// Stop says that the guest does not run any more, so that what is dirty now is all.
+func (s *Saver) Stop() { s.stopped = true }
+
+// Pending is the number of bytes to be sent.
+func (s *Saver) Pending() uint64 { return s.Remaining.Load() * memory.PageSize }
+
+var zeroes [memory.PageSize]byte
+
+// Send writes pages until limit bytes were put or none is left; done tells the latter.
+func (s *Saver) Send(out *wire.Sink, limit int64) (done bool) {
+	from := out.Total()
+	defer func() { s.account(uint64(out.Total() - from)) }()
+	for tried := 0; tried <= len(s.blocks); {
+		if out.Total()-from >= limit || out.Err() != nil {
+			return false
+		}
+		b := s.blocks[s.current]
+		page, ok := b.next(s.page)
+		if !ok {
+			s.current, s.page = (s.current+1)%len(s.blocks), 0
+			tried++
+			continue
+		}
+		tried = 0
+		b.todo[page>>6] &^= 1 << (page & 63)
+		s.page = page + 1
+		s.Remaining.Add(^uint64(0))
+		s.put(out, b, page)
+	}
+	return true
+}
+
+// End closes the part of the section.
+func (s *Saver) End(out *wire.Sink) {
+	out.U64(flagEOS)
+	s.account(8)
+}
+
+func (s *Saver) account(n uint64) {
+	s.Transferred.Add(n)
+	if s.stopped {
+		s.DowntimeBytes.Add(n)
+	} else {
+		s.PrecopyBytes.Add(n)
+	}
+}
+
+// put writes one page.
+func (s *Saver) put(out *wire.Sink, b *block, page uint64) {
+	at := page << memory.PageBits
+	data := b.Bytes()[at:min(at+memory.PageSize, b.Size())]
+	kind := uint64(flagPage)
+	if bytes.Equal(data, zeroes[:len(data)]) {
+		kind = flagZero
+	}
+	if b == s.last {
+		out.U64(at | kind | flagContinue)
+	} else {
+		out.U64(at | kind)
+		out.Name(b.Name())
+		s.last = b
+	}
+	if kind == flagZero {
+		out.U8(0)
+		s.Duplicate.Add(1)
+		return
+	}
+	out.Ref(data)
+	if len(data) < memory.PageSize {
+		out.Bytes(zeroes[len(data):])
+	}
+	s.Normal.Add(1)
+}
+
+// next finds the next page to be sent.
+func (b *block) next(from uint64) (page uint64, ok bool) {
+	i := from >> 6
+	if i >= uint64(len(b.todo)) {
+		return 0, false
+	}
+	if w := b.todo[i] >> (from & 63); w != 0 {
+		return from + uint64(bits.TrailingZeros64(w)), true
+	}
+	for i++; i < uint64(len(b.todo)); i++ {
+		if w := b.todo[i]; w != 0 {
+			return i<<6 + uint64(bits.TrailingZeros64(w)), true
+		}
+	}
+	return 0, false
+}

@@ -1,0 +1,523 @@
+package migration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"goemu/internal/mainloop"
+	"goemu/migration/channel"
+	"goemu/migration/ram"
+	"goemu/migration/vmstate"
+	"goemu/migration/wire"
+)
+
+// slot is how long a share of the bandwidth lasts: after it the figures are computed anew.
+const slot = 100 * time.Millisecond
+
+// unlimited is a share that is never used up.
+const unlimited = 1 << 62
+
+// batch is how many bytes are sent between two looks at everything else.
+const batch = 2 << 20
+
+// outgoing is a migration to somewhere else.
+type outgoing struct {
+	e      *Engine
+	cancel context.CancelFunc
+	ctx    context.Context
+	done   chan struct{}
+	resume chan struct{} // migrate-continue
+
+	mu      sync.Mutex
+	status  Status
+	err     error // why it failed
+	ch      channel.Channel
+	started time.Time
+
+	ram        atomic.Pointer[ram.Saver]
+	saver      *ram.Saver // the same, for the migration's goroutine
+	sink       *wire.Sink
+	rp         *returnPath
+	throttle   throttle
+	wasRunning bool
+	inactive   bool // the disks were handed over
+
+	// Figures.
+	setup, total, downtime time.Duration
+	downAt                 time.Time
+	mbps                   atomic.Uint64 // thousandths
+	pagesPerSecond         atomic.Uint64
+	expectedDowntime       atomic.Uint64 // milliseconds
+
+	slotBegan time.Time
+	slotBytes int64 // Total at its beginning
+	slotPages uint64
+	share     int64   // bytes that may be sent in a slot
+	threshold float64 // bytes that can be sent within the downtime
+}
+
+func (o *outgoing) get() Status {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.status
+}
+
+// move changes the state from one to another; false if it is another one by now: the migration was cancelled.
+func (o *outgoing) move(from, to Status) bool {
+	o.mu.Lock()
+	ok := o.status == from
+	if ok {
+		o.status = to
+	}
+	o.mu.Unlock()
+	if ok {
+		o.e.notify(to)
+	}
+	return ok
+}
+
+// fail notes the first error.
+func (o *outgoing) fail(err error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.err == nil {
+		o.err = err
+	}
+}
+
+func (o *outgoing) failure() error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.err
+}
+
+// Migrate begins to send the machine to a URI. It returns when the migration is under way.
+func (e *Engine) Migrate(uri string, files channel.Files) error {
+	o, err := e.prepare()
+	if err != nil {
+		return err
+	}
+	open, err := channel.Outgoing(uri, files)
+	if err != nil {
+		o.fail(err)
+		o.move(Setup, Failed)
+		close(o.done)
+		return err
+	}
+	go o.run(open)
+	return nil
+}
+
+// prepare makes the state of a new migration.
+func (e *Engine) prepare() (*outgoing, error) {
+	if err := e.Blocked(); err != nil {
+		return nil, err
+	}
+	e.mu.Lock()
+	switch s := e.stateOf(); {
+	case e.out != nil && e.out.get().underWay(), e.stopping:
+		e.mu.Unlock()
+		return nil, errActive
+	case s == mainloop.StateInMigrate:
+		e.mu.Unlock()
+		return nil, errors.New("Guest is waiting for an incoming migration")
+	case s == mainloop.StatePostMigrate:
+		e.mu.Unlock()
+		return nil, errors.New("Can't migrate the vm that was paused due to previous migration")
+	}
+	o := &outgoing{e: e, done: make(chan struct{}), resume: make(chan struct{}, 1), status: Setup, started: time.Now()}
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	o.expectedDowntime.Store(e.params.DowntimeLimit)
+	e.out = o
+	e.mu.Unlock()
+	e.notify(Setup)
+	return o, nil
+}
+
+// run is the whole migration, on a goroutine of its own.
+func (o *outgoing) run(open channel.Opener) {
+	defer close(o.done)
+	ch, err := open(o.ctx)
+	if err != nil {
+		o.fail(err)
+		o.e.report(err.Error())
+		if !o.move(Setup, Failed) {
+			o.move(Cancelling, Cancelled)
+		}
+		return
+	}
+	o.mu.Lock()
+	o.ch = ch
+	o.mu.Unlock()
+	if o.ctx.Err() != nil {
+		ch.Shutdown()
+	}
+	o.send()
+	o.finish()
+}
+
+// send is everything that goes over the channel; it ends in one of the last states, or in Cancelling.
+func (o *outgoing) send() {
+	e := o.e
+	o.sink = wire.NewSink(o.ch)
+	o.saver = ram.NewSaver(e.M.RAM(), e.M.Log)
+	defer o.saver.Close()
+	o.saver.OnSync = func() {
+		if e.Capability(CapEvents) && e.Hooks.Pass != nil {
+			e.Hooks.Pass(int64(o.saver.DirtySync.Load()))
+		}
+	}
+	o.ram.Store(o.saver)
+	o.throttle.cpus = e.M.CPUs
+	defer o.throttle.stop()
+	e.M.Log()
+	if err := o.begin(); err != nil {
+		o.failed(Setup, err)
+		return
+	}
+	o.mu.Lock()
+	o.setup = time.Since(o.started)
+	o.mu.Unlock()
+	if !o.move(Setup, Active) {
+		return
+	}
+	o.beginSlot()
+	for o.get() == Active {
+		if err := o.broken(); err != nil {
+			o.failed(Active, err)
+			return
+		}
+		if !o.waitForSlot() {
+			return
+		}
+		if o.lowPending() {
+			o.complete()
+			return
+		}
+		o.iterate()
+	}
+}
+
+// failed ends the migration with an error.
+func (o *outgoing) failed(from Status, err error) {
+	o.fail(err)
+	o.move(from, Failed)
+}
+
+// begin writes everything up to the first round.
+func (o *outgoing) begin() error {
+	e := o.e
+	var w vmstate.Writer
+	wire.Header(&w, e.header())
+	o.sink.Bytes(w.Bytes())
+	if e.Capability(CapReturnPath) {
+		o.rp = newReturnPath(o.ch)
+		for _, c := range []struct {
+			cmd  uint16
+			data []byte
+		}{{wire.CmdOpenReturnPath, nil}, {wire.CmdPing, []byte{0, 0, 0, 1}}} {
+			o.sink.U8(wire.Command)
+			o.sink.U16(c.cmd)
+			o.sink.U16(uint16(len(c.data)))
+			o.sink.Bytes(c.data)
+		}
+	}
+	beginPart(o.sink, wire.SectionStart)
+	o.saver.Setup(o.sink)
+	footer(o.sink, ramSection)
+	return o.sink.Flush()
+}
+
+// header is what the stream says of the machine.
+func (e *Engine) header() *wire.Config {
+	c := &wire.Config{Machine: e.M.Name}
+	if e.Capability(CapValidateUUID) {
+		c.UUID = e.M.UUID
+		if c.UUID == nil {
+			c.UUID = make([]byte, 16)
+		}
+	}
+	return c
+}
+
+// broken tells what is wrong with the channel, if anything.
+func (o *outgoing) broken() error {
+	if err := o.sink.Err(); err != nil {
+		return o.withReason(err)
+	}
+	return o.rp.failure()
+}
+
+// withReason prefers what the destination says to what the channel says.
+func (o *outgoing) withReason(err error) error {
+	if o.rp != nil {
+		if r := o.rp.last(); r != nil {
+			return r
+		}
+	}
+	return err
+}
+
+// iterate sends a batch of RAM.
+func (o *outgoing) iterate() {
+	beginPart(o.sink, wire.SectionPart)
+	o.saver.Send(o.sink, min(batch, o.share-(o.sink.Total()-o.slotBytes)))
+	o.saver.End(o.sink)
+	footer(o.sink, ramSection)
+	_ = o.sink.Flush()
+}
+
+// lowPending tells whether what is left can be sent within the downtime.
+func (o *outgoing) lowPending() bool {
+	pending := float64(o.saver.Pending())
+	if pending < o.threshold {
+		o.sync()
+		pending = float64(o.saver.Pending())
+	}
+	return pending == 0 || pending < o.threshold
+}
+
+// sync reads the dirty log and slows the guest down if it writes too fast.
+func (o *outgoing) sync() {
+	o.saver.Sync()
+	dirtied, sent, ok := o.saver.Period()
+	if ok && o.e.Capability(CapAutoConverge) {
+		o.throttle.observe(dirtied, sent, o.e.Parameters())
+	}
+}
+
+func (o *outgoing) beginSlot() {
+	o.slotBegan, o.slotBytes = time.Now(), o.sink.Total()
+	o.slotPages = o.saver.Normal.Load() + o.saver.Duplicate.Load()
+}
+
+// waitForSlot waits until the bandwidth lets more be sent; false if the migration was cancelled meanwhile.
+func (o *outgoing) waitForSlot() bool {
+	o.share = int64(min(o.e.Parameters().MaxBandwidth/uint64(time.Second/slot), unlimited))
+	if o.share == 0 {
+		o.share = unlimited
+	}
+	for {
+		d := time.Since(o.slotBegan)
+		if d >= slot {
+			o.figures(d)
+			o.beginSlot()
+			return true
+		}
+		if o.sink.Total()-o.slotBytes < o.share {
+			return true
+		}
+		select {
+		case <-o.ctx.Done():
+			return false
+		case <-time.After(slot - d):
+		}
+	}
+}
+
+// figures computes what the last slot tells.
+func (o *outgoing) figures(d time.Duration) {
+	sent := float64(o.sink.Total() - o.slotBytes)
+	pages := o.saver.Normal.Load() + o.saver.Duplicate.Load() - o.slotPages
+	ms := float64(d) / float64(time.Millisecond)
+	perMS := sent / ms
+	o.threshold = perMS * float64(o.e.Parameters().DowntimeLimit)
+	o.mbps.Store(uint64(sent * 8 / ms))
+	o.pagesPerSecond.Store(uint64(float64(pages) / d.Seconds()))
+	if o.saver.DirtyRate.Load() != 0 && sent > 10000 {
+		o.expectedDowntime.Store(uint64(float64(o.saver.Pending()) / perMS))
+	}
+}
+
+// complete stops the machine and sends the rest.
+func (o *outgoing) complete() {
+	e := o.e
+	g := new(globalState)
+	o.throttle.stop()
+	withMachine(func() {
+		o.downAt = time.Now()
+		g.set(e.M.VM.State())
+		o.wasRunning = e.M.VM.Running()
+		if o.wasRunning {
+			e.M.VM.Stop(mainloop.StateFinishMigrate)
+		} else {
+			e.M.VM.SetState(mainloop.StateFinishMigrate)
+		}
+	})
+	state, ok := o.maybePause()
+	if !ok {
+		return
+	}
+	err := o.sendRest(g)
+	if err == nil {
+		err = o.rp.wait(o.ctx)
+	}
+	if err != nil {
+		if o.sink.Err() != nil {
+			err = o.withReason(err)
+		}
+		o.takeBack()
+		o.failed(state, err)
+		return
+	}
+	o.mu.Lock()
+	o.downtime, o.total = time.Since(o.downAt), time.Since(o.started)
+	o.mu.Unlock()
+	o.move(state, Completed)
+}
+
+// maybePause lets the user do something between the end of the guest and the hand-over.
+func (o *outgoing) maybePause() (Status, bool) {
+	if !o.e.Capability(CapPauseBeforeSwitchover) {
+		return Active, o.get() == Active
+	}
+	select {
+	case <-o.resume: // left over
+	default:
+	}
+	if !o.move(Active, PreSwitchover) {
+		return PreSwitchover, false
+	}
+	select {
+	case <-o.resume:
+	case <-o.ctx.Done():
+		return PreSwitchover, false
+	}
+	return Device, o.move(PreSwitchover, Device)
+}
+
+// sendRest sends what is left of the RAM and the devices, and hands the disks over before the stream ends.
+func (o *outgoing) sendRest(g *globalState) error {
+	e := o.e
+	var state, desc []byte
+	withMachine(func() {
+		if e.M.VM.State() == mainloop.StateFinishMigrate {
+			state, desc = e.saveSections(g)
+		}
+	})
+	if state == nil {
+		return errors.New("the machine does not wait for the end of the migration any more")
+	}
+	o.saver.Stop()
+	o.saver.Sync()
+	beginPart(o.sink, wire.SectionEnd)
+	o.saver.Send(o.sink, unlimited)
+	o.saver.End(o.sink)
+	footer(o.sink, ramSection)
+	o.sink.Bytes(state)
+	if err := o.sink.Flush(); err != nil {
+		return err
+	}
+	o.inactive = true
+	if err := e.withGraph(e.M.Graph.InactivateAll); err != nil {
+		o.inactive = false
+		return errors.New("qemu_savevm_state_complete_precopy_non_iterable: bdrv_inactivate_all() failed (-1)")
+	}
+	o.sink.U8(wire.EOF)
+	o.sink.U8(wire.VMDescription)
+	o.sink.U32(uint32(len(desc)))
+	o.sink.Bytes(desc)
+	return o.sink.Flush()
+}
+
+// takeBack makes the disks this process's own again.
+func (o *outgoing) takeBack() {
+	if !o.inactive {
+		return
+	}
+	if err := o.e.withGraph(o.e.M.Graph.Resume); err != nil {
+		o.e.report(err.Error())
+		return
+	}
+	o.inactive = false
+}
+
+// finish ends the migration: the machine runs on unless it is the destination that does.
+func (o *outgoing) finish() {
+	e := o.e
+	o.throttle.stop()
+	if o.get() == Cancelling {
+		o.takeBack()
+	}
+	withMachine(func() {
+		vm := e.M.VM
+		if o.get() == Completed {
+			if d := o.total - o.setup; d > 0 {
+				o.mbps.Store(uint64(float64(o.sink.Total()) * 8 / (float64(d) / float64(time.Millisecond))))
+			}
+			if vm.State() == mainloop.StateFinishMigrate {
+				vm.SetState(mainloop.StatePostMigrate)
+			}
+			return
+		}
+		if vm.State() != mainloop.StateFinishMigrate {
+			return
+		}
+		switch {
+		case o.inactive: // somebody else has the disks
+			vm.SetState(mainloop.StatePostMigrate)
+		case o.wasRunning:
+			vm.Start()
+		default:
+			vm.SetState(mainloop.StatePostMigrate)
+		}
+	})
+	o.ch.Shutdown()
+	if err := o.ch.Close(); err != nil && o.get() == Completed {
+		e.report(err.Error())
+	}
+	o.move(Cancelling, Cancelled)
+	if err := o.failure(); err != nil && o.get() == Failed {
+		e.report(err.Error())
+	}
+}
+
+// Cancel ends the migration under way, if there is one.
+func (e *Engine) Cancel() {
+	e.mu.Lock()
+	o := e.out
+	e.mu.Unlock()
+	if o == nil {
+		return
+	}
+	o.mu.Lock()
+	ok := o.status.underWay() && o.status != Cancelling
+	if ok {
+		o.status = Cancelling
+	}
+	ch := o.ch
+	o.mu.Unlock()
+	if !ok {
+		return
+	}
+	e.notify(Cancelling)
+	o.cancel()
+	if ch != nil {
+		ch.Shutdown()
+	}
+}
+
+// Continue lets a migration go on that waits before the switchover.
+func (e *Engine) Continue(s Status) error {
+	e.mu.Lock()
+	o := e.out
+	e.mu.Unlock()
+	now := None
+	if o != nil {
+		now = o.get()
+	}
+	if now != s {
+		return fmt.Errorf("Migration not in expected state: %s", now)
+	}
+	if o != nil {
+		select {
+		case o.resume <- struct{}{}:
+		default:
+		}
+	}
+	return nil
+}
