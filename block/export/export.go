@@ -101,7 +101,12 @@ func (l *List) Add(ctx context.Context, o Options, create func(e *Export) (Impl,
 		return nil, block.Errorf(unix.EINVAL, "Invalid block export id")
 	case taken:
 		return nil, block.Errorf(unix.EEXIST, "Block export id '%s' is already in use", o.ID)
-	case o.Node.ReadOnly() && o.Writable:
+	}
+	// While a migration comes in, an export fills the image before the machine runs: the node must be this process's own.
+	if err := o.Node.Activate(ctx); err != nil {
+		return nil, err
+	}
+	if o.Node.ReadOnly() && o.Writable {
 		return nil, block.Errorf(unix.EPERM, "Cannot export read-only node as writable")
 	}
 	perm := block.PermConsistentRead

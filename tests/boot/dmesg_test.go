@@ -18,7 +18,7 @@ import (
 const warnings = "dmesg -r|grep ^.[0-4]"
 
 // timing are lines that come and go with the load of the host, under QEMU as under goemu.
-var timing = regexp.MustCompile(`calibrat|bogoMips|platform interrupts|Lost \d+ RTC|interrupt took|clocksource|hogged|TSC|tsc|sched_clock|stall|lockup|mtrr: (your|prob|corr)`)
+var timing = regexp.MustCompile(`calibrat|bogoMips|platform interrupts|Lost \d+ RTC|interrupt took|clocksource|hogged|TSC|tsc|sched_clock|stall|lockup|Unstable clock|local clock|trace_clock|on the kernel command line|mtrr: (your|prob|corr)`)
 
 // numbers are replaced so that addresses and times do not count.
 var numbers = regexp.MustCompile(`0x[0-9a-f]+|\b[0-9a-f]{8,}\b|\d+`)
