@@ -192,6 +192,9 @@ func (n *Node) writersAbove() bool {
 		if up, ok := c.parent.(*Node); ok && up.inactive {
 			continue
 		}
+		if u, ok := c.parent.(*User); ok && u.HandsOver {
+			continue
+		}
 		if c.Perm()&(PermWrite|PermWriteUnchanged) != 0 {
 			return true
 		}

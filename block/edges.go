@@ -123,6 +123,8 @@ type User struct {
 	Quiesce, Settle, Resume func()
 	// StayAtNode is true if the user's edges are not moved when their node is replaced.
 	StayAtNode bool
+	// HandsOver is true if the user's writing does not keep its nodes from being handed over to another process.
+	HandsOver bool
 }
 
 func (u *User) describe() string { return u.Name }

@@ -192,6 +192,15 @@ func (p *process) until(states ...string) map[string]any {
 	return nil
 }
 
+// event waits for an event.
+func (p *process) event(name string) {
+	p.t.Helper()
+	for !slices.Contains(p.events, name) {
+		_, ok := p.line()
+		require.True(p.t, ok, "the emulator has ended before %s: %s", name, p.errs.String())
+	}
+}
+
 // becomes waits until the machine is in a state.
 func (p *process) becomes(want string) {
 	p.t.Helper()
