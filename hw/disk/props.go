@@ -88,6 +88,14 @@ func (p *Props) Claim(user string, readOnly, resize bool) (*block.Backend, error
 	return b, nil
 }
 
+// EmptyDrive stands for a drive without medium.
+func EmptyDrive() *block.Backend {
+	g := block.NewGraph()
+	g.Lock()
+	defer g.Unlock()
+	return g.NewBackend("", "", 0, block.PermAll)
+}
+
 // request asks for the permissions that the options mean.
 func (p *Props) request(b *block.Backend, readOnly, resize bool) error {
 	used := block.PermConsistentRead

@@ -122,14 +122,14 @@ func (d *Device) realize(kind Kind, geometry func(*block.Backend) (disk.Geometry
 // claim takes the medium. A CD-ROM drive does without.
 func (d *Device) claim(kind Kind) (*block.Backend, error) {
 	if d.Drive == nil {
-		return emptyBackend(), nil
+		return disk.EmptyDrive(), nil
 	}
 	b, err := d.Props.Claim(d.ID(), kind == CDROM, kind == Disk)
 	switch {
 	case err != nil:
 		return nil, err
 	case b == nil && kind == CDROM:
-		return emptyBackend(), nil
+		return disk.EmptyDrive(), nil
 	case b == nil || kind == Disk && b.Node() == nil:
 		d.Drive.Release()
 		return nil, errors.New("Device needs media, but drive is empty")
@@ -138,14 +138,6 @@ func (d *Device) claim(kind Kind) (*block.Backend, error) {
 		return nil, errors.New("Block node is read-only")
 	}
 	return b, nil
-}
-
-// emptyBackend stands for a drive without medium.
-func emptyBackend() *block.Backend {
-	g := block.NewGraph()
-	g.Lock()
-	defer g.Unlock()
-	return g.NewBackend("", "", 0, block.PermAll)
 }
 
 // setDefaults fills in the names that the user left out.

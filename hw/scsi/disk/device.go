@@ -175,27 +175,19 @@ func (d *Drive) setNames() {
 // claim takes the medium. A CD-ROM drive does without.
 func (d *Drive) claim() (*block.Backend, error) {
 	if d.common.Drive == nil {
-		return emptyBackend(), nil
+		return disk.EmptyDrive(), nil
 	}
 	b, err := d.common.Props.Claim(d.Dev().ID(), d.kind == typeCDROM, d.kind == typeDisk)
 	switch {
 	case err != nil:
 		return nil, err
 	case b == nil && d.kind == typeCDROM:
-		return emptyBackend(), nil
+		return disk.EmptyDrive(), nil
 	case b == nil || d.kind == typeDisk && !d.removable && b.Node() == nil:
 		d.common.Drive.Release()
 		return nil, errors.New("Device needs media, but drive is empty")
 	}
 	return b, nil
-}
-
-// emptyBackend stands for a drive without medium.
-func emptyBackend() *block.Backend {
-	g := block.NewGraph()
-	g.Lock()
-	defer g.Unlock()
-	return g.NewBackend("", "", 0, block.PermAll)
 }
 
 func (d *Drive) release() {
