@@ -109,14 +109,15 @@ func NewList(g *block.Graph, listen func(Report)) *List {
 
 // Job is one operation.
 type Job struct {
-	list  *List
-	id    string
-	kind  string
-	body  Body
-	flags Flags
-	block bool
-	txn   *txn
-	nodes nodes
+	handsOver bool // see Spec
+	list      *List
+	id        string
+	kind      string
+	body      Body
+	flags     Flags
+	block     bool
+	txn       *txn
+	nodes     nodes
 
 	// The rest is guarded by list.mu.
 	status         Status
@@ -145,6 +146,8 @@ type Spec struct {
 	Speed    int64
 	BlockJob bool
 	Txn      *Txn // nil for a transaction of its own
+	// HandsOver says that the job's writing does not keep its images from being handed over with the machine.
+	HandsOver bool
 }
 
 // New makes a job in state created.
@@ -162,7 +165,7 @@ func (l *List) New(s Spec, b Body) (*Job, error) {
 	case s.Speed < 0:
 		return nil, errSpeed
 	}
-	j := &Job{list: l, id: s.ID, kind: s.Type, body: b, flags: s.Flags, block: s.BlockJob, ioStatus: "ok", wake: make(chan struct{})}
+	j := &Job{list: l, id: s.ID, kind: s.Type, body: b, flags: s.Flags, block: s.BlockJob, handsOver: s.HandsOver, ioStatus: "ok", wake: make(chan struct{})}
 	j.setSpeed(s.Speed)
 	j.to(Created)
 	l.jobs = slices.Insert(l.jobs, 0, j)

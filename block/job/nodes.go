@@ -21,7 +21,7 @@ func (j *Job) AddNode(n *block.Node, name string, perm, shared block.Perm) (*blo
 		j.nodes.blocker = &block.Blocker{Reason: "block device is in use by block job: " + j.kind}
 		j.nodes.user = &block.User{
 			Name: j.kind + " job '" + j.id + "'", Quiesce: j.Hold, Settle: j.AwaitIdle, Resume: j.Release, StayAtNode: true,
-			HandsOver: j.kind == "mirror", // the image that it fills is the destination's
+			HandsOver: j.handsOver,
 		}
 	}
 	c, err := j.list.graph.Use(j.nodes.user, n, name, perm, shared)

@@ -130,7 +130,7 @@ func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.J
 			return nil, block.Errorf(unix.EINVAL, "An explicit job ID is required for this node")
 		}
 	}
-	j, err = l.NewOn(m.Source, job.Spec{ID: m.ID, Type: kind, Flags: m.Flags, Speed: m.Speed, Txn: m.Txn}, m, perm, read|unchanged|write|resize)
+	j, err = l.NewOn(m.Source, job.Spec{ID: m.ID, Type: kind, Flags: m.Flags, Speed: m.Speed, Txn: m.Txn, HandsOver: !m.commit}, m, perm, read|unchanged|write|resize)
 	if err != nil {
 		return nil, err
 	}
