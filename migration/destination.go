@@ -22,10 +22,9 @@ const readAhead = 1 << 20
 
 // incoming is the migration into this process; guarded by Engine.mu.
 type incoming struct {
-	deferred bool // -incoming defer
-	started  bool
-	status   Status
-	stop     func() // ends the waiting for a connection
+	started bool
+	status  Status
+	stop    func() // ends the waiting for a connection
 }
 
 func (e *Engine) incomingStatus() Status {
@@ -217,7 +216,8 @@ func (e *Engine) checkHeader(c *wire.Config) error {
 	if c.Machine != e.M.Name {
 		return wire.Invalid("Machine type received is '%s' and local is '%s'", printable([]byte(c.Machine)), e.M.Name)
 	}
-	for _, name := range c.Capabilities {
+	if len(c.Capabilities) > 0 {
+		name := c.Capabilities[0]
 		if name != "x-ignore-shared" {
 			return wire.Invalid("Received unknown capability %s", printable([]byte(name)))
 		}

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -142,28 +141,4 @@ func (d Dict) takeSize(key string) (int64, error) {
 			"Optional suffix k, M, G, T, P or E means kilo-, mega-, giga-, tera-, peta-\nand exabytes, respectively.", key)
 	}
 	return n << shift, nil
-}
-
-// sub returns the members below prefix, and removes them.
-func (d Dict) sub(prefix string) Dict {
-	s := Dict{}
-	for key, v := range d {
-		if rest, ok := strings.CutPrefix(key, prefix+"."); ok {
-			s[rest] = v
-			delete(d, key)
-		}
-	}
-	return s
-}
-
-// first returns the alphabetically first option that is left over.
-func (d Dict) first() (string, bool) {
-	if len(d) == 0 {
-		return "", false
-	}
-	keys := make([]string, 0, len(d))
-	for k := range d {
-		keys = append(keys, k)
-	}
-	return slices.Min(keys), true
 }

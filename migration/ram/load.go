@@ -19,9 +19,6 @@ type Loader struct {
 	size    uint64            // of last
 }
 
-// flagsKnown are the flags of the kinds of pages that are understood.
-const flagsKnown = flagZero | flagMemSize | flagPage | flagEOS | flagContinue
-
 // Load reads one part of the section, up to its end mark.
 func (l *Loader) Load(r *vmstate.Reader, version int) error {
 	if version != Version {

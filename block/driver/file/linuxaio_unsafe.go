@@ -23,7 +23,7 @@ type iocb struct {
 	buf, n       uint64
 	off          int64
 	_            uint64
-	flags, resFD uint32
+	_            uint64
 }
 
 // ioEvent is struct io_event.

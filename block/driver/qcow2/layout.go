@@ -147,9 +147,6 @@ const (
 	subAllZeroes = 0xffffffff00000000 // and those that read as zeroes
 )
 
-// noOffset marks an unknown host offset.
-const noOffset = ^uint64(0)
-
 const (
 	l1EntrySize = 8
 	rtEntrySize = 8

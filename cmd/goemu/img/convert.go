@@ -34,7 +34,7 @@ type convertArgs struct {
 	targetHasBacking        bool
 	backFormat              string
 	secrets                 *block.Options
-	through, sourcesThrough bool
+	sourcesThrough          bool
 }
 
 func (c *command) convert(args []string) int {

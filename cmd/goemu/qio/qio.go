@@ -24,7 +24,6 @@ type session struct {
 	live      bool           // somebody waits for the output of requests in the background
 	requests  sync.WaitGroup // of the aio_ commands
 	output    sync.Mutex     // they print, too
-	runIn     *block.Backend // the image the current command works on
 }
 
 // The values of options without a letter.

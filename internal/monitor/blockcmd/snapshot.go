@@ -79,7 +79,7 @@ func (p *preparation) externalSnapshot(st *step, o *overlay) error {
 	}
 	st.abort = func() {
 		if err := g.SetBacking(n, nil); err == nil {
-			err = g.ReplaceNode(n, old)
+			_ = g.ReplaceNode(n, old)
 		}
 		g.Unref(old)
 	}
