@@ -14,16 +14,16 @@ const (
 
 // iocb is struct iocb of a little-endian host.
 type iocb struct {
-	data         uint64
-	_            uint32
-	rwFlags      int32
-	op           uint16
-	_            int16
-	fd           uint32
-	buf, n       uint64
-	off          int64
-	_            uint64
-	_            uint64
+	data    uint64
+	_       uint32
+	rwFlags int32
+	op      uint16
+	_       int16
+	fd      uint32
+	buf, n  uint64
+	off     int64
+	_       uint64
+	_       uint64
 }
 
 // ioEvent is struct io_event.

@@ -15,26 +15,26 @@ const defaultSparse = 4096
 
 // convertArgs are the arguments of convert.
 type convertArgs struct {
-	sources                 []string
-	target                  string
-	format, outFormat       string
-	base, baseFormat        *string
-	list, cache, srcCache   string
-	snap                    snapshotParam
-	sparse                  int64
-	sparseSet               bool
-	rate                    int64
-	workers                 int
-	copyRange, compress     bool
-	show, quiet, noCreate   bool
-	outOfOrder, share       bool
-	imageOpts, targetOpts   bool
-	salvage, targetIsZero   bool
-	bitmaps, skipBroken     bool
-	targetHasBacking        bool
-	backFormat              string
-	secrets                 *block.Options
-	sourcesThrough          bool
+	sources               []string
+	target                string
+	format, outFormat     string
+	base, baseFormat      *string
+	list, cache, srcCache string
+	snap                  snapshotParam
+	sparse                int64
+	sparseSet             bool
+	rate                  int64
+	workers               int
+	copyRange, compress   bool
+	show, quiet, noCreate bool
+	outOfOrder, share     bool
+	imageOpts, targetOpts bool
+	salvage, targetIsZero bool
+	bitmaps, skipBroken   bool
+	targetHasBacking      bool
+	backFormat            string
+	secrets               *block.Options
+	sourcesThrough        bool
 }
 
 func (c *command) convert(args []string) int {
