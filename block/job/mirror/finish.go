@@ -23,6 +23,7 @@ func (m *mirror) finish(j *job.Job, abort bool) (err error) {
 	g.Ref(m.Target)
 	defer g.Unref(m.Source)
 	defer g.Unref(m.Target)
+	m.filter.DrainBegin() // until the filter is gone; what is held back goes on with the node that took its place
 	m.Source.RemoveBitmap(m.bits)
 	m.mu.Lock()
 	over := m.complete && !abort
@@ -40,6 +41,9 @@ func (m *mirror) finish(j *job.Job, abort bool) (err error) {
 		m.Source.DrainEnd()
 	}
 	m.removeFilter(g)
+	m.filter.DrainEnd()
+	g.Unref(m.filter)
+	m.filter = nil
 	if m.targetWasRO && (!over || err != nil) {
 		if e := g.SetReadOnly(context.Background(), m.Target, true); err == nil {
 			err = e
@@ -96,6 +100,4 @@ func (m *mirror) removeFilter(g *block.Graph) {
 	if err := g.DropFilter(m.filter); err != nil {
 		g.Messagef("%s", err)
 	}
-	g.Unref(m.filter)
-	m.filter = nil
 }

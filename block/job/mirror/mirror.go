@@ -105,6 +105,8 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 	m.changed.L = &m.mu
 	g := o.Source.Graph()
 	m.top = &topFilter{m: m}
+	o.Source.DrainBegin() // no request meets a filter whose job is not complete
+	defer o.Source.DrainEnd()
 	var err error
 	m.filter, err = g.InsertFilter(ctx, topDriver(kind), o.FilterName, func(n *block.Node) (block.Instance, error) { m.top.node = n; return m.top, nil }, o.Source)
 	if err != nil {
@@ -113,6 +115,7 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 	m.filter.SetImplicit(o.FilterName == "")
 	if m.job, err = m.attach(ctx, l, kind); err != nil {
 		m.removeFilter(g)
+		g.Unref(m.filter)
 		return nil, err
 	}
 	return m.job, nil
