@@ -166,6 +166,27 @@ type MemoryInfo struct {
 	PluggedMemory *uint64 `json:"plugged-memory,omitempty"`
 }
 
+// BalloonArg are the arguments of balloon.
+type BalloonArg struct {
+	Value int64 `json:"value"`
+}
+
+// BalloonInfo is the struct BalloonInfo.
+type BalloonInfo struct {
+	Actual int64 `json:"actual"`
+}
+
+// BalloonChangeEvent is the event BALLOON_CHANGE. The guest has given memory back or taken it again.
+type BalloonChangeEvent struct {
+	Actual int64 `json:"actual"`
+}
+
+// EventName implements Event.
+func (*BalloonChangeEvent) EventName() string { return "BALLOON_CHANGE" }
+
+// HasData implements Event.
+func (*BalloonChangeEvent) HasData() bool { return true }
+
 // MachineCommands are the commands of the module machine.
 type MachineCommands interface {
 	// QueryUuid is the command query-uuid. The UUID of the machine.
@@ -198,6 +219,10 @@ type MachineCommands interface {
 	QueryHotpluggableCpus(ctx context.Context) ([]*HotpluggableCPU, error)
 	// QueryMemorySizeSummary is the command query-memory-size-summary. How much memory the machine has.
 	QueryMemorySizeSummary(ctx context.Context) (*MemoryInfo, error)
+	// Balloon is the command balloon. Ask the guest to make do with less memory, or let it have more.
+	Balloon(ctx context.Context, arg *BalloonArg) error
+	// QueryBalloon is the command query-balloon. How much memory the guest has left.
+	QueryBalloon(ctx context.Context) (*BalloonInfo, error)
 }
 
 // BindMachine makes the commands of the module machine callable.
@@ -293,6 +318,19 @@ func BindMachine(r *Registry, c MachineCommands) {
 			return nil, err
 		}
 		return c.QueryMemorySizeSummary(ctx)
+	})
+	r.bind(&moduleMachine.Commands[15], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[BalloonArg]("q_obj_balloon-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.Balloon(ctx, arg)
+	})
+	r.bind(&moduleMachine.Commands[16], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryBalloon(ctx)
 	})
 }
 
@@ -420,6 +458,15 @@ var moduleMachine = Module{Name: "machine",
 			{Name: "base-memory", Type: "size"},
 			{Name: "plugged-memory", Type: "size", Optional: true},
 		}},
+		{Name: "q_obj_balloon-arg", Kind: KindObject, Members: []Member{
+			{Name: "value", Type: "int"},
+		}},
+		{Name: "BalloonInfo", Kind: KindObject, Members: []Member{
+			{Name: "actual", Type: "int"},
+		}},
+		{Name: "q_obj_BALLOON_CHANGE-arg", Kind: KindObject, Members: []Member{
+			{Name: "actual", Type: "int"},
+		}},
 	},
 	Commands: []Command{
 		{Name: "query-uuid", Ret: "UuidInfo", Preconfig: true},
@@ -437,6 +484,10 @@ var moduleMachine = Module{Name: "machine",
 		{Name: "query-memdev", Ret: "[]Memdev", Preconfig: true},
 		{Name: "query-hotpluggable-cpus", Ret: "[]HotpluggableCPU", Preconfig: true},
 		{Name: "query-memory-size-summary", Ret: "MemoryInfo"},
+		{Name: "balloon", Arg: "q_obj_balloon-arg"},
+		{Name: "query-balloon", Ret: "BalloonInfo"},
 	},
-	Events: []EventInfo{},
+	Events: []EventInfo{
+		{Name: "BALLOON_CHANGE", Arg: "q_obj_BALLOON_CHANGE-arg"},
+	},
 }

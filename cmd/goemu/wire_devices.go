@@ -7,6 +7,7 @@ import (
 	"goemu/hw/misc"
 	"goemu/hw/qdev"
 	scsidisk "goemu/hw/scsi/disk"
+	"goemu/hw/virtio/balloon"
 	"goemu/hw/virtio/blk"
 	"goemu/hw/virtio/rng"
 	vscsi "goemu/hw/virtio/scsi"
@@ -15,5 +16,5 @@ import (
 
 // registry lists every device type; hooks are what some do to the emulator.
 func registry(hooks *misc.Hooks) *qdev.Registry {
-	return qdev.NewRegistry(char.Classes, misc.Classes(hooks), ide.Classes(), ahci.Classes(), scsidisk.Classes(), vscsi.Classes(), blk.Classes(), rng.Classes(), serial.Classes())
+	return qdev.NewRegistry(char.Classes, misc.Classes(hooks), ide.Classes(), ahci.Classes(), scsidisk.Classes(), vscsi.Classes(), blk.Classes(), rng.Classes(), serial.Classes(), balloon.Classes())
 }

@@ -6,6 +6,7 @@ import (
 	"goemu/hw/misc"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
+	"goemu/hw/virtio/balloon"
 	"goemu/internal/chardev"
 	"goemu/internal/monitor/devicecmd"
 	"goemu/internal/monitor/machinecmd"
@@ -55,6 +56,13 @@ func (s *session) announceMachine() {
 	for i, c := range m.CPUs() {
 		t.CPUs = append(t.CPUs, c)
 		t.Paths = append(t.Paths, m.CPUPath(i))
+	}
+	balloon.RAM, balloon.Changed = s.config.RAM, func(actual uint64) { s.mon.server.Emit(&qapi.BalloonChangeEvent{Actual: int64(actual)}) }
+	t.Balloon = func() machinecmd.Balloon {
+		if b := balloon.Active(); b != nil {
+			return b
+		}
+		return nil
 	}
 	s.mon.objects.target = t
 	s.mon.objects.device.Forward(s.mon.server.Emit)

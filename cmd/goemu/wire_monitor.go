@@ -108,7 +108,7 @@ func (s *session) makeShell(ctx context.Context) {
 	var commands, info []*hmp.Command
 	for _, service := range []interface {
 		HMP() (commands, info []*hmp.Command)
-	}{m.run, m.chars, m.block} {
+	}{m.run, m.chars, m.block, m.objects.machine} {
 		c, i := service.HMP()
 		commands, info = append(commands, c...), append(info, i...)
 	}

@@ -29,7 +29,10 @@ var compat = []struct {
 		{Driver: "virtio-pci", Property: "x-ats-page-aligned", Value: "off"},
 		{Driver: "pvpanic", Property: "events", Value: "1"},
 	}},
-	{"5.0", []qdev.Global{{Driver: "pci-host-bridge", Property: "x-config-reg-migration-enabled", Value: "off"}}},
+	{"5.0", []qdev.Global{
+		{Driver: "pci-host-bridge", Property: "x-config-reg-migration-enabled", Value: "off"},
+		{Driver: "virtio-balloon-device", Property: "page-poison", Value: "false"},
+	}},
 	{"4.2", []qdev.Global{
 		{Driver: "virtio-blk-device", Property: "queue-size", Value: "128"},
 		{Driver: "virtio-blk-device", Property: "x-enable-wce-if-config-wce", Value: "off"},

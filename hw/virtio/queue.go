@@ -338,6 +338,9 @@ func (q *Queue) PushAll(done []ring.Used) {
 	}
 }
 
+// Rewind takes the last n chains that are in use as not taken yet, and tells whether there were so many.
+func (q *Queue) Rewind(n int) bool { return q.ring.Rewind(n) }
+
 // Detach drops a chain without giving it back.
 func (q *Queue) Detach(e *ring.Element) { q.ring.Detach(e) }
 

@@ -16,6 +16,7 @@ const (
 	IDBlock   = 2
 	IDConsole = 3
 	IDRNG     = 4
+	IDBalloon = 5
 	IDSCSI    = 8
 )
 

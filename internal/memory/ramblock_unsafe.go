@@ -104,6 +104,23 @@ func (r *RAMBlock) TestAndClearDirty(c DirtyClient, page uint64) bool {
 	return (*m)[page>>6].And(^bit)&bit != 0
 }
 
+// Discard gives the pages that lie wholly in [off, off+n) back to the host: they read as zero from now on. The caller answers for nobody
+// needing the contents.
+func (r *RAMBlock) Discard(off, n uint64) {
+	if off >= r.Size() {
+		return
+	}
+	end := (off + min(n, r.Size()-off)) &^ (PageSize - 1)
+	if off = (off + PageSize - 1) &^ (PageSize - 1); off >= end {
+		return
+	}
+	p := r.bytes[off:end]
+	if unix.Madvise(p, unix.MADV_REMOVE) != nil { // shared memory only
+		_ = unix.Madvise(p, unix.MADV_DONTNEED)
+	}
+	r.MarkDirty(off, end-off)
+}
+
 // Settled tells whether marking the page dirty would tell no client anything new.
 //
 //go:nosplit

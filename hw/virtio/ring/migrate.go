@@ -82,3 +82,15 @@ func (q *Queue) Restore(lastAvail uint16) error {
 	q.inUse = int(lastAvail - q.pos.UsedIdx)
 	return nil
 }
+
+// Rewind takes the last n chains that are in use as not taken yet, and tells whether there were so many.
+func (q *Queue) Rewind(n int) bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if n > q.inUse {
+		return false
+	}
+	q.inUse -= n
+	q.pos.LastAvail -= uint16(n)
+	return true
+}

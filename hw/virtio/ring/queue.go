@@ -70,6 +70,13 @@ func (e *Element) OutLen() uint64 { return e.outLen }
 // InLen is the number of bytes that the device may write.
 func (e *Element) InLen() uint64 { return e.inLen }
 
+// EachIn calls f for the guest's addresses of In.
+func (e *Element) EachIn(f func(addr, n uint64)) {
+	for _, s := range e.spans {
+		f(s.addr, s.n)
+	}
+}
+
 // New returns a queue without memory; Setup makes it usable.
 func New(mem *memory.AddressSpace) *Queue { return &Queue{mem: mem, notify: true} }
 

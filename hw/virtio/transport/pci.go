@@ -18,7 +18,6 @@ const autoVectors = 0xffffffff
 
 // PCIProps are the options of every virtio-…-pci device.
 type PCIProps struct {
-	IOEventFD       bool `prop:"ioeventfd,default=on" help:"on/off"`
 	PagePerVQ       bool `prop:"page-per-vq,default=off" help:"on/off"`
 	ModernPIONotify bool `prop:"modern-pio-notify,default=off" help:"on/off"`
 }

@@ -15,16 +15,29 @@ type extras interface {
 	resolve(class, vectors uint32)
 }
 
+// IOEventFD is the option of most device types that chooses how the host hears of notifications; there is one way here.
+type IOEventFD struct {
+	IOEventFD bool `prop:"ioeventfd,default=on" help:"on/off"`
+}
+
 // NoExtra are the extra options of most device types.
 type NoExtra struct {
+	IOEventFD
 	Vectors uint32 `prop:"vectors,default=4294967295"`
 }
 
 func (x *NoExtra) values() (class, vectors uint32) { return 0, x.Vectors }
 func (x *NoExtra) resolve(_, vectors uint32)       { x.Vectors = vectors }
 
+// NoVectors are those of device types without messages, which have no choice of how the host hears of notifications either.
+type NoVectors struct{}
+
+func (*NoVectors) values() (class, vectors uint32) { return 0, 0 }
+func (*NoVectors) resolve(_, _ uint32)             {}
+
 // WithClass are those of device types whose PCI class can be chosen.
 type WithClass struct {
+	IOEventFD
 	Class   uint32 `prop:"class,default=0"`
 	Vectors uint32 `prop:"vectors,default=4294967295"`
 }
@@ -34,6 +47,7 @@ func (x *WithClass) resolve(class, vectors uint32)   { x.Class, x.Vectors = clas
 
 // WithTwoVectors are those of device types that share two vectors among all queues.
 type WithTwoVectors struct {
+	IOEventFD
 	Class   uint32 `prop:"class,default=0"`
 	Vectors uint32 `prop:"vectors,default=2"`
 }

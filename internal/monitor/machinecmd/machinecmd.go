@@ -42,6 +42,8 @@ type Target struct {
 	CanWake func() bool
 	// ResetReinjection forgets the interrupts of the clock that the guest has missed; nil without a clock.
 	ResetReinjection func()
+	// Balloon is the machine's balloon, nil without one. It is called under the machine lock.
+	Balloon func() Balloon
 }
 
 // MachineType is a type of machine.

@@ -1,0 +1,66 @@
+package machinecmd
+
+import (
+	"context"
+
+	"goemu/internal/mainloop"
+	"goemu/internal/monitor/hmp"
+	"goemu/qapi"
+)
+
+// Balloon is a device through which the guest gives memory back.
+type Balloon interface {
+	// Actual is how much memory the guest has left.
+	Actual() uint64
+	// SetTarget asks it to make do with so much.
+	SetTarget(size uint64)
+}
+
+// balloon calls f with the machine's balloon under the machine lock.
+func (s *Service) balloon(f func(Balloon) error) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	t := s.Machine()
+	if t == nil || t.Balloon() == nil {
+		return &qapi.Error{Class: qapi.QapiErrorClassDeviceNotActive, Desc: "No balloon device has been activated"}
+	}
+	return f(t.Balloon())
+}
+
+// Balloon implements qapi.MachineCommands.
+func (s *Service) Balloon(_ context.Context, arg *qapi.BalloonArg) error {
+	return s.balloon(func(b Balloon) error {
+		if arg.Value <= 0 {
+			return qapi.Errorf("Parameter 'target' expects a size")
+		}
+		b.SetTarget(uint64(arg.Value))
+		return nil
+	})
+}
+
+// QueryBalloon implements qapi.MachineCommands.
+func (s *Service) QueryBalloon(context.Context) (info *qapi.BalloonInfo, err error) {
+	err = s.balloon(func(b Balloon) error {
+		info = &qapi.BalloonInfo{Actual: int64(b.Actual())}
+		return nil
+	})
+	return info, err
+}
+
+// HMP returns the commands for people, and those of info.
+func (s *Service) HMP() (commands, info []*hmp.Command) {
+	commands = []*hmp.Command{{Name: "balloon", Args: "value:M", Params: "target", Help: "request VM to change its memory allocation (in MB)",
+		Run: func(m *hmp.Monitor, a *hmp.Args) error {
+			return s.Balloon(m.Context(), &qapi.BalloonArg{Value: a.Int("value")})
+		}}}
+	info = []*hmp.Command{{Name: "balloon", Help: "show balloon information", Run: s.infoBalloon}}
+	return commands, info
+}
+
+func (s *Service) infoBalloon(m *hmp.Monitor, _ *hmp.Args) error {
+	info, err := s.QueryBalloon(m.Context())
+	if err == nil {
+		m.Printf("balloon: actual=%d\n", info.Actual>>20)
+	}
+	return err
+}
