@@ -44,6 +44,7 @@ type Server struct {
 	opened  bool
 	start   time.Time
 	closed  bool
+	serving bool // there is a machine
 	levels  [maxLines]bool
 	watched qdev.Device
 }
@@ -51,9 +52,9 @@ type Server struct {
 // maxLines is how many interrupt lines of a device are watched.
 const maxLines = 256
 
-// Serve attaches a server to a character device. Preconditions: the machine lock is held.
-func Serve(b *chardev.Backend, log io.Writer, t Target) (*Server, error) {
-	s := &Server{t: t, log: log, start: time.Now()}
+// Open attaches a server to a character device. Commands about the machine wait until Serve. Preconditions: the machine lock is held.
+func Open(b *chardev.Backend, log io.Writer) (*Server, error) {
+	s := &Server{log: log, start: time.Now()}
 	s.wake.L = &s.mu
 	var err error
 	if s.port, err = b.Attach(s); err != nil {
@@ -62,6 +63,14 @@ func Serve(b *chardev.Backend, log io.Writer, t Target) (*Server, error) {
 	s.port.NoDelay()
 	go s.run()
 	return s, nil
+}
+
+// Serve names the machine. Preconditions: the machine lock is held.
+func (s *Server) Serve(t Target) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.t, s.serving = t, true
+	s.wake.Broadcast()
 }
 
 // Close ends the server. Preconditions: the machine lock is held.
@@ -155,7 +164,10 @@ func (s *Server) next() (line, out []byte, ok bool) {
 				s.in = nil
 			}
 			s.logf("[R +%s] %s\n", s.elapsed(), line)
-			return line, nil, true
+			for !s.serving && !s.closed && string(line) != "endianness" {
+				s.wake.Wait()
+			}
+			return line, nil, !s.closed
 		}
 		s.wake.Wait()
 	}

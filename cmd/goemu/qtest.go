@@ -41,8 +41,8 @@ func (s *session) chooseQTest(o config.Options, c *pc.Config) (err error) {
 	return nil
 }
 
-// serveQTest is -qtest and -qtest-log. Preconditions: the machine lock is held.
-func (s *session) serveQTest() error {
+// openQTest is -qtest and -qtest-log: clients can connect. Preconditions: the machine lock is held.
+func (s *session) openQTest() error {
 	if s.vm.QTest.Value == "" {
 		return nil
 	}
@@ -61,9 +61,15 @@ func (s *session) serveQTest() error {
 		}
 		log = s.log
 	}
-	m := s.machine
-	s.qtest, err = qtest.Serve(b, log, qtest.Target{Memory: m.Memory(), Ports: m.Ports(), Root: m.Tree.QOM, Clock: clock.Virtual.Manual()})
+	s.qtest, err = qtest.Open(b, log)
 	return err
+}
+
+// serveQTest lets the machine be tested.
+func (s *session) serveQTest() {
+	if m := s.machine; s.qtest != nil {
+		s.qtest.Serve(qtest.Target{Memory: m.Memory(), Ports: m.Ports(), Root: m.Tree.QOM, Clock: clock.Virtual.Manual()})
+	}
 }
 
 // qtestChardev opens what -qtest names.

@@ -75,3 +75,9 @@ func converse(t *testing.T, program string, args, commands []string) (out []stri
 	require.NoError(t, lines.Err())
 	return out
 }
+
+// TestQTestBeforeMachine: while -preconfig waits, only what needs no machine is answered.
+func TestQTestBeforeMachine(t *testing.T) {
+	args := []string{"-M", "none", "-accel", "qtest", "-preconfig", "-display", "none", "-qtest", "stdio", "-qtest-log", "none"}
+	require.Equal(t, []string{"OK little"}, converse(t, buildGoemu(t), args, []string{"endianness"}))
+}

@@ -38,8 +38,7 @@ func run(vm *config.VM) (status int, err error) {
 	if err := s.open(ctx); err != nil {
 		return 0, err
 	}
-	stopSignals := s.handleSignals()
-	defer stopSignals()
+	s.handleSignals()
 	ready := func() error {
 		if s.removePID, err = writePID(vm.PIDFile); err != nil {
 			return err
@@ -116,7 +115,12 @@ func (s *session) open(ctx context.Context) (err error) {
 	}
 	s.config.Serials = s.host.serials
 	s.makeMonitors(ctx)
-	return s.openMonitors()
+	if err := s.openMonitors(); err != nil {
+		return err
+	}
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	return s.openQTest()
 }
 
 // build makes the machine with its devices.
@@ -142,7 +146,8 @@ func (s *session) build(ctx context.Context) error {
 	if err := s.serveGDB(s.vm.GDB); err != nil {
 		return err
 	}
-	return s.serveQTest()
+	s.serveQTest()
+	return nil
 }
 
 // close ends what build began.

@@ -10,25 +10,21 @@ import (
 	"goemu/internal/mainloop"
 )
 
-// handleSignals makes termination signals shut the machine down as QEMU does: once asked, the emulator ends with status 0.
-func (s *session) handleSignals() (stop func()) {
+// handleSignals makes termination signals shut the machine down as QEMU does: once asked, the emulator ends with status 0. While it ends,
+// for whatever reason, they change nothing more.
+func (s *session) handleSignals() {
 	c := make(chan os.Signal, 1)
 	signal.Notify(c, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
-	done := make(chan struct{})
 	go func() {
-		select {
-		case sig := <-c:
-			fmt.Fprintf(os.Stderr, "%s: terminating on signal %d\n", progName(), sig)
-			mainloop.Lock.Lock()
-			defer mainloop.Lock.Unlock()
-			if s.machine == nil {
-				s.requestExit(0)
-				return
-			}
-			s.machine.VM.NoShutdown = false
-			s.machine.VM.RequestShutdown(mainloop.CauseHostSignal)
-		case <-done:
+		sig := <-c
+		fmt.Fprintf(os.Stderr, "%s: terminating on signal %d\n", progName(), sig)
+		mainloop.Lock.Lock()
+		defer mainloop.Lock.Unlock()
+		if s.machine == nil {
+			s.requestExit(0)
+			return
 		}
+		s.machine.VM.NoShutdown = false
+		s.machine.VM.RequestShutdown(mainloop.CauseHostSignal)
 	}()
-	return func() { signal.Stop(c); close(done) }
 }

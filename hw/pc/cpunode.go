@@ -16,7 +16,7 @@ func (m *Machine) cpuNode(i int, c CPU) *qom.Node {
 	fixed("realized", "bool", true)
 	fixed("hotplugged", "bool", false)
 	fixed("hotpluggable", "bool", false)
-	for _, name := range x86.FeatureNames() {
+	for _, name := range append(x86.FeatureNames(), x86.FeatureAliases()...) {
 		f, _ := x86.FeatureByName(name)
 		fixed(name, "bool", cfg.Features.Has(f))
 	}
@@ -26,12 +26,16 @@ func (m *Machine) cpuNode(i int, c CPU) *qom.Node {
 	threads, cores, dies := max(top.Threads, 1), max(top.Cores, 1), max(top.Dies, 1)
 	for name, v := range map[string]int{"thread-id": i % threads, "core-id": i / threads % cores, "die-id": i / (threads * cores) % dies,
 		"socket-id": i / (threads * cores * dies), "node-id": m.nodeOf(i)} {
-		fixed(name, "int", int64(v))
+		fixed(name, "int32", int64(v))
 	}
 	fixed("apic-id", "uint32", uint64(c.APICID()))
-	fixed("unavailable-features", "strList", []any{})
+	unavailable := []any{}
+	for _, name := range cfg.Filtered.Names() {
+		unavailable = append(unavailable, name)
+	}
+	fixed("unavailable-features", "strList", unavailable)
 	fixed("feature-words", "X86CPUFeatureWordInfo", featureWords(&cfg.Features))
-	fixed("filtered-features", "X86CPUFeatureWordInfo", featureWords(new(x86.Features)))
+	fixed("filtered-features", "X86CPUFeatureWordInfo", featureWords(&cfg.Filtered))
 	return n
 }
 

@@ -68,6 +68,10 @@ func (c *Config) CPUID(leaf, sub uint32, s *CPUIDState) Regs {
 		if c.Features.Has(FeatSVM) {
 			return Regs{1, 0x10, 0, c.Features[F8000000AEDX]}
 		}
+	case leafCentaur:
+		return Regs{c.XLevel2}
+	case leafCentaur + 1:
+		return Regs{0, 0, 0, c.Features[FC0000001EDX]}
 	}
 	return Regs{}
 }
@@ -77,7 +81,7 @@ func (c *Config) clampLeaf(leaf uint32) uint32 {
 	limit := c.Level
 	switch {
 	case leaf >= leafCentaur:
-		limit = 0
+		limit = c.XLevel2
 	case leaf >= leafExtended:
 		limit = c.XLevel
 	case leaf >= leafHypervisor:
@@ -90,6 +94,30 @@ func (c *Config) clampLeaf(leaf uint32) uint32 {
 		return c.Level
 	}
 	return leaf
+}
+
+// raiseLevels makes the leaves reachable that the features need, where the user has not set the last one.
+func (c *Config) raiseLevels() {
+	raise := func(leaf uint32) {
+		last, fixed := &c.Level, c.fixed.level
+		switch {
+		case leaf >= leafCentaur:
+			last, fixed = &c.XLevel2, c.fixed.xlevel2
+		case leaf >= leafExtended:
+			last, fixed = &c.XLevel, c.fixed.xlevel
+		}
+		if !fixed {
+			*last = max(*last, leaf)
+		}
+	}
+	for w, bits := range c.Features {
+		if bits != 0 {
+			raise(Words[w].Leaf)
+		}
+	}
+	if c.Features.Has(FeatSVM) {
+		raise(leafExtended + 0xa)
+	}
 }
 
 func vendorRegs(s string) [3]uint32 {

@@ -3,14 +3,16 @@ package x86
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 )
 
 // cpuProps are the properties of a CPU that are not feature bits.
 var cpuProps = map[string]func(c *Config, s string) error{
-	"level":                 number(func(c *Config, n uint64) error { c.Level = uint32(n); return nil }),
-	"xlevel":                number(func(c *Config, n uint64) error { c.XLevel = uint32(n); return nil }),
+	"level":                 number(func(c *Config, n uint64) error { c.Level, c.fixed.level = uint32(n), true; return nil }),
+	"xlevel":                number(func(c *Config, n uint64) error { c.XLevel, c.fixed.xlevel = uint32(n), true; return nil }),
+	"xlevel2":               number(func(c *Config, n uint64) error { c.XLevel2, c.fixed.xlevel2 = uint32(n), true; return nil }),
 	"min-level":             number(func(c *Config, n uint64) error { c.Level = max(c.Level, uint32(n)); return nil }),
 	"min-xlevel":            number(func(c *Config, n uint64) error { c.XLevel = max(c.XLevel, uint32(n)); return nil }),
 	"family":                number(func(c *Config, n uint64) error { c.edit(func(m *Model) { m.Family = int(n) }); return nil }),
@@ -103,17 +105,15 @@ func ParseOption(option string, supported *Features, acc string) (cfg *Config, w
 	if !supported.Has(FeatSVM) { // models have it, nobody asked for it, and a warning at every start would help nobody
 		cfg.Features.Set(FeatSVM, false)
 	}
-	for opt := range strings.SplitSeq(rest, ",") {
-		if opt == "" {
-			continue
-		}
-		if err := cfg.apply(name, opt); err != nil {
-			return nil, nil, err
-		}
+	ambiguous, err := cfg.applyAll(name, rest)
+	if err != nil {
+		return nil, nil, err
 	}
+	cfg.raiseLevels()
 	for w := range cfg.Features {
 		absent := cfg.Features[w] &^ supported[w]
 		cfg.Features[w] &^= absent
+		cfg.Filtered[w] = absent
 		for b := 0; absent>>b != 0; b++ {
 			if absent>>b&1 != 0 {
 				warnings = append(warnings, fmt.Sprintf("%s doesn't support requested feature: %s", acc, bitText(FeatureWord(w), b)))
@@ -127,31 +127,63 @@ func ParseOption(option string, supported *Features, acc string) (cfg *Config, w
 	if cfg.quiet {
 		warnings = nil
 	}
-	return cfg, warnings, nil
+	return cfg, append(ambiguous, warnings...), nil
 }
 
-// apply makes one change: +f, -f, f=on, property=value.
-func (c *Config) apply(model, opt string) error {
-	notFound := func(n string) error { return fmt.Errorf("Property '%s-x86_64-cpu.%s' not found", model, n) }
-	if opt[0] == '+' || opt[0] == '-' {
-		f, ok := FeatureByName(opt[1:])
-		if !ok {
-			return notFound(opt[1:])
+// applyAll makes changes in QEMU's order: f=on and property=value, then all +f, then all -f. Mixed ones are worth a warning.
+func (c *Config) applyAll(model, options string) (warnings []string, err error) {
+	var given []string
+	signed := map[byte][]string{}
+	for opt := range strings.SplitSeq(options, ",") {
+		if opt == "" {
+			continue
 		}
-		c.SetFeature(f, opt[0] == '+')
-		return nil
+		if opt[0] == '+' || opt[0] == '-' {
+			signed[opt[0]] = append(signed[opt[0]], opt[1:])
+			continue
+		}
+		name, val, has := strings.Cut(opt, "=")
+		if !has {
+			val = "on"
+		}
+		name = strings.ReplaceAll(name, "_", "-")
+		for _, sign := range []byte("-+") {
+			if slices.Contains(signed[sign], name) {
+				warnings = append(warnings, fmt.Sprintf("Ambiguous CPU model string. Don't mix both \"%c%s\" and \"%s=%s\"", sign, name, name, val))
+			}
+		}
+		given = append(given, name, val)
 	}
-	name, val, has := strings.Cut(opt, "=")
-	if !has {
-		val = "on"
+	for ; len(given) > 0; given = given[2:] {
+		if err := c.apply(model, given[0], given[1]); err != nil {
+			return nil, err
+		}
 	}
+	for _, sign := range []byte("+-") {
+		for _, name := range signed[sign] {
+			f, ok := FeatureByName(name)
+			if !ok {
+				return nil, propertyNotFound(model, name)
+			}
+			c.Features.Set(f, sign == '+')
+		}
+	}
+	return warnings, nil
+}
+
+func propertyNotFound(model, name string) error {
+	return fmt.Errorf("Property '%s-x86_64-cpu.%s' not found", model, name)
+}
+
+// apply makes one change.
+func (c *Config) apply(model, name, val string) error {
 	var err error
 	if f, ok := FeatureByName(name); ok {
-		err = boolean(func(c *Config, on bool) { c.SetFeature(f, on) })(c, val)
+		err = boolean(func(c *Config, on bool) { c.Features.Set(f, on) })(c, val)
 	} else if set := cpuProps[name]; set != nil {
 		err = set(c, val)
 	} else {
-		err = notFound(name)
+		err = propertyNotFound(model, name)
 	}
 	switch {
 	case err == nil:

@@ -76,3 +76,31 @@ func TestHelpAsQEMU(t *testing.T) {
 		}
 	}
 }
+
+// TestMixedSpellings: -f beats +f, both beat f=on, whatever their order; mixing them is worth a warning.
+func TestMixedSpellings(t *testing.T) {
+	cfg, warn, err := ParseOption("pentium,-fpu,+fpu,-mce,mce=on,+cx8,cx8=off,+sse4_1,sse4_2=on", everything(), "TCG")
+	require.NoError(t, err)
+	for name, want := range map[string]bool{"fpu": false, "mce": false, "cx8": true, "sse4.1": true, "sse4.2": true} {
+		require.Equal(t, want, cfg.Features.Has(mustFeature(t, name)), name)
+	}
+	require.Equal(t, []string{`Ambiguous CPU model string. Don't mix both "-mce" and "mce=on"`, `Ambiguous CPU model string. Don't mix both "+cx8" and "cx8=off"`}, warn)
+}
+
+// TestRaisedLevels: features make their leaves reachable, even those that the accelerator lacks, unless the user has set the last leaf.
+func TestRaisedLevels(t *testing.T) {
+	for opt, want := range map[string][3]uint32{
+		"486":                              {1, 0, 0},
+		"486,arat=on":                      {6, 0, 0},
+		"phenom,xsaveopt=on":               {0xd, 0x8000001a, 0},
+		"phenom,xstore=on":                 {5, 0x8000001a, 0xc0000001},
+		"486,svm=on":                       {1, 0x8000000a, 0},
+		"486,level=2,arat=on,fsgsbase=on":  {2, 0, 0},
+		"486,xlevel=0x80000002,svm=on":     {1, 0x80000002, 0},
+		"486,xlevel2=0xc0000002,xstore=on": {1, 0, 0xc0000002},
+	} {
+		cfg, _, err := ParseOption(opt, &Features{}, "TCG")
+		require.NoError(t, err, opt)
+		require.Equal(t, want, [3]uint32{cfg.Level, cfg.XLevel, cfg.XLevel2}, opt)
+	}
+}

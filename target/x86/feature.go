@@ -20,6 +20,7 @@ const (
 	F8000000AEDX
 	F6EAX
 	FXSAVE // leaf 0xd, subleaf 1, EAX
+	FC0000001EDX
 	NumFeatureWords
 )
 
@@ -67,8 +68,9 @@ var Words = [NumFeatureWords]WordInfo{
 		virt-ssbd amd-no-ssb - - - - -`)},
 	F8000000AEDX: {0x8000000A, 0, 3, names(`npt lbrv svm-lock nrip-save tsc-scale vmcb-clean flushbyasid decodeassists - - pause-filter -
 		pfthreshold avic - v-vmsave-vmload vgif - - - - - - - - - - - svme-addr-chk - - -`)},
-	F6EAX:  {6, 0, 0, names(`- - arat - - - - - - - - - - - - - - - - - - - - - - - - - - - - -`)},
-	FXSAVE: {0xd, 1, 0, names(`xsaveopt xsavec xgetbv1 xsaves xfd - - - - - - - - - - - - - - - - - - - - - - - - - - -`)},
+	F6EAX:        {6, 0, 0, names(`- - arat - - - - - - - - - - - - - - - - - - - - - - - - - - - - -`)},
+	FXSAVE:       {0xd, 1, 0, names(`xsaveopt xsavec xgetbv1 xsaves xfd - - - - - - - - - - - - - - - - - - - - - - - - - - -`)},
+	FC0000001EDX: {0xC0000001, 0, 3, names(`- - xstore xstore-en - - xcrypt xcrypt-en ace2 ace2-en phe phe-en pmm pmm-en`)},
 }
 
 // aliases are further spellings that QEMU accepts.

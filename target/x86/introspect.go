@@ -1,6 +1,9 @@
 package x86
 
-import "slices"
+import (
+	"maps"
+	"slices"
+)
 
 // TypeSuffix is what makes a model's name that of a type of objects.
 const TypeSuffix = "-x86_64-cpu"
@@ -30,6 +33,9 @@ func FeatureNames() (out []string) {
 	return out
 }
 
+// FeatureAliases are the further spellings of features in alphabetical order.
+func FeatureAliases() []string { return slices.Sorted(maps.Keys(aliases)) }
+
 // Names are the names of the features in the set, in the order of their bits.
 func (f *Features) Names() (out []string) {
 	for w := range Words {
@@ -58,6 +64,6 @@ func (c *Config) Properties() []Property {
 		{"check", "bool", !c.quiet}, {"enforce", "bool", c.enforce}, {"family", "int", int64(m.Family)}, {"level", "uint32", uint64(c.Level)},
 		{"model", "int", int64(m.Model)}, {"model-id", "string", m.ModelID}, {"phys-bits", "uint32", uint64(c.PhysBits)},
 		{"stepping", "int", int64(m.Stepping)}, {"tcg-cpuid", "bool", !c.HideHypervisor}, {"tsc-frequency", "int", int64(c.TSCFrequency)},
-		{"vendor", "string", m.Vendor}, {"xlevel", "uint32", uint64(c.XLevel)},
+		{"vendor", "string", m.Vendor}, {"xlevel", "uint32", uint64(c.XLevel)}, {"xlevel2", "uint32", uint64(c.XLevel2)},
 	}
 }

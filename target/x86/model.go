@@ -59,13 +59,18 @@ type Config struct {
 	Features Features
 	Level    uint32
 	XLevel   uint32
+	XLevel2  uint32
 	PhysBits int
 	Topology Topology
 	// HideHypervisor leaves out the leaves at 0x40000000.
 	HideHypervisor bool
 	TSCFrequency   uint64 // Hz; 0: the host's
 
-	quiet, enforce bool // check=off, enforce=on
+	// Filtered are the features that were asked for and are not there.
+	Filtered Features
+
+	quiet, enforce bool                                  // check=off, enforce=on
+	fixed          struct{ level, xlevel, xlevel2 bool } // set by the user: never raised
 }
 
 // NewConfig makes the configuration of a model, restricted to what the accelerator implements (supported). It returns the features
@@ -92,12 +97,6 @@ func NewConfig(m *Model, supported *Features) (cfg *Config, missing Features) {
 
 // FeatHypervisor is the bit that tells a guest that it runs virtualised.
 const FeatHypervisor = Feature(F1ECX)<<5 | 31
-
-// SetFeature applies "+f" or "-f".
-func (c *Config) SetFeature(f Feature, on bool) {
-	c.Features.Set(f, on)
-	c.finish()
-}
 
 // finish keeps derived bits in step.
 func (c *Config) finish() {
