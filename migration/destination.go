@@ -9,6 +9,7 @@ import (
 	"io"
 	"strings"
 
+	"goemu/block"
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
 	"goemu/migration/channel"
@@ -107,15 +108,14 @@ func (e *Engine) giveUp() {
 
 // reportLoad prints the lines that QEMU prints about a stream that it cannot load.
 func (e *Engine) reportLoad(err error) {
-	for _, line := range strings.Split(err.Error(), "\n") {
+	for _, line := range loadLines(err) {
 		e.report(line)
 	}
-	text := "Input/output error"
-	if errors.Is(err, wire.ErrInvalid) {
-		text = "Invalid argument"
-	}
-	e.report("load of migration failed: " + text)
+	e.report("load of migration failed: " + block.Strerror(loadErrno(err)))
 }
+
+// loadLines are the lines of an error.
+func loadLines(err error) []string { return strings.Split(err.Error(), "\n") }
 
 // arrived makes the machine run, or what the source's did, once everything is here.
 func (e *Engine) arrived() {

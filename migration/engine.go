@@ -24,6 +24,8 @@ type Machine struct {
 	RAM      func() []*memory.RAMBlock
 	Sections func(load bool) []qdev.Section // to save or to load, called under the machine lock with the machine stopped; LoadDone ends a loading
 	LoadDone func()
+	// Disks lists the nodes that a snapshot of the machine is about: see img.AllDisks. Called with the graph lock held.
+	Disks func() []*block.Node
 	// Dropped tells whether RAM of a name may be left out that the machine does not have, see ram.Loader.
 	Dropped func(name string) bool
 	// Log is tcg.Accel.Log. CPUs run functions on virtual CPUs, for throttling.

@@ -65,6 +65,13 @@ func footer(out *wire.Sink, id uint32) {
 	out.U32(id)
 }
 
+// putDescription writes what stands behind the end of a stream.
+func putDescription(out *wire.Sink, desc []byte) {
+	out.U8(wire.VMDescription)
+	out.U32(uint32(len(desc)))
+	out.Bytes(desc)
+}
+
 // described is the description of a section behind the end of a stream.
 type described struct {
 	Name     string `json:"name"`

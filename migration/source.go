@@ -129,13 +129,18 @@ func (e *Engine) prepare() (*outgoing, error) {
 		e.mu.Unlock()
 		return nil, errors.New("Can't migrate the vm that was paused due to previous migration")
 	}
-	o := &outgoing{e: e, done: make(chan struct{}), resume: make(chan struct{}, 1), status: Setup, started: time.Now()}
-	o.ctx, o.cancel = context.WithCancel(context.Background())
+	o := newOutgoing(e)
 	o.expectedDowntime.Store(e.params.DowntimeLimit)
 	e.out = o
 	e.mu.Unlock()
 	e.notify(Setup)
 	return o, nil
+}
+
+func newOutgoing(e *Engine) *outgoing {
+	o := &outgoing{e: e, done: make(chan struct{}), resume: make(chan struct{}, 1), status: Setup, started: time.Now()}
+	o.ctx, o.cancel = context.WithCancel(context.Background())
+	return o
 }
 
 // run is the whole migration, on a goroutine of its own.
@@ -418,9 +423,7 @@ func (o *outgoing) sendRest(g *globalState) error {
 		return errors.New("qemu_savevm_state_complete_precopy_non_iterable: bdrv_inactivate_all() failed (-1)")
 	}
 	o.sink.U8(wire.EOF)
-	o.sink.U8(wire.VMDescription)
-	o.sink.U32(uint32(len(desc)))
-	o.sink.Bytes(desc)
+	putDescription(o.sink, desc)
 	return o.sink.Flush()
 }
 

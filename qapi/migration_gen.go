@@ -195,6 +195,29 @@ type MigrateIncomingArg struct {
 	Uri string `json:"uri"`
 }
 
+// SnapshotSaveArg are the arguments of snapshot-save.
+type SnapshotSaveArg struct {
+	JobId   string   `json:"job-id"`
+	Tag     string   `json:"tag"`
+	Vmstate string   `json:"vmstate"`
+	Devices []string `json:"devices"`
+}
+
+// SnapshotLoadArg are the arguments of snapshot-load.
+type SnapshotLoadArg struct {
+	JobId   string   `json:"job-id"`
+	Tag     string   `json:"tag"`
+	Vmstate string   `json:"vmstate"`
+	Devices []string `json:"devices"`
+}
+
+// SnapshotDeleteArg are the arguments of snapshot-delete.
+type SnapshotDeleteArg struct {
+	JobId   string   `json:"job-id"`
+	Tag     string   `json:"tag"`
+	Devices []string `json:"devices"`
+}
+
 // MigrationCommands are the commands of the module migration.
 type MigrationCommands interface {
 	// QueryMigrate is the command query-migrate. The state of the migration under way, or of the last one.
@@ -215,6 +238,12 @@ type MigrationCommands interface {
 	Migrate(ctx context.Context, arg *MigrateArg) error
 	// MigrateIncoming is the command migrate-incoming. Begins to wait for a machine; the emulator was started with -incoming defer.
 	MigrateIncoming(ctx context.Context, arg *MigrateIncomingArg) error
+	// SnapshotSave is the command snapshot-save. Begins a job that saves the machine: its state into the image of one disk, and a snapshot of every disk. The guest stands still meanwhile. A snapshot of the same name must not be there.
+	SnapshotSave(ctx context.Context, arg *SnapshotSaveArg) error
+	// SnapshotLoad is the command snapshot-load. Begins a job that makes the machine what it was when a snapshot was saved.
+	SnapshotLoad(ctx context.Context, arg *SnapshotLoadArg) error
+	// SnapshotDelete is the command snapshot-delete. Begins a job that deletes a snapshot.
+	SnapshotDelete(ctx context.Context, arg *SnapshotDeleteArg) error
 }
 
 // BindMigration makes the commands of the module migration callable.
@@ -277,6 +306,27 @@ func BindMigration(r *Registry, c MigrationCommands) {
 			return nil, err
 		}
 		return nil, c.MigrateIncoming(ctx, arg)
+	})
+	r.bind(&moduleMigration.Commands[9], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[SnapshotSaveArg]("q_obj_snapshot-save-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.SnapshotSave(ctx, arg)
+	})
+	r.bind(&moduleMigration.Commands[10], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[SnapshotLoadArg]("q_obj_snapshot-load-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.SnapshotLoad(ctx, arg)
+	})
+	r.bind(&moduleMigration.Commands[11], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[SnapshotDeleteArg]("q_obj_snapshot-delete-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.SnapshotDelete(ctx, arg)
 	})
 }
 
@@ -424,6 +474,23 @@ var moduleMigration = Module{Name: "migration",
 		{Name: "q_obj_migrate-incoming-arg", Kind: KindObject, Members: []Member{
 			{Name: "uri", Type: "str"},
 		}},
+		{Name: "q_obj_snapshot-save-arg", Kind: KindObject, Members: []Member{
+			{Name: "job-id", Type: "str"},
+			{Name: "tag", Type: "str"},
+			{Name: "vmstate", Type: "str"},
+			{Name: "devices", Type: "[]str"},
+		}},
+		{Name: "q_obj_snapshot-load-arg", Kind: KindObject, Members: []Member{
+			{Name: "job-id", Type: "str"},
+			{Name: "tag", Type: "str"},
+			{Name: "vmstate", Type: "str"},
+			{Name: "devices", Type: "[]str"},
+		}},
+		{Name: "q_obj_snapshot-delete-arg", Kind: KindObject, Members: []Member{
+			{Name: "job-id", Type: "str"},
+			{Name: "tag", Type: "str"},
+			{Name: "devices", Type: "[]str"},
+		}},
 	},
 	Commands: []Command{
 		{Name: "query-migrate", Ret: "MigrationInfo"},
@@ -435,6 +502,9 @@ var moduleMigration = Module{Name: "migration",
 		{Name: "migrate-continue", Arg: "q_obj_migrate-continue-arg"},
 		{Name: "migrate", Arg: "q_obj_migrate-arg"},
 		{Name: "migrate-incoming", Arg: "q_obj_migrate-incoming-arg"},
+		{Name: "snapshot-save", Arg: "q_obj_snapshot-save-arg"},
+		{Name: "snapshot-load", Arg: "q_obj_snapshot-load-arg"},
+		{Name: "snapshot-delete", Arg: "q_obj_snapshot-delete-arg"},
 	},
 	Events: []EventInfo{
 		{Name: "MIGRATION", Arg: "q_obj_MIGRATION-arg"},

@@ -2,6 +2,7 @@ package driver
 
 import (
 	"context"
+	"slices"
 
 	"goemu/block"
 )
@@ -73,4 +74,20 @@ func (s *Drives) forgetGroup(g *block.ThrottleGroup) {
 	if g != nil && s.groups[g.Name] == g && g.Members() == 0 {
 		delete(s.groups, g.Name)
 	}
+}
+
+// TopNodes lists the nodes that backends use, in the backends' order, then the user's others.
+// Preconditions: the graph lock is held.
+func (s *Drives) TopNodes() (list []*block.Node) {
+	for _, b := range s.Graph.Backends() {
+		if n := b.Node(); n != nil && !slices.Contains(list, n) {
+			list = append(list, n)
+		}
+	}
+	for _, n := range s.Graph.Nodes() {
+		if s.OwnsNode(n) && !n.HasBackend() {
+			list = append(list, n)
+		}
+	}
+	return list
 }

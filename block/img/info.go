@@ -4,8 +4,6 @@ import (
 	"context"
 
 	"goemu/block"
-
-	"golang.org/x/sys/unix"
 )
 
 // Info describes one image, without its backing files.
@@ -66,18 +64,4 @@ func Snapshots(n *block.Node) ([]block.Snapshot, error) {
 		return nil, nil
 	}
 	return s.Snapshots()
-}
-
-// Snapshotter finds the format that keeps a node's snapshots: the node's own or, if it has only one child, that one's.
-func Snapshotter(n *block.Node) (block.Snapshotter, error) {
-	for {
-		if s, ok := n.State().(block.Snapshotter); ok {
-			return s, nil
-		}
-		c := n.Primary()
-		if c == nil {
-			return nil, unix.ENOTSUP
-		}
-		n = c.Node()
-	}
 }

@@ -110,6 +110,15 @@ func (j *Job) Locked(f func()) {
 	j.with(j.list.graph, f)
 }
 
+// InBand runs f as if it were a command: no other runs meanwhile.
+func (j *Job) InBand(f func()) {
+	if j.list.Loop == nil {
+		f()
+		return
+	}
+	j.with(j.list.Loop, f)
+}
+
 // with runs f with a lock whose holders may wait until the job stands still.
 func (j *Job) with(lock sync.Locker, f func()) {
 	l := j.list
@@ -167,11 +176,7 @@ func (j *Job) MarkReady() {
 			j.emit(EventReady)
 		}
 	}
-	if j.list.Loop == nil {
-		mark()
-		return
-	}
-	j.with(j.list.Loop, mark)
+	j.InBand(mark)
 }
 
 // SetRemaining tells how much is left to do.

@@ -78,6 +78,11 @@ func run(vm *config.VM) (status int, err error) {
 // start begins to execute the CPUs and, unless -S is given, the machine, or to wait for the machine that -incoming promises.
 func (s *session) start() error {
 	s.machine.Start()
+	if s.vm.LoadVM != "" {
+		if err := s.migration.LoadSnapshot(migration.Snapshot{Name: s.vm.LoadVM}); err != nil {
+			return err
+		}
+	}
 	if s.vm.Incoming != "" {
 		return s.awaitMigration()
 	}

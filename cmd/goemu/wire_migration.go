@@ -8,6 +8,7 @@ import (
 
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
+	"goemu/internal/fdset"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/migratecmd"
 	"goemu/migration"
@@ -27,7 +28,17 @@ func (s *session) makeMigration(r *qapi.Registry) {
 		Report: report,
 		Exit:   s.requestExit,
 	}
-	qapi.BindMigration(r, &migratecmd.Service{Engine: s.migration})
+	s.mon.migrate = &migratecmd.Service{Engine: s.migration, Jobs: s.mon.block.Jobs, Files: namedFile}
+	qapi.BindMigration(r, s.mon.migrate)
+}
+
+// namedFile takes a descriptor that a client has handed over.
+func namedFile(name string) (*os.File, error) {
+	fd, ok := fdset.Default.TakeNamed(name)
+	if !ok {
+		return nil, fmt.Errorf("File descriptor named '%s' has not been found", name)
+	}
+	return os.NewFile(uintptr(fd), name), nil
 }
 
 // report prints a line for the user as QEMU's error_report does.
@@ -36,6 +47,7 @@ func report(text string) { fmt.Fprintf(os.Stderr, "%s: %s\n", progName(), text) 
 // connectMigration tells the engine of the machine. Preconditions: the machine lock is held.
 func (s *session) connectMigration(m *pc.Machine) {
 	e := &s.migration.M
+	e.Disks = s.host.disks.TopNodes
 	e.Name, e.VM, e.Graph, e.RAM, e.LoadDone, e.Dropped = s.typ.Name, m.VM, s.host.disks.Graph, m.RAM, m.LoadDone, m.Dropped
 	if id, err := hex.DecodeString(strings.ReplaceAll(s.vm.UUID, "-", "")); err == nil && len(id) == 16 {
 		e.UUID = id

@@ -16,6 +16,7 @@ import (
 	"goemu/internal/monitor/chardevcmd"
 	"goemu/internal/monitor/hmp"
 	"goemu/internal/monitor/machinecmd"
+	"goemu/internal/monitor/migratecmd"
 	"goemu/internal/monitor/qmp"
 	"goemu/internal/monitor/runcmd"
 	"goemu/qapi"
@@ -29,6 +30,7 @@ type monitors struct {
 	chars   *chardevcmd.Service
 	objects objectServices
 	block   *blockcmd.Service
+	migrate *migratecmd.Service
 
 	held  bool          // commands wait until the machine is made
 	ready chan struct{} // closed when it is
@@ -60,8 +62,8 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.run.BeforeRun = append(m.run.BeforeRun, m.block.BeforeRun)
 	s.presetActions(&m.run.Preset)
 	s.makeObjectServices()
-	s.makeShell(ctx)
 	s.makeMigration(r)
+	s.makeShell(ctx)
 	qapi.BindControl(r, m.run)
 	qapi.BindIntrospect(r, m.run)
 	qapi.BindRunState(r, m.run)
@@ -108,7 +110,7 @@ func (s *session) makeShell(ctx context.Context) {
 	var commands, info []*hmp.Command
 	for _, service := range []interface {
 		HMP() (commands, info []*hmp.Command)
-	}{m.run, m.chars, m.block, m.objects.machine} {
+	}{m.run, m.chars, m.block, m.objects.machine, m.migrate} {
 		c, i := service.HMP()
 		commands, info = append(commands, c...), append(info, i...)
 	}

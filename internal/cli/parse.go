@@ -130,6 +130,12 @@ func (p *parser) finish() error {
 		return fmt.Errorf("-append only allowed with -kernel option")
 	case b.HasInitrd && b.Kernel == "":
 		return fmt.Errorf("-initrd only allowed with -kernel option")
+	case p.VM.LoadVM != "" && p.VM.Incoming != "":
+		return fmt.Errorf("'incoming' and 'loadvm' options are mutually exclusive")
+	case p.VM.LoadVM != "" && p.VM.Preconfig:
+		return fmt.Errorf("'preconfig' and 'loadvm' options are mutually exclusive")
+	case p.VM.Preconfig && p.VM.Incoming != "" && p.VM.Incoming != "defer":
+		return fmt.Errorf("'preconfig' supports '-incoming defer' only")
 	}
 	if p.VM.Nographic && p.VM.Daemonize && !p.VM.NoDefaults {
 		return fmt.Errorf("-nographic cannot be used with -daemonize")

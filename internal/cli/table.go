@@ -75,6 +75,7 @@ func sections() []section {
 			{name: "pidfile", arg: true, help: " file    write PID to 'file'", apply: (*parser).pidfile},
 			{name: "preconfig", help: "      pause QEMU before machine is initialized (experimental)", apply: (*parser).preconfig},
 			{name: "S", help: "              freeze CPU at startup", apply: (*parser).paused},
+			{name: "loadvm", arg: true, help: " [tag|id]\n                start right away with a saved state (loadvm in monitor)", apply: (*parser).loadVM},
 			{name: "incoming", arg: true, help: helpIncoming, apply: (*parser).incoming},
 			{name: "only-migratable", help: " allow only migratable devices", apply: (*parser).onlyMigratable},
 			{name: "d", arg: true, help: " item1,...     enable logging of specified items (use '-d help' for a list of log items)", apply: (*parser).logItems},

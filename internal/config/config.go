@@ -53,6 +53,7 @@ type VM struct {
 
 // Migration is about where the machine's state comes from.
 type Migration struct {
+	LoadVM         string // -loadvm
 	Incoming       string // -incoming
 	OnlyMigratable bool
 }

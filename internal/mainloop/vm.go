@@ -272,17 +272,22 @@ func (v *VM) servePanic() {
 	}
 }
 
-func (v *VM) serveReset(cause ShutdownCause) {
-	running := v.Running()
-	if running && v.Pause != nil {
-		v.Pause()
-	}
+// ResetStopped resets a machine that does not run, at once; its state stays.
+func (v *VM) ResetStopped(cause ShutdownCause) {
 	if v.Reset != nil {
 		v.Reset(cause)
 	}
 	if cause != CauseSubsystemReset {
 		v.emit("RESET", cause)
 	}
+}
+
+func (v *VM) serveReset(cause ShutdownCause) {
+	running := v.Running()
+	if running && v.Pause != nil {
+		v.Pause()
+	}
+	v.ResetStopped(cause)
 	switch {
 	case running && v.Resume != nil:
 		v.Resume()

@@ -42,7 +42,7 @@ type Counters struct {
 
 // Saver sends the RAM of a machine.
 type Saver struct {
-	// Log makes the CPUs report stores anew; called after the marks of a round were collected.
+	// Log makes the CPUs report stores anew; called after the marks of a round were collected. Nil if the guest does not run.
 	Log func()
 	Counters
 	// OnSync, if set, is called after each reading of the dirty log.
@@ -73,9 +73,10 @@ type block struct {
 	todo []uint64
 }
 
-// NewSaver prepares to send blocks and begins to log what is written to them; all pages are to be sent.
+// NewSaver prepares to send blocks and begins to log what is written to them; all pages are to be sent. Without log the guest does not run
+// and nothing is logged.
 func NewSaver(blocks []*memory.RAMBlock, log func()) *Saver {
-	s := &Saver{Log: log}
+	s := &Saver{Log: log, stopped: log == nil}
 	for _, b := range blocks {
 		pages := (b.Size() + memory.PageSize - 1) >> memory.PageBits
 		n := &block{b, make([]uint64, (pages+63)/64)}
@@ -87,13 +88,18 @@ func NewSaver(blocks []*memory.RAMBlock, log func()) *Saver {
 		}
 		s.Remaining.Add(pages)
 		s.blocks = append(s.blocks, n)
-		b.Track(memory.DirtyMigration)
+		if log != nil {
+			b.Track(memory.DirtyMigration)
+		}
 	}
 	return s
 }
 
 // Close ends the logging.
 func (s *Saver) Close() {
+	if s.Log == nil {
+		return
+	}
 	for _, b := range s.blocks {
 		b.Untrack(memory.DirtyMigration)
 	}
@@ -124,6 +130,9 @@ const minPeriod = time.Second
 // Sync adds what was written since the last time to what is to be sent.
 func (s *Saver) Sync() {
 	s.DirtySync.Add(1)
+	if s.Log == nil {
+		return
+	}
 	if s.period.began.IsZero() {
 		s.period.began = time.Now()
 	}

@@ -165,15 +165,9 @@ func (c *command) printSnapshots(list []block.Snapshot) {
 	if len(list) == 0 {
 		return
 	}
-	c.Printf("Snapshot list:\n%-10s%-17s%8s%20s%13s%11s\n", "ID", "TAG", "VM SIZE", "DATE", "VM CLOCK", "ICOUNT")
+	c.Printf("Snapshot list:\n%s\n", tool.SnapshotHeader)
 	for _, s := range list {
-		seconds := s.VMClock / uint64(time.Second)
-		clock := fmt.Sprintf("%02d:%02d:%02d.%03d", seconds/3600, seconds/60%60, seconds%60, s.VMClock/uint64(time.Millisecond)%1000)
-		icount := ""
-		if s.ICount >= 0 {
-			icount = fmt.Sprint(s.ICount)
-		}
-		c.Printf("%-9s %-16s %8s%20s%13s%11s\n", s.ID, s.Name, tool.SizeText(s.VMStateSize), s.Date.Local().Format(time.DateTime), clock, icount)
+		c.Printf("%s\n", tool.SnapshotLine(&s))
 	}
 }
 

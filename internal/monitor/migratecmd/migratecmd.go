@@ -5,6 +5,7 @@ import (
 	"context"
 	"reflect"
 
+	"goemu/block/job"
 	"goemu/internal/memory"
 	"goemu/migration"
 	"goemu/migration/channel"
@@ -16,6 +17,8 @@ type Service struct {
 	Engine *migration.Engine
 	// Files finds descriptors that clients handed over.
 	Files channel.Files
+	// Jobs are where the jobs about snapshots belong.
+	Jobs *job.List
 }
 
 // QueryMigrate implements qapi.MigrationCommands.
