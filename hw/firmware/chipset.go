@@ -25,7 +25,10 @@ func memoryTypes(m *Machine) []MSR {
 		return nil
 	}
 	hole := uint64(0x80000000)
-	if m.Below4G > hole {
+	switch {
+	case m.PCIHole != 0:
+		hole = m.PCIHole
+	case m.Below4G > hole:
 		hole = 0xc0000000
 	}
 	out := []MSR{

@@ -4,9 +4,11 @@
 package firmware
 
 import (
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/loader"
@@ -25,6 +27,7 @@ type Machine struct {
 	SMBIOS           *smbios.System
 	MP               *mptable.Machine
 	SerialPorts      []uint16 // for the BIOS data area
+	PCIHole          uint64   // where memory for PCI devices begins below 4 GiB, 0 for the place that goes with the RAM
 	Reserved         []loader.E820
 }
 
@@ -207,10 +210,12 @@ func memoryMap(m *Machine, reserve uint64) []loader.E820 {
 	if m.AMDHole {
 		e = append(e, loader.E820{Addr: htStart, Size: htSize, Type: loader.RAMReserved})
 	}
-	return append(e, m.Reserved...)
+	e = append(e, m.Reserved...)
+	slices.SortStableFunc(e, func(a, b loader.E820) int { return cmp.Compare(a.Addr, b.Addr) })
+	return e
 }
 
-// Files are the named items by which a real firmware learns of the machine and gets its tables.
+// Files are the named items by which a real firmware learns of the machine, without the ACPI tables.
 func Files(m *Machine) map[string][]byte {
 	le := binary.LittleEndian
 	var e []byte
@@ -227,10 +232,6 @@ func Files(m *Machine) map[string][]byte {
 		entry(fourGiB, m.Above4G, loader.RAMUsable)
 	}
 	files := map[string][]byte{"etc/e820": e}
-	if m.ACPI != nil {
-		b := acpi.Build(m.ACPI, 0)
-		files[acpi.FileTables], files[acpi.FileRSDP], files[acpi.FileLoader] = b.Data, m.ACPI.RSDP(b), m.ACPI.Loader(b)
-	}
 	if m.SMBIOS != nil {
 		t := smbios.Build(m.SMBIOS)
 		files["etc/smbios/smbios-anchor"], files["etc/smbios/smbios-tables"] = t.Entry32(0), t.Data

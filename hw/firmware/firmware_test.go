@@ -25,7 +25,7 @@ func pc(below, above uint64, n int) *Machine {
 		ACPI: &acpi.Machine{
 			HPET: true, RTC: true, Keyboard: true, Mouse: true, FWCfg: true,
 			PCI:     &acpi.PCI{Hole32Start: below, Hole32End: 0xfebfffff, Hole64Start: 1 << 33, Hole64End: 1<<33 + 2<<30 - 1},
-			PM:      &acpi.PM{Base: 0x600, GPE: 0xafe0, SCI: 9, SMICmd: 0xb2, CMOSCent: 0x32},
+			PM:      &acpi.PM{Base: 0x600, GPE: 0xafe0, GPEBytes: 4, SCI: 9, SMICmd: 0xb2, CMOSCent: 0x32},
 			IOAPICs: []acpi.IOAPIC{{Addr: 0xfec00000}}, Serials: []acpi.Serial{{Port: 0x3f8, IRQ: 4}},
 		},
 		SMBIOS: &smbios.System{BIOS: smbios.BIOS{Vendor: "goemu", Version: "1", Date: "04/01/2014"}, System: p, Chassis: p,

@@ -24,6 +24,9 @@ func (m *Machine) loadBoot() (err error) {
 		}
 	}
 	if m.cfg.Boot.Kernel == "" {
+		if err := m.addTables(fw.ACPI); err != nil {
+			return err
+		}
 		return m.addFiles(firmware.Files(fw))
 	}
 	if m.setup, err = firmware.Build(fw); err != nil {

@@ -4,6 +4,7 @@ import (
 	"encoding/hex"
 	"strings"
 
+	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/input"
 	"goemu/hw/qdev"
@@ -64,6 +65,32 @@ func (m *Machine) fwcfg() error {
 func (m *Machine) addFiles(files map[string][]byte) error {
 	for name, data := range files {
 		if err := m.fw.AddFile(name, data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addTables gives firmware the ACPI tables. They depend on what firmware has done to the machine before it reads them, and are made anew
+// when it does so for the first time after a reset.
+func (m *Machine) addTables(a *acpi.Machine) error {
+	if a == nil {
+		return nil
+	}
+	files := acpi.Files(a)
+	renew := func() {
+		if m.tablesRead {
+			return
+		}
+		m.tablesRead = true
+		for name, data := range acpi.Files(m.firmwareMachine().ACPI) {
+			if len(data) == len(files[name]) {
+				copy(files[name], data)
+			}
+		}
+	}
+	for name, data := range files {
+		if err := m.fw.AddHooked(name, data, fwcfg.Hooks{Selected: renew}); err != nil {
 			return err
 		}
 	}

@@ -13,6 +13,7 @@ import (
 	"goemu/hw/pc/piix"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
+	"goemu/internal/memory"
 	"goemu/target/x86"
 )
 
@@ -115,7 +116,7 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 		f.MP.APICIDs = append(f.MP.APICIDs, uint8(m.cfg.CPU.Topology.APICID(i)))
 	}
 	if f.ACPI != nil {
-		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, CMOSCent: 0x32}
+		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, GPEBytes: 4, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, CMOSCent: 0x32}
 		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(), Hole64End: m.map_.hole64() + hole64Size - 1}
 		f.ACPI.HPET = m.cfg.Props.HPET
 		f.ACPI.Keyboard, f.ACPI.Mouse = m.cfg.Props.I8042, m.cfg.Props.I8042
@@ -124,3 +125,6 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 
 // commandLine implements chipset.
 func (c *chipsetPC) commandLine(*Machine) string { return "" }
+
+// pciMemory implements chipset.
+func (c *chipsetPC) pciMemory() *memory.Region { return c.host.PCI }

@@ -23,7 +23,7 @@ func (m *Machine) ideFunction() error {
 
 // AddDrive puts a drive at position index of the machine's IDE channels, as -drive if=ide does.
 func (m *Machine) AddDrive(index int, id string, cdrom bool) error {
-	bus, unit := index/2, index%2
+	bus, unit := index/m.cfg.Type.units(), index%m.cfg.Type.units()
 	if bus >= len(m.ide) {
 		return fmt.Errorf("machine type does not support if=ide,bus=%d,unit=%d", bus, unit)
 	}
@@ -34,6 +34,14 @@ func (m *Machine) AddDrive(index int, id string, cdrom bool) error {
 	}
 	_, err := m.Tree.Create(class, m.ide[bus], set...)
 	return err
+}
+
+// units is the number of drives on a bus of the machine's.
+func (t *Type) units() int {
+	if t.limit != 0 { // AHCI
+		return 1
+	}
+	return 2
 }
 
 // CMOS bytes that describe disks to the BIOS: the types of the first two, both of them "in the extended byte", their geometries and the
@@ -47,7 +55,7 @@ const (
 // describeDisks tells the BIOS about the disks.
 func (m *Machine) describeDisks() {
 	var types, translations uint8
-	for i := range 2 * len(m.ide) {
+	for i := range 2 * min(len(m.ide), 2) { // the first two buses
 		g, t, ok := m.ide[i/2].Drives[i%2].Geometry()
 		if !ok {
 			continue

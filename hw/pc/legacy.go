@@ -47,8 +47,10 @@ func (m *Machine) interrupts() (err error) {
 
 // chipsNode is the object that the chipset's parts belong to.
 func (m *Machine) chipsNode() *qom.Node {
-	if n := m.Tree.Machine.Child("i440fx"); n != nil {
-		return n
+	for _, name := range []string{"i440fx", "q35"} {
+		if n := m.Tree.Machine.Child(name); n != nil {
+			return n
+		}
 	}
 	return m.Tree.Machine
 }

@@ -23,11 +23,18 @@ type memoryMap struct {
 func layout(ram uint64, t *Type, p *Props) memoryMap {
 	m := memoryMap{below: ram}
 	limit, cut := uint64(splitAt), uint64(splitLower)
-	if t.split != 0 {
+	switch {
+	case t.limit != 0:
+		limit, cut = t.limit, t.split
+	case t.split != 0:
 		limit, cut = t.split, t.split
 	}
-	if p.MaxRAMBelow4G != 0 {
-		limit, cut = p.MaxRAMBelow4G, p.MaxRAMBelow4G
+	switch below := p.MaxRAMBelow4G; {
+	case below == 0:
+	case t.limit == 0:
+		limit, cut = below, below
+	case ram >= limit && below < cut || ram < limit && below < limit:
+		limit, cut = below, below
 	}
 	if ram >= limit {
 		m.below, m.above = cut, ram-cut

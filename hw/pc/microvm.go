@@ -11,6 +11,7 @@ import (
 	"goemu/hw/misc"
 	"goemu/hw/qdev"
 	"goemu/hw/virtio/transport"
+	"goemu/internal/memory"
 )
 
 // Places of the microvm's parts.
@@ -149,6 +150,9 @@ func (c *chipsetMicroVM) commandLine(m *Machine) string {
 	}
 	return b.String()
 }
+
+// pciMemory implements chipset.
+func (c *chipsetMicroVM) pciMemory() *memory.Region { return nil }
 
 // argTSC is the kernel's argument for the rate of the time stamp counter in kHz.
 const argTSC = "tsc_early_khz="

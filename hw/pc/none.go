@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"goemu/hw/firmware"
+	"goemu/internal/memory"
 )
 
 // noneProps are the properties that the empty machine has.
@@ -25,3 +26,4 @@ func buildNone(m *Machine) error {
 func (noChips) afterReset(*Machine)                  {}
 func (noChips) describe(*Machine, *firmware.Machine) {}
 func (noChips) commandLine(*Machine) string          { return "" }
+func (noChips) pciMemory() *memory.Region            { return nil }

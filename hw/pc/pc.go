@@ -131,6 +131,7 @@ type Machine struct {
 	chips      chipset
 	image      *loader.Image
 	fw         *fwcfg.FWCfg
+	tablesRead bool            // by firmware, since the last reset
 	setup      *firmware.Setup // what firmware would leave behind
 	loaded     []x86.State     // of the CPUs, until LoadDone
 	kept       []*kept         // by keptSections
@@ -145,6 +146,8 @@ type chipset interface {
 	describe(m *Machine, f *firmware.Machine)
 	// commandLine is what the machine adds to the kernel's.
 	commandLine(m *Machine) string
+	// pciMemory is PCI's memory space, nil without PCI.
+	pciMemory() *memory.Region
 }
 
 // New builds a machine. Its devices are in their reset state and nothing runs. Preconditions: the machine lock is held.
@@ -270,6 +273,7 @@ func (m *Machine) reset(cause mainloop.ShutdownCause) {
 	if cause != mainloop.CauseNone && m.rtc != nil {
 		m.rtc.SetBoot(m.cfg.BootOrder.Order, m.cfg.BootOrder.NoCheck)
 	}
+	m.tablesRead = false
 	m.Tree.Reset()
 	for _, c := range m.cpus {
 		c.Reset()

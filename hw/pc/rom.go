@@ -30,8 +30,8 @@ func (m *Machine) mapBIOS() error {
 
 // biosParent is where the window below 1 MiB belongs: behind the chipset's shadowing where there is one.
 func (m *Machine) biosParent() *memory.Region {
-	if c, ok := m.chips.(*chipsetPC); ok {
-		return c.host.PCI
+	if r := m.chips.pciMemory(); r != nil {
+		return r
 	}
 	return m.mem
 }

@@ -24,10 +24,11 @@ type Type struct {
 	Compat            []qdev.Global
 	props             []string // which rows of the property table it has
 	split             uint64   // RAM that stays below 4 GiB when there is more, 0 for the PC's rule
+	limit             uint64   // how much RAM fits whole below 4 GiB, 0 for as much as split says
 	build             func(*Machine) error
 }
 
-// Versions of the i440fx machine, newest first.
+// Versions of the i440fx and q35 machines, newest first.
 var versions = [...]string{"7.2", "7.1", "7.0", "6.2", "6.1", "6.0", "5.2", "5.1", "5.0", "4.2"}
 
 // Types lists the machine types in the order of -machine help.
@@ -37,6 +38,13 @@ func Types() []*Type {
 		t := i440fxType(v)
 		if i == 0 {
 			t.Alias, t.Default = "pc", true
+		}
+		out = append(out, t)
+	}
+	for i, v := range versions {
+		t := q35Type(v)
+		if i == 0 {
+			t.Alias = "q35"
 		}
 		out = append(out, t)
 	}
@@ -74,7 +82,7 @@ func Help() string {
 type Props struct {
 	ACPI, PIC, PIT, RTC, SMM, IOAPIC2 qdev.OnOffAuto
 	HPET, ISASerial, AutoCmdline      bool
-	I8042                             bool
+	I8042, SATA, SMBus                bool
 	Graphics, MemMerge, DumpGuestCore bool
 	MaxRAMBelow4G                     uint64
 	MemoryBackend                     string // identifier of the object that stands for the main memory
@@ -144,6 +152,8 @@ func properties() []property {
 		{"pic", "OnOffAuto", "Enable i8259 PIC", onOffAuto("pic", func(p *Props) *qdev.OnOffAuto { return &p.PIC })},
 		{"pit", "OnOffAuto", "Enable i8254 PIT", onOffAuto("pit", func(p *Props) *qdev.OnOffAuto { return &p.PIT })},
 		{"rtc", "OnOffAuto", "Enable MC146818 RTC", onOffAuto("rtc", func(p *Props) *qdev.OnOffAuto { return &p.RTC })},
+		{"sata", "bool", "Enable/disable Serial ATA bus", boolean("sata", func(p *Props) *bool { return &p.SATA })},
+		{"smbus", "bool", "Enable/disable system management bus", boolean("smbus", func(p *Props) *bool { return &p.SMBus })},
 		{"smm", "OnOffAuto", "Enable SMM", onOffAuto("smm", func(p *Props) *qdev.OnOffAuto { return &p.SMM })},
 		{"usb", "bool", "Set on/off to enable/disable usb", noUSB},
 		{"vmport", "OnOffAuto", "Enable vmport (pc & q35)", noVMPort},
@@ -184,7 +194,7 @@ func noVMPort(_ *Props, v string) error {
 
 // DefaultProps are the properties of a machine for which nothing was said.
 func (t *Type) DefaultProps() Props {
-	return Props{HPET: true, ISASerial: true, AutoCmdline: true, I8042: true, MemMerge: true, DumpGuestCore: true, Graphics: true}
+	return Props{HPET: true, ISASerial: true, AutoCmdline: true, I8042: true, SATA: true, SMBus: true, MemMerge: true, DumpGuestCore: true, Graphics: true}
 }
 
 // SetProp sets a property by name.

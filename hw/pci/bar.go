@@ -31,8 +31,11 @@ type bar struct {
 	addr   uint64
 }
 
-func barOffset(n int) int {
-	if n == romBAR {
+func (d *Device) barOffset(n int) int {
+	switch {
+	case n == romBAR && d.bridge:
+		return regBridgeROM
+	case n == romBAR:
 		return RegROM
 	}
 	return RegBAR0 + 4*n
@@ -45,7 +48,7 @@ func (d *Device) SetBAR(n int, typ BARType, region *memory.Region) {
 		panic("BUG: PCI BAR " + region.Name())
 	}
 	d.bars[n] = bar{region: region, typ: typ, size: size}
-	at, mask := barOffset(n), ^(size - 1)
+	at, mask := d.barOffset(n), ^(size - 1)
 	if n == romBAR {
 		mask |= romEnable
 	}
@@ -74,15 +77,15 @@ func (d *Device) resetBAR(n int) {
 	if d.bars[n].region == nil {
 		return
 	}
-	d.Set32(barOffset(n), uint32(d.bars[n].typ))
+	d.Set32(d.barOffset(n), uint32(d.bars[n].typ))
 	if d.wide(n) {
-		d.Set32(barOffset(n)+4, 0)
+		d.Set32(d.barOffset(n)+4, 0)
 	}
 }
 
 // barAddress returns the address a register asks for; ok is false if it maps nothing.
 func (d *Device) barAddress(n int) (addr uint64, ok bool) {
-	b, at, cmd := &d.bars[n], barOffset(n), d.Get16(RegCommand)
+	b, at, cmd := &d.bars[n], d.barOffset(n), d.Get16(RegCommand)
 	if b.typ&barIO != 0 {
 		addr = uint64(d.Get32(at)) &^ (b.size - 1)
 		last := addr + b.size - 1

@@ -8,8 +8,11 @@ import (
 	"goemu/internal/memory"
 )
 
-// BusType is the type name of the bus.
-const BusType = "PCI"
+// BusType is the type name of the bus, ExpressBusType that of PCI Express buses, which take the same devices.
+const (
+	BusType        = "PCI"
+	ExpressBusType = "PCIE"
+)
 
 // functions is the number of slot and function numbers on a bus.
 const functions = 256
@@ -20,7 +23,8 @@ type Bus struct {
 	mem    *memory.Region // what bus masters reach
 	pciMem *memory.Region // where memory BARs go
 	io     *memory.Region
-	first  uint8 // first devfn for devices without an address
+	first  uint8   // first devfn for devices without an address
+	bridge *Bridge // nil for a root bus
 	funcs  [functions]Function
 	route  func(devfn uint8, pin int) int // INTx pin (0..3) to bus line
 	lines  []*qdev.IRQ
@@ -32,6 +36,32 @@ func NewBus(parent qdev.Device, name string, mem, pciMem, io *memory.Region, fir
 	b := &Bus{mem: mem, pciMem: pciMem, io: io, first: firstDevFn}
 	qdev.InitBus(b, parent, BusType, name, 0)
 	return b
+}
+
+// NewExpressBus returns a root complex's bus, as NewBus does.
+func NewExpressBus(parent qdev.Device, name string, mem, pciMem, io *memory.Region) *Bus {
+	b := &Bus{mem: mem, pciMem: pciMem, io: io}
+	qdev.InitBus(b, parent, ExpressBusType, name, 0)
+	return b
+}
+
+// TakesType implements qdev.TypedBus.
+func (b *Bus) TakesType(typ string) bool { return typ == BusType || typ == b.Type() }
+
+// Express tells whether the bus is PCI Express.
+func (b *Bus) Express() bool { return b.Type() == ExpressBusType }
+
+// Root tells whether the bus is behind a host bridge.
+func (b *Bus) Root() bool { return b.bridge == nil }
+
+// extended tells whether functions on the bus can be reached with registers beyond the conventional configuration space.
+func (b *Bus) extended() bool {
+	for ; b.Express(); b = b.bridge.bus {
+		if b.Root() {
+			return true
+		}
+	}
+	return false
 }
 
 // SetIRQs connects the interrupt lines of the bus; route maps a function's INTx pin (0..3) to one of them.
@@ -75,10 +105,10 @@ func (b *Bus) RealizeChild(dev qdev.Device) error {
 	return nil
 }
 
-// DevicePath implements qdev.PathBus for the bus behind the host bridge.
+// DevicePath implements qdev.PathBus.
 func (b *Bus) DevicePath(d qdev.Device) string {
 	devfn := d.(Function).PCI().devfn
-	return fmt.Sprintf("0000:00:%02x.%x", devfn>>3, devfn&7)
+	return fmt.Sprintf("%s:%02x.%x", b.path(), devfn>>3, devfn&7)
 }
 
 // UnrealizeChild implements qdev.BusRealizer.
@@ -111,6 +141,10 @@ func (b *Bus) place(d *Device) (uint8, error) {
 		}
 		return 0, fmt.Errorf("PCI: slot %d function %d not available for %s, in use by %s,id=%s", devfn>>3, devfn&7,
 			d.Class().Name, other.Dev().Class().Name, id)
+	}
+	if f0 := b.funcs[devfn&^7]; f0 != nil && d.Hotplugged() {
+		return 0, fmt.Errorf("PCI: slot %d function 0 already occupied by %s, new func %s cannot be exposed to guest.", devfn>>3,
+			f0.Dev().Class().Name, d.Class().Name)
 	}
 	return devfn, nil
 }
@@ -217,8 +251,26 @@ func (d *Device) updateINTx() {
 	}
 }
 
+// Swizzle is how a bridge wires the pins (0..3) of the slots behind it to its own.
+func Swizzle(devfn uint8, pin int) int { return (int(devfn>>3) + pin) & 3 }
+
+// Wire follows a function's pin to the bus that has interrupt lines: the function there, which may be a bridge, and its pin.
+func (d *Device) Wire(pin int) (*Device, int) {
+	for d.bus.route == nil && d.bus.bridge != nil {
+		br := d.bus.bridge
+		if br.wire != nil {
+			pin = br.wire(d.devfn, pin)
+		} else {
+			pin = Swizzle(d.devfn, pin)
+		}
+		d = &br.Device
+	}
+	return d, pin
+}
+
 // drive changes the bus line that a pin is wired to.
 func (d *Device) drive(pin int, level bool) {
+	d, pin = d.Wire(pin)
 	b := d.bus
 	if b.route == nil {
 		return

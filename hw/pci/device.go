@@ -17,6 +17,7 @@ type Info struct {
 	Revision, ProgIf     uint8
 	SubVendor, SubDevice uint16 // both zero: QEMU's default
 	Express              bool   // has an extended configuration space
+	Bridge               bool   // has the header of a bridge, without subsystem
 	MultiFunction        bool   // says so even without the property
 }
 
@@ -66,6 +67,8 @@ type Device struct {
 	space   *memory.AddressSpace
 	rom     *memory.Region
 	version int32
+	bridge  bool // has a bridge's header
+	off     bool // the slot has no power
 	msi     msiState
 	msixMu  sync.Mutex
 	msix    msixState
@@ -127,8 +130,13 @@ func (d *Device) init(fn Function, bus *Bus, devfn uint8) {
 	if info.SubVendor == 0 && info.SubDevice == 0 {
 		info.SubVendor, info.SubDevice = defaultSubVendor, defaultSubDevice
 	}
-	d.Set16(RegSubVendorID, info.SubVendor)
-	d.Set16(RegSubDeviceID, info.SubDevice)
+	if info.Bridge {
+		d.bridge = true
+		d.initBridge()
+	} else {
+		d.Set16(RegSubVendorID, info.SubVendor)
+		d.Set16(RegSubDeviceID, info.SubDevice)
+	}
 	if d.Multifunction || info.MultiFunction {
 		d.Config[RegHeaderType] |= headerMultifunction
 	}
@@ -245,7 +253,7 @@ func (d *Device) DefaultWriteConfig(addr, size int, v uint32) {
 		d.Config[at] &^= b & d.ClearOnes[at]
 	}
 	touches := func(from, n int) bool { return addr < from+n && addr+size > from }
-	if touches(RegCommand, 2) || touches(RegBAR0, 24) || touches(RegROM, 4) {
+	if touches(RegCommand, 2) || touches(RegBAR0, 24) || touches(d.barOffset(romBAR), 4) {
 		d.updateMappings()
 	}
 	if touches(RegCommand, 2) {

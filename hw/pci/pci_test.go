@@ -58,7 +58,7 @@ func newRig(t testing.TB) *rig {
 		t.Fatal(err)
 	}
 	r.bus = NewBus(h, "pci.0", mem, mem, io, 0)
-	NewConfigPorts(r.bus, io)
+	new(ConfigPorts).Connect(r.bus, io)
 	r.bus.SetIRQs(qdev.NewIRQs(func(n int, l bool) { r.levels[n] = l }, 4), func(devfn uint8, pin int) int { return (int(devfn>>3) + pin) & 3 })
 	return r
 }

@@ -63,10 +63,12 @@ const (
 	ClassDisplayVGA      = 0x0300
 	ClassBridgeHost      = 0x0600
 	ClassBridgeISA       = 0x0601
+	ClassBridgePCI       = 0x0604
 	ClassBridgeOther     = 0x0680
 	ClassCommSerial      = 0x0700
 	ClassCommOther       = 0x0780
 	ClassSystemOther     = 0x0880
+	ClassSerialSMBus     = 0x0c05
 )
 
 // Capability identifiers.

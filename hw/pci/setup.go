@@ -58,7 +58,7 @@ func (p pool) below(end uint64) uint64 { return (end - p.sum()) &^ (p.align() - 
 
 func (p pool) assign(base uint64) {
 	for _, r := range p {
-		at := barOffset(r.n)
+		at := r.d.barOffset(r.n)
 		r.d.writeConfig(at, 4, uint32(base))
 		if r.d.wide(r.n) {
 			r.d.writeConfig(at+4, 4, uint32(base>>32))

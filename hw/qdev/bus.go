@@ -3,6 +3,7 @@ package qdev
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"goemu/internal/qom"
 )
@@ -26,9 +27,13 @@ type Bus struct {
 // QBus implements BusNode.
 func (b *Bus) QBus() *Bus { return b }
 
-// InitBus makes node a bus of type typ that parent (nil for the root) provides. max limits the number of devices if not zero.
+// InitBus makes node a bus of type typ that parent (nil for the root) provides. Without a name it gets its parent's identifier or its
+// type, and a number. max limits the number of devices if not zero.
 func InitBus(node BusNode, parent Device, typ, name string, max int) {
 	b := node.QBus()
+	if name == "" {
+		name = parent.Dev().busName(typ)
+	}
 	b.name, b.typ, b.node, b.parent, b.max = name, typ, node, parent, max
 	b.qnode, b.numbers = qom.New(typ, node), map[Device]int{}
 	if parent != nil {
@@ -38,6 +43,28 @@ func InitBus(node BusNode, parent Device, typ, name string, max int) {
 			p.node.MustAdd(name, b.qnode)
 		}
 	}
+}
+
+// busName is the name of the next bus of a type.
+func (b *Base) busName(typ string) string {
+	if b.id != "" {
+		return fmt.Sprintf("%s.%d", b.id, len(b.buses))
+	}
+	n := 0
+	if b.tree != nil {
+		n = b.tree.busNumbers[typ]
+		b.tree.busNumbers[typ]++
+	}
+	return fmt.Sprintf("%s.%d", strings.ToLower(typ), n)
+}
+
+// TypedBus is a bus that takes devices made for another type, too.
+type TypedBus interface{ TakesType(typ string) bool }
+
+// takes tells whether devices for a type of bus can go on the bus.
+func (b *Bus) takes(typ string) bool {
+	t, ok := b.node.(TypedBus)
+	return b.typ == typ || ok && t.TakesType(typ)
 }
 
 // QOM returns the bus's place in the tree of objects.

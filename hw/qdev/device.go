@@ -97,6 +97,9 @@ func (b *Base) Parent() BusNode { return b.bus }
 // Buses returns the buses that the device provides.
 func (b *Base) Buses() []*Bus { return b.buses }
 
+// Hotplugged tells whether the device came while the machine was running.
+func (b *Base) Hotplugged() bool { return b.hot }
+
 // Realized tells whether the device is in operation.
 func (b *Base) Realized() bool { return b.realized }
 

@@ -66,12 +66,13 @@ type Tree struct {
 	// OnRemoved, if set, hears of devices that have gone at the guest's leave: their identifier, "" for none, and their path.
 	OnRemoved func(id, path string)
 
-	made []Device // in operation, in the order of their making
+	made       []Device       // in operation, in the order of their making
+	busNumbers map[string]int // of buses that have no name of their own, by type
 }
 
 // NewTree returns a tree with nothing but the main system bus.
 func NewTree(r *Registry) *Tree {
-	t := &Tree{Registry: r, ids: map[string]Device{}}
+	t := &Tree{Registry: r, ids: map[string]Device{}, busNumbers: map[string]int{}}
 	InitBus(&t.root, nil, "System", "main-system-bus", 0)
 	t.plant()
 	return t
@@ -182,7 +183,7 @@ func (t *Tree) busFor(c *Class, name string) (*Bus, error) {
 		switch {
 		case b == nil:
 			return nil, fmt.Errorf("Bus '%s' not found", name)
-		case c.Bus != b.typ:
+		case !b.takes(c.Bus):
 			return nil, fmt.Errorf("Device '%s' can't go on %s bus", c.Name, b.typ)
 		case b.Full():
 			return nil, fmt.Errorf("Bus '%s' is full", name)
@@ -192,7 +193,7 @@ func (t *Tree) busFor(c *Class, name string) (*Bus, error) {
 	if c.Bus == "" {
 		return &t.root, nil
 	}
-	b := t.root.find(func(b *Bus) bool { return b.typ == c.Bus && !b.Full() })
+	b := t.root.find(func(b *Bus) bool { return b.takes(c.Bus) && !b.Full() })
 	if b == nil {
 		return nil, fmt.Errorf("No '%s' bus found for device '%s'", c.Bus, c.Name)
 	}

@@ -16,7 +16,7 @@ func pc(n int) *Machine {
 	m := &Machine{
 		HPET: true, RTC: true, Keyboard: true, Mouse: true, FWCfg: true, PVPanic: 0x505,
 		PCI:     &PCI{Hole32Start: 256 << 20, Hole32End: 0xfebfffff, Hole64Start: 1 << 32, Hole64End: 1<<32 + 2<<30 - 1},
-		PM:      &PM{Base: 0x600, GPE: 0xafe0, SCI: 9, SMICmd: 0xb2, CMOSCent: 0x32, S3: true, S4: true, S4Value: 2},
+		PM:      &PM{Base: 0x600, GPE: 0xafe0, GPEBytes: 4, SCI: 9, SMICmd: 0xb2, CMOSCent: 0x32, S3: true, S4: true, S4Value: 2},
 		IOAPICs: []IOAPIC{{Addr: 0xfec00000}},
 		Serials: []Serial{{0x3f8, 4}, {0x2f8, 3}},
 	}

@@ -5,6 +5,8 @@ package acpi
 
 import (
 	"encoding/binary"
+	"encoding/hex"
+	"slices"
 	"strings"
 )
 
@@ -15,7 +17,8 @@ const (
 	opMethod, opDualName, opMultiName, opExt                         = 0x14, 0x2e, 0x2f, 0x5b
 	opLocal0, opArg0, opStore, opShiftRight, opAnd, opOr             = 0x60, 0x68, 0x70, 0x7a, 0x7b, 0x7d
 	opNotify, opCreateDWordField, opLOr, opLEqual, opLGreater        = 0x86, 0x8a, 0x91, 0x93, 0x94
-	opIf, opReturn                                                   = 0xa0, 0xa4
+	opIf, opElse, opReturn                                           = 0xa0, 0xa1, 0xa4
+	opLNot                                                           = 0x92
 
 	extOpRegion, extField, extDevice, extProcessor = 0x80, 0x81, 0x82, 0x83
 )
@@ -212,3 +215,19 @@ func createDWordField(buf, index []byte, n string) []byte {
 }
 
 func notify(object, value []byte) []byte { return cat([]byte{opNotify}, object, value) }
+
+func orElse(body ...[]byte) []byte { return cat([]byte{opElse}, pkg(cat(body...))) }
+
+func not(v []byte) []byte { return cat([]byte{opLNot}, v) }
+
+// uuid is the buffer of a UUID in text form: the first three groups are little endian.
+func uuid(text string) []byte {
+	raw, err := hex.DecodeString(strings.ReplaceAll(text, "-", ""))
+	if err != nil || len(raw) != 16 {
+		panic("BUG: UUID " + text)
+	}
+	for _, at := range [][2]int{{0, 4}, {4, 6}, {6, 8}} {
+		slices.Reverse(raw[at[0]:at[1]])
+	}
+	return buffer(raw)
+}

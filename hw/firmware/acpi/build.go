@@ -50,7 +50,8 @@ func Build(m *Machine, base uint64) *Blob {
 	if m.PM != nil {
 		pointer(fadtAddr, fadtFACS, 4)
 		pointer(fadtAddr, fadtDSDT, 4)
-	} else {
+	}
+	if m.PM == nil || m.PM.ICH9 {
 		pointer(fadtAddr, fadtXDSDT, 8)
 	}
 	list := []uint64{fadtAddr, table(m.madt(), 1)}
@@ -62,6 +63,9 @@ func Build(m *Machine, base uint64) *Blob {
 		if m.distances() {
 			list = append(list, table(m.slit(), 1))
 		}
+	}
+	if m.MCFG != nil {
+		list = append(list, table(m.mcfg(), 1))
 	}
 	if m.PM != nil {
 		list = append(list, table(m.waet(), 1))

@@ -5,9 +5,12 @@ import "fmt"
 // dsdt builds the differentiated system description table.
 func (m *Machine) dsdt() []byte {
 	var b []byte
-	if m.PCI != nil {
+	switch {
+	case m.PCI != nil && m.PCI.Express:
+		b = cat(b, pictureMode(), m.pciRoot(), expressLinks(), m.reserved(), m.lpcBridge())
+	case m.PCI != nil:
 		b = cat(b, m.pciRoot(), m.pciLinks(), m.isaBridge())
-	} else {
+	default:
 		b = cat(b, scope("_SB", m.fwcfg(), m.isaDevices(), m.ged(), m.virtio()))
 	}
 	if m.HPET {

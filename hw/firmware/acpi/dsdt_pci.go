@@ -39,22 +39,25 @@ func (m *Machine) pciRoot() []byte {
 		wordSpace(spaceTypeIO, ioEntireRange, 0, 0xcf7),
 		wordSpace(spaceTypeIO, ioEntireRange, 0xd00, 0xffff),
 		dwordMemory(memCacheable|memReadWrite, 0xa0000, 0xbffff),
-		dwordMemory(memReadWrite, uint32(p.Hole32Start), uint32(p.Hole32End)),
 	}
+	windows = append(windows, m.window32()...)
 	if p.Hole64End != 0 {
 		windows = append(windows, qwordMemory(memCacheable|memReadWrite, p.Hole64Start, p.Hole64End))
 	}
-	body := [][]byte{
-		name("_HID", eisaID("PNP0A03")),
-		name("_ADR", num(0)),
-		name("_UID", num(0)),
-		name("_CRS", resources(windows...)),
-		routing(),
-		m.fwcfg(),
+	body := [][]byte{name("_HID", eisaID("PNP0A03"))}
+	if p.Express {
+		body = [][]byte{name("_HID", eisaID("PNP0A08")), name("_CID", eisaID("PNP0A03")), operatingControl()}
 	}
+	body = append(body, name("_ADR", num(0)), name("_UID", num(0)), name("_CRS", resources(windows...)))
+	if p.Express {
+		body = append(body, expressRouting())
+	} else {
+		body = append(body, routing())
+	}
+	body = append(body, m.fwcfg())
 	if m.PM != nil {
 		body = append(body, device("GPE0", name("_HID", eisaID("PNP0A06")), name("_UID", str("GPE0 resources")), name("_STA", num(staHidden)),
-			name("_CRS", resources(ioPorts(m.PM.GPE, 1, 4)))))
+			name("_CRS", resources(ioPorts(m.PM.GPE, 1, m.PM.GPEBytes)))))
 	}
 	return scope("\\_SB", device("PCI0", body...))
 }
@@ -69,6 +72,26 @@ func (m *Machine) isaBridge() []byte {
 	))
 }
 
+// linkStatus is the method for a link's _STA, linkResources that for its _CRS; number is how its interrupt follows from the register.
+func linkStatus() []byte {
+	return method("IQST", 1, notSerialized,
+		ifThen(operator(opAnd, num(pirqDisabled), arg(0), nil), ret(num(9))),
+		ret(num(staHidden)))
+}
+
+// linkResources is described with linkStatus. Without a number, the register counts unless its link is off.
+func linkResources(number []byte) []byte {
+	set := ifThen(compare(opLGreater, num(pirqDisabled), arg(0)), store(arg(0), path("PRRI")))
+	if number != nil {
+		set = store(number, path("PRRI"))
+	}
+	return method("IQCR", 1, serialized,
+		name("PRR0", resources(interrupts(irqShared, 0))),
+		createDWordField(path("PRR0"), num(extIRQNumber), "PRRI"),
+		set,
+		ret(path("PRR0")))
+}
+
 // pciLinks are the interrupt links: four that PIIX3 routes and the fixed one of the SCI.
 func (m *Machine) pciLinks() []byte {
 	var b []byte
@@ -76,14 +99,8 @@ func (m *Machine) pciLinks() []byte {
 		b = cat(b, link(n, uint64(i), "PRQ"+string(rune('0'+i))))
 	}
 	return scope("\\_SB",
-		method("IQST", 1, notSerialized,
-			ifThen(operator(opAnd, num(pirqDisabled), arg(0), nil), ret(num(9))),
-			ret(num(staHidden))),
-		method("IQCR", 1, serialized,
-			name("PRR0", resources(interrupts(irqShared, 0))),
-			createDWordField(path("PRR0"), num(extIRQNumber), "PRRI"),
-			ifThen(compare(opLGreater, num(pirqDisabled), arg(0)), store(arg(0), path("PRRI"))),
-			ret(path("PRR0"))),
+		linkStatus(),
+		linkResources(nil),
 		b,
 		device("LNKS",
 			name("_HID", eisaID("PNP0C0F")),

@@ -70,3 +70,18 @@ func (m *Machine) Loader(b *Blob) []byte {
 	checksum(FileRSDP, Extent{0, rsdpSizeV0}, rsdpChecksum)
 	return out
 }
+
+// Sizes that the files are rounded up to: room for tables that grow when firmware has set the machine up.
+const (
+	tablesRound = 0x20000
+	loaderRound = 0x1000
+)
+
+// Files are the tables for a firmware that places them itself.
+func Files(m *Machine) map[string][]byte {
+	b := Build(m, 0)
+	return map[string][]byte{FileTables: roundUp(b.Data, tablesRound), FileRSDP: m.RSDP(b), FileLoader: roundUp(m.Loader(b), loaderRound)}
+}
+
+// roundUp appends zeroes up to a multiple of n bytes.
+func roundUp(b []byte, n int) []byte { return append(b, make([]byte, (n-len(b)%n)%n)...) }

@@ -3,8 +3,9 @@ package acpi
 // Machine describes a machine as far as its tables need it.
 type Machine struct {
 	CPUs            []CPU
-	PCI             *PCI // nil: no PCI (microvm)
-	PM              *PM  // nil: hardware-reduced, with a GED
+	PCI             *PCI   // nil: no PCI (microvm)
+	PM              *PM    // nil: hardware-reduced, with a GED
+	MCFG            *Range // the extended configuration space, nil while it has no place
 	GED             *GED
 	HPET            bool
 	IOAPICs         []IOAPIC
@@ -30,12 +31,15 @@ type CPU struct {
 type PCI struct {
 	Hole32Start, Hole32End uint64 // for BARs below 4 GiB, the end inclusive
 	Hole64Start, Hole64End uint64 // none if the end is zero
+	Express                bool   // the root complex of a q35
 }
 
-// PM is the power management function of PIIX4.
+// PM is the fixed hardware of PIIX4 or ICH9.
 type PM struct {
+	ICH9     bool
 	Base     uint16 // PM1 event block; control is at +4, the timer at +8
 	GPE      uint16
+	GPEBytes uint8
 	SCI      uint8
 	SMICmd   uint16
 	S3, S4   bool

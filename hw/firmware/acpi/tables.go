@@ -76,7 +76,9 @@ const (
 	fadtC2Latency, fadtC3Latency, fadtCentury, fadtFlags           = 96, 98, 108, 112
 	fadtResetReg, fadtResetValue, fadtMinor                        = 116, 128, 131
 	fadtXDSDT, fadtSleepControl, fadtSleepStatus, fadtHypervisorID = 140, 244, 256, 268
-	fadtSizeV1, fadtSizeV6                                         = 116, 276
+	fadtXPM1aEvt, fadtXPM1aCnt, fadtXPMTimer, fadtXGPE0            = 148, 172, 208, 220
+	fadtBootFlags, fadt8042                                        = 109, 2
+	fadtSizeV1, fadtSizeV3, fadtSizeV6                             = 116, 244, 276
 
 	acpiEnable, acpiDisable = 0xf1, 0xf0
 	noC2, noC3              = 0xfff, 0xfff
@@ -84,7 +86,10 @@ const (
 	fadtWBINVD, fadtC1, fadtSleepButton = 1 << 0, 1 << 2, 1 << 5
 	fadtRTCS4, fadtPlatformClock        = 1 << 7, 1 << 15
 	fadtResetSupported, fadtHWReduced   = 1 << 10, 1 << 20
-	gasMemory                           = 0
+	fadtClusterAPIC, maxClusterless     = 1 << 18, 8
+	gasMemory, gasIO                    = 0, 1
+	ich9Enable, ich9Disable             = 2, 3
+	ich9Reset, ich9ResetValue           = 0xcf9, 0x0f
 )
 
 // fadt builds the fixed description table of a PC.
@@ -94,7 +99,11 @@ func (m *Machine) fadt(facsAddr, dsdtAddr uint64) []byte {
 	}
 	le := binary.LittleEndian
 	pm := m.PM
-	b := make([]byte, fadtSizeV1)
+	size := fadtSizeV1
+	if pm.ICH9 {
+		size = fadtSizeV3
+	}
+	b := make([]byte, size)
 	put32 := func(off int, v uint32) { le.PutUint32(b[off:], v) }
 	put32(fadtFACS, uint32(facsAddr))
 	put32(fadtDSDT, uint32(dsdtAddr))
@@ -106,12 +115,35 @@ func (m *Machine) fadt(facsAddr, dsdtAddr uint64) []byte {
 	put32(fadtPM1aCnt, uint32(pm.Base)+4)
 	put32(fadtPMTimer, uint32(pm.Base)+8)
 	put32(fadtGPE0, uint32(pm.GPE))
-	b[fadtPM1EvtLen], b[fadtPM1CntLen], b[fadtPMTimerLen], b[fadtGPE0Len] = 4, 2, 4, 4
+	b[fadtPM1EvtLen], b[fadtPM1CntLen], b[fadtPMTimerLen], b[fadtGPE0Len] = 4, 2, 4, pm.GPEBytes
 	le.PutUint16(b[fadtC2Latency:], noC2)
 	le.PutUint16(b[fadtC3Latency:], noC3)
 	b[fadtCentury] = pm.CMOSCent
-	put32(fadtFlags, fadtWBINVD|fadtC1|fadtSleepButton|fadtRTCS4|fadtPlatformClock)
-	return m.table("FACP", 1, b[headerSize:])
+	flags := uint32(fadtWBINVD | fadtC1 | fadtSleepButton | fadtRTCS4 | fadtPlatformClock)
+	if len(m.CPUs) > maxClusterless {
+		flags |= fadtClusterAPIC
+	}
+	if !pm.ICH9 {
+		put32(fadtFlags, flags)
+		return m.table("FACP", 1, b[headerSize:])
+	}
+	b[fadtACPIEnable], b[fadtACPIDisable] = ich9Enable, ich9Disable
+	if m.Keyboard {
+		b[fadtBootFlags] = fadt8042
+	}
+	put32(fadtFlags, flags|fadtResetSupported)
+	gas := func(off int, width uint8, addr uint64) {
+		copy(b[off:], []byte{gasIO, width})
+		le.PutUint64(b[off+4:], addr)
+	}
+	gas(fadtResetReg, 8, ich9Reset)
+	b[fadtResetValue] = ich9ResetValue
+	le.PutUint64(b[fadtXDSDT:], dsdtAddr)
+	gas(fadtXPM1aEvt, 32, uint64(pm.Base))
+	gas(fadtXPM1aCnt, 16, uint64(pm.Base)+4)
+	gas(fadtXPMTimer, 32, uint64(pm.Base)+8)
+	gas(fadtXGPE0, 8*pm.GPEBytes, uint64(pm.GPE))
+	return m.table("FACP", 3, b[headerSize:])
 }
 
 // fadtReduced builds the table of a machine without the legacy power management registers.
@@ -208,4 +240,13 @@ const waetPMTimerGood = 1 << 1
 
 func (m *Machine) waet() []byte {
 	return m.table("WAET", 1, binary.LittleEndian.AppendUint32(nil, waetPMTimerGood))
+}
+
+// mcfg tells where the configuration spaces of all buses are.
+func (m *Machine) mcfg() []byte {
+	const busSize = 1 << 20
+	le := binary.LittleEndian
+	b := le.AppendUint64(make([]byte, 8), m.MCFG.Addr)
+	b = append(b, 0, 0, 0, byte(m.MCFG.Size/busSize-1), 0, 0, 0, 0)
+	return m.table("MCFG", 1, b)
 }

@@ -59,8 +59,18 @@ const (
 
 // file is a named item.
 type file struct {
-	name string
-	data []byte
+	name  string
+	data  []byte
+	hooks Hooks
+}
+
+// Hooks are what happens when the guest uses a named item.
+type Hooks struct {
+	// Writable items can be written by DMA; Written hears of it.
+	Writable bool
+	Written  func()
+	// Selected hears that the item is about to be read or written; it may change the bytes.
+	Selected func()
 }
 
 // FWCfg is the device type fw_cfg_io.
@@ -137,7 +147,10 @@ func (f *FWCfg) SetU32(key uint16, v uint32) { f.Set(key, binary.LittleEndian.Ap
 func (f *FWCfg) SetU64(key uint16, v uint64) { f.Set(key, binary.LittleEndian.AppendUint64(nil, v)) }
 
 // AddFile adds a named item.
-func (f *FWCfg) AddFile(name string, data []byte) error {
+func (f *FWCfg) AddFile(name string, data []byte) error { return f.AddHooked(name, data, Hooks{}) }
+
+// AddHooked adds a named item that does something. The bytes stay the caller's.
+func (f *FWCfg) AddHooked(name string, data []byte, hooks Hooks) error {
 	i, found := slices.BinarySearchFunc(f.files, name, func(x file, n string) int { return strings.Compare(x.name, n) })
 	switch {
 	case found:
@@ -147,7 +160,7 @@ func (f *FWCfg) AddFile(name string, data []byte) error {
 	case len(f.files) >= int(f.FileSlots):
 		return fmt.Errorf("too many fw_cfg files (max. %d)", f.FileSlots)
 	}
-	f.files = slices.Insert(f.files, i, file{name, data})
+	f.files = slices.Insert(f.files, i, file{name, data, hooks})
 	f.updateDirectory()
 	return nil
 }
@@ -175,7 +188,18 @@ func (f *FWCfg) selectKey(key uint16) bool {
 		return false
 	}
 	f.key = key
+	if x := f.named(); x != nil && x.hooks.Selected != nil {
+		x.hooks.Selected()
+	}
 	return true
+}
+
+// named is the current item if it is a named one, nil otherwise.
+func (f *FWCfg) named() *file {
+	if i := int(f.key&keyMask) - keyFileFirst; f.key != noEntry && i >= 0 && i < len(f.files) {
+		return &f.files[i]
+	}
+	return nil
 }
 
 // current returns what is left of the current item.
@@ -270,8 +294,7 @@ func (f *FWCfg) transfer() {
 	case control&dmaRead != 0:
 		status = f.readTo(target, length)
 	case control&dmaWrite != 0 && length != 0:
-		status = dmaError // no item can be written
-		f.offset += uint32(min(uint64(length), uint64(len(f.current()))))
+		status = f.writeFrom(target, length)
 	case control&dmaSkip != 0:
 		f.offset += uint32(min(uint64(length), uint64(len(f.current()))))
 	}
@@ -281,6 +304,21 @@ func (f *FWCfg) transfer() {
 // finish reports the end of a request.
 func (f *FWCfg) finish(addr uint64, status uint32) {
 	f.mem.Write(addr, binary.BigEndian.AppendUint32(nil, status))
+}
+
+// writeFrom takes bytes of the current item, which must be writable and have room for all of them, from guest memory.
+func (f *FWCfg) writeFrom(addr uint64, length uint32) uint32 {
+	d := f.current()
+	n := min(uint64(length), uint64(len(d)))
+	defer func() { f.offset += uint32(n) }()
+	x := f.named()
+	if x == nil || !x.hooks.Writable || uint64(length) > n || f.mem.Read(addr, d[:n]) != memory.OK {
+		return dmaError
+	}
+	if x.hooks.Written != nil {
+		x.hooks.Written()
+	}
+	return 0
 }
 
 // readTo copies the current item to guest memory, followed by zeroes.

@@ -4,6 +4,7 @@ package i440fx
 
 import (
 	"goemu/hw/pci"
+	"goemu/hw/pci/pam"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
 	"goemu/migration/vmstate"
@@ -25,31 +26,20 @@ const (
 	smramOpen, smramEnable = 0x40, 0x08
 	smramInit              = 0x02 // the segment
 	ramUnit, ramUnitMax    = 8 << 20, 0xff
-
-	pamRead, pamWrite = 1, 2
 )
 
 // Addresses of the legacy area.
 const (
 	smramBase, smramSize = 0xa0000, 0x20000
-	pamBase              = 0xc0000
-	pamExpansion         = 0x4000
-	biosBase, biosSize   = 0xf0000, 0x10000
-	numWindows           = 13
 	windowPriority       = 1
 	pciPriority          = -1
 )
-
-// window is a range whose reads and writes go to RAM or to PCI as a PAM register says.
-type window struct {
-	ram, rom, pci *memory.Region
-}
 
 // Bridge is the device type i440FX, function 00.0.
 type Bridge struct {
 	pci.Device
 	host    *Host
-	windows [numWindows]window
+	windows pam.Map
 	smram   *memory.Region // hides RAM behind PCI at the video addresses
 	smmRAM  *memory.Region // shows RAM there to system management mode
 }
@@ -59,7 +49,7 @@ var (
 	Class = qdev.Class{Name: "i440FX", Bus: pci.BusType, Desc: "Host bridge", Internal: true, Category: qdev.Bridge,
 		New: func() qdev.Device { return new(Bridge) }, State: qdev.State(&bridgeState)}
 	HostClass = qdev.Class{Name: "i440FX-pcihost", Parents: []string{"pci-host-bridge"}, Internal: true, Category: qdev.Bridge,
-		New: func() qdev.Device { return new(Host) }, State: qdev.State(&hostState)}
+		New: func() qdev.Device { return new(Host) }, State: pci.HostState}
 )
 
 var bridgeState = vmstate.Description[Bridge]{Name: "I440FX", Version: 3, MinVersion: 3,
@@ -69,15 +59,10 @@ var bridgeState = vmstate.Description[Bridge]{Name: "I440FX", Version: 3, MinVer
 	},
 	PostLoad: func(b *Bridge, _ int) error { b.updateWindows(); return nil }}
 
-var hostState = vmstate.Description[Host]{Name: "PCIHost", Version: 1, MinVersion: 1, Fields: []vmstate.Field[Host]{
-	vmstate.Of("config_reg", func(h *Host) *uint32 { return &h.Ports.Address }),
-}}
-
 // Host is the host bridge as a whole: it provides the PCI bus.
 type Host struct {
-	qdev.Base
+	pci.Host
 	Bus    *pci.Bus
-	Ports  *pci.ConfigPorts
 	PCI    *memory.Region // PCI's memory space, below system memory
 	SMRAM  *memory.Region // what system management mode sees in addition
 	Bridge *Bridge
@@ -98,7 +83,7 @@ func New(tree *qdev.Tree, mem, ram, io *memory.Region) (*Host, error) {
 	h.SMRAM = memory.NewContainer("smram", 1<<32)
 	mem.Add(h.PCI, 0, pciPriority)
 	h.Bus = pci.NewBus(h, "pci.0", mem, h.PCI, io, 0)
-	h.Ports = pci.NewConfigPorts(h.Bus, io)
+	h.Connect(h.Bus, io)
 	tree.Machine.MustAdd("i440fx", h.QOM())
 	if err := qdev.Realize(h, tree.Root()); err != nil {
 		return nil, err
@@ -111,9 +96,6 @@ func New(tree *qdev.Tree, mem, ram, io *memory.Region) (*Host, error) {
 	h.Bridge.host, h.Bridge.Addr = h, 0
 	return h, qdev.Realize(h.Bridge, h.Bus)
 }
-
-// Reset implements qdev.Device.
-func (h *Host) Reset() { h.Ports.Address = 0 }
 
 // PCIInfo implements pci.Function.
 func (b *Bridge) PCIInfo() pci.Info {
@@ -129,53 +111,18 @@ func (b *Bridge) Realize() error {
 	h.mem.Add(b.smram, smramBase, windowPriority)
 	b.smmRAM = memory.NewAlias("smram-low", h.ram, smramBase, smramSize)
 	h.SMRAM.Add(b.smmRAM, smramBase, 0)
-	for i := range b.windows {
-		at, size := windowAt(i)
-		w := &b.windows[i]
-		w.ram = memory.NewAlias("pam-ram", h.ram, at, size)
-		w.rom = memory.NewAlias("pam-rom", h.ram, at, size)
-		w.rom.SetReadOnly(true)
-		w.pci = memory.NewAlias("pam-pci", h.PCI, at, size)
-		for _, r := range []*memory.Region{w.ram, w.rom, w.pci} {
-			r.SetEnabled(false)
-			h.mem.Add(r, at, windowPriority)
-		}
-	}
+	b.windows.Init(h.mem, h.ram, h.PCI, b.Config[regPAM:regPAM+pam.Bytes])
 	b.Config[regSMRAM] = smramInit
 	b.Config[regRAMSize] = uint8(min(h.ramSize/ramUnit, ramUnitMax))
 	b.updateWindows()
 	return nil
 }
 
-// windowAt returns the place of a window: the first is the BIOS segment, the others the expansion areas.
-func windowAt(i int) (at, size uint64) {
-	if i == 0 {
-		return biosBase, biosSize
-	}
-	return pamBase + uint64(i-1)*pamExpansion, pamExpansion
-}
-
-// attributes returns the read and write bits of a window.
-func (b *Bridge) attributes(i int) uint8 {
-	reg, shift := field(i)
-	return b.Config[reg] >> shift & (pamRead | pamWrite)
-}
-
-// field returns where the attributes of a window are: the BIOS segment has the upper half of the first register, the others follow.
-func field(i int) (reg, shift int) {
-	return regPAM + (i+1)/2, (i + 1) % 2 * 4
-}
-
 // updateWindows connects the windows as the registers say.
 func (b *Bridge) updateWindows() {
 	memory.Begin()
 	defer memory.Commit()
-	for i := range b.windows {
-		w, a := &b.windows[i], b.attributes(i)
-		w.ram.SetEnabled(a == pamRead|pamWrite)
-		w.rom.SetEnabled(a == pamRead)
-		w.pci.SetEnabled(a&pamRead == 0)
-	}
+	b.windows.Update()
 	smram := b.Config[regSMRAM]
 	b.smram.SetEnabled(smram&smramOpen == 0)
 	b.smmRAM.SetEnabled(smram&smramEnable != 0)
@@ -190,16 +137,4 @@ func (b *Bridge) WriteConfig(addr, size int, v uint32) {
 }
 
 // ShadowRAM makes a range between 0xc0000 and 0xfffff RAM, as firmware does: writable or read-only.
-func (b *Bridge) ShadowRAM(from, to uint64, writable bool) {
-	attr := uint8(pamRead)
-	if writable {
-		attr |= pamWrite
-	}
-	for i := range b.windows {
-		if at, size := windowAt(i); at >= from && at+size <= to {
-			reg, shift := field(i)
-			b.Config[reg] = b.Config[reg]&^((pamRead|pamWrite)<<shift) | attr<<shift
-		}
-	}
-	b.updateWindows()
-}
+func (b *Bridge) ShadowRAM(from, to uint64, writable bool) { b.windows.Shadow(from, to, writable) }

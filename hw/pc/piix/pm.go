@@ -3,6 +3,7 @@ package piix
 import (
 	"goemu/hw/misc"
 	"goemu/hw/pci"
+	"goemu/hw/pm"
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
@@ -29,15 +30,17 @@ const (
 	regSerial, serialPort1, serialPort2       = 0x67, 0x08, 0x90
 	portParallel, portSerial1, portSerial2    = 0x378, 0x3f8, 0x2f8
 
-	portAPM, apmPorts       = 0xb2, 2 // SMI command and status
+	pmPorts, smbPorts       = 64, 64
+	gpeBase, gpeBytes       = 0xafe0, 4 // two bytes of status, two of enable
+	portAPM, apmPorts       = 0xb2, 2   // SMI command and status
 	acpiEnable, acpiDisable = 0xf1, 0xf0
 )
 
 // PM is the power management function, the device type PIIX4_PM.
 type PM struct {
 	pci.Device
-	acpi  acpiRegs
-	smb   smbus
+	acpi  pm.Regs
+	smb   pm.SMBus
 	props struct {
 		DisableS3 uint8  `prop:"disable_s3,default=0"`
 		DisableS4 uint8  `prop:"disable_s4,default=0"`
@@ -96,38 +99,27 @@ func (p *PM) PCIInfo() pci.Info {
 
 // Realize implements qdev.Device.
 func (p *PM) Realize() error {
-	p.acpi.init(p.sci, p.vm)
-	p.acpi.disableS3, p.acpi.s4 = p.props.DisableS3 != 0, p.props.S4
+	c := pm.Config{SCI: p.sci, VM: p.vm, DisableS3: p.props.DisableS3 != 0, S4: p.props.S4, ACPIOnly: !p.props.SMM, GPE: gpeBytes}
 	if p.props.DisableS4 != 0 {
-		p.acpi.s4 = 0xff
+		c.S4 = pm.NoS4
 	}
-	p.acpi.acpiOnly = !p.props.SMM
+	p.acpi.Init(c)
 	p.Set16(pci.RegStatus, pci.StatusFastBack|pci.StatusDevselMed)
 	p.SetInterruptPin(1)
 	p.Set32(regSMBBase, p.props.SMBBase|1)
 	p.Config[regSMBConf] = smbConfInit
-	p.pm = p.acpi.region()
+	p.pm = memory.NewContainer("piix4-pm", pmPorts)
+	p.acpi.Map(p.pm)
 	p.pm.SetEnabled(false)
 	p.io.Add(p.pm, 0, 0)
-	p.smbIO = memory.NewIO("pm-smbus", smbPorts, &p.smb)
-	p.smbIO.Valid = memory.Access{Min: 1, Max: 1}
+	p.smb.Init()
+	p.smbIO = p.smb.Region(smbPorts)
 	p.io.Add(p.smbIO, 0, 0)
 	apm := memory.NewIO("apm-io", apmPorts, (*apmOps)(p))
 	apm.Valid = memory.Access{Min: 1, Max: 1}
 	p.io.Add(apm, portAPM, 0)
-	gpe := memory.NewIO("acpi-gpe0", gpeBytes, (*gpeOps)(&p.acpi))
-	gpe.Valid, gpe.Impl = memory.Access{Min: 1, Max: 4}, memory.Access{Min: 1, Max: 1}
-	p.io.Add(gpe, gpeBase, 0)
-	p.smb.auxctl = smbAuxBlock
+	p.io.Add(p.acpi.GPERegion(), gpeBase, 0)
 	p.updateSMBus()
-	p.vm.OnEvent(func(e mainloop.Event) {
-		switch e.Name {
-		case "POWERDOWN":
-			p.acpi.raise(pm1PowerButton)
-		case "WAKEUP":
-			p.acpi.raise(pm1Wake)
-		}
-	})
 	return nil
 }
 
@@ -157,8 +149,8 @@ func (p *PM) Reset() {
 	if !p.props.SMM {
 		p.Config[regSMI] = smiEnable
 	}
-	p.acpi.reset()
-	p.smb.reset()
+	p.acpi.Reset()
+	p.smb.Reset()
 	p.hotplug = hotplug{}
 	p.updatePM()
 }
@@ -172,7 +164,7 @@ func (p *PM) SetupPM(base, smbBase uint32) {
 }
 
 // RTCAlarm reports an alarm of the real-time clock.
-func (p *PM) RTCAlarm() { p.acpi.raise(pm1RTC) }
+func (p *PM) RTCAlarm() { p.acpi.RTCAlarm() }
 
 func (p *PM) updatePM() {
 	memory.Begin()
@@ -219,9 +211,9 @@ func (o *apmOps) Write(off uint64, _ int, v uint64) {
 	o.apmc = uint8(v)
 	switch o.apmc {
 	case acpiEnable:
-		o.acpi.setACPI(true)
+		o.acpi.SetACPI(true)
 	case acpiDisable:
-		o.acpi.setACPI(false)
+		o.acpi.SetACPI(false)
 	}
 	if o.Config[regSMI]&smiEnable != 0 {
 		o.smi.Raise()

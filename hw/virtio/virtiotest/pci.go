@@ -48,7 +48,7 @@ func NewMachine(t testing.TB, classes ...[]*qdev.Class) *Machine {
 		t.Fatal(err)
 	}
 	m.Bus = pci.NewBus(host, "pci.0", m.Mem.Root(), m.Mem.Root(), io, 0)
-	pci.NewConfigPorts(m.Bus, io)
+	new(pci.ConfigPorts).Connect(m.Bus, io)
 	m.Bus.SetIRQs(qdev.NewIRQs(func(n int, l bool) { m.lines[n] = l; m.signal() }, 4), func(devfn uint8, pin int) int { return (int(devfn>>3) + pin) & 3 })
 	return m
 }
