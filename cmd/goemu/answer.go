@@ -62,6 +62,8 @@ func answerText(req *cli.Request) (string, error) {
 		return chardev.Help(), nil
 	case cli.QueryDisplays:
 		return "Available display backend types:\nnone\n", nil
+	case cli.QueryVGA:
+		return vgaHelp(), nil
 	case cli.QueryLogItems:
 		return logHelp(), nil
 	case cli.QueryFormats:

@@ -32,6 +32,8 @@ func (s *session) machineConfig() (*pc.Config, error) {
 		}
 	}
 	c.BootOrder = pc.BootOrder(vm.BootOrder)
+	s.prepareDisplay()
+	c.VGA = vgaDevices[s.vgaName()]
 	if vm.Nographic {
 		c.Props.Graphics = false
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"goemu/hw/char"
+	"goemu/hw/display/vga"
 	"goemu/hw/ide"
 	"goemu/hw/ide/ahci"
 	"goemu/hw/misc"
@@ -16,5 +17,12 @@ import (
 
 // registry lists every device type; hooks are what some do to the emulator.
 func registry(hooks *misc.Hooks) *qdev.Registry {
-	return qdev.NewRegistry(char.Classes, misc.Classes(hooks), ide.Classes(), ahci.Classes(), scsidisk.Classes(), vscsi.Classes(), blk.Classes(), rng.Classes(), serial.Classes(), balloon.Classes())
+	return qdev.NewRegistry(
+		char.Classes,
+		misc.Classes(hooks),
+		ide.Classes(), ahci.Classes(),
+		scsidisk.Classes(), vscsi.Classes(),
+		blk.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),
+		vga.Classes(),
+	)
 }

@@ -13,6 +13,7 @@ import (
 	"goemu/internal/monitor/migratecmd"
 	"goemu/migration"
 	"goemu/qapi"
+	"goemu/ui"
 )
 
 // logger is an accelerator that logs what its CPUs write.
@@ -61,6 +62,7 @@ func (s *session) connectMigration(m *pc.Machine) {
 	e.Log = func() {}
 	if l, ok := m.Accelerator().(logger); ok {
 		e.Log = l.Log
+		ui.Main.Sync = l.Log
 	}
 	e.CPUs = func() (out []migration.CPU) {
 		for _, c := range m.CPUs() {

@@ -19,6 +19,7 @@ import (
 	"goemu/internal/monitor/migratecmd"
 	"goemu/internal/monitor/qmp"
 	"goemu/internal/monitor/runcmd"
+	"goemu/internal/monitor/uicmd"
 	"goemu/qapi"
 )
 
@@ -31,6 +32,7 @@ type monitors struct {
 	objects objectServices
 	block   *blockcmd.Service
 	migrate *migratecmd.Service
+	ui      *uicmd.Service
 
 	held  bool          // commands wait until the machine is made
 	ready chan struct{} // closed when it is
@@ -62,6 +64,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.run.BeforeRun = append(m.run.BeforeRun, m.block.BeforeRun)
 	s.presetActions(&m.run.Preset)
 	s.makeObjectServices()
+	m.ui = s.uiService()
 	s.makeMigration(r)
 	s.makeShell(ctx)
 	qapi.BindControl(r, m.run)
@@ -89,6 +92,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 		*machineService
 	}{m.run, m.chars, m.shell, o.machine})
 	qapi.BindChar(r, m.chars)
+	qapi.BindUi(r, m.ui)
 	qapi.BindTrace(r, m.run)
 	qapi.BindYank(r, m.chars)
 }
@@ -110,7 +114,7 @@ func (s *session) makeShell(ctx context.Context) {
 	var commands, info []*hmp.Command
 	for _, service := range []interface {
 		HMP() (commands, info []*hmp.Command)
-	}{m.run, m.chars, m.block, m.objects.machine, m.migrate} {
+	}{m.run, m.chars, m.block, m.objects.machine, m.migrate, m.ui} {
 		c, i := service.HMP()
 		commands, info = append(commands, c...), append(info, i...)
 	}

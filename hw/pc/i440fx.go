@@ -23,7 +23,7 @@ var i440fxProps = strings.Fields("acpi dump-guest-core graphics hpet i8042 max-r
 func i440fxType(version string) *Type {
 	return &Type{
 		Name: "pc-i440fx-" + version, Desc: "Standard PC (i440FX + PIIX, 1996)", MaxCPUs: 255,
-		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", DefaultCD: 2, props: i440fxProps, build: buildI440FX, Compat: compatFor(version),
+		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", DefaultCD: 2, HasVGA: true, props: i440fxProps, build: buildI440FX, Compat: compatFor(version),
 	}
 }
 
@@ -62,7 +62,7 @@ func buildI440FX(m *Machine) (err error) {
 		return err
 	}
 	m.isa = c.south.ISA
-	for _, step := range []func() error{m.interrupts, m.legacyTimers, m.port92, m.keyboard, m.serialPorts, m.fwcfg, m.ideFunction} {
+	for _, step := range []func() error{m.interrupts, m.displayAdapter, m.legacyTimers, m.port92, m.keyboard, m.serialPorts, m.fwcfg, m.ideFunction} {
 		if err := step(); err != nil {
 			return err
 		}

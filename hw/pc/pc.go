@@ -73,6 +73,7 @@ type Config struct {
 	// Links registers backends that device properties name.
 	Links func(*qdev.Links)
 
+	VGA       string             // device type of the display adapter on board, "" for none
 	Serials   []*chardev.Backend // by port, nil for none
 	Boot      loader.Config      // Kernel empty: start the firmware
 	UUID      string

@@ -36,6 +36,15 @@ func (m *Machine) biosParent() *memory.Region {
 	return m.mem
 }
 
+// displayAdapter makes the adapter on board.
+func (m *Machine) displayAdapter() error {
+	if m.cfg.VGA == "" {
+		return nil
+	}
+	_, err := m.Tree.Create(m.cfg.Registry.Lookup(m.cfg.VGA), m.pci)
+	return err
+}
+
 // optionROMs puts the memory in place that firmware finds where adapters have their ROMs.
 func (m *Machine) optionROMs() error {
 	rom, err := memory.NewROM("pc.rom", isaBIOSMax)

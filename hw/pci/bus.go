@@ -69,6 +69,12 @@ func (b *Bus) SetIRQs(lines []*qdev.IRQ, route func(devfn uint8, pin int) int) {
 	b.lines, b.route, b.counts = lines, route, make([]int32, len(lines))
 }
 
+// Memory returns the space that memory BARs go to, Ports that of the I/O BARs, for functions that answer at fixed addresses, too.
+func (b *Bus) Memory() *memory.Region { return b.pciMem }
+
+// Ports is described with Memory.
+func (b *Bus) Ports() *memory.Region { return b.io }
+
 // IRQLevel tells whether an interrupt line of the bus is driven.
 func (b *Bus) IRQLevel(line int) bool { return line < len(b.counts) && b.counts[line] != 0 }
 
@@ -167,12 +173,18 @@ func (b *Bus) checkMultifunction(d *Device, devfn uint8) error {
 	return nil
 }
 
-// loadROM reads the expansion ROM given by the user.
+// RAMName returns the name that memory of the device has in migration streams.
+func (d *Device) RAMName(name string) string { return d.bus.DevicePath(d.fn) + "/" + name }
+
+// FindROM returns the path of a firmware image, "" if there is none.
+var FindROM = func(name string) string { return name }
+
+// loadROM reads the expansion ROM: the user's, or the one that the type has.
 func (d *Device) loadROM() error {
 	if d.ROMFile == "" || d.ROMBar == 0 {
 		return nil
 	}
-	b, err := os.ReadFile(d.ROMFile)
+	b, err := os.ReadFile(FindROM(d.ROMFile))
 	if err != nil {
 		return fmt.Errorf("failed to find romfile \"%s\"", d.ROMFile)
 	}
@@ -192,7 +204,11 @@ func (d *Device) loadROM() error {
 			return fmt.Errorf("ROM size %d is not a power of two", d.ROMSize)
 		}
 	}
-	rom, err := memory.NewROM(d.Class().Name+".rom", size)
+	name := d.Class().Name
+	if s := d.State(); s != nil {
+		name = s.Layout().Name
+	}
+	rom, err := memory.NewROM(d.RAMName(name+".rom"), size)
 	if err != nil {
 		return err
 	}

@@ -61,6 +61,7 @@ const (
 	ClassStorageIDE      = 0x0101
 	ClassNetworkEthernet = 0x0200
 	ClassDisplayVGA      = 0x0300
+	ClassDisplayOther    = 0x0380
 	ClassBridgeHost      = 0x0600
 	ClassBridgeISA       = 0x0601
 	ClassBridgePCI       = 0x0604
@@ -81,6 +82,7 @@ const (
 // Vendors and QEMU's default subsystem.
 const (
 	VendorIntel  = 0x8086
+	VendorQEMU   = 0x1234
 	VendorRedHat = 0x1b36
 	VendorVirtio = 0x1af4
 

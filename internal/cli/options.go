@@ -304,6 +304,26 @@ func (p *parser) noShutdown(string) error { p.VM.NoShutdown = true; return nil }
 func (p *parser) daemonize(string) error  { p.VM.Daemonize = true; return nil }
 func (p *parser) nodefaults(string) error { p.VM.NoDefaults = true; return nil }
 
+// VGATypes are the adapters that -vga knows, with a name for people; those without one are not there.
+var VGATypes = []struct{ Name, Desc string }{{"none", "no graphic card"}, {"std", "standard VGA"}, {"cirrus", ""}, {"vmware", ""}, {"xenfb", ""}, {"qxl", ""}, {"tcx", ""}, {"cg3", ""}}
+
+func (p *parser) vga(v string) error {
+	if isHelp(v) {
+		return p.query(QueryVGA, "")
+	}
+	for _, t := range VGATypes {
+		switch {
+		case t.Name != v:
+		case t.Desc == "":
+			return fmt.Errorf("%s not available", v)
+		default:
+			p.VM.VGA = v
+			return nil
+		}
+	}
+	return fmt.Errorf("unknown vga type: %s", v)
+}
+
 // onlyNone accepts only the value "none" for an option whose subject goemu has not.
 func onlyNone(name string) func(*parser, string) error {
 	return func(p *parser, v string) error {

@@ -27,6 +27,7 @@ const (
 	QueryChardevs          // -chardev help
 	QueryDisplays          // -display help
 	QueryLogItems          // -d help
+	QueryVGA               // -vga help
 	QueryFormats           // -drive format=help
 )
 

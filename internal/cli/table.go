@@ -49,6 +49,7 @@ func sections() []section {
 		{"Display options:", []option{
 			{name: "display", arg: true, help: " none\n                select display backend type", apply: (*parser).display},
 			{name: "nographic", help: "      disable graphical output and redirect serial I/Os to console", apply: (*parser).nographic},
+			{name: "vga", arg: true, help: " [std|none]\n                select video card type", apply: (*parser).vga},
 		}},
 		{"x86-64 target only:", []option{
 			{name: "no-fd-bootchk", help: " disable boot signature checking for floppy disks", apply: (*parser).noFloppyCheck},
@@ -99,7 +100,6 @@ func sections() []section {
 			{name: "object", arg: true, help: " TYPENAME[,PROP1=VALUE1,...]\n                create a new object of type TYPENAME setting properties\n                in the order they are specified", apply: (*parser).object},
 			// Options that scripts pass to switch a part off; the part is not there, so "none" is the only value.
 			{name: "parallel", arg: true, apply: onlyNone("parallel")},
-			{name: "vga", arg: true, apply: onlyNone("vga")},
 			{name: "vnc", arg: true, apply: onlyNone("vnc")},
 			{name: "net", arg: true, apply: onlyNone("net")},
 			{name: "nic", arg: true, apply: onlyNone("nic")},

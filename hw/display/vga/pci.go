@@ -1,0 +1,206 @@
+package vga
+
+import (
+	"goemu/hw/display/edid"
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+	"goemu/internal/memory"
+	"goemu/migration/vmstate"
+)
+
+// Registers behind BAR 2.
+const (
+	mmioSize    = 0x1000
+	edidSize    = 384
+	mmioPortsAt = 0x400
+	mmioPorts   = 0x20 // from 0x3c0 on
+	mmioVBEAt   = 0x500
+	mmioVBE     = 2 * (vbeRegs + 1)
+	mmioExtAt   = 0x600
+	mmioExt     = 8
+
+	extSize, extOrder           = 0, 4
+	orderLittle, orderBig       = 0x1e1e1e1e, 0xbebebebe
+	revisionWithExt       uint8 = 2
+)
+
+// Device is the device types VGA and secondary-vga.
+type Device struct {
+	pci.Device
+	Core
+	MemoryMiB    uint32 `prop:"vgamem_mb,default=16"`
+	ExtendedRegs bool   `prop:"qemu-extended-regs,default=true" help:"on/off"`
+	EDID         bool   `prop:"edid,default=true" help:"on/off"`
+	edid.Info
+}
+
+// Primary is the device type VGA.
+type Primary struct {
+	Device
+	MMIO          bool `prop:"mmio,default=true" help:"on/off"`
+	GlobalVMState bool `prop:"global-vmstate,default=false"`
+}
+
+// Classes are the device types of this package.
+func Classes() []*qdev.Class {
+	return []*qdev.Class{
+		{Name: "VGA", Parents: []string{"pci-vga"}, Bus: pci.BusType, Category: qdev.Display, NoHotplug: true, New: newPrimary,
+			State: func(d qdev.Device) vmstate.State { return state.Bind(&d.(*Primary).Device) }},
+		{Name: "secondary-vga", Parents: []string{"pci-vga"}, Bus: pci.BusType, Category: qdev.Display, New: func() qdev.Device { return new(Device) }, State: qdev.State(&state)},
+	}
+}
+
+func newPrimary() qdev.Device {
+	p := new(Primary)
+	p.ROMFile = "vgabios-stdvga.bin"
+	return p
+}
+
+var state = vmstate.Description[Device]{Name: "vga", Version: 2, MinVersion: 2, Fields: []vmstate.Field[Device]{
+	vmstate.Struct("dev", &pci.State, func(d *Device) *pci.Device { return &d.Device }),
+	vmstate.Struct("vga", &coreState, func(d *Device) *Core { return &d.Core }),
+}}
+
+// PCIInfo implements pci.Function.
+func (d *Device) PCIInfo() pci.Info {
+	return pci.Info{Vendor: pci.VendorQEMU, Device: 0x1111, Class: pci.ClassDisplayOther}
+}
+
+// PCIInfo implements pci.Function.
+func (p *Primary) PCIInfo() pci.Info {
+	return pci.Info{Vendor: pci.VendorQEMU, Device: 0x1111, Class: pci.ClassDisplayVGA}
+}
+
+// Realize implements qdev.Device.
+func (d *Device) Realize() error {
+	if err := d.Init(d.MemoryMiB, d.RAMName("vga.vram")); err != nil {
+		return err
+	}
+	d.SetBAR(0, pci.BARPrefetch, d.vram)
+	d.mapRegisters()
+	d.Connect(d)
+	return nil
+}
+
+// Realize implements qdev.Device.
+func (p *Primary) Realize() error {
+	name := p.RAMName("vga.vram")
+	if p.GlobalVMState {
+		name = "vga.vram"
+	}
+	if err := p.Init(p.MemoryMiB, name); err != nil {
+		return err
+	}
+	p.SetBAR(0, pci.BARPrefetch, p.vram)
+	p.MapLow(p.Bus().Memory(), p.Bus().Ports())
+	if p.MMIO {
+		p.mapRegisters()
+	}
+	p.Connect(p)
+	return nil
+}
+
+// Unrealize implements qdev.Device.
+func (d *Device) Unrealize() { d.con.Close() }
+
+// Reset implements qdev.Device.
+func (d *Device) Reset() { d.Core.Reset() }
+
+// mapRegisters makes BAR 2.
+func (d *Device) mapRegisters() {
+	bar := NewRegisters("vga.mmio")
+	add := func(name string, at, size uint64, ops memory.Ops, valid, impl memory.Access) {
+		r := memory.NewIO(name, size, ops)
+		r.Valid, r.Impl = valid, impl
+		bar.Add(r, at, 0)
+	}
+	any := memory.Access{Min: 1, Max: 4}
+	add("vga ioports remapped", mmioPortsAt, mmioPorts, mmioPortRegs{&d.Core}, any, memory.Access{Min: 1, Max: 2})
+	add("bochs dispi interface", mmioVBEAt, mmioVBE, mmioVBERegs{&d.Core}, any, memory.Access{Min: 2, Max: 2})
+	if d.ExtendedRegs {
+		d.Config[pci.RegRevision] = revisionWithExt
+		add("qemu extended regs", mmioExtAt, mmioExt, ExtendedRegs{&d.bigEndian}, memory.Access{Min: 4, Max: 4}, memory.Access{})
+	}
+	if d.EDID {
+		add("edid", 0, edidSize, Blob(edid.Generate(d.Info, edidSize)), any, memory.Access{Min: 1, Max: 1})
+	}
+	d.SetBAR(2, pci.BARMem32, bar)
+}
+
+// NewRegisters returns a region for registers in memory: where none answers, reads give all ones.
+func NewRegisters(name string) *memory.Region { return memory.NewIO(name, mmioSize, noRegister{}) }
+
+type noRegister struct{}
+
+// Read implements memory.Ops.
+func (noRegister) Read(uint64, int) uint64 { return ^uint64(0) }
+
+// Write implements memory.Ops.
+func (noRegister) Write(uint64, int, uint64) {}
+
+// mmioPortRegs answers the ports from 0x3c0 on in memory.
+type mmioPortRegs struct{ c *Core }
+
+// Read implements memory.Ops.
+func (m mmioPortRegs) Read(off uint64, size int) uint64 {
+	v := uint64(m.c.readPort(portAttr + uint16(off)))
+	if size == 2 {
+		v |= uint64(m.c.readPort(portAttr+uint16(off)+1)) << 8
+	}
+	return v
+}
+
+// Write implements memory.Ops.
+func (m mmioPortRegs) Write(off uint64, size int, v uint64) {
+	m.c.writePort(portAttr+uint16(off), uint8(v))
+	if size == 2 {
+		m.c.writePort(portAttr+uint16(off)+1, uint8(v>>8))
+	}
+}
+
+// mmioVBERegs answers the registers of the extensions in memory, without their index.
+type mmioVBERegs struct{ c *Core }
+
+// Read implements memory.Ops.
+func (m mmioVBERegs) Read(off uint64, _ int) uint64 {
+	m.c.vbeIndex = uint16(off >> 1)
+	return uint64(m.c.readVBE())
+}
+
+// Write implements memory.Ops.
+func (m mmioVBERegs) Write(off uint64, _ int, v uint64) {
+	m.c.vbeIndex = uint16(off >> 1)
+	m.c.writeVBE(uint16(v))
+}
+
+// ExtendedRegs answers the registers with the byte order of the frame buffer.
+type ExtendedRegs struct{ BigEndian *bool }
+
+// Read implements memory.Ops.
+func (e ExtendedRegs) Read(off uint64, _ int) uint64 {
+	switch {
+	case off == extSize:
+		return mmioExt
+	case off == extOrder && *e.BigEndian:
+		return orderBig
+	case off == extOrder:
+		return orderLittle
+	}
+	return 0
+}
+
+// Write implements memory.Ops.
+func (e ExtendedRegs) Write(off uint64, _ int, v uint64) {
+	if off == extOrder && (v == orderBig || v == orderLittle) {
+		*e.BigEndian = v == orderBig
+	}
+}
+
+// Blob answers with bytes that do not change.
+type Blob []byte
+
+// Read implements memory.Ops.
+func (b Blob) Read(off uint64, _ int) uint64 { return uint64(b[off]) }
+
+// Write implements memory.Ops.
+func (b Blob) Write(uint64, int, uint64) {}
