@@ -13,7 +13,7 @@ import (
 type points struct {
 	mu     sync.Mutex
 	rules  map[string][]*rule // by event, newest first
-	active []*injection       // newest first
+	active []*rule            // injections of the last event that had any, newest first
 	state  uint64
 	asleep []*sleeper
 }
@@ -39,7 +39,7 @@ func (p *points) add(r *rule) { p.rules[r.event] = slices.Insert(p.rules[r.event
 func (p *points) event(name string) {
 	p.mu.Lock()
 	next := p.state
-	var fresh []*injection
+	var fresh []*rule
 	var stops []*sleeper
 	for _, r := range slices.Clone(p.rules[name]) {
 		if r.state != 0 && r.state != p.state {
@@ -47,12 +47,11 @@ func (p *points) event(name string) {
 		}
 		switch a := r.action.(type) {
 		case *injection:
-			one := *a
-			fresh = slices.Insert(fresh, 0, &one)
+			fresh = slices.Insert(fresh, 0, r)
 		case newState:
 			next = uint64(a)
 		case suspension:
-			p.rules[name] = slices.DeleteFunc(p.rules[name], func(x *rule) bool { return x == r })
+			p.drop(r)
 			stops = append(stops, &sleeper{string(a), make(chan struct{})})
 		}
 	}
@@ -69,11 +68,17 @@ func (p *points) event(name string) {
 	}
 }
 
+// drop takes a rule out that is used up.
+func (p *points) drop(r *rule) {
+	p.rules[r.event] = slices.DeleteFunc(p.rules[r.event], func(x *rule) bool { return x == r })
+}
+
 // check gives the error that is injected into a request, or nil.
 func (p *points) check(off, n int64, t ioTypes) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	for i, in := range p.active {
+	for i, r := range p.active {
+		in := r.action.(*injection)
 		if in.types&t == 0 || in.offset != anyOffset && (n == 0 || in.offset < off || in.offset >= off+n) {
 			continue
 		}
@@ -82,6 +87,7 @@ func (p *points) check(off, n int64, t ioTypes) error {
 		}
 		if in.once {
 			p.active = slices.Delete(p.active, i, i+1)
+			p.drop(r)
 		}
 		return in.errno
 	}
