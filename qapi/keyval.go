@@ -174,6 +174,26 @@ func (o *Object) list(prefix string) ([]any, error) {
 	return list, nil
 }
 
+// ParseOption reads an option of the command line in either syntax, JSON or keys and values, with the types that the schema's type says.
+func ParseOption(typeName, text, implied string) (*Object, error) {
+	if !strings.HasPrefix(text, "{") {
+		o, err := ParseKeyval(text, implied)
+		if err != nil {
+			return nil, err
+		}
+		return FromKeyval(typeName, o), nil
+	}
+	v, err := ParseJSON(text)
+	if err != nil {
+		return nil, err
+	}
+	o, ok := v.(*Object)
+	if !ok {
+		return nil, Errorf("Invalid parameter type, expected: object")
+	}
+	return o, nil
+}
+
 // FromKeyval gives the leaves of an object from ParseKeyval the types that the schema's type of that name wants. A leaf that does not fit
 // becomes an error in its place, which Decode reports.
 func FromKeyval(typeName string, o *Object) *Object {

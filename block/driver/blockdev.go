@@ -4,9 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"goemu/block"
+	"goemu/qapi"
 )
 
 // options turns a flat set of text options into a node's.
@@ -18,32 +18,17 @@ func (d Dict) options() *block.Options {
 	return o
 }
 
-// parseNode reads -blockdev in either syntax.
-func parseNode(text string) (*block.Options, error) {
-	if !strings.HasPrefix(text, "{") {
-		d, err := ParseKeyval(text)
-		return d.options(), err
-	}
-	v, err := block.DecodeJSON(text)
-	if err != nil {
-		return nil, err
-	}
-	m, ok := v.(map[string]any)
-	if !ok {
-		return nil, errors.New("Invalid parameter type, expected: object")
-	}
-	return block.OptionsFromJSON(m), nil
-}
-
 // AddBlockdev opens a node as -blockdev says, in either syntax.
 func (s *Drives) AddBlockdev(text string) error {
-	o, err := parseNode(text)
+	const kind = "BlockdevOptions"
+	given, err := qapi.ParseOption(kind, text, "driver")
 	if err != nil {
 		return err
 	}
-	if err := s.checkNode(o, ""); err != nil {
+	if err := qapi.Decode(kind, given, nil); err != nil {
 		return err
 	}
+	o := block.OptionsFromJSON(given.Map())
 	name, ok := o.Get("node-name")
 	if !ok || name == "" {
 		return errors.New("'node-name' must be specified for the root node")
@@ -64,34 +49,3 @@ func unexpected(err error) error {
 	}
 	return err
 }
-
-// checkNode checks what must be there before anything is opened: drivers and, for them, the filename or the file.
-func (s *Drives) checkNode(o *block.Options, prefix string) error {
-	name, ok := o.Get(prefix + "driver")
-	if !ok {
-		return fmt.Errorf("Parameter '%sdriver' is missing", prefix)
-	}
-	d := s.Graph.FindDriver(fmt.Sprint(name))
-	if d == nil {
-		return fmt.Errorf("Parameter '%s' does not accept value '%v'", "driver", name)
-	}
-	if d.NeedsFilename && !o.Has(prefix+"filename") {
-		return fmt.Errorf("Parameter '%sfilename' is missing", prefix)
-	}
-	for _, child := range []string{"file", "backing"} {
-		key := prefix + child
-		switch {
-		case o.Has(key):
-		case o.HasPrefix(key):
-			if err := s.checkNode(o, key+"."); err != nil {
-				return err
-			}
-		case child == "file" && !d.Protocol && needsFile(d):
-			return fmt.Errorf("Parameter '%s' is missing", key)
-		}
-	}
-	return nil
-}
-
-// needsFile tells whether a driver has a child "file" that must be given.
-func needsFile(d *block.Driver) bool { return !d.Combiner }

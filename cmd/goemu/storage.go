@@ -239,29 +239,9 @@ func (d *storageDaemon) addChardev(text string) error {
 	return err
 }
 
-// members reads an option in either syntax, with the types that the schema's type says.
-func members(typeName, text, implied string) (*qapi.Object, error) {
-	if !strings.HasPrefix(text, "{") {
-		o, err := qapi.ParseKeyval(text, implied)
-		if err != nil {
-			return nil, err
-		}
-		return qapi.FromKeyval(typeName, o), nil
-	}
-	v, err := qapi.ParseJSON(text)
-	if err != nil {
-		return nil, err
-	}
-	o, ok := v.(*qapi.Object)
-	if !ok {
-		return nil, qapi.Errorf("Invalid parameter type, expected: object")
-	}
-	return o, nil
-}
-
 // command runs a monitor command with an option as its argument.
 func (d *storageDaemon) command(name, typeName, text, implied string) error {
-	o, err := members(typeName, text, implied)
+	o, err := qapi.ParseOption(typeName, text, implied)
 	if err != nil {
 		return err
 	}
@@ -270,7 +250,7 @@ func (d *storageDaemon) command(name, typeName, text, implied string) error {
 }
 
 func (d *storageDaemon) openMonitor(text string) error {
-	o, err := members("MonitorOptions", text, "chardev")
+	o, err := qapi.ParseOption("MonitorOptions", text, "chardev")
 	if err != nil {
 		return err
 	}
@@ -290,7 +270,7 @@ func (d *storageDaemon) openMonitor(text string) error {
 }
 
 func (d *storageDaemon) startNBD(text string) error {
-	o, err := members("NbdServerOptions", text, "")
+	o, err := qapi.ParseOption("NbdServerOptions", text, "")
 	if err == nil {
 		err = qapi.Decode("NbdServerOptions", o, nil)
 	}
