@@ -288,6 +288,16 @@ func (n *Node) Freeze(base *Node) error {
 	if err := n.Frozen(base); err != nil {
 		return err
 	}
+	var err error
+	n.eachEdge(base, func(c *Child) bool {
+		if c.node.driver.NeverFrozen {
+			err = Errorf(unix.EPERM, "Cannot freeze '%s' link to '%s'", c.name, c.node.name)
+		}
+		return err == nil
+	})
+	if err != nil {
+		return err
+	}
 	n.eachEdge(base, func(c *Child) bool { c.frozen = true; return true })
 	return nil
 }

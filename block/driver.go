@@ -14,6 +14,8 @@ type Driver struct {
 	Protocol bool
 	// Filter is true if the node has the same content as its one filtered child.
 	Filter bool
+	// NeverFrozen: the driver's nodes are there only while a job lasts, so no other job may rely on the edges to them.
+	NeverFrozen bool
 	// Combiner is true for drivers that are neither of all this and no format (quorum): their children are probed.
 	Combiner bool
 

@@ -8,7 +8,7 @@ import (
 
 // The methods of this file are verbs of the user. All expect the graph lock.
 
-// Start lets a created job run.
+// Start lets a created job run. One of whose nodes are drained pauses before Start returns.
 // Preconditions: the graph lock is held.
 func (j *Job) Start() {
 	j.list.mu.Lock()
@@ -16,6 +16,9 @@ func (j *Job) Start() {
 	j.started, j.busy = true, true
 	j.to(Running)
 	go j.run()
+	for j.pauseCount > 0 && j.busy {
+		j.list.cond.Wait()
+	}
 }
 
 // Pause stops the job at its next pause point.

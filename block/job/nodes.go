@@ -1,10 +1,6 @@
 package job
 
-import (
-	"golang.org/x/sys/unix"
-
-	"goemu/block"
-)
+import "goemu/block"
 
 // nodes are what a job holds of the graph.
 type nodes struct {
@@ -65,9 +61,7 @@ func (j *Job) Graph() *block.Graph { return j.list.graph }
 // Preconditions: the graph lock is held.
 func (l *List) NewOn(n *block.Node, s Spec, b Body, perm, shared block.Perm) (*Job, error) {
 	if s.ID == "" && s.Flags&Internal == 0 {
-		if s.ID = n.DeviceName(); s.ID == "" {
-			return nil, block.Errorf(unix.EINVAL, "An explicit job ID is required for this node")
-		}
+		s.ID = n.DeviceName()
 	}
 	s.BlockJob = true
 	j, err := l.New(s, b)

@@ -200,6 +200,13 @@ func (j *Job) Progress(n int64) {
 	j.offset, j.remain = j.offset+n, max(j.remain-n, 0)
 }
 
+// Limited tells whether the job has a speed.
+func (j *Job) Limited() bool {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	return j.speed != 0
+}
+
 // Charge counts n bytes against the speed and tells how long to sleep before the next ones.
 func (j *Job) Charge(n int64) time.Duration {
 	j.list.mu.Lock()

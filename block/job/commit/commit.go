@@ -46,7 +46,7 @@ func (topFilter) ChildPerm(*block.Child, block.Role, block.Perm, block.Perm) (np
 	return 0, block.PermAll
 }
 
-var topDriver = &block.Driver{Name: "commit_top", Filter: true}
+var topDriver = &block.Driver{Name: "commit_top", Filter: true, NeverFrozen: true}
 
 // New makes the job. The caller starts it.
 // Preconditions: the graph lock is held.

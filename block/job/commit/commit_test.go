@@ -76,7 +76,7 @@ func TestRefusals(t *testing.T) {
 		_, err = commit.New(context.Background(), b.Jobs, commit.Options{ID: "j", Active: top, Top: base, Base: mid})
 		require.ErrorContains(t, err, "is not in the backing chain of")
 		_, err = commit.New(context.Background(), b.Jobs, commit.Options{Active: top, Top: mid, Base: base})
-		require.EqualError(t, err, "An explicit job ID is required for this node")
+		require.EqualError(t, err, "Invalid job ID ''")
 		require.True(t, base.ReadOnly())
 	})
 }

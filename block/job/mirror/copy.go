@@ -22,9 +22,14 @@ func (m *mirror) release(c claim) {
 	m.changed.Broadcast()
 }
 
+// piece is the most that one operation copies.
+func (m *mirror) piece() int64 {
+	return max(min(m.Buffer, max(m.Buffer/maxInFlight, maxTransfer)), m.granularity)
+}
+
 // begin starts to copy the next dirty range from pos on, and returns where to go on.
 func (m *mirror) begin(ctx context.Context, j *job.Job, pos int64) int64 {
-	off, n, ok := m.bits.NextDirtyArea(pos, m.length, max(maxTransfer, m.granularity))
+	off, n, ok := m.bits.NextDirtyArea(pos, m.length, m.piece())
 	if !ok {
 		return 0
 	}
@@ -49,9 +54,9 @@ func (m *mirror) begin(ctx context.Context, j *job.Job, pos int64) int64 {
 		m.release(c)
 		m.mu.Unlock()
 	}()
-	if d := j.Charge(n); d > 0 {
+	if j.Limited() {
 		m.waitOps(0)
-		j.Sleep(d)
+		j.Sleep(j.Charge(m.charged.Swap(0)))
 	}
 	return off + n
 }
@@ -72,6 +77,7 @@ func (m *mirror) copy(ctx context.Context, j *job.Job, off, n int64) error {
 				k = min(k, int64(len(buf)))
 				if err = m.source.Read(ctx, off, buf[:k]); err == nil {
 					err, read = m.target.Write(ctx, off, buf[:k], 0), false
+					m.charged.Add(k)
 				}
 			case s.Flags&block.StatusZero != 0 || !m.Unmap:
 				err, read = m.target.WriteZeroes(ctx, off, k, m.zeroFlags()), false

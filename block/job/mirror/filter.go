@@ -7,7 +7,9 @@ import (
 )
 
 // topDriver is the driver of the filter above the source. It is in no table: users cannot open one.
-func topDriver(kind string) *block.Driver { return &block.Driver{Name: kind + "_top", Filter: true} }
+func topDriver(kind string) *block.Driver {
+	return &block.Driver{Name: kind + "_top", Filter: true, NeverFrozen: true}
+}
 
 // topFilter sees the writes to the source.
 type topFilter struct {

@@ -24,6 +24,10 @@ func (m *mirror) finish(j *job.Job, abort bool) (err error) {
 	defer g.Unref(m.Source)
 	defer g.Unref(m.Target)
 	m.filter.DrainBegin() // until the filter is gone; what is held back goes on with the node that took its place
+	if m.frozen {
+		m.filter.Unfreeze(m.Target)
+		m.frozen = false
+	}
 	m.Source.RemoveBitmap(m.bits)
 	m.mu.Lock()
 	over := m.complete && !abort

@@ -5,6 +5,7 @@ package mirror
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -40,6 +41,7 @@ type Options struct {
 	Base                         *block.Node // with Top: what is not copied; with commit the target itself
 	Replaces                     *block.Node // what Target takes the place of; nil: Source
 	Speed                        int64
+	Buffer                       int64 // bytes in flight at most; 0 for the default
 	Granularity                  int64 // bytes; 0 for the default
 	Sync                         Sync
 	Backing                      Backing
@@ -59,6 +61,8 @@ type Options struct {
 const (
 	maxInFlight = 16
 	maxTransfer = 1 << 20
+	// defaultBuffer is the buffer of users who name none.
+	defaultBuffer = 10 << 20
 )
 
 // mirror is the state of the job.
@@ -72,6 +76,8 @@ type mirror struct {
 	length         int64
 	job            *job.Job
 	drained        bool
+	within         bool // the target is a backing file of the source
+	frozen         bool // so the chain down to it stays as it is
 
 	mu       sync.Mutex
 	changed  sync.Cond // an operation ended
@@ -80,6 +86,7 @@ type mirror struct {
 	busy     int64     // bytes of those
 	err      error
 	complete bool
+	charged  atomic.Int64 // bytes of data copied that were not yet counted against the speed
 }
 
 // claim is a range that is on its way to the target.
@@ -91,11 +98,16 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 	switch {
 	case o.Granularity == 0:
 		o.Granularity = o.Target.DefaultBitmapGranularity()
+	case o.Buffer < 0:
+		return nil, block.Errorf(unix.EINVAL, "Invalid parameter 'buf-size'")
 	case o.Granularity&(o.Granularity-1) != 0 || o.Granularity < 512 || o.Granularity > 64<<20:
 		return nil, block.Errorf(unix.EINVAL, "Parameter 'granularity' expects a power of 2")
 	}
 	if o.Source == o.Target {
 		return nil, block.Errorf(unix.EINVAL, "Can't mirror node into itself")
+	}
+	if o.Buffer == 0 {
+		o.Buffer = defaultBuffer
 	}
 	kind := "mirror"
 	if o.commit {
@@ -129,9 +141,7 @@ func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.J
 		perm = 0
 	}
 	if m.ID == "" && m.Flags&job.Internal == 0 {
-		if m.ID = m.filter.DeviceName(); m.ID == "" {
-			return nil, block.Errorf(unix.EINVAL, "An explicit job ID is required for this node")
-		}
+		m.ID = m.filter.DeviceName()
 	}
 	j, err = l.NewOn(m.Source, job.Spec{ID: m.ID, Type: kind, Flags: m.Flags, Speed: m.Speed, Txn: m.Txn, HandsOver: !m.commit}, m, perm, read|unchanged|write|resize)
 	if err != nil {
@@ -145,7 +155,7 @@ func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.J
 	}()
 	m.source = m.Source.Parents()[len(m.Source.Parents())-1]
 	perm, shared := write, unchanged
-	if m.Source.ChainContains(m.Target) {
+	if m.within = m.Source.ChainContains(m.Target); m.within {
 		shared |= read | write | resize
 		if m.commit {
 			perm |= resize
@@ -158,6 +168,12 @@ func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.J
 	}
 	if m.target, err = j.AddNode(m.Target, "target", perm, shared); err != nil {
 		return nil, err
+	}
+	if m.within {
+		if err = m.filter.Freeze(m.Target); err != nil {
+			return nil, err
+		}
+		m.frozen = true
 	}
 	if m.bits, err = m.Source.AddBitmap(ctx, "", m.granularity); err != nil {
 		return nil, err
@@ -283,7 +299,7 @@ func (m *mirror) loop(ctx context.Context, j *job.Job) error {
 		dirty := m.bits.Count()
 		j.SetRemaining(dirty + busy)
 		switch {
-		case dirty == 0 && ops > 0, ops >= maxInFlight:
+		case dirty == 0 && ops > 0, ops >= maxInFlight, ops > 0 && busy >= m.Buffer:
 			m.waitOps(ops - 1)
 		case dirty > 0:
 			pos = m.begin(ctx, j, pos)

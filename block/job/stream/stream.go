@@ -49,10 +49,11 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 		return nil, err
 	}
 	if s.readOnly {
-		if err := o.Node.Frozen(s.aboveBase); err != nil {
+		if err := o.Node.Freeze(s.aboveBase); err != nil {
 			return nil, err
 		}
-		if err := g.SetReadOnly(ctx, o.Node, false); err != nil {
+		err := g.SetReadOnly(ctx, o.Node, false)
+		if o.Node.Unfreeze(s.aboveBase); err != nil {
 			return nil, err
 		}
 	}

@@ -63,8 +63,9 @@ func (s *Service) DriveMirror(ctx context.Context, a *qapi.DriveMirror) error {
 		}
 		defer g.Unref(target)
 		mo := mirror.Options{
-			ID: deref(a.JobId, ""), Source: n, Target: target, Speed: deref(a.Speed, 0), Granularity: int64(deref(a.Granularity, 0)),
-			Backing: mirror.BackingOfSource, ZeroTarget: sync == qapi.MirrorSyncModeFull && (existing || !target.HasZeroInit(ctx)), Unmap: deref(a.Unmap, true),
+			ID: deref(a.JobId, ""), Source: n, Target: target, Speed: deref(a.Speed, 0), Buffer: deref(a.BufSize, 0),
+			Granularity: int64(deref(a.Granularity, 0)),
+			Backing:     mirror.BackingOfSource, ZeroTarget: sync == qapi.MirrorSyncModeFull && (existing || !target.HasZeroInit(ctx)), Unmap: deref(a.Unmap, true),
 			OnSourceError: policy(a.OnSourceError), OnTargetError: policy(a.OnTargetError),
 			Blocking: deref(a.CopyMode, "") == qapi.MirrorCopyModeWriteBlocking, Flags: flags(a.AutoFinalize, a.AutoDismiss),
 		}
@@ -87,8 +88,9 @@ func (s *Service) BlockdevMirror(_ context.Context, a *qapi.BlockdevMirrorArg) e
 			return err
 		}
 		return s.startMirror(mirror.Options{
-			ID: deref(a.JobId, ""), Source: n, Target: target, Speed: deref(a.Speed, 0), Granularity: int64(deref(a.Granularity, 0)),
-			Backing: mirror.BackingLeave, ZeroTarget: a.Sync == qapi.MirrorSyncModeFull, Unmap: true,
+			ID: deref(a.JobId, ""), Source: n, Target: target, Speed: deref(a.Speed, 0), Buffer: deref(a.BufSize, 0),
+			Granularity: int64(deref(a.Granularity, 0)),
+			Backing:     mirror.BackingLeave, ZeroTarget: a.Sync == qapi.MirrorSyncModeFull, Unmap: true,
 			OnSourceError: policy(a.OnSourceError), OnTargetError: policy(a.OnTargetError), FilterName: deref(a.FilterNodeName, ""),
 			Blocking: deref(a.CopyMode, "") == qapi.MirrorCopyModeWriteBlocking, Flags: flags(a.AutoFinalize, a.AutoDismiss),
 		}, a.Sync, a.Replaces)
