@@ -12,6 +12,7 @@ var modules = []*Module{
 	&moduleBlock,
 	&moduleBlockExport,
 	&moduleChar,
+	&moduleNet,
 	&moduleUi,
 	&moduleMigration,
 	&moduleTransaction,

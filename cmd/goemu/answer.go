@@ -60,6 +60,8 @@ func answerText(req *cli.Request) (string, error) {
 		return b.String(), nil
 	case cli.QueryChardevs:
 		return chardev.Help(), nil
+	case cli.QueryNetdevs:
+		return netKinds().Help(), nil
 	case cli.QueryDisplays:
 		return "Available display backend types:\nnone\n", nil
 	case cli.QueryVGA:

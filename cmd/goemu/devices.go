@@ -8,8 +8,11 @@ import (
 	"goemu/internal/config"
 )
 
-// addDevices adds the drives that name a bus and what -device asks for.
+// addDevices adds the NICs of -nic and -net nic, the drives that name a bus and what -device asks for.
 func (s *session) addDevices() error {
+	if err := s.addNICs(); err != nil {
+		return err
+	}
 	for _, d := range s.host.disks.List() {
 		switch d.IF {
 		case "none":

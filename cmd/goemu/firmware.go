@@ -9,7 +9,7 @@ import (
 )
 
 // firmwareDirs are where distributions keep firmware images, after the folders of -L.
-var firmwareDirs = []string{"/usr/share/seabios", "/usr/share/qemu", "/usr/share/qemu-kvm", "/usr/local/share/qemu"}
+var firmwareDirs = []string{"/usr/share/seabios", "/usr/lib/ipxe/qemu", "/usr/share/qemu", "/usr/share/qemu-kvm", "/usr/local/share/qemu"}
 
 // firmware reads the image that a machine without a kernel starts.
 func firmware(vm *config.VM) ([]byte, error) {

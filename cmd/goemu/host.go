@@ -12,6 +12,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/chardev"
 	"goemu/internal/mainloop"
+	"goemu/internal/netdev"
 )
 
 // backends are the host side of a machine: character devices, disks, objects.
@@ -20,7 +21,10 @@ type backends struct {
 	serials []*chardev.Backend
 	shared  []*chardev.Backend // opened as "mon:…": a monitor is to be on them, too
 	disks   *driver.Drives
+	net     *netdev.Set
 	objects objects
+
+	defaultNet bool // nobody said anything about the network
 }
 
 // open opens everything the command line names.
@@ -48,6 +52,9 @@ func (h *backends) open(s *session) error {
 		if spec.Notice != "" {
 			notice(spec.Notice)
 		}
+	}
+	if err := h.openNetwork(s); err != nil {
+		return err
 	}
 	if err := h.objects.create(s.vm.Objects); err != nil {
 		return err
@@ -153,6 +160,7 @@ func withHint(err error) error {
 // links lets device properties name back ends.
 func (h *backends) links(l *qdev.Links) {
 	qdev.Link(l, h.chars.Find)
+	qdev.Link(l, h.net.Peer)
 	qdev.Link(l, func(id string) (*block.Source, bool) { return h.disks.Source(id) })
 	h.objects.links(l)
 }
@@ -163,6 +171,9 @@ func (h *backends) close() {
 		if err := h.disks.Close(); err != nil {
 			warn(err.Error())
 		}
+	}
+	if h.net != nil {
+		h.net.Close()
 	}
 	if h.chars != nil {
 		h.chars.Close()

@@ -148,6 +148,7 @@ func (s *session) build(ctx context.Context) error {
 	if err := m.Ready(ctx); err != nil {
 		return err
 	}
+	s.checkNetwork()
 	if err := s.serveGDB(s.vm.GDB); err != nil {
 		return err
 	}

@@ -10,6 +10,7 @@ import (
 	scsidisk "goemu/hw/scsi/disk"
 	"goemu/hw/virtio/balloon"
 	"goemu/hw/virtio/blk"
+	"goemu/hw/virtio/net"
 	"goemu/hw/virtio/rng"
 	vscsi "goemu/hw/virtio/scsi"
 	"goemu/hw/virtio/serial"
@@ -22,7 +23,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		misc.Classes(hooks),
 		ide.Classes(), ahci.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
-		blk.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),
+		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),
 		vga.Classes(),
 	)
 }

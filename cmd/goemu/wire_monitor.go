@@ -17,6 +17,7 @@ import (
 	"goemu/internal/monitor/hmp"
 	"goemu/internal/monitor/machinecmd"
 	"goemu/internal/monitor/migratecmd"
+	"goemu/internal/monitor/netcmd"
 	"goemu/internal/monitor/qmp"
 	"goemu/internal/monitor/runcmd"
 	"goemu/internal/monitor/uicmd"
@@ -29,6 +30,7 @@ type monitors struct {
 	shell   *hmp.Shell
 	run     *runcmd.Service
 	chars   *chardevcmd.Service
+	net     *netcmd.Service
 	objects objectServices
 	block   *blockcmd.Service
 	migrate *migratecmd.Service
@@ -54,6 +56,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m := &s.mon
 	r := qapi.NewRegistry()
 	m.run = runcmd.NewService()
+	m.net = &netcmd.Service{Set: s.host.net}
 	m.chars = &chardevcmd.Service{Chardevs: s.host.chars}
 	m.server = &qmp.Server{Registry: r, Version: version, Ready: m.run.Ready, Context: ctx}
 	m.run.Name, m.run.UUID, m.run.Registry, m.run.Version, m.run.End = s.vm.Name, s.vm.UUID, r, version, s.requestQuit
@@ -91,6 +94,8 @@ func (s *session) makeMonitors(ctx context.Context) {
 		*hmp.Shell
 		*machineService
 	}{m.run, m.chars, m.shell, o.machine})
+	s.host.net.Emit = m.server.Emit
+	qapi.BindNet(r, m.net)
 	qapi.BindChar(r, m.chars)
 	qapi.BindUi(r, m.ui)
 	qapi.BindTrace(r, m.run)
@@ -114,7 +119,7 @@ func (s *session) makeShell(ctx context.Context) {
 	var commands, info []*hmp.Command
 	for _, service := range []interface {
 		HMP() (commands, info []*hmp.Command)
-	}{m.run, m.chars, m.block, m.objects.machine, m.migrate, m.ui} {
+	}{m.run, m.chars, m.block, m.objects.machine, m.migrate, m.ui, m.net} {
 		c, i := service.HMP()
 		commands, info = append(commands, c...), append(info, i...)
 	}

@@ -5,7 +5,6 @@ package disk
 import (
 	"errors"
 	"fmt"
-	"strconv"
 
 	"goemu/block"
 	"goemu/hw/qdev"
@@ -31,39 +30,11 @@ type Props struct {
 	DiscardGrain  qdev.Size      `prop:"discard_granularity,default=4294967295"`
 	WriteCache    qdev.OnOffAuto `prop:"write-cache,default=auto" help:"on/off/auto"`
 	ShareRW       bool           `prop:"share-rw,default=false"`
-	BootIndex     BootIndex      `prop:"bootindex"`
+	BootIndex     qdev.BootIndex `prop:"bootindex"`
 
 	RError ErrorAction `prop:"rerror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
 	WError ErrorAction `prop:"werror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
 }
-
-// BootIndex is the place of the disk in a firmware's boot order; a kernel that is booted directly does not ask. The zero value of a device
-// that was not given one is told apart by Set.
-type BootIndex struct {
-	N   int32
-	Set bool
-}
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (b *BootIndex) UnmarshalText(text []byte) error {
-	v, err := strconv.ParseInt(string(text), 0, 32)
-	*b = BootIndex{int32(v), err == nil && v >= 0}
-	return err
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (b BootIndex) MarshalText() ([]byte, error) {
-	if !b.Set {
-		return []byte("-1"), nil
-	}
-	return strconv.AppendInt(nil, int64(b.N), 10), nil
-}
-
-// PropertyType implements qdev.TypeNamer.
-func (BootIndex) PropertyType() string { return "int32" }
-
-// HideDefault keeps the default out of help texts.
-func (BootIndex) HideDefault() {}
 
 // Claim takes the drive for the device that user names in messages, with the permissions that the options ask for. A nil backend without an
 // error is a drive without medium. resize says whether the device bears a medium that changes its length.

@@ -2,7 +2,6 @@ package pci
 
 import (
 	"fmt"
-	"os"
 
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
@@ -175,48 +174,6 @@ func (b *Bus) checkMultifunction(d *Device, devfn uint8) error {
 
 // RAMName returns the name that memory of the device has in migration streams.
 func (d *Device) RAMName(name string) string { return d.bus.DevicePath(d.fn) + "/" + name }
-
-// FindROM returns the path of a firmware image, "" if there is none.
-var FindROM = func(name string) string { return name }
-
-// loadROM reads the expansion ROM: the user's, or the one that the type has.
-func (d *Device) loadROM() error {
-	if d.ROMFile == "" || d.ROMBar == 0 {
-		return nil
-	}
-	b, err := os.ReadFile(FindROM(d.ROMFile))
-	if err != nil {
-		return fmt.Errorf("failed to find romfile \"%s\"", d.ROMFile)
-	}
-	if len(b) == 0 {
-		return fmt.Errorf("romfile \"%s\" is empty", d.ROMFile)
-	}
-	size := uint64(memory.PageSize)
-	for size < uint64(len(b)) {
-		size <<= 1
-	}
-	if d.ROMSize != 0xffffffff {
-		if uint64(d.ROMSize) < uint64(len(b)) {
-			return fmt.Errorf("romfile \"%s\" (%d bytes) is too large for ROM size %d", d.ROMFile, len(b), d.ROMSize)
-		}
-		size = uint64(d.ROMSize)
-		if size&(size-1) != 0 {
-			return fmt.Errorf("ROM size %d is not a power of two", d.ROMSize)
-		}
-	}
-	name := d.Class().Name
-	if s := d.State(); s != nil {
-		name = s.Layout().Name
-	}
-	rom, err := memory.NewROM(d.RAMName(name+".rom"), size)
-	if err != nil {
-		return err
-	}
-	copy(rom.RAM().Bytes(), b)
-	d.rom = rom
-	d.SetBAR(romBAR, BARMem32, rom)
-	return nil
-}
 
 // BusReset implements the bus's part of a reset, after the devices' own.
 func (b *Bus) BusReset() {

@@ -66,6 +66,7 @@ type Device struct {
 	master  *memory.Region
 	space   *memory.AddressSpace
 	rom     *memory.Region
+	ownROM  string // file of the expansion ROM unless the user names one
 	version int32
 	bridge  bool // has a bridge's header
 	off     bool // the slot has no power

@@ -82,6 +82,13 @@ func (d *Device) SetFeatures(f uint64) {
 		return
 	}
 	d.guest.Store(f & d.HostFeatures())
+	d.featuresSet()
+}
+
+func (d *Device) featuresSet() {
+	if m, ok := d.model.(FeatureModel); ok {
+		m.FeaturesSet(d.guest.Load())
+	}
 }
 
 // Status is the device status. It needs no lock.
@@ -146,6 +153,7 @@ func (d *Device) Reset() {
 	d.model.Reset()
 	d.status.Store(0)
 	d.guest.Store(0)
+	d.featuresSet()
 	d.isr.Store(0)
 	d.QueueSel, d.Disabled = 0, false
 	d.configVector.Store(NoVector)
@@ -264,6 +272,15 @@ func (d *Device) AddQueue(size uint16, onLoop bool, handle Handler) *Queue {
 	q.reset()
 	d.queues = append(d.queues, q)
 	return q
+}
+
+// DropQueues takes queues away, the one with the index n and all after it.
+func (d *Device) DropQueues(n int) {
+	for _, q := range d.queues[n:] {
+		q.stop()
+	}
+	clear(d.queues[n:])
+	d.queues = d.queues[:n]
 }
 
 // Close ends the goroutines of all queues.

@@ -264,6 +264,22 @@ func (q *Queue) leave() {
 	q.mu.Unlock()
 }
 
+// Acquire lets the caller, who is no handler, take chains until Release. It returns false if the queue is not served.
+func (q *Queue) Acquire() bool {
+	q.serving.Lock()
+	if q.active.Load() {
+		return true
+	}
+	q.serving.Unlock()
+	return false
+}
+
+// Release ends what Acquire began.
+func (q *Queue) Release() { q.serving.Unlock() }
+
+// SetNotify asks the driver to notify of new chains, or not to; true means that there are chains already.
+func (q *Queue) SetNotify(on bool) bool { return q.ring.SetNotify(on) }
+
 // Stall tells that the handler has left chains in the queue for now: it is called again after the next Kick.
 func (q *Queue) Stall() { q.stalled.Store(true) }
 

@@ -92,6 +92,7 @@ func (d *Device) load(r *vmstate.Reader) error {
 	if len(d.config) > 0 {
 		d.model.WriteConfig(d.config)
 	}
+	d.featuresSet()
 	if n = int(r.U32()); n != len(d.queues) && r.Err() == nil {
 		return fmt.Errorf("Invalid number of virtqueues: 0x%x", n)
 	}

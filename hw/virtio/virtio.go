@@ -110,6 +110,9 @@ type Transport interface {
 // Starter is a Model that wants to know when its queues begin to be served.
 type Starter interface{ Started() }
 
+// FeatureModel is a Model that acts on the driver's choice of features; it hears of none at a reset.
+type FeatureModel interface{ FeaturesSet(f uint64) }
+
 // TypeInfo is what transports must know of a device type.
 type TypeInfo struct {
 	Name      string // as in virtio-NAME-device
@@ -117,6 +120,7 @@ type TypeInfo struct {
 	PCIDevice uint16 // device ID of a transitional PCI function
 	PCIClass  uint16
 	Category  qdev.Category
+	ROM       string // expansion ROM of the PCI function, "" for none
 
 	StateName    string // of the migrated state
 	StateVersion int

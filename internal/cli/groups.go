@@ -45,6 +45,9 @@ func Groups() []Group {
 		{"rtc", strings("driftfix", "clock", "base")},
 		{"device", nil},
 		{"chardev", chardevParameters},
+		{"netdev", nil},
+		{"nic", nil},
+		{"net", nil},
 	}
 }
 

@@ -29,6 +29,7 @@ const (
 	QueryLogItems          // -d help
 	QueryVGA               // -vga help
 	QueryFormats           // -drive format=help
+	QueryNetdevs           // -netdev help
 )
 
 // Request is the result of parsing.

@@ -57,6 +57,11 @@ func sections() []section {
 			{name: "no-hpet", help: "        disable HPET", apply: (*parser).noHPET},
 			{name: "smbios", arg: true, help: " type=0|1|2|3|4|11|17[,field=value][,...]\n                specify SMBIOS fields", apply: (*parser).smbios},
 		}},
+		{"Network options:", []option{
+			{name: "netdev", arg: true, help: helpNetdev, apply: func(p *parser, v string) error { return p.network(&p.VM.Netdevs, v) }},
+			{name: "nic", arg: true, help: helpNIC, apply: func(p *parser, v string) error { return p.network(&p.VM.NICs, v) }},
+			{name: "net", arg: true, help: helpNet, apply: func(p *parser, v string) error { return p.network(&p.VM.Nets, v) }},
+		}},
 		{"Character device options:", []option{
 			{name: "chardev", arg: true, help: " help\n-chardev null|stdio|file|pipe|pty|socket|udp|ringbuf|serial|vc,id=id[,mux=on|off][,logfile=PATH][,logappend=on|off][,...]\n-chardev socket,id=id[,host=host],port=port[,to=to][,ipv4=on|off][,ipv6=on|off][,nodelay=on|off]\n         [,server=on|off][,wait=on|off][,telnet=on|off][,websocket=on|off][,reconnect=seconds]\n         [,tls-creds=ID][,tls-authz=ID] (tcp)\n-chardev socket,id=id,path=path[,server=on|off][,wait=on|off][,reconnect=seconds][,abstract=on|off] (unix)\n-chardev socket,id=id,fd=fd[,server=on|off][,wait=on|off]\n-chardev udp,id=id[,host=host],port=port[,localaddr=localaddr][,localport=localport]\n-chardev mux,id=id,chardev=id", apply: (*parser).chardev},
 		}},
@@ -101,8 +106,6 @@ func sections() []section {
 			// Options that scripts pass to switch a part off; the part is not there, so "none" is the only value.
 			{name: "parallel", arg: true, apply: onlyNone("parallel")},
 			{name: "vnc", arg: true, apply: onlyNone("vnc")},
-			{name: "net", arg: true, apply: onlyNone("net")},
-			{name: "nic", arg: true, apply: onlyNone("nic")},
 		}},
 	}
 }

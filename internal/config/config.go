@@ -23,6 +23,9 @@ type VM struct {
 	NoMonitor  bool // -monitor none
 	Drives     []Source
 	Blockdevs  []Source
+	Netdevs    []Source
+	NICs       []Source // -nic
+	Nets       []Source // -net
 	Devices    []Options
 	Objects    []Options
 	Globals    []Global

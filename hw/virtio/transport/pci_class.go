@@ -105,6 +105,23 @@ func (f *pciFunction[T, P, X]) VirtioDevice() P { return &f.Type }
 // VirtioDevice is the device type behind the function.
 func (f *pciFixed[T, P, X]) VirtioDevice() P { return &f.Type }
 
+// BootPlace implements qdev.Bootable.
+func (f *pciFunction[T, P, X]) BootPlace() (index int32, suffix string, ok bool) {
+	return bootPlace(P(&f.Type))
+}
+
+// BootPlace implements qdev.Bootable.
+func (f *pciFixed[T, P, X]) BootPlace() (index int32, suffix string, ok bool) {
+	return bootPlace(P(&f.Type))
+}
+
+func bootPlace(t virtio.Type) (index int32, suffix string, ok bool) {
+	if b, has := t.(qdev.Bootable); has {
+		return b.BootPlace()
+	}
+	return 0, "", false
+}
+
 // Realize implements qdev.Device.
 func (f *pciFunction[T, P, X]) Realize() error {
 	err := realizePCI(&f.PCIBase, f.ModeProps, f, P(&f.Type), &f.Extra)
@@ -177,14 +194,20 @@ func PCIClasses[T any, P pointer[T], X any]() []*qdev.Class {
 		return c
 	}
 	return []*qdev.Class{
-		class("", func() qdev.Device { return new(pciFunction[T, P, X]) }),
+		class("", func() qdev.Device { return romOf(new(pciFunction[T, P, X]), info) }),
 		class("-transitional", func() qdev.Device {
-			return &pciFixed[T, P, X]{disableLegacy: qdev.Off}
+			return romOf(&pciFixed[T, P, X]{disableLegacy: qdev.Off}, info)
 		}),
 		class("-non-transitional", func() qdev.Device {
-			return &pciFixed[T, P, X]{disableLegacy: qdev.On}
+			return romOf(&pciFixed[T, P, X]{disableLegacy: qdev.On}, info)
 		}),
 	}
+}
+
+// romOf gives a new function the type's expansion ROM.
+func romOf(f pci.Function, info virtio.TypeInfo) qdev.Device {
+	f.PCI().DefaultROM(info.ROM)
+	return f
 }
 
 // stateOf makes the state of devices that carry the type.

@@ -1,0 +1,42 @@
+// Package nic is what all network devices share: their options and their place in the network.
+package nic
+
+import (
+	"goemu/hw/qdev"
+	"goemu/internal/netdev"
+)
+
+// Props are the options of every network device.
+type Props struct {
+	MAC       qdev.MACAddr   `prop:"mac" help:"Ethernet 6-byte MAC Address, example: 52:54:00:12:34:56"`
+	Netdev    *netdev.Peer   `prop:"netdev" help:"ID of a netdev to use as a backend"`
+	BootIndex qdev.BootIndex `prop:"bootindex"`
+
+	held bool // the address
+}
+
+// New makes the device's part of the network, a client for each port; class is the type's name. Release undoes it.
+func (p *Props) New(d qdev.Device, class string, ports []netdev.Port) (*netdev.NIC, error) {
+	mac := [6]byte(p.MAC)
+	netdev.Main.UseMAC(&mac)
+	n, err := netdev.Main.NewNIC(class, d.Dev().ID(), mac, p.Netdev, ports)
+	if err != nil {
+		netdev.Main.FreeMAC(mac)
+		return nil, err
+	}
+	p.MAC, p.held = qdev.MACAddr(mac), true
+	return n, nil
+}
+
+// Release gives the address back.
+func (p *Props) Release() {
+	if p.held {
+		netdev.Main.FreeMAC(p.MAC)
+		p.held = false
+	}
+}
+
+// BootPlace implements qdev.Bootable for the device that has the options.
+func (p *Props) BootPlace() (index int32, suffix string, ok bool) {
+	return p.BootIndex.N, "/ethernet-phy@0", p.BootIndex.Set
+}

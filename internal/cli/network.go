@@ -1,0 +1,49 @@
+package cli
+
+import "goemu/internal/config"
+
+// network notes an option about the network.
+func (p *parser) network(list *[]config.Source, v string) error {
+	if list == &p.VM.Netdevs && isHelp(v) {
+		return p.query(QueryNetdevs, "")
+	}
+	*list = append(*list, config.Source{Origin: p.origin, Value: v})
+	return nil
+}
+
+const helpNetdev = ` socket,id=str[,fd=h][,listen=[host]:port][,connect=host:port]
+                configure a network backend to connect to another network
+                using a socket connection
+-netdev socket,id=str[,fd=h][,mcast=maddr:port[,localaddr=addr]]
+                configure a network backend to connect to a multicast maddr and port
+                use 'localaddr=addr' to specify the host address to send packets from
+-netdev socket,id=str[,fd=h][,udp=host:port][,localaddr=host:port]
+                configure a network backend to connect to another network
+                using an UDP tunnel
+-netdev stream,id=str[,server=on|off],addr.type=inet,addr.host=host,addr.port=port
+-netdev stream,id=str[,server=on|off],addr.type=unix,addr.path=path[,abstract=on|off][,tight=on|off]
+-netdev stream,id=str[,server=on|off],addr.type=fd,addr.str=file-descriptor
+                configure a network backend to connect to another network
+                using a socket connection in stream mode.
+-netdev dgram,id=str,remote.type=inet,remote.host=maddr,remote.port=port[,local.type=inet,local.host=addr]
+                configure a network backend to connect to a multicast maddr and port
+-netdev dgram,id=str,local.type=inet,local.host=addr,local.port=port[,remote.type=inet,remote.host=addr,remote.port=port]
+-netdev dgram,id=str,local.type=unix,local.path=path[,remote.type=unix,remote.path=path]
+-netdev dgram,id=str,local.type=fd,local.str=file-descriptor
+                configure a network backend to connect to another network
+                using an UDP tunnel
+-netdev hubport,id=str,hubid=n[,netdev=nd]
+                configure a hub port on the hub with ID 'n'`
+
+const helpNIC = ` [type][,option][,...][mac=macaddr]
+                initialize an on-board / default host NIC (using MAC address
+                macaddr) and connect it to the given host network backend
+-nic none       use it alone to have zero network devices (the default is to
+                provided a 'user' network connection)`
+
+const helpNet = ` nic[,macaddr=mac][,model=type][,name=str][,addr=str][,vectors=v]
+                configure or create an on-board (or machine default) NIC and
+                connect it to hub 0 (please use -nic unless you need a hub)
+-net type[,name=name][,option[,option][,...]]
+                old way to initialize a host network interface
+                (use the -netdev option if possible instead)`
