@@ -21,10 +21,298 @@ type ScreendumpArg struct {
 	Format   *ImageFormat `json:"format,omitempty"`
 }
 
+// MouseInfo is the struct MouseInfo. A pointing device.
+type MouseInfo struct {
+	Name     string `json:"name"`
+	Index    int64  `json:"index"`
+	Current  bool   `json:"current"`
+	Absolute bool   `json:"absolute"`
+}
+
+// QKeyCode is the enum QKeyCode. Keys by name; the names are those of a US keyboard.
+type QKeyCode string
+
+// The values of QKeyCode.
+const (
+	QKeyCodeUnmapped         QKeyCode = "unmapped"
+	QKeyCodeShift            QKeyCode = "shift"
+	QKeyCodeShiftR           QKeyCode = "shift_r"
+	QKeyCodeAlt              QKeyCode = "alt"
+	QKeyCodeAltR             QKeyCode = "alt_r"
+	QKeyCodeCtrl             QKeyCode = "ctrl"
+	QKeyCodeCtrlR            QKeyCode = "ctrl_r"
+	QKeyCodeMenu             QKeyCode = "menu"
+	QKeyCodeEsc              QKeyCode = "esc"
+	QKeyCode1                QKeyCode = "1"
+	QKeyCode2                QKeyCode = "2"
+	QKeyCode3                QKeyCode = "3"
+	QKeyCode4                QKeyCode = "4"
+	QKeyCode5                QKeyCode = "5"
+	QKeyCode6                QKeyCode = "6"
+	QKeyCode7                QKeyCode = "7"
+	QKeyCode8                QKeyCode = "8"
+	QKeyCode9                QKeyCode = "9"
+	QKeyCode0                QKeyCode = "0"
+	QKeyCodeMinus            QKeyCode = "minus"
+	QKeyCodeEqual            QKeyCode = "equal"
+	QKeyCodeBackspace        QKeyCode = "backspace"
+	QKeyCodeTab              QKeyCode = "tab"
+	QKeyCodeQ                QKeyCode = "q"
+	QKeyCodeW                QKeyCode = "w"
+	QKeyCodeE                QKeyCode = "e"
+	QKeyCodeR                QKeyCode = "r"
+	QKeyCodeT                QKeyCode = "t"
+	QKeyCodeY                QKeyCode = "y"
+	QKeyCodeU                QKeyCode = "u"
+	QKeyCodeI                QKeyCode = "i"
+	QKeyCodeO                QKeyCode = "o"
+	QKeyCodeP                QKeyCode = "p"
+	QKeyCodeBracketLeft      QKeyCode = "bracket_left"
+	QKeyCodeBracketRight     QKeyCode = "bracket_right"
+	QKeyCodeRet              QKeyCode = "ret"
+	QKeyCodeA                QKeyCode = "a"
+	QKeyCodeS                QKeyCode = "s"
+	QKeyCodeD                QKeyCode = "d"
+	QKeyCodeF                QKeyCode = "f"
+	QKeyCodeG                QKeyCode = "g"
+	QKeyCodeH                QKeyCode = "h"
+	QKeyCodeJ                QKeyCode = "j"
+	QKeyCodeK                QKeyCode = "k"
+	QKeyCodeL                QKeyCode = "l"
+	QKeyCodeSemicolon        QKeyCode = "semicolon"
+	QKeyCodeApostrophe       QKeyCode = "apostrophe"
+	QKeyCodeGraveAccent      QKeyCode = "grave_accent"
+	QKeyCodeBackslash        QKeyCode = "backslash"
+	QKeyCodeZ                QKeyCode = "z"
+	QKeyCodeX                QKeyCode = "x"
+	QKeyCodeC                QKeyCode = "c"
+	QKeyCodeV                QKeyCode = "v"
+	QKeyCodeB                QKeyCode = "b"
+	QKeyCodeN                QKeyCode = "n"
+	QKeyCodeM                QKeyCode = "m"
+	QKeyCodeComma            QKeyCode = "comma"
+	QKeyCodeDot              QKeyCode = "dot"
+	QKeyCodeSlash            QKeyCode = "slash"
+	QKeyCodeAsterisk         QKeyCode = "asterisk"
+	QKeyCodeSpc              QKeyCode = "spc"
+	QKeyCodeCapsLock         QKeyCode = "caps_lock"
+	QKeyCodeF1               QKeyCode = "f1"
+	QKeyCodeF2               QKeyCode = "f2"
+	QKeyCodeF3               QKeyCode = "f3"
+	QKeyCodeF4               QKeyCode = "f4"
+	QKeyCodeF5               QKeyCode = "f5"
+	QKeyCodeF6               QKeyCode = "f6"
+	QKeyCodeF7               QKeyCode = "f7"
+	QKeyCodeF8               QKeyCode = "f8"
+	QKeyCodeF9               QKeyCode = "f9"
+	QKeyCodeF10              QKeyCode = "f10"
+	QKeyCodeNumLock          QKeyCode = "num_lock"
+	QKeyCodeScrollLock       QKeyCode = "scroll_lock"
+	QKeyCodeKpDivide         QKeyCode = "kp_divide"
+	QKeyCodeKpMultiply       QKeyCode = "kp_multiply"
+	QKeyCodeKpSubtract       QKeyCode = "kp_subtract"
+	QKeyCodeKpAdd            QKeyCode = "kp_add"
+	QKeyCodeKpEnter          QKeyCode = "kp_enter"
+	QKeyCodeKpDecimal        QKeyCode = "kp_decimal"
+	QKeyCodeSysrq            QKeyCode = "sysrq"
+	QKeyCodeKp0              QKeyCode = "kp_0"
+	QKeyCodeKp1              QKeyCode = "kp_1"
+	QKeyCodeKp2              QKeyCode = "kp_2"
+	QKeyCodeKp3              QKeyCode = "kp_3"
+	QKeyCodeKp4              QKeyCode = "kp_4"
+	QKeyCodeKp5              QKeyCode = "kp_5"
+	QKeyCodeKp6              QKeyCode = "kp_6"
+	QKeyCodeKp7              QKeyCode = "kp_7"
+	QKeyCodeKp8              QKeyCode = "kp_8"
+	QKeyCodeKp9              QKeyCode = "kp_9"
+	QKeyCodeLess             QKeyCode = "less"
+	QKeyCodeF11              QKeyCode = "f11"
+	QKeyCodeF12              QKeyCode = "f12"
+	QKeyCodePrint            QKeyCode = "print"
+	QKeyCodeHome             QKeyCode = "home"
+	QKeyCodePgup             QKeyCode = "pgup"
+	QKeyCodePgdn             QKeyCode = "pgdn"
+	QKeyCodeEnd              QKeyCode = "end"
+	QKeyCodeLeft             QKeyCode = "left"
+	QKeyCodeUp               QKeyCode = "up"
+	QKeyCodeDown             QKeyCode = "down"
+	QKeyCodeRight            QKeyCode = "right"
+	QKeyCodeInsert           QKeyCode = "insert"
+	QKeyCodeDelete           QKeyCode = "delete"
+	QKeyCodeStop             QKeyCode = "stop"
+	QKeyCodeAgain            QKeyCode = "again"
+	QKeyCodeProps            QKeyCode = "props"
+	QKeyCodeUndo             QKeyCode = "undo"
+	QKeyCodeFront            QKeyCode = "front"
+	QKeyCodeCopy             QKeyCode = "copy"
+	QKeyCodeOpen             QKeyCode = "open"
+	QKeyCodePaste            QKeyCode = "paste"
+	QKeyCodeFind             QKeyCode = "find"
+	QKeyCodeCut              QKeyCode = "cut"
+	QKeyCodeLf               QKeyCode = "lf"
+	QKeyCodeHelp             QKeyCode = "help"
+	QKeyCodeMetaL            QKeyCode = "meta_l"
+	QKeyCodeMetaR            QKeyCode = "meta_r"
+	QKeyCodeCompose          QKeyCode = "compose"
+	QKeyCodePause            QKeyCode = "pause"
+	QKeyCodeRo               QKeyCode = "ro"
+	QKeyCodeHiragana         QKeyCode = "hiragana"
+	QKeyCodeHenkan           QKeyCode = "henkan"
+	QKeyCodeYen              QKeyCode = "yen"
+	QKeyCodeMuhenkan         QKeyCode = "muhenkan"
+	QKeyCodeKatakanahiragana QKeyCode = "katakanahiragana"
+	QKeyCodeKpComma          QKeyCode = "kp_comma"
+	QKeyCodeKpEquals         QKeyCode = "kp_equals"
+	QKeyCodePower            QKeyCode = "power"
+	QKeyCodeSleep            QKeyCode = "sleep"
+	QKeyCodeWake             QKeyCode = "wake"
+	QKeyCodeAudionext        QKeyCode = "audionext"
+	QKeyCodeAudioprev        QKeyCode = "audioprev"
+	QKeyCodeAudiostop        QKeyCode = "audiostop"
+	QKeyCodeAudioplay        QKeyCode = "audioplay"
+	QKeyCodeAudiomute        QKeyCode = "audiomute"
+	QKeyCodeVolumeup         QKeyCode = "volumeup"
+	QKeyCodeVolumedown       QKeyCode = "volumedown"
+	QKeyCodeMediaselect      QKeyCode = "mediaselect"
+	QKeyCodeMail             QKeyCode = "mail"
+	QKeyCodeCalculator       QKeyCode = "calculator"
+	QKeyCodeComputer         QKeyCode = "computer"
+	QKeyCodeAcHome           QKeyCode = "ac_home"
+	QKeyCodeAcBack           QKeyCode = "ac_back"
+	QKeyCodeAcForward        QKeyCode = "ac_forward"
+	QKeyCodeAcRefresh        QKeyCode = "ac_refresh"
+	QKeyCodeAcBookmarks      QKeyCode = "ac_bookmarks"
+	QKeyCodeLang1            QKeyCode = "lang1"
+	QKeyCodeLang2            QKeyCode = "lang2"
+)
+
+// KeyValueKind is the enum KeyValueKind. Ways to name a key.
+type KeyValueKind string
+
+// The values of KeyValueKind.
+const (
+	KeyValueKindNumber KeyValueKind = "number"
+	KeyValueKindQcode  KeyValueKind = "qcode"
+)
+
+// IntWrapper is the struct IntWrapper. A number.
+type IntWrapper struct {
+	Data int64 `json:"data"`
+}
+
+// QKeyCodeWrapper is the struct QKeyCodeWrapper. A key.
+type QKeyCodeWrapper struct {
+	Data QKeyCode `json:"data"`
+}
+
+// KeyValue is the union KeyValue. A key.
+type KeyValue struct {
+	Type   KeyValueKind     `json:"type"`
+	Number *IntWrapper      `json:"-" branch:"number"`
+	Qcode  *QKeyCodeWrapper `json:"-" branch:"qcode"`
+}
+
+// SendKeyArg are the arguments of send-key.
+type SendKeyArg struct {
+	Keys     []*KeyValue `json:"keys"`
+	HoldTime *int64      `json:"hold-time,omitempty"`
+}
+
+// InputButton is the enum InputButton. Buttons of pointing devices.
+type InputButton string
+
+// The values of InputButton.
+const (
+	InputButtonLeft       InputButton = "left"
+	InputButtonMiddle     InputButton = "middle"
+	InputButtonRight      InputButton = "right"
+	InputButtonWheelUp    InputButton = "wheel-up"
+	InputButtonWheelDown  InputButton = "wheel-down"
+	InputButtonSide       InputButton = "side"
+	InputButtonExtra      InputButton = "extra"
+	InputButtonWheelLeft  InputButton = "wheel-left"
+	InputButtonWheelRight InputButton = "wheel-right"
+)
+
+// InputAxis is the enum InputAxis. Directions of movement.
+type InputAxis string
+
+// The values of InputAxis.
+const (
+	InputAxisX InputAxis = "x"
+	InputAxisY InputAxis = "y"
+)
+
+// InputKeyEvent is the struct InputKeyEvent. A key that goes up or down.
+type InputKeyEvent struct {
+	Key  *KeyValue `json:"key"`
+	Down bool      `json:"down"`
+}
+
+// InputBtnEvent is the struct InputBtnEvent. A button that goes up or down.
+type InputBtnEvent struct {
+	Button InputButton `json:"button"`
+	Down   bool        `json:"down"`
+}
+
+// InputMoveEvent is the struct InputMoveEvent. A movement.
+type InputMoveEvent struct {
+	Axis  InputAxis `json:"axis"`
+	Value int64     `json:"value"`
+}
+
+// InputEventKind is the enum InputEventKind. Kinds of input events.
+type InputEventKind string
+
+// The values of InputEventKind.
+const (
+	InputEventKindKey InputEventKind = "key"
+	InputEventKindBtn InputEventKind = "btn"
+	InputEventKindRel InputEventKind = "rel"
+	InputEventKindAbs InputEventKind = "abs"
+)
+
+// InputKeyEventWrapper is the struct InputKeyEventWrapper. An event of a key.
+type InputKeyEventWrapper struct {
+	Data *InputKeyEvent `json:"data"`
+}
+
+// InputBtnEventWrapper is the struct InputBtnEventWrapper. An event of a button.
+type InputBtnEventWrapper struct {
+	Data *InputBtnEvent `json:"data"`
+}
+
+// InputMoveEventWrapper is the struct InputMoveEventWrapper. A movement.
+type InputMoveEventWrapper struct {
+	Data *InputMoveEvent `json:"data"`
+}
+
+// InputEvent is the union InputEvent. An input event.
+type InputEvent struct {
+	Type InputEventKind         `json:"type"`
+	Key  *InputKeyEventWrapper  `json:"-" branch:"key"`
+	Btn  *InputBtnEventWrapper  `json:"-" branch:"btn"`
+	Rel  *InputMoveEventWrapper `json:"-" branch:"rel"`
+	Abs  *InputMoveEventWrapper `json:"-" branch:"abs"`
+}
+
+// InputSendEventArg are the arguments of input-send-event.
+type InputSendEventArg struct {
+	Device *string       `json:"device,omitempty"`
+	Head   *int64        `json:"head,omitempty"`
+	Events []*InputEvent `json:"events"`
+}
+
 // UiCommands are the commands of the module ui.
 type UiCommands interface {
 	// Screendump is the command screendump. Writes what a screen shows to a file.
 	Screendump(ctx context.Context, arg *ScreendumpArg) error
+	// QueryMice is the command query-mice. The pointing devices.
+	QueryMice(ctx context.Context) ([]*MouseInfo, error)
+	// SendKey is the command send-key. Presses keys one after the other and lets them go in the opposite order.
+	SendKey(ctx context.Context, arg *SendKeyArg) error
+	// InputSendEvent is the command input-send-event. Gives input events to the machine.
+	InputSendEvent(ctx context.Context, arg *InputSendEventArg) error
 }
 
 // BindUi makes the commands of the module ui callable.
@@ -35,6 +323,26 @@ func BindUi(r *Registry, c UiCommands) {
 			return nil, err
 		}
 		return nil, c.Screendump(ctx, arg)
+	})
+	r.bind(&moduleUi.Commands[1], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryMice(ctx)
+	})
+	r.bind(&moduleUi.Commands[2], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[SendKeyArg]("q_obj_send-key-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.SendKey(ctx, arg)
+	})
+	r.bind(&moduleUi.Commands[3], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[InputSendEventArg]("q_obj_input-send-event-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.InputSendEvent(ctx, arg)
 	})
 }
 
@@ -50,9 +358,245 @@ var moduleUi = Module{Name: "ui",
 			{Name: "head", Type: "int", Optional: true},
 			{Name: "format", Type: "ImageFormat", Optional: true},
 		}},
+		{Name: "MouseInfo", Kind: KindObject, Members: []Member{
+			{Name: "name", Type: "str"},
+			{Name: "index", Type: "int"},
+			{Name: "current", Type: "bool"},
+			{Name: "absolute", Type: "bool"},
+		}},
+		{Name: "QKeyCode", Kind: KindEnum, Values: []Value{
+			{Name: "unmapped"},
+			{Name: "shift"},
+			{Name: "shift_r"},
+			{Name: "alt"},
+			{Name: "alt_r"},
+			{Name: "ctrl"},
+			{Name: "ctrl_r"},
+			{Name: "menu"},
+			{Name: "esc"},
+			{Name: "1"},
+			{Name: "2"},
+			{Name: "3"},
+			{Name: "4"},
+			{Name: "5"},
+			{Name: "6"},
+			{Name: "7"},
+			{Name: "8"},
+			{Name: "9"},
+			{Name: "0"},
+			{Name: "minus"},
+			{Name: "equal"},
+			{Name: "backspace"},
+			{Name: "tab"},
+			{Name: "q"},
+			{Name: "w"},
+			{Name: "e"},
+			{Name: "r"},
+			{Name: "t"},
+			{Name: "y"},
+			{Name: "u"},
+			{Name: "i"},
+			{Name: "o"},
+			{Name: "p"},
+			{Name: "bracket_left"},
+			{Name: "bracket_right"},
+			{Name: "ret"},
+			{Name: "a"},
+			{Name: "s"},
+			{Name: "d"},
+			{Name: "f"},
+			{Name: "g"},
+			{Name: "h"},
+			{Name: "j"},
+			{Name: "k"},
+			{Name: "l"},
+			{Name: "semicolon"},
+			{Name: "apostrophe"},
+			{Name: "grave_accent"},
+			{Name: "backslash"},
+			{Name: "z"},
+			{Name: "x"},
+			{Name: "c"},
+			{Name: "v"},
+			{Name: "b"},
+			{Name: "n"},
+			{Name: "m"},
+			{Name: "comma"},
+			{Name: "dot"},
+			{Name: "slash"},
+			{Name: "asterisk"},
+			{Name: "spc"},
+			{Name: "caps_lock"},
+			{Name: "f1"},
+			{Name: "f2"},
+			{Name: "f3"},
+			{Name: "f4"},
+			{Name: "f5"},
+			{Name: "f6"},
+			{Name: "f7"},
+			{Name: "f8"},
+			{Name: "f9"},
+			{Name: "f10"},
+			{Name: "num_lock"},
+			{Name: "scroll_lock"},
+			{Name: "kp_divide"},
+			{Name: "kp_multiply"},
+			{Name: "kp_subtract"},
+			{Name: "kp_add"},
+			{Name: "kp_enter"},
+			{Name: "kp_decimal"},
+			{Name: "sysrq"},
+			{Name: "kp_0"},
+			{Name: "kp_1"},
+			{Name: "kp_2"},
+			{Name: "kp_3"},
+			{Name: "kp_4"},
+			{Name: "kp_5"},
+			{Name: "kp_6"},
+			{Name: "kp_7"},
+			{Name: "kp_8"},
+			{Name: "kp_9"},
+			{Name: "less"},
+			{Name: "f11"},
+			{Name: "f12"},
+			{Name: "print"},
+			{Name: "home"},
+			{Name: "pgup"},
+			{Name: "pgdn"},
+			{Name: "end"},
+			{Name: "left"},
+			{Name: "up"},
+			{Name: "down"},
+			{Name: "right"},
+			{Name: "insert"},
+			{Name: "delete"},
+			{Name: "stop"},
+			{Name: "again"},
+			{Name: "props"},
+			{Name: "undo"},
+			{Name: "front"},
+			{Name: "copy"},
+			{Name: "open"},
+			{Name: "paste"},
+			{Name: "find"},
+			{Name: "cut"},
+			{Name: "lf"},
+			{Name: "help"},
+			{Name: "meta_l"},
+			{Name: "meta_r"},
+			{Name: "compose"},
+			{Name: "pause"},
+			{Name: "ro"},
+			{Name: "hiragana"},
+			{Name: "henkan"},
+			{Name: "yen"},
+			{Name: "muhenkan"},
+			{Name: "katakanahiragana"},
+			{Name: "kp_comma"},
+			{Name: "kp_equals"},
+			{Name: "power"},
+			{Name: "sleep"},
+			{Name: "wake"},
+			{Name: "audionext"},
+			{Name: "audioprev"},
+			{Name: "audiostop"},
+			{Name: "audioplay"},
+			{Name: "audiomute"},
+			{Name: "volumeup"},
+			{Name: "volumedown"},
+			{Name: "mediaselect"},
+			{Name: "mail"},
+			{Name: "calculator"},
+			{Name: "computer"},
+			{Name: "ac_home"},
+			{Name: "ac_back"},
+			{Name: "ac_forward"},
+			{Name: "ac_refresh"},
+			{Name: "ac_bookmarks"},
+			{Name: "lang1"},
+			{Name: "lang2"},
+		}},
+		{Name: "KeyValueKind", Kind: KindEnum, Values: []Value{
+			{Name: "number"},
+			{Name: "qcode"},
+		}},
+		{Name: "IntWrapper", Kind: KindObject, Members: []Member{
+			{Name: "data", Type: "int"},
+		}},
+		{Name: "QKeyCodeWrapper", Kind: KindObject, Members: []Member{
+			{Name: "data", Type: "QKeyCode"},
+		}},
+		{Name: "KeyValue", Kind: KindObject, Tag: "type", Members: []Member{
+			{Name: "type", Type: "KeyValueKind"},
+		}, Branches: []Member{
+			{Name: "number", Type: "IntWrapper"},
+			{Name: "qcode", Type: "QKeyCodeWrapper"},
+		}},
+		{Name: "q_obj_send-key-arg", Kind: KindObject, Members: []Member{
+			{Name: "keys", Type: "[]KeyValue"},
+			{Name: "hold-time", Type: "int", Optional: true},
+		}},
+		{Name: "InputButton", Kind: KindEnum, Values: []Value{
+			{Name: "left"},
+			{Name: "middle"},
+			{Name: "right"},
+			{Name: "wheel-up"},
+			{Name: "wheel-down"},
+			{Name: "side"},
+			{Name: "extra"},
+			{Name: "wheel-left"},
+			{Name: "wheel-right"},
+		}},
+		{Name: "InputAxis", Kind: KindEnum, Values: []Value{
+			{Name: "x"},
+			{Name: "y"},
+		}},
+		{Name: "InputKeyEvent", Kind: KindObject, Members: []Member{
+			{Name: "key", Type: "KeyValue"},
+			{Name: "down", Type: "bool"},
+		}},
+		{Name: "InputBtnEvent", Kind: KindObject, Members: []Member{
+			{Name: "button", Type: "InputButton"},
+			{Name: "down", Type: "bool"},
+		}},
+		{Name: "InputMoveEvent", Kind: KindObject, Members: []Member{
+			{Name: "axis", Type: "InputAxis"},
+			{Name: "value", Type: "int"},
+		}},
+		{Name: "InputEventKind", Kind: KindEnum, Values: []Value{
+			{Name: "key"},
+			{Name: "btn"},
+			{Name: "rel"},
+			{Name: "abs"},
+		}},
+		{Name: "InputKeyEventWrapper", Kind: KindObject, Members: []Member{
+			{Name: "data", Type: "InputKeyEvent"},
+		}},
+		{Name: "InputBtnEventWrapper", Kind: KindObject, Members: []Member{
+			{Name: "data", Type: "InputBtnEvent"},
+		}},
+		{Name: "InputMoveEventWrapper", Kind: KindObject, Members: []Member{
+			{Name: "data", Type: "InputMoveEvent"},
+		}},
+		{Name: "InputEvent", Kind: KindObject, Tag: "type", Members: []Member{
+			{Name: "type", Type: "InputEventKind"},
+		}, Branches: []Member{
+			{Name: "key", Type: "InputKeyEventWrapper"},
+			{Name: "btn", Type: "InputBtnEventWrapper"},
+			{Name: "rel", Type: "InputMoveEventWrapper"},
+			{Name: "abs", Type: "InputMoveEventWrapper"},
+		}},
+		{Name: "q_obj_input-send-event-arg", Kind: KindObject, Members: []Member{
+			{Name: "device", Type: "str", Optional: true},
+			{Name: "head", Type: "int", Optional: true},
+			{Name: "events", Type: "[]InputEvent"},
+		}},
 	},
 	Commands: []Command{
 		{Name: "screendump", Arg: "q_obj_screendump-arg"},
+		{Name: "query-mice", Ret: "[]MouseInfo"},
+		{Name: "send-key", Arg: "q_obj_send-key-arg"},
+		{Name: "input-send-event", Arg: "q_obj_input-send-event-arg"},
 	},
 	Events: []EventInfo{},
 }

@@ -9,6 +9,7 @@ import (
 	"goemu/internal/cli"
 	"goemu/internal/monitor/uicmd"
 	"goemu/ui"
+	"goemu/ui/input"
 )
 
 // vgaDevices are the device types of -vga's adapters.
@@ -55,5 +56,5 @@ func (s *session) prepareDisplay() {
 
 // uiService makes the service of the commands about screens.
 func (s *session) uiService() *uicmd.Service {
-	return &uicmd.Service{Tree: s.mon.objects.device.Tree, Consoles: ui.Main}
+	return &uicmd.Service{Tree: s.mon.objects.device.Tree, Consoles: ui.Main, Input: input.Main}
 }

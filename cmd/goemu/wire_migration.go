@@ -14,6 +14,7 @@ import (
 	"goemu/migration"
 	"goemu/qapi"
 	"goemu/ui"
+	"goemu/ui/input"
 )
 
 // logger is an accelerator that logs what its CPUs write.
@@ -70,6 +71,7 @@ func (s *session) connectMigration(m *pc.Machine) {
 		}
 		return out
 	}
+	input.Main.Running = func() bool { return m.VM.Running() || m.VM.State() == mainloop.StateSuspended }
 	m.VM.Autostart = !s.vm.Paused
 	if s.vm.Incoming != "" {
 		m.VM.SetState(mainloop.StateInMigrate)

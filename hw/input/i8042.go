@@ -6,6 +6,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
 	"goemu/migration/vmstate"
+	"goemu/ui/input"
 )
 
 // Ports of the controller.
@@ -117,12 +118,30 @@ func (c *I8042) addDevices() error {
 		return err
 	}
 	c.Keyboard, c.Mouse = k.(*Keyboard), m.(*Mouse)
+	wake := func() {
+		if c.vm.State() == mainloop.StateSuspended {
+			c.vm.RequestWakeup()
+		}
+	}
+	c.Keyboard.wake, c.Mouse.wake = wake, wake
 	c.Keyboard.irq = qdev.NewIRQ(func(_ int, level bool) { c.device(pendKeyboard, level) }, 0)
 	c.Mouse.irq = qdev.NewIRQ(func(_ int, level bool) { c.device(pendMouse, level) }, 0)
 	if err := qdev.Realize(k, c.tree.Root()); err != nil {
 		return err
 	}
-	return qdev.Realize(m, c.tree.Root())
+	if err := qdev.Realize(m, c.tree.Root()); err != nil {
+		return err
+	}
+	input.Main.Add(c.Keyboard, "QEMU PS/2 Keyboard", input.Of(input.KindKey))
+	input.Main.Add(c.Mouse, "QEMU PS/2 Mouse", input.Of(input.KindButton, input.KindRel))
+	return nil
+}
+
+// Unrealize implements qdev.Device.
+func (c *I8042) Unrealize() {
+	input.Main.Remove(c.Keyboard)
+	input.Main.Remove(c.Mouse)
+	c.UnmapPorts()
 }
 
 // Reset implements qdev.Device. The keyboard and the mouse are reset on their own.

@@ -23,6 +23,7 @@ type Keyboard struct {
 	ps2
 	scanEnabled, translate, scancodeSet, leds int32
 	needHighBit                               bool
+	modifiers                                 uint8 // not migrated
 }
 
 // KeyboardClass is the type ps2-kbd.
@@ -31,12 +32,14 @@ var KeyboardClass = qdev.Class{Name: "ps2-kbd", Category: qdev.Input, Internal: 
 // Reset implements qdev.Device.
 func (k *Keyboard) Reset() {
 	k.reset()
-	k.scanEnabled, k.translate, k.scancodeSet, k.leds, k.needHighBit = 1, 0, defaultScancodeSet, 0, false
+	k.scanEnabled, k.translate, k.scancodeSet, k.needHighBit, k.modifiers = 1, 0, defaultScancodeSet, false, 0
+	k.setLEDs(0)
 }
 
 // defaults is the state after the commands that reset the keyboard.
 func (k *Keyboard) defaults(enabled int32) {
-	k.scanEnabled, k.scancodeSet, k.leds = enabled, defaultScancodeSet, 0
+	k.scanEnabled, k.scancodeSet = enabled, defaultScancodeSet
+	k.setLEDs(0)
 	k.resetQueue()
 }
 
@@ -96,7 +99,7 @@ func (k *Keyboard) argument(v uint8) {
 		case keyScancode:
 			k.scancodeSet = int32(v)
 		case keySetLEDs:
-			k.leds = int32(v)
+			k.setLEDs(int32(v))
 		}
 		k.answer(replyACK)
 	}
@@ -128,5 +131,6 @@ func (k *Keyboard) loaded(version int) error {
 	if k.scancodeSet < 0 || k.scancodeSet > maxScancodeSet {
 		k.scancodeSet = defaultScancodeSet
 	}
+	k.setLEDs(k.leds)
 	return k.ps2.loaded()
 }

@@ -24,6 +24,7 @@ type Mouse struct {
 	ps2
 	status, resolution, sampleRate, wrapMode, kind, detect uint8
 	dx, dy, dz                                             int32
+	dw                                                     int32 // of the sideways wheel; not migrated
 	buttons                                                uint8
 }
 
@@ -34,7 +35,7 @@ var MouseClass = qdev.Class{Name: "ps2-mouse", Category: qdev.Input, Internal: t
 func (m *Mouse) Reset() {
 	m.reset()
 	m.status, m.resolution, m.sampleRate, m.wrapMode, m.kind, m.detect = 0, 0, 0, 0, 0, 0
-	m.dx, m.dy, m.dz, m.buttons = 0, 0, 0, 0
+	m.dx, m.dy, m.dz, m.dw, m.buttons = 0, 0, 0, 0, 0
 }
 
 // write takes a byte from the controller.
@@ -121,38 +122,47 @@ func (m *Mouse) setSample(v uint8) {
 const (
 	packetAlways, packetXSign, packetYSign = 0x08, 0x10, 0x20
 	packetButtons                          = 0x07
+	packetSideways                         = 0x40 // of the fourth byte
 )
 
-// packet queues the movement since the last one.
-func (m *Mouse) packet() {
-	need := int32(3)
+// packet queues the movement since the last one; it returns false if there is no room.
+func (m *Mouse) packet() bool {
+	p := make([]uint8, 3, 4)
 	if m.kind != typePS2 {
-		need = 4
+		p = p[:4]
 	}
-	if queueInput-m.count < need {
-		return
+	if queueInput-int(m.count) < len(p) {
+		return false
 	}
-	clamp := func(v int32) int32 { return max(-127, min(127, v)) }
-	dx, dy, dz := clamp(m.dx), clamp(m.dy), clamp(m.dz)
-	first := packetAlways | m.buttons&packetButtons
+	clamp := func(v, limit int32) int32 { return max(-limit, min(limit, v)) }
+	dx, dy := clamp(m.dx, 127), clamp(m.dy, 127)
+	p[0], p[1], p[2] = packetAlways|m.buttons&packetButtons, uint8(dx), uint8(dy)
 	if dx < 0 {
-		first |= packetXSign
+		p[0] |= packetXSign
 	}
 	if dy < 0 {
-		first |= packetYSign
+		p[0] |= packetYSign
 	}
-	m.queueAll(first, uint8(dx), uint8(dy))
-	if m.kind != typePS2 {
-		if m.kind == typeIMEX {
-			dz = max(-7, min(7, dz))
-			m.queueAll(uint8(dz)&0x0f | m.buttons&0x18<<1)
-		} else {
-			m.queueAll(uint8(dz))
-		}
+	switch {
+	case m.kind == typeIMPS2:
+		dz := clamp(m.dz, 127)
+		p[3] = uint8(dz)
+		m.dz, m.dw = m.dz-dz, 0
+	case m.kind == typeIMEX && m.dw != 0:
+		dw := clamp(m.dw, 31)
+		p[3] = uint8(dw)&0x3f | packetSideways
+		m.dw -= dw
+	case m.kind == typeIMEX:
+		dz := clamp(m.dz, 7)
+		p[3] = uint8(dz)&0x0f | m.buttons&0x18<<1
 		m.dz -= dz
+	default: // no wheel
+		m.dz, m.dw = 0, 0
 	}
+	m.queueAll(p...)
 	m.dx -= dx
 	m.dy -= dy
+	return true
 }
 
 var mouseState = vmstate.Description[Mouse]{Name: "ps2mouse", Version: 2, MinVersion: 2,

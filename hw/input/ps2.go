@@ -25,7 +25,8 @@ const (
 // ps2 is what keyboard and mouse share: a queue of bytes for the controller. Replies to commands go before other input.
 type ps2 struct {
 	qdev.Base
-	irq *qdev.IRQ
+	irq  *qdev.IRQ
+	wake func() // ends a suspension
 
 	writeCmd          int32
 	rptr, wptr, count int32

@@ -14,6 +14,7 @@ import (
 	"goemu/internal/monitor/hmp"
 	"goemu/qapi"
 	"goemu/ui"
+	"goemu/ui/input"
 )
 
 // Service carries the commands out.
@@ -21,6 +22,9 @@ type Service struct {
 	// Tree is the machine's devices, nil before it is made.
 	Tree     func() *qdev.Tree
 	Consoles *ui.Set
+	Input    *input.Router
+
+	buttons uint32 // of mouse_button
 }
 
 // find returns the console of a device's screen.
@@ -113,5 +117,6 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		{Name: "screendump", Args: "filename:F,format:-fs,device:s?,head:i?", Params: "filename [-f format] [device [head]]", Run: s.hmpScreendump,
 			Help: "save screen from head 'head' of display device 'device'in specified format 'format' as image 'filename'.Currently only 'png' and 'ppm' formats are supported."},
 	}
-	return commands, nil
+	more, info := s.inputCommands()
+	return append(commands, more...), info
 }
