@@ -6,6 +6,7 @@ package migration
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -26,6 +27,8 @@ type Machine struct {
 	LoadDone func()
 	// Disks lists the nodes that a snapshot of the machine is about: see img.AllDisks. Called with the graph lock held.
 	Disks func() []*block.Node
+	// Unmigratable names a device that keeps the machine from migrating, "" if there is none; called under the machine lock.
+	Unmigratable func() string
 	// Dropped tells whether RAM of a name may be left out that the machine does not have, see ram.Loader.
 	Dropped func(name string) bool
 	// Log is tcg.Accel.Log. CPUs run functions on virtual CPUs, for throttling.
@@ -123,6 +126,13 @@ func (e *Engine) Blockers() []string {
 func (e *Engine) Blocked() error {
 	if l := e.Blockers(); len(l) > 0 {
 		return errors.New(l[0])
+	}
+	var name string
+	if e.M.Unmigratable != nil {
+		withMachine(func() { name = e.M.Unmigratable() })
+	}
+	if name != "" {
+		return fmt.Errorf("State blocked by non-migratable device '%s'", name)
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"goemu/hw/ide"
 	"goemu/hw/ide/ahci"
 	"goemu/hw/misc"
+	"goemu/hw/nvme"
 	"goemu/hw/qdev"
 	scsidisk "goemu/hw/scsi/disk"
 	"goemu/hw/virtio/balloon"
@@ -21,7 +22,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 	return qdev.NewRegistry(
 		char.Classes,
 		misc.Classes(hooks),
-		ide.Classes(), ahci.Classes(),
+		ide.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),
 		vga.Classes(),

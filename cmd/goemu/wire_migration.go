@@ -60,6 +60,8 @@ func (s *session) connectMigration(m *pc.Machine) {
 		}
 		return m.Sections()
 	}
+	e.Unmigratable = m.Tree.Unmigratable
+	m.Tree.OnlyMigratable = s.vm.OnlyMigratable
 	e.Log = func() {}
 	if l, ok := m.Accelerator().(logger); ok {
 		e.Log = l.Log

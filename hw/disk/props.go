@@ -19,8 +19,15 @@ const (
 // DefaultDiscardGrain stands for a discard granularity that the model chooses.
 const DefaultDiscardGrain = 1<<32 - 1
 
-// Props are the options of every disk.
+// Props are the options of disks that can do something about errors of the host.
 type Props struct {
+	Options
+	RError ErrorAction `prop:"rerror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
+	WError ErrorAction `prop:"werror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
+}
+
+// Options are the options of every disk.
+type Options struct {
 	Drive *block.Source `prop:"drive" help:"Node name or ID of a block device to use as a backend"`
 
 	LogicalBlock  qdev.Size      `prop:"logical_block_size,default=0" help:"A power of two between 512 B and 2 MiB"`
@@ -31,14 +38,11 @@ type Props struct {
 	WriteCache    qdev.OnOffAuto `prop:"write-cache,default=auto" help:"on/off/auto"`
 	ShareRW       bool           `prop:"share-rw,default=false"`
 	BootIndex     qdev.BootIndex `prop:"bootindex"`
-
-	RError ErrorAction `prop:"rerror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
-	WError ErrorAction `prop:"werror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
 }
 
 // Claim takes the drive for the device that user names in messages, with the permissions that the options ask for. A nil backend without an
 // error is a drive without medium. resize says whether the device bears a medium that changes its length.
-func (p *Props) Claim(user string, readOnly, resize bool) (*block.Backend, error) {
+func (p *Options) Claim(user string, readOnly, resize bool) (*block.Backend, error) {
 	if p.Drive == nil {
 		return nil, errors.New("drive property not set")
 	}
@@ -68,7 +72,7 @@ func EmptyDrive() *block.Backend {
 }
 
 // request asks for the permissions that the options mean.
-func (p *Props) request(b *block.Backend, readOnly, resize bool) error {
+func (p *Options) request(b *block.Backend, readOnly, resize bool) error {
 	used := block.PermConsistentRead
 	if !readOnly {
 		used |= block.PermWrite
@@ -86,7 +90,7 @@ func (p *Props) request(b *block.Backend, readOnly, resize bool) error {
 }
 
 // CheckSizes checks the block sizes, in QEMU's order and words, and fills in their defaults.
-func (p *Props) CheckSizes() error {
+func (p *Options) CheckSizes() error {
 	for _, s := range []struct {
 		name string
 		v    *qdev.Size

@@ -63,6 +63,7 @@ type Device struct {
 	used    []bool // bytes taken by capabilities
 	intx    [4]bool
 	intxOff bool // the guest has disabled the interrupt pins
+	express int  // place of the PCI Express capability, 0 if there is none
 	master  *memory.Region
 	space   *memory.AddressSpace
 	rom     *memory.Region

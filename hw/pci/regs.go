@@ -74,9 +74,11 @@ const (
 
 // Capability identifiers.
 const (
-	CapMSI    = 0x05
-	CapVendor = 0x09
-	CapMSIX   = 0x11
+	CapPower   = 0x01
+	CapMSI     = 0x05
+	CapVendor  = 0x09
+	CapExpress = 0x10
+	CapMSIX    = 0x11
 )
 
 // Vendors and QEMU's default subsystem.

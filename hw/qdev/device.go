@@ -39,6 +39,8 @@ type Class struct {
 	New       func() Device
 	State     func(Device) vmstate.State // nil if nothing is migrated
 	NoHotplug bool                       // must be there from the start and stay
+
+	Unmigratable bool // a machine with it cannot be migrated
 }
 
 // Device is a device model. Embed a bus package's Device (or Base) for the methods that are not wanted.

@@ -58,12 +58,18 @@ func (p *property) setDefault() {
 	}
 }
 
+// hiddenPrefix begins the names of properties that are not shown.
+const hiddenPrefix = "legacy-"
+
 // Properties lists the properties of a class by name.
 func Properties(c *Class) []PropertyInfo {
 	d := New(c)
 	var out []PropertyInfo
 	for i := range d.Dev().props {
 		p := &d.Dev().props[i]
+		if strings.HasPrefix(p.name, hiddenPrefix) {
+			continue
+		}
 		info := PropertyInfo{Name: p.name, Type: p.codec.typeName, Help: p.help}
 		if p.codec.showDefault && (p.has || !p.codec.link) {
 			info.Default, info.HasDefault = p.codec.format(p), true

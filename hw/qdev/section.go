@@ -51,3 +51,16 @@ func (t *Tree) Sections() []Section {
 	}
 	return out
 }
+
+// Unmigratable names a device because of which the machine cannot be migrated, "" if there is none.
+func (t *Tree) Unmigratable() string {
+	for _, d := range t.made {
+		if c := d.Dev().class; c.Unmigratable {
+			if path := StatePath(d); path != "" {
+				return path + "/" + c.Name
+			}
+			return c.Name
+		}
+	}
+	return ""
+}

@@ -63,6 +63,8 @@ type Tree struct {
 	QOM, Machine, Peripheral, PeripheralAnon, Unattached, Objects *qom.Node
 	// Hot is set once the machine is complete: devices come and go by hot-plugging from then on.
 	Hot bool
+	// OnlyMigratable refuses devices because of which the machine could not be migrated.
+	OnlyMigratable bool
 	// OnRemoved, if set, hears of devices that have gone at the guest's leave: their identifier, "" for none, and their path.
 	OnRemoved func(id, path string)
 
@@ -141,6 +143,9 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 		return nil, fmt.Errorf("'%s' is not a valid device model name", driver)
 	case c.Internal:
 		return nil, errors.New("Parameter 'driver' expects a pluggable device type")
+	}
+	if t.OnlyMigratable && c.Unmigratable {
+		return nil, fmt.Errorf("Device %s is not migratable, but --only-migratable was specified", c.Name)
 	}
 	bus, err := t.busFor(c, busName)
 	if err != nil {

@@ -1,0 +1,205 @@
+package nvme
+
+// What identify is asked for (section 5.15).
+const (
+	cnsNamespace      = 0x00
+	cnsController     = 0x01
+	cnsActiveList     = 0x02
+	cnsDescriptors    = 0x03
+	cnsSetNamespace   = 0x05
+	cnsSetController  = 0x06
+	cnsSetActiveList  = 0x07
+	cnsPresentList    = 0x10
+	cnsPresent        = 0x11
+	cnsControllersOf  = 0x12
+	cnsControllers    = 0x13
+	cnsSetPresentList = 0x1a
+	cnsSetPresent     = 0x1b
+	cnsCommandSets    = 0x1c
+)
+
+const csiNVM = 0
+
+// Types of descriptors of a namespace.
+const (
+	nidEUI64, nidUUID, nidCSI = 1, 3, 4
+)
+
+// model and firmware are those of QEMU's controller: drivers have lists of them.
+const (
+	model    = "QEMU NVMe Ctrl"
+	firmware = "7.2.22"
+)
+
+func (c *Controller) identify(r *request) status {
+	id, csi := r.nsid(), uint8(r.dw(11)>>24)
+	b := make([]byte, identifyBytes)
+	var s status
+	switch uint8(r.dw(10)) {
+	case cnsNamespace, cnsPresent:
+		s = c.identifyNamespace(b, id, (*Namespace).identify)
+	case cnsController:
+		c.identifyController(b)
+	case cnsActiveList, cnsPresentList:
+		s = c.listNamespaces(b, id)
+	case cnsSetActiveList, cnsSetPresentList:
+		if s = c.listNamespaces(b, id); s == success && csi != csiNVM {
+			s = invalidField
+		}
+	case cnsDescriptors:
+		s = c.describe(b, id)
+	case cnsSetNamespace, cnsSetPresent: // of the NVM command set: no formats with protection
+		s = c.identifyNamespace(b, id, func(*Namespace, []byte) {})
+		if s == success && csi != csiNVM && c.ns(id) != nil {
+			s = invalidField
+		}
+	case cnsSetController:
+		if csi != csiNVM {
+			return invalidField
+		}
+		b[0] = c.MaxVerify
+		le.PutUint32(b[4:], c.maxDiscard)
+	case cnsCommandSets:
+		b[0] = 1 << csiNVM
+	case cnsControllersOf, cnsControllers: // of a subsystem
+		return invalidField
+	default:
+		return invalidField
+	}
+	if s != success {
+		return s
+	}
+	return c.reply(r, b)
+}
+
+// identifyNamespace fills b in for a namespace; one that is not there is all zeros.
+func (c *Controller) identifyNamespace(b []byte, id uint32, f func(*Namespace, []byte)) status {
+	if !validNSID(id) || id == allNamespaces {
+		return invalidNSID
+	}
+	if n := c.ns(id); n != nil {
+		f(n, b)
+	}
+	return success
+}
+
+// listNamespaces lists those beyond id.
+func (c *Controller) listNamespaces(b []byte, id uint32) status {
+	if id >= allNamespaces-1 {
+		return invalidNSID
+	}
+	at := 0
+	for _, n := range c.namespaces {
+		if n != nil && n.NSID > id {
+			le.PutUint32(b[at:], n.NSID)
+			at += 4
+		}
+	}
+	return success
+}
+
+// describe lists the names of a namespace.
+func (c *Controller) describe(b []byte, id uint32) status {
+	if !validNSID(id) || id == allNamespaces {
+		return invalidNSID
+	}
+	n := c.ns(id)
+	if n == nil {
+		return invalidField
+	}
+	at := 0
+	add := func(typ uint8, v []byte) {
+		b[at], b[at+1] = typ, uint8(len(v))
+		at += 4 + copy(b[at+4:], v)
+	}
+	if n.UUID != (UUID{}) {
+		add(nidUUID, n.UUID[:])
+	}
+	if n.EUI64 != 0 {
+		add(nidEUI64, be.AppendUint64(nil, n.EUI64))
+	}
+	add(nidCSI, []byte{csiNVM})
+	return success
+}
+
+// Identify controller (section 5.15.2.2).
+const (
+	idVendor, idSubVendor, idSerial, idModel, idFirmware = 0, 2, 4, 24, 64
+	idBurst, idIEEE, idMDTS, idVersion                   = 72, 73, 77, 80
+	idEvents, idAttributes, idType                       = 92, 96, 111
+	idOptional, idAborts, idAERL, idFWSlots, idLogs      = 256, 258, 259, 260, 261
+	idWarnTemp, idCritTemp, idSQES, idCQES               = 266, 268, 512, 513
+	idNamespaces, idIOOptional, idCache, idCopyFormats   = 516, 520, 525, 534
+	idSGL, idNQN, idPower                                = 536, 768, 2048
+
+	nqnBytes = 256
+
+	eventsNamespace    = 1 << 8
+	attrManyFormats    = 1 << 15
+	optFormat          = 1 << 1
+	optManagement      = 1 << 3
+	optDoorbells       = 1 << 8
+	ioCompare          = 1 << 0
+	ioDSM              = 1 << 2
+	ioZeroes           = 1 << 3
+	ioFeatures         = 1 << 4
+	ioTimestamp        = 1 << 6
+	ioCopy             = 1 << 8
+	logsPerNamespace   = 1 << 0
+	logsEffects        = 1 << 1
+	logsLong           = 1 << 2
+	slotsOneReadOnly   = 1<<1 | 1
+	cachePresent       = 1
+	cacheAll           = 3 << 1
+	typeIO             = 1
+	sglNoAlignment     = 1
+	burst              = 6
+	abortLimit         = 3
+	copyFormats        = 3
+	powerMilliwatts    = 0x9c4 // in units of 10
+	enterMicros        = 0x10
+	exitMicros         = 4
+	temperature        = 0x143 // kelvin
+	warningTemperature = 0x157
+	criticalTemp       = 0x175
+)
+
+func (c *Controller) identifyController(b []byte) {
+	pad := func(at, n int, s string) {
+		for i := range n {
+			b[at+i] = ' '
+		}
+		copy(b[at:at+n], s)
+	}
+	copy(b[idVendor:], c.Config[:2])
+	copy(b[idSubVendor:], c.Config[0x2c:0x2e])
+	pad(idSerial, 20, c.Serial)
+	pad(idModel, 40, model)
+	pad(idFirmware, 8, firmware)
+	b[idBurst] = burst
+	ieee := []byte{0x00, 0x54, 0x52}
+	if c.IntelID {
+		ieee = []byte{0xb3, 0x02, 0x00}
+	}
+	copy(b[idIEEE:], ieee)
+	b[idMDTS] = c.MaxData
+	le.PutUint32(b[idVersion:], version14)
+	le.PutUint32(b[idEvents:], eventsNamespace)
+	le.PutUint32(b[idAttributes:], attrManyFormats)
+	b[idType] = typeIO
+	le.PutUint16(b[idOptional:], optFormat|optManagement|optDoorbells)
+	b[idAborts], b[idAERL], b[idFWSlots] = abortLimit, c.AERLimit, slotsOneReadOnly
+	b[idLogs] = logsPerNamespace | logsEffects | logsLong
+	le.PutUint16(b[idWarnTemp:], warningTemperature)
+	le.PutUint16(b[idCritTemp:], criticalTemp)
+	b[idSQES], b[idCQES] = sqEntryBits<<4|sqEntryBits, cqEntryBits<<4|cqEntryBits
+	le.PutUint32(b[idNamespaces:], maxNamespaces)
+	le.PutUint16(b[idIOOptional:], ioCompare|ioDSM|ioZeroes|ioFeatures|ioTimestamp|ioCopy)
+	b[idCache] = cachePresent | cacheAll
+	le.PutUint16(b[idCopyFormats:], copyFormats)
+	le.PutUint32(b[idSGL:], sglNoAlignment)
+	copy(b[idNQN:idNQN+nqnBytes-1], "nqn.2019-08.org.qemu:"+c.Serial)
+	le.PutUint16(b[idPower:], powerMilliwatts)
+	le.PutUint32(b[idPower+4:], enterMicros)
+	le.PutUint32(b[idPower+8:], exitMicros)
+}

@@ -1,0 +1,231 @@
+package nvme
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"math/bits"
+	"strings"
+
+	"goemu/block"
+	"goemu/hw/disk"
+	"goemu/hw/qdev"
+)
+
+var be = binary.BigEndian
+
+// nsOptions are the options of a namespace of its own device. One of a controller's own drive has no ranges for copying.
+type nsOptions struct {
+	Shared       bool   `prop:"shared,default=true"`
+	NSID         uint32 `prop:"nsid,default=0"`
+	UUID         UUID   `prop:"uuid,default=auto" help:"UUID (aka GUID) or \"auto\" for random value (default)"`
+	EUI64        uint64 `prop:"eui64,default=0"`
+	MaxRange     uint16 `prop:"mssrl,default=128"`
+	MaxCopy      uint32 `prop:"mcl,default=128"`
+	MaxRanges    uint8  `prop:"msrc,default=127"`
+	DefaultEUI64 bool   `prop:"eui64-default,default=false"`
+}
+
+// Namespace is the device type nvme-ns, or the namespace of a controller's own drive.
+type Namespace struct {
+	qdev.Base
+	disk.Options
+	nsOptions
+
+	user       string // who takes the disk
+	backend    *block.Backend
+	size       int64
+	shift      uint // of a block
+	flbas      uint8
+	formats    [16]uint8 // shifts of the blocks of formats, 0 for none
+	nformats   int
+	recovery   uint32
+	formatting bool
+}
+
+// eui64Base and eui64Count make identifiers for namespaces that are to have one; the count is guarded by the machine lock.
+const eui64Base = 0x5254000000000000
+
+var eui64Count uint64
+
+// UUID is an identifier of 128 bits.
+type UUID [16]byte
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (u *UUID) UnmarshalText(b []byte) error {
+	if string(b) == "auto" {
+		_, err := rand.Read(u[:])
+		u[6], u[8] = u[6]&0xf|0x40, u[8]&0x3f|0x80
+		return err
+	}
+	const textBytes = 36
+	raw, err := hex.DecodeString(strings.ReplaceAll(string(b), "-", ""))
+	if err != nil || len(raw) != len(u) || len(b) != textBytes {
+		return errors.New("not a UUID")
+	}
+	copy(u[:], raw)
+	return nil
+}
+
+// MarshalText implements encoding.TextMarshaler.
+func (u UUID) MarshalText() ([]byte, error) {
+	return fmt.Appendf(nil, "%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:]), nil
+}
+
+// PropertyType implements qdev.TypeNamer.
+func (UUID) PropertyType() string { return "str" }
+
+// HideDefault keeps the default, which is another one each time, out of help texts.
+func (UUID) HideDefault() {}
+
+// Realize implements qdev.Device.
+func (n *Namespace) Realize() error {
+	c := n.Parent().(*nsBus).ctrl
+	n.Shared = false // there is one controller
+	n.user = n.ID()
+	if err := n.setup(); err != nil {
+		return err
+	}
+	if err := n.number(c); err != nil {
+		n.release()
+		return err
+	}
+	c.attach(n)
+	return nil
+}
+
+// number gives the namespace its number.
+func (n *Namespace) number(c *Controller) error {
+	if n.NSID != 0 {
+		if c.ns(n.NSID) != nil {
+			return fmt.Errorf("namespace id '%d' already allocated", n.NSID)
+		}
+		return nil
+	}
+	for i := uint32(1); i <= maxNamespaces; i++ {
+		if c.ns(i) == nil {
+			n.NSID = i
+			return nil
+		}
+	}
+	return errors.New("no free namespace id")
+}
+
+// Unrealize implements qdev.Device.
+func (n *Namespace) Unrealize() {
+	c := n.Parent().(*nsBus).ctrl
+	for _, q := range c.sqs {
+		if q != nil {
+			q.jobs.Drain()
+		}
+	}
+	c.namespaces[n.NSID] = nil
+	n.release()
+}
+
+func (n *Namespace) release() {
+	if n.backend != nil {
+		n.flush()
+		n.Drive.Release()
+		n.backend = nil
+	}
+}
+
+// setup checks the options and takes the disk.
+func (n *Namespace) setup() error {
+	switch {
+	case n.Drive == nil:
+		return errors.New("block backend not configured")
+	case n.NSID > maxNamespaces:
+		return fmt.Errorf("invalid namespace id (must be between 0 and %d)", maxNamespaces)
+	}
+	if err := n.CheckSizes(); err != nil {
+		return err
+	}
+	b, err := n.Claim(n.user, false, false)
+	if err != nil {
+		return err
+	}
+	if b == nil || b.Node() == nil {
+		n.Drive.Release()
+		return errors.New("Device needs media, but drive is empty")
+	}
+	n.backend = b
+	if n.DiscardGrain == disk.DefaultDiscardGrain {
+		n.DiscardGrain = max(n.LogicalBlock, minGrain)
+	}
+	if n.size, err = b.Length(context.Background()); err != nil {
+		n.release()
+		return fmt.Errorf("could not get blockdev size: %w", err)
+	}
+	if eui64Count++; n.EUI64 == 0 && n.DefaultEUI64 {
+		n.EUI64 = eui64Base + eui64Count
+	}
+	n.formats[0], n.formats[format4K], n.nformats = 9, 12, standardFormats
+	n.shift = uint(bits.TrailingZeros64(uint64(n.LogicalBlock)))
+	for n.flbas = 0; n.formats[n.flbas] != uint8(n.shift); n.flbas++ {
+		if int(n.flbas) == n.nformats {
+			n.formats[n.flbas] = uint8(n.shift)
+			n.nformats++
+			break
+		}
+	}
+	return nil
+}
+
+// Formats: those of QEMU have metadata beside blocks of 512 and 4096 bytes, and are not available here.
+const (
+	format4K, standardFormats = 4, 8
+	minGrain                  = 4096
+)
+
+// blocks is the size of the namespace.
+func (n *Namespace) blocks() uint64 { return uint64(n.size) >> n.shift }
+
+// flush writes everything to the disk; nobody is left to hear of a failure.
+func (n *Namespace) flush() { _ = n.backend.Flush(context.Background()) }
+
+// Identify namespace (section 5.15.2.1).
+const (
+	nsSize, nsCapacity, nsUsed                    = 0, 8, 16
+	nsFeatures, nsFormats, nsFormat               = 24, 25, 26
+	nsDealloc, nsGrain, nsGrainAlign              = 33, 68, 70
+	nsRange, nsCopy, nsRanges, nsEUI64, nsFormat0 = 74, 76, 80, 120, 128
+
+	featDeallocError = 1 << 2
+	featIOHints      = 1 << 4
+	deallocZero      = 1
+)
+
+func (n *Namespace) identify(b []byte) {
+	size := n.blocks()
+	for _, at := range []int{nsSize, nsCapacity, nsUsed} {
+		le.PutUint64(b[at:], size)
+	}
+	b[nsFeatures], b[nsFormats], b[nsFormat] = featDeallocError|featIOHints, uint8(n.nformats-1), n.flbas
+	if n.Shared {
+		b[30] = 1
+	}
+	b[nsDealloc] = deallocZero
+	grain := uint64(n.DiscardGrain) >> n.shift
+	if i, ok := n.backend.Node().Info(); ok && i.ClusterSize > int64(n.DiscardGrain) {
+		grain = uint64(i.ClusterSize) >> n.shift
+	}
+	le.PutUint16(b[nsGrain:], uint16(grain-1))
+	le.PutUint16(b[nsGrainAlign:], uint16(grain-1))
+	le.PutUint16(b[nsRange:], n.MaxRange)
+	le.PutUint32(b[nsCopy:], n.MaxCopy)
+	b[nsRanges] = n.MaxRanges
+	be.PutUint64(b[nsEUI64:], n.EUI64)
+	for i, s := range n.formats {
+		b[nsFormat0+4*i+2] = s
+	}
+}
+
+// BootPlace implements qdev.Bootable.
+func (n *Namespace) BootPlace() (index int32, suffix string, ok bool) {
+	return n.BootIndex.N, fmt.Sprintf("/namespace@%d,0", n.NSID), n.BootIndex.Set
+}
