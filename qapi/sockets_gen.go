@@ -86,6 +86,16 @@ type SocketAddress struct {
 	Fd    *String             `json:"-" branch:"fd"`
 }
 
+// NetworkAddressFamily is the enum NetworkAddressFamily. Kinds of addresses.
+type NetworkAddressFamily string
+
+// The values of NetworkAddressFamily.
+const (
+	NetworkAddressFamilyIpv4 NetworkAddressFamily = "ipv4"
+	NetworkAddressFamilyIpv6 NetworkAddressFamily = "ipv6"
+	NetworkAddressFamilyUnix NetworkAddressFamily = "unix"
+)
+
 var moduleSockets = Module{Name: "sockets",
 	Types: []Type{
 		{Name: "InetSocketAddressBase", Kind: KindObject, Members: []Member{
@@ -146,6 +156,11 @@ var moduleSockets = Module{Name: "sockets",
 			{Name: "unix", Type: "UnixSocketAddress"},
 			{Name: "vsock", Type: "VsockSocketAddress"},
 			{Name: "fd", Type: "String"},
+		}},
+		{Name: "NetworkAddressFamily", Kind: KindEnum, Values: []Value{
+			{Name: "ipv4"},
+			{Name: "ipv6"},
+			{Name: "unix"},
 		}},
 	},
 	Commands: []Command{},

@@ -303,6 +303,163 @@ type InputSendEventArg struct {
 	Events []*InputEvent `json:"events"`
 }
 
+// VncBasicInfo is the struct VncBasicInfo. One end of a connection.
+type VncBasicInfo struct {
+	Host      string               `json:"host"`
+	Service   string               `json:"service"`
+	Family    NetworkAddressFamily `json:"family"`
+	Websocket bool                 `json:"websocket"`
+}
+
+// VncServerInfo is the struct VncServerInfo. The server's end of a connection.
+type VncServerInfo struct {
+	Host      string               `json:"host"`
+	Service   string               `json:"service"`
+	Family    NetworkAddressFamily `json:"family"`
+	Websocket bool                 `json:"websocket"`
+	Auth      *string              `json:"auth,omitempty"`
+}
+
+// VncClientInfo is the struct VncClientInfo. The client's end of a connection.
+type VncClientInfo struct {
+	Host      string               `json:"host"`
+	Service   string               `json:"service"`
+	Family    NetworkAddressFamily `json:"family"`
+	Websocket bool                 `json:"websocket"`
+	X509Dname *string              `json:"x509_dname,omitempty"`
+}
+
+// VncInfo is the struct VncInfo. The first VNC server.
+type VncInfo struct {
+	Enabled bool                  `json:"enabled"`
+	Host    *string               `json:"host,omitempty"`
+	Family  *NetworkAddressFamily `json:"family,omitempty"`
+	Service *string               `json:"service,omitempty"`
+	Auth    *string               `json:"auth,omitempty"`
+	Clients []*VncClientInfo      `json:"clients,omitempty"`
+}
+
+// VncPrimaryAuth is the enum VncPrimaryAuth. Kinds of authentication.
+type VncPrimaryAuth string
+
+// The values of VncPrimaryAuth.
+const (
+	VncPrimaryAuthNone     VncPrimaryAuth = "none"
+	VncPrimaryAuthVnc      VncPrimaryAuth = "vnc"
+	VncPrimaryAuthVencrypt VncPrimaryAuth = "vencrypt"
+)
+
+// VncVencryptSubAuth is the enum VncVencryptSubAuth. Kinds of authentication over TLS.
+type VncVencryptSubAuth string
+
+// The values of VncVencryptSubAuth.
+const (
+	VncVencryptSubAuthX509None VncVencryptSubAuth = "x509-none"
+	VncVencryptSubAuthX509Vnc  VncVencryptSubAuth = "x509-vnc"
+)
+
+// VncServerInfo2 is the struct VncServerInfo2. A place where a server listens.
+type VncServerInfo2 struct {
+	Host      string               `json:"host"`
+	Service   string               `json:"service"`
+	Family    NetworkAddressFamily `json:"family"`
+	Websocket bool                 `json:"websocket"`
+	Auth      VncPrimaryAuth       `json:"auth"`
+	Vencrypt  *VncVencryptSubAuth  `json:"vencrypt,omitempty"`
+}
+
+// VncInfo2 is the struct VncInfo2. A VNC server.
+type VncInfo2 struct {
+	Id       string              `json:"id"`
+	Server   []*VncServerInfo2   `json:"server"`
+	Clients  []*VncClientInfo    `json:"clients"`
+	Auth     VncPrimaryAuth      `json:"auth"`
+	Vencrypt *VncVencryptSubAuth `json:"vencrypt,omitempty"`
+	Display  *string             `json:"display,omitempty"`
+}
+
+// ChangeVncPasswordArg are the arguments of change-vnc-password.
+type ChangeVncPasswordArg struct {
+	Password string `json:"password"`
+}
+
+// DisplayProtocol is the enum DisplayProtocol. Protocols of remote displays.
+type DisplayProtocol string
+
+// The values of DisplayProtocol.
+const (
+	DisplayProtocolVnc DisplayProtocol = "vnc"
+)
+
+// SetPasswordAction is the enum SetPasswordAction. What becomes of clients when the password changes.
+type SetPasswordAction string
+
+// The values of SetPasswordAction.
+const (
+	SetPasswordActionKeep SetPasswordAction = "keep"
+)
+
+// SetPasswordOptionsVnc is the struct SetPasswordOptionsVnc. The arguments of set_password for VNC.
+type SetPasswordOptionsVnc struct {
+	Display *string `json:"display,omitempty"`
+}
+
+// SetPasswordOptions is the union SetPasswordOptions. The arguments of set_password.
+type SetPasswordOptions struct {
+	Protocol  DisplayProtocol        `json:"protocol"`
+	Password  string                 `json:"password"`
+	Connected *SetPasswordAction     `json:"connected,omitempty"`
+	Vnc       *SetPasswordOptionsVnc `json:"-" branch:"vnc"`
+}
+
+// ExpirePasswordOptionsVnc is the struct ExpirePasswordOptionsVnc. The arguments of expire_password for VNC.
+type ExpirePasswordOptionsVnc struct {
+	Display *string `json:"display,omitempty"`
+}
+
+// ExpirePasswordOptions is the union ExpirePasswordOptions. The arguments of expire_password.
+type ExpirePasswordOptions struct {
+	Protocol DisplayProtocol           `json:"protocol"`
+	Time     string                    `json:"time"`
+	Vnc      *ExpirePasswordOptionsVnc `json:"-" branch:"vnc"`
+}
+
+// VncConnectedEvent is the event VNC_CONNECTED. A client has connected; it has not proved yet who it is.
+type VncConnectedEvent struct {
+	Server *VncServerInfo `json:"server"`
+	Client *VncBasicInfo  `json:"client"`
+}
+
+// EventName implements Event.
+func (*VncConnectedEvent) EventName() string { return "VNC_CONNECTED" }
+
+// HasData implements Event.
+func (*VncConnectedEvent) HasData() bool { return true }
+
+// VncInitializedEvent is the event VNC_INITIALIZED. A client is shown the screen.
+type VncInitializedEvent struct {
+	Server *VncServerInfo `json:"server"`
+	Client *VncClientInfo `json:"client"`
+}
+
+// EventName implements Event.
+func (*VncInitializedEvent) EventName() string { return "VNC_INITIALIZED" }
+
+// HasData implements Event.
+func (*VncInitializedEvent) HasData() bool { return true }
+
+// VncDisconnectedEvent is the event VNC_DISCONNECTED. A client has gone.
+type VncDisconnectedEvent struct {
+	Server *VncServerInfo `json:"server"`
+	Client *VncClientInfo `json:"client"`
+}
+
+// EventName implements Event.
+func (*VncDisconnectedEvent) EventName() string { return "VNC_DISCONNECTED" }
+
+// HasData implements Event.
+func (*VncDisconnectedEvent) HasData() bool { return true }
+
 // UiCommands are the commands of the module ui.
 type UiCommands interface {
 	// Screendump is the command screendump. Writes what a screen shows to a file.
@@ -313,6 +470,16 @@ type UiCommands interface {
 	SendKey(ctx context.Context, arg *SendKeyArg) error
 	// InputSendEvent is the command input-send-event. Gives input events to the machine.
 	InputSendEvent(ctx context.Context, arg *InputSendEventArg) error
+	// QueryVnc is the command query-vnc. The first VNC server.
+	QueryVnc(ctx context.Context) (*VncInfo, error)
+	// QueryVncServers is the command query-vnc-servers. All VNC servers.
+	QueryVncServers(ctx context.Context) ([]*VncInfo2, error)
+	// ChangeVncPassword is the command change-vnc-password. Changes the password of the first VNC server.
+	ChangeVncPassword(ctx context.Context, arg *ChangeVncPasswordArg) error
+	// SetPassword is the command set_password. Changes the password of a remote display.
+	SetPassword(ctx context.Context, arg *SetPasswordOptions) error
+	// ExpirePassword is the command expire_password. Lets the password of a remote display be good until a time only.
+	ExpirePassword(ctx context.Context, arg *ExpirePasswordOptions) error
 }
 
 // BindUi makes the commands of the module ui callable.
@@ -343,6 +510,39 @@ func BindUi(r *Registry, c UiCommands) {
 			return nil, err
 		}
 		return nil, c.InputSendEvent(ctx, arg)
+	})
+	r.bind(&moduleUi.Commands[4], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryVnc(ctx)
+	})
+	r.bind(&moduleUi.Commands[5], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryVncServers(ctx)
+	})
+	r.bind(&moduleUi.Commands[6], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[ChangeVncPasswordArg]("q_obj_change-vnc-password-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.ChangeVncPassword(ctx, arg)
+	})
+	r.bind(&moduleUi.Commands[7], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[SetPasswordOptions]("SetPasswordOptions", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.SetPassword(ctx, arg)
+	})
+	r.bind(&moduleUi.Commands[8], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[ExpirePasswordOptions]("ExpirePasswordOptions", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.ExpirePassword(ctx, arg)
 	})
 }
 
@@ -591,12 +791,114 @@ var moduleUi = Module{Name: "ui",
 			{Name: "head", Type: "int", Optional: true},
 			{Name: "events", Type: "[]InputEvent"},
 		}},
+		{Name: "VncBasicInfo", Kind: KindObject, Members: []Member{
+			{Name: "host", Type: "str"},
+			{Name: "service", Type: "str"},
+			{Name: "family", Type: "NetworkAddressFamily"},
+			{Name: "websocket", Type: "bool"},
+		}},
+		{Name: "VncServerInfo", Kind: KindObject, Members: []Member{
+			{Name: "host", Type: "str"},
+			{Name: "service", Type: "str"},
+			{Name: "family", Type: "NetworkAddressFamily"},
+			{Name: "websocket", Type: "bool"},
+			{Name: "auth", Type: "str", Optional: true},
+		}},
+		{Name: "VncClientInfo", Kind: KindObject, Members: []Member{
+			{Name: "host", Type: "str"},
+			{Name: "service", Type: "str"},
+			{Name: "family", Type: "NetworkAddressFamily"},
+			{Name: "websocket", Type: "bool"},
+			{Name: "x509_dname", Type: "str", Optional: true},
+		}},
+		{Name: "VncInfo", Kind: KindObject, Members: []Member{
+			{Name: "enabled", Type: "bool"},
+			{Name: "host", Type: "str", Optional: true},
+			{Name: "family", Type: "NetworkAddressFamily", Optional: true},
+			{Name: "service", Type: "str", Optional: true},
+			{Name: "auth", Type: "str", Optional: true},
+			{Name: "clients", Type: "[]VncClientInfo", Optional: true},
+		}},
+		{Name: "VncPrimaryAuth", Kind: KindEnum, Values: []Value{
+			{Name: "none"},
+			{Name: "vnc"},
+			{Name: "vencrypt"},
+		}},
+		{Name: "VncVencryptSubAuth", Kind: KindEnum, Values: []Value{
+			{Name: "x509-none"},
+			{Name: "x509-vnc"},
+		}},
+		{Name: "VncServerInfo2", Kind: KindObject, Members: []Member{
+			{Name: "host", Type: "str"},
+			{Name: "service", Type: "str"},
+			{Name: "family", Type: "NetworkAddressFamily"},
+			{Name: "websocket", Type: "bool"},
+			{Name: "auth", Type: "VncPrimaryAuth"},
+			{Name: "vencrypt", Type: "VncVencryptSubAuth", Optional: true},
+		}},
+		{Name: "VncInfo2", Kind: KindObject, Members: []Member{
+			{Name: "id", Type: "str"},
+			{Name: "server", Type: "[]VncServerInfo2"},
+			{Name: "clients", Type: "[]VncClientInfo"},
+			{Name: "auth", Type: "VncPrimaryAuth"},
+			{Name: "vencrypt", Type: "VncVencryptSubAuth", Optional: true},
+			{Name: "display", Type: "str", Optional: true},
+		}},
+		{Name: "q_obj_change-vnc-password-arg", Kind: KindObject, Members: []Member{
+			{Name: "password", Type: "str"},
+		}},
+		{Name: "DisplayProtocol", Kind: KindEnum, Values: []Value{
+			{Name: "vnc"},
+		}},
+		{Name: "SetPasswordAction", Kind: KindEnum, Values: []Value{
+			{Name: "keep"},
+		}},
+		{Name: "SetPasswordOptionsVnc", Kind: KindObject, Members: []Member{
+			{Name: "display", Type: "str", Optional: true},
+		}},
+		{Name: "SetPasswordOptions", Kind: KindObject, Tag: "protocol", Members: []Member{
+			{Name: "protocol", Type: "DisplayProtocol"},
+			{Name: "password", Type: "str"},
+			{Name: "connected", Type: "SetPasswordAction", Optional: true},
+		}, Branches: []Member{
+			{Name: "vnc", Type: "SetPasswordOptionsVnc"},
+		}},
+		{Name: "ExpirePasswordOptionsVnc", Kind: KindObject, Members: []Member{
+			{Name: "display", Type: "str", Optional: true},
+		}},
+		{Name: "ExpirePasswordOptions", Kind: KindObject, Tag: "protocol", Members: []Member{
+			{Name: "protocol", Type: "DisplayProtocol"},
+			{Name: "time", Type: "str"},
+		}, Branches: []Member{
+			{Name: "vnc", Type: "ExpirePasswordOptionsVnc"},
+		}},
+		{Name: "q_obj_VNC_CONNECTED-arg", Kind: KindObject, Members: []Member{
+			{Name: "server", Type: "VncServerInfo"},
+			{Name: "client", Type: "VncBasicInfo"},
+		}},
+		{Name: "q_obj_VNC_INITIALIZED-arg", Kind: KindObject, Members: []Member{
+			{Name: "server", Type: "VncServerInfo"},
+			{Name: "client", Type: "VncClientInfo"},
+		}},
+		{Name: "q_obj_VNC_DISCONNECTED-arg", Kind: KindObject, Members: []Member{
+			{Name: "server", Type: "VncServerInfo"},
+			{Name: "client", Type: "VncClientInfo"},
+		}},
 	},
 	Commands: []Command{
 		{Name: "screendump", Arg: "q_obj_screendump-arg"},
 		{Name: "query-mice", Ret: "[]MouseInfo"},
 		{Name: "send-key", Arg: "q_obj_send-key-arg"},
 		{Name: "input-send-event", Arg: "q_obj_input-send-event-arg"},
+		{Name: "query-vnc", Ret: "VncInfo"},
+		{Name: "query-vnc-servers", Ret: "[]VncInfo2"},
+		{Name: "change-vnc-password", Arg: "q_obj_change-vnc-password-arg"},
+		{Name: "set_password", Arg: "SetPasswordOptions"},
+		{Name: "expire_password", Arg: "ExpirePasswordOptions"},
 	},
-	Events: []EventInfo{},
+	Events: []EventInfo{
+		{Name: "VNC_CONNECTED", Arg: "q_obj_VNC_CONNECTED-arg"},
+		{Name: "VNC_INITIALIZED", Arg: "q_obj_VNC_INITIALIZED-arg"},
+		{Name: "VNC_DISCONNECTED", Arg: "q_obj_VNC_DISCONNECTED-arg"},
+	},
 }

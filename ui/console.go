@@ -92,6 +92,20 @@ func (s *Set) Add(owner any, head int, hw Hardware) *Console {
 	return c
 }
 
+// noHardware is behind the console of a machine without a display adapter.
+type noHardware struct{}
+
+// Update implements Hardware.
+func (noHardware) Update() {}
+
+// Invalidate implements Hardware.
+func (noHardware) Invalidate() {}
+
+// Blank returns a console that says that there is no screen; it is not one of the set.
+func (s *Set) Blank() *Console {
+	return &Console{set: s, hw: noHardware{}, surface: Placeholder(640, 480, "This VM has no graphic display device.")}
+}
+
 // List returns the consoles.
 func (s *Set) List() []*Console {
 	s.mu.Lock()
@@ -308,3 +322,6 @@ func (s *Set) run() {
 func NotBound(device string, head int) error {
 	return fmt.Errorf("Device %s (head %d) is not bound to a QemuConsole", device, head)
 }
+
+// Cursor returns the pointer's picture, nil for none. Preconditions: the machine lock is held.
+func (c *Console) Cursor() *Cursor { return c.cursor }

@@ -1,15 +1,20 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"strings"
 
 	"goemu/hw/pci"
+	"goemu/hw/qdev"
 	"goemu/internal/cli"
+	"goemu/internal/mainloop"
 	"goemu/internal/monitor/uicmd"
+	"goemu/qapi"
 	"goemu/ui"
 	"goemu/ui/input"
+	"goemu/ui/vnc"
 )
 
 // vgaDevices are the device types of -vga's adapters.
@@ -57,4 +62,91 @@ func (s *session) prepareDisplay() {
 // uiService makes the service of the commands about screens.
 func (s *session) uiService() *uicmd.Service {
 	return &uicmd.Service{Tree: s.mon.objects.device.Tree, Consoles: ui.Main, Input: input.Main}
+}
+
+// XVP codes of clients with power control.
+const (
+	powerShutdown, powerReboot, powerReset = 2, 3, 4
+)
+
+// openVNC starts the VNC servers. Preconditions: the machine lock is held.
+func (s *session) openVNC(ctx context.Context) error {
+	for i, src := range s.vm.VNC {
+		o, err := vnc.Parse(src.Value)
+		if err != nil {
+			return at(src.Origin, err)
+		}
+		if o.ID == "default" && i > 0 {
+			o.ID = fmt.Sprint("vnc", i+1)
+		}
+		if err := s.openVNCServer(ctx, o); err != nil {
+			return at(src.Origin, err)
+		}
+	}
+	return nil
+}
+
+func (s *session) openVNCServer(ctx context.Context, o *vnc.Options) error {
+	v := &vnc.Server{Options: *o, Name: s.vm.Name, Emit: func(e qapi.Event) { s.mon.server.Emit(e) }, Object: s.object, Input: input.Main, Power: s.vncPower}
+	c := ui.Main.At(0)
+	if o.Display != "" {
+		d := s.machine.Tree.Find(o.Display)
+		if d == nil {
+			return fmt.Errorf("Device '%s' not found", o.Display)
+		}
+		if c = findConsole(d, o.Head); c == nil {
+			return ui.NotBound(o.Display, o.Head)
+		}
+	}
+	if c == nil {
+		c = ui.Main.Blank()
+	}
+	if o.PasswordSecret != "" {
+		p, ok := s.object(o.PasswordSecret).(secret)
+		if !ok {
+			return fmt.Errorf("No secret with id '%s'", o.PasswordSecret)
+		}
+		if err := v.SetPassword(string(p)); err != nil {
+			return err
+		}
+	}
+	if err := v.Open(ctx, c); err != nil {
+		return err
+	}
+	s.mon.ui.VNC = append(s.mon.ui.VNC, v)
+	if o.To != 0 {
+		if where := v.Where(); where != "" {
+			fmt.Fprintf(os.Stderr, "VNC server running on %s\n", where)
+		}
+	}
+	return nil
+}
+
+func findConsole(d qdev.Device, head int) *ui.Console {
+	for _, c := range ui.Main.List() {
+		if o, ok := c.Owner.(qdev.Device); ok && o.Dev() == d.Dev() && c.Head == head {
+			return c
+		}
+	}
+	return nil
+}
+
+// vncPower carries out what a client with power control asks for.
+func (s *session) vncPower(what byte) {
+	switch what {
+	case powerShutdown:
+		s.machine.VM.RequestPowerdown()
+	case powerReboot, powerReset:
+		s.machine.VM.RequestReset(mainloop.CauseHostUI)
+	}
+}
+
+// closeVNC ends the VNC servers.
+func (s *session) closeVNC() {
+	if s.mon.ui == nil {
+		return
+	}
+	for _, v := range s.mon.ui.VNC {
+		v.Close()
+	}
 }

@@ -148,6 +148,9 @@ func (s *session) build(ctx context.Context) error {
 	if err := m.Ready(ctx); err != nil {
 		return err
 	}
+	if err := s.openVNC(ctx); err != nil {
+		return err
+	}
 	s.checkNetwork()
 	if err := s.serveGDB(s.vm.GDB); err != nil {
 		return err
@@ -161,6 +164,7 @@ func (s *session) close() {
 	if s.migration != nil {
 		s.migration.Close()
 	}
+	s.closeVNC()
 	s.closeMonitors()
 	if s.removePID != nil {
 		defer s.removePID()

@@ -46,8 +46,11 @@ type wsConn struct {
 	mu     sync.Mutex
 }
 
-// startWebsocket answers the request that a connection begins with.
-func startWebsocket(c net.Conn) (net.Conn, error) {
+// startWebsocket is StartWebsocket for whoever asks.
+func startWebsocket(c net.Conn) (net.Conn, error) { return StartWebsocket(c, nil) }
+
+// StartWebsocket answers the request that a connection begins with, unless allow, if it is not nil, refuses it.
+func StartWebsocket(c net.Conn, allow func(*http.Request) bool) (net.Conn, error) {
 	limit := &io.LimitedReader{R: c, N: wsMaxRequest}
 	w := &wsConn{Conn: c, r: bufio.NewReader(limit)}
 	req, err := http.ReadRequest(w.r)
@@ -59,6 +62,10 @@ func startWebsocket(c net.Conn) (net.Conn, error) {
 	if req.Method != http.MethodGet || key == "" || !strings.EqualFold(req.Header.Get("Upgrade"), "websocket") ||
 		req.Header.Get("Sec-WebSocket-Version") != "13" || !strings.Contains(req.Header.Get("Sec-WebSocket-Protocol"), wsProtocol) {
 		fmt.Fprintf(c, "HTTP/1.1 400 Bad Request\r\nServer: QEMU VNC\r\nConnection: close\r\nSec-WebSocket-Version: 13\r\n\r\n")
+		return nil, errWebsocket
+	}
+	if allow != nil && !allow(req) {
+		fmt.Fprintf(c, "HTTP/1.1 403 Forbidden\r\nServer: QEMU VNC\r\nConnection: close\r\n\r\n")
 		return nil, errWebsocket
 	}
 	sum := sha1.Sum([]byte(key + wsGUID))

@@ -232,6 +232,10 @@ func (p *parser) display(v string) error {
 	switch {
 	case isHelp(v):
 		return p.query(QueryDisplays, "")
+	case strings.HasPrefix(v, "vnc="):
+		return p.vnc(v[len("vnc="):])
+	case v == "vnc":
+		return p.errorf("VNC requires a display argument vnc=<display>")
 	case v != "none":
 		return p.errorf("Parameter 'type' does not accept value '%s'", v)
 	}
@@ -303,6 +307,11 @@ func (p *parser) noReboot(string) error   { p.VM.NoReboot = true; return nil }
 func (p *parser) noShutdown(string) error { p.VM.NoShutdown = true; return nil }
 func (p *parser) daemonize(string) error  { p.VM.Daemonize = true; return nil }
 func (p *parser) nodefaults(string) error { p.VM.NoDefaults = true; return nil }
+
+func (p *parser) vnc(v string) error {
+	p.VM.VNC = append(p.VM.VNC, config.Source{Origin: p.origin, Value: v})
+	return nil
+}
 
 // VGATypes are the adapters that -vga knows, with a name for people; those without one are not there.
 var VGATypes = []struct{ Name, Desc string }{{"none", "no graphic card"}, {"std", "standard VGA"}, {"cirrus", ""}, {"vmware", ""}, {"xenfb", ""}, {"qxl", ""}, {"tcx", ""}, {"cg3", ""}}

@@ -47,8 +47,9 @@ func sections() []section {
 			{name: "snapshot", help: "       write to temporary files instead of disk image files", apply: (*parser).snapshot},
 		}},
 		{"Display options:", []option{
-			{name: "display", arg: true, help: " none\n                select display backend type", apply: (*parser).display},
+			{name: "display", arg: true, help: " none\n-display vnc=<display>[,<optargs>]\n                select display backend type", apply: (*parser).display},
 			{name: "nographic", help: "      disable graphical output and redirect serial I/Os to console", apply: (*parser).nographic},
+			{name: "vnc", arg: true, help: " <display>  shorthand for -display vnc=<display>", apply: (*parser).vnc},
 			{name: "vga", arg: true, help: " [std|none]\n                select video card type", apply: (*parser).vga},
 		}},
 		{"x86-64 target only:", []option{
@@ -105,7 +106,6 @@ func sections() []section {
 			{name: "object", arg: true, help: " TYPENAME[,PROP1=VALUE1,...]\n                create a new object of type TYPENAME setting properties\n                in the order they are specified", apply: (*parser).object},
 			// Options that scripts pass to switch a part off; the part is not there, so "none" is the only value.
 			{name: "parallel", arg: true, apply: onlyNone("parallel")},
-			{name: "vnc", arg: true, apply: onlyNone("vnc")},
 		}},
 	}
 }

@@ -38,8 +38,9 @@ type VM struct {
 	GDB        Source // -gdb: what gdb's remote protocol is spoken on
 	Display    string // none, or empty when not given
 	Nographic  bool
-	VGA        string // -vga: the type of adapter, empty when not given
-	Snapshot   bool   // -snapshot: every drive is temporary
+	VNC        []Source // -vnc and -display vnc=
+	VGA        string   // -vga: the type of adapter, empty when not given
+	Snapshot   bool     // -snapshot: every drive is temporary
 	NoDefaults bool
 	NoReboot   bool
 	NoShutdown bool

@@ -15,6 +15,7 @@ import (
 	"goemu/qapi"
 	"goemu/ui"
 	"goemu/ui/input"
+	"goemu/ui/vnc"
 )
 
 // Service carries the commands out.
@@ -23,6 +24,7 @@ type Service struct {
 	Tree     func() *qdev.Tree
 	Consoles *ui.Set
 	Input    *input.Router
+	VNC      []*vnc.Server
 
 	buttons uint32 // of mouse_button
 }
@@ -118,5 +120,6 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 			Help: "save screen from head 'head' of display device 'device'in specified format 'format' as image 'filename'.Currently only 'png' and 'ppm' formats are supported."},
 	}
 	more, info := s.inputCommands()
-	return append(commands, more...), info
+	remote, state := s.remoteCommands()
+	return append(append(commands, more...), remote...), append(info, state...)
 }
