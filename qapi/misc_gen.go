@@ -4,6 +4,13 @@ package qapi
 
 import "context"
 
+// AddClientArg are the arguments of add_client.
+type AddClientArg struct {
+	Protocol string `json:"protocol"`
+	Fdname   string `json:"fdname"`
+	Skipauth *bool  `json:"skipauth,omitempty"`
+}
+
 // NameInfo is the struct NameInfo.
 type NameInfo struct {
 	Name *string `json:"name,omitempty"`
@@ -97,6 +104,8 @@ type IOThreadInfo struct {
 
 // MiscCommands are the commands of the module misc.
 type MiscCommands interface {
+	// AddClient is the command add_client. Gives a connection that was made elsewhere to a server of remote displays.
+	AddClient(ctx context.Context, arg *AddClientArg) error
 	// QueryName is the command query-name. The name of the machine.
 	QueryName(ctx context.Context) (*NameInfo, error)
 	// Stop is the command stop. Stops the virtual CPUs. While a migration comes in it only makes the machine stay stopped at its end.
@@ -126,78 +135,85 @@ type MiscCommands interface {
 // BindMisc makes the commands of the module misc callable.
 func BindMisc(r *Registry, c MiscCommands) {
 	r.bind(&moduleMisc.Commands[0], func(ctx context.Context, args *Object) (any, error) {
-		if err := noArguments(args); err != nil {
+		arg, err := arguments[AddClientArg]("q_obj_add_client-arg", args)
+		if err != nil {
 			return nil, err
 		}
-		return c.QueryName(ctx)
+		return nil, c.AddClient(ctx, arg)
 	})
 	r.bind(&moduleMisc.Commands[1], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
-		return nil, c.Stop(ctx)
+		return c.QueryName(ctx)
 	})
 	r.bind(&moduleMisc.Commands[2], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
-		return nil, c.Cont(ctx)
+		return nil, c.Stop(ctx)
 	})
 	r.bind(&moduleMisc.Commands[3], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
-		return nil, c.XExitPreconfig(ctx)
+		return nil, c.Cont(ctx)
 	})
 	r.bind(&moduleMisc.Commands[4], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return nil, c.XExitPreconfig(ctx)
+	})
+	r.bind(&moduleMisc.Commands[5], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[HumanMonitorCommandArg]("q_obj_human-monitor-command-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return c.HumanMonitorCommand(ctx, arg)
 	})
-	r.bind(&moduleMisc.Commands[5], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMisc.Commands[6], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[GetfdArg]("q_obj_getfd-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.Getfd(ctx, arg)
 	})
-	r.bind(&moduleMisc.Commands[6], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMisc.Commands[7], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[ClosefdArg]("q_obj_closefd-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.Closefd(ctx, arg)
 	})
-	r.bind(&moduleMisc.Commands[7], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMisc.Commands[8], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[AddFdArg]("q_obj_add-fd-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return c.AddFd(ctx, arg)
 	})
-	r.bind(&moduleMisc.Commands[8], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMisc.Commands[9], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[RemoveFdArg]("q_obj_remove-fd-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.RemoveFd(ctx, arg)
 	})
-	r.bind(&moduleMisc.Commands[9], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMisc.Commands[10], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
 		return c.QueryFdsets(ctx)
 	})
-	r.bind(&moduleMisc.Commands[10], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMisc.Commands[11], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[QueryCommandLineOptionsArg]("q_obj_query-command-line-options-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return c.QueryCommandLineOptions(ctx, arg)
 	})
-	r.bind(&moduleMisc.Commands[11], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMisc.Commands[12], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
@@ -207,6 +223,11 @@ func BindMisc(r *Registry, c MiscCommands) {
 
 var moduleMisc = Module{Name: "misc",
 	Types: []Type{
+		{Name: "q_obj_add_client-arg", Kind: KindObject, Members: []Member{
+			{Name: "protocol", Type: "str"},
+			{Name: "fdname", Type: "str"},
+			{Name: "skipauth", Type: "bool", Optional: true},
+		}},
 		{Name: "NameInfo", Kind: KindObject, Members: []Member{
 			{Name: "name", Type: "str", Optional: true},
 		}},
@@ -269,6 +290,7 @@ var moduleMisc = Module{Name: "misc",
 		}},
 	},
 	Commands: []Command{
+		{Name: "add_client", Arg: "q_obj_add_client-arg"},
 		{Name: "query-name", Ret: "NameInfo", Preconfig: true},
 		{Name: "stop"},
 		{Name: "cont"},

@@ -46,6 +46,7 @@ type (
 	runService     = runcmd.Service
 	chardevService = chardevcmd.Service
 	machineService = machinecmd.Service
+	uiService      = uicmd.Service
 )
 
 // version is what clients are told.
@@ -93,7 +94,8 @@ func (s *session) makeMonitors(ctx context.Context) {
 		*chardevService
 		*hmp.Shell
 		*machineService
-	}{m.run, m.chars, m.shell, o.machine})
+		*uiService
+	}{m.run, m.chars, m.shell, o.machine, m.ui})
 	s.host.net.Emit = m.server.Emit
 	qapi.BindNet(r, m.net)
 	qapi.BindChar(r, m.chars)

@@ -42,6 +42,7 @@ type client struct {
 	local   listener
 	trusted bool // needs no authentication
 	remote  net.Addr
+	here    net.Addr // the server's end
 
 	connMu sync.Mutex
 	conn   net.Conn // as it is spoken on; what it wraps goes with it
@@ -96,9 +97,9 @@ func (c *client) info() *qapi.VncClientInfo {
 // run serves the client to its end.
 func (c *client) run() {
 	b := basicInfo(c.remote, c.local.webSocket)
-	c.s.Emit(&qapi.VncConnectedEvent{Server: c.s.serverInfo(c.local), Client: &b})
+	c.s.Emit(&qapi.VncConnectedEvent{Server: c.s.serverInfo(c), Client: &b})
 	if err := c.handshake(); err == nil && c.begin() == nil {
-		c.s.Emit(&qapi.VncInitializedEvent{Server: c.s.serverInfo(c.local), Client: c.info()})
+		c.s.Emit(&qapi.VncInitializedEvent{Server: c.s.serverInfo(c), Client: c.info()})
 		done := make(chan struct{})
 		go func() {
 			defer close(done)
@@ -111,7 +112,7 @@ func (c *client) run() {
 	info := c.info()
 	c.close()
 	c.s.remove(c)
-	c.s.Emit(&qapi.VncDisconnectedEvent{Server: c.s.serverInfo(c.local), Client: info})
+	c.s.Emit(&qapi.VncDisconnectedEvent{Server: c.s.serverInfo(c), Client: info})
 }
 
 // begin is the client's initialisation: it may want to be alone.

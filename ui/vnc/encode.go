@@ -37,9 +37,8 @@ func (p *patch) part(x, y, w, h int) patch {
 
 // stream is a compressed stream that goes on over all rectangles.
 type stream struct {
-	buf   bytes.Buffer
-	w     *zlib.Writer
-	level int
+	buf bytes.Buffer
+	w   *zlib.Writer
 }
 
 // compress adds data to the stream and returns what there is of it until there.
@@ -55,14 +54,14 @@ func (s *stream) compress(data []byte, level int) []byte {
 
 // encoder writes rectangles for one client.
 type encoder struct {
-	format           pixelFormat
-	encoding         int32
-	level            int // of compression
-	quality          int // of JPEG, -1 for none
-	zlib, zrle       stream
-	tight            [4]stream // colours, two colours, palettes; the last is not used
-	out              []byte
-	palette, scratch []byte
+	format     pixelFormat
+	encoding   int32
+	level      int // of compression
+	quality    int // of JPEG, -1 for none
+	zlib, zrle stream
+	tight      [3]stream // colours, two colours, palettes
+	out        []byte
+	scratch    []byte
 }
 
 func (e *encoder) header(x, y, w, h int, encoding int32) {

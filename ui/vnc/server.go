@@ -137,7 +137,10 @@ func (s *Server) accept(l listener) {
 
 // add serves a connection. Who comes when too many are on their way takes the place of the first of them.
 func (s *Server) add(conn net.Conn, l listener, trusted bool) {
-	c := &client{s: s, conn: conn, remote: conn.RemoteAddr(), local: l, trusted: trusted, lastX: -1, format: nativeFormat}
+	c := &client{s: s, conn: conn, remote: conn.RemoteAddr(), here: conn.LocalAddr(), local: l, trusted: trusted, lastX: -1, format: nativeFormat}
+	if l.Listener != nil {
+		c.here = l.Addr()
+	}
 	c.level, c.quality = defaultLevel, -1
 	c.cond = sync.NewCond(&s.mu)
 	s.mu.Lock()
@@ -163,6 +166,9 @@ func (s *Server) add(conn net.Conn, l listener, trusted bool) {
 	}
 	go c.run()
 }
+
+// AddClient serves a connection that was made elsewhere; trusted ones need no authentication.
+func (s *Server) AddClient(conn net.Conn, trusted bool) { s.add(conn, listener{}, trusted) }
 
 // remove forgets a client.
 func (s *Server) remove(c *client) {
@@ -363,8 +369,8 @@ func basicInfo(a net.Addr, webSocket bool) (b qapi.VncBasicInfo) {
 	return b
 }
 
-func (s *Server) serverInfo(l listener) *qapi.VncServerInfo {
-	b := basicInfo(l.Addr(), l.webSocket)
+func (s *Server) serverInfo(c *client) *qapi.VncServerInfo {
+	b := basicInfo(c.here, c.local.webSocket)
 	auth := s.AuthName()
 	return &qapi.VncServerInfo{Host: b.Host, Service: b.Service, Family: b.Family, Websocket: b.Websocket, Auth: &auth}
 }

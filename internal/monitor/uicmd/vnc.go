@@ -3,10 +3,14 @@ package uicmd
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net"
+	"os"
 	"strconv"
 	"strings"
 	"time"
 
+	"goemu/internal/fdset"
 	"goemu/internal/monitor/hmp"
 	"goemu/qapi"
 	"goemu/ui/vnc"
@@ -44,6 +48,29 @@ func (s *Service) QueryVncServers(context.Context) (list []*qapi.VncInfo2, err e
 		list = append(list, v.Info())
 	}
 	return list, nil
+}
+
+// AddClient implements qapi.MiscCommands.
+func (s *Service) AddClient(_ context.Context, arg *qapi.AddClientArg) error {
+	fd, ok := fdset.Default.TakeNamed(arg.Fdname)
+	if !ok {
+		return fmt.Errorf("File descriptor named '%s' not found", arg.Fdname)
+	}
+	f := os.NewFile(uintptr(fd), arg.Fdname)
+	defer f.Close()
+	v := s.server(nil)
+	switch {
+	case arg.Protocol != "vnc":
+		return fmt.Errorf("protocol '%s' is invalid", arg.Protocol)
+	case v == nil:
+		return errors.New("VNC server is not there")
+	}
+	conn, err := net.FileConn(f)
+	if err != nil {
+		return errors.New("parameter @fdname must name a socket")
+	}
+	v.AddClient(conn, arg.Skipauth != nil && *arg.Skipauth)
+	return nil
 }
 
 var errPassword = errors.New("Could not set password")
