@@ -366,3 +366,35 @@ func TestVGAState(t *testing.T) {
 		vmstatetest.Compare(t, "pc", c.Name, c.State(c.New()).Layout())
 	}
 }
+
+// TestBochsDisplay compares the adapter without a VGA.
+func TestBochsDisplay(t *testing.T) {
+	p := newVGAPair(t, "bochs-display")
+	rng := rand.New(rand.NewPCG(7, 8))
+	p.fill(rng, vgaMem, 64)
+	for i := range uint64(256 / 4) {
+		p.load(vgaRegs+4*i, 4)
+	}
+	for round := range 30 {
+		for i, limit := range []int{0x10000, 600, 400, 0, 2, 0x10000, 700, 0x10000, 40, 40} {
+			v := []int{16, 32, 24}[rng.IntN(3)]
+			if limit != 0 {
+				v = rng.IntN(limit)
+			}
+			switch i {
+			case 1, 6, 8: // QEMU ends itself at lines that do not begin at a multiple of 4 bytes
+				v &^= 7
+			case 4:
+				v = 1
+			}
+			p.store(vgaRegs+0x500+uint64(2*i), 2, uint64(v))
+		}
+		p.store(vgaRegs+0x604, 4, []uint64{0x1e1e1e1e, 0xbebebebe}[rng.IntN(2)])
+		for i := range uint64(16) {
+			p.load(vgaRegs+0x500+2*i, 2)
+		}
+		p.screens(fmt.Sprint("round ", round))
+		p.fill(rng, vgaMem, 2)
+		p.screens(fmt.Sprint("round ", round, " after writing"))
+	}
+}
