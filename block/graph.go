@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -66,6 +67,16 @@ func (g *Graph) Unlock() { g.mu.Unlock() }
 
 // Drivers lists the drivers in the order of the tables.
 func (g *Graph) Drivers() []*Driver { return g.drivers }
+
+// DriverNames lists the drivers' names in alphabetical order, for people.
+func (g *Graph) DriverNames() string {
+	var names []string
+	for _, d := range g.drivers {
+		names = append(names, d.Name)
+	}
+	slices.Sort(names)
+	return strings.Join(slices.Compact(names), " ")
+}
 
 // FindDriver finds a driver by its name, or nil.
 func (g *Graph) FindDriver(name string) *Driver {

@@ -5,6 +5,8 @@ import (
 	"slices"
 	"strings"
 
+	"goemu/block"
+	"goemu/block/driver"
 	"goemu/hw/misc"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
@@ -69,7 +71,8 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryLogItems:
 		return logHelp(), nil
 	case cli.QueryFormats:
-		return "Supported formats: file raw\nSupported formats (read-only): file raw\n", nil
+		names := block.NewGraph(driver.All()).DriverNames()
+		return "Supported formats: " + names + "\nSupported formats (read-only): " + names + "\n", nil
 	}
 	panic("BUG: query without an answer")
 }

@@ -1,11 +1,6 @@
 package img
 
-import (
-	"slices"
-	"strings"
-
-	"goemu/internal/tool"
-)
+import "goemu/internal/tool"
 
 // helpParameters explains the words of the commands' lines.
 const helpParameters = `
@@ -69,12 +64,6 @@ func (c *command) help() int {
 	for _, s := range specs() {
 		c.Printf("  %s %s\n", s.name, s.usage)
 	}
-	c.Printf("%s\nSupported formats:", helpParameters)
-	var names []string
-	for _, d := range c.Graph.Drivers() {
-		names = append(names, d.Name)
-	}
-	slices.Sort(names)
-	c.Printf(" %s\n", strings.Join(slices.Compact(names), " "))
+	c.Printf("%s\nSupported formats: %s\n", helpParameters, c.Graph.DriverNames())
 	return 0
 }

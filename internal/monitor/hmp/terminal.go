@@ -68,6 +68,7 @@ func (t *terminal) begin() {
 	if open {
 		t.greet()
 	}
+	t.conn.Accept()
 }
 
 // Write prints with carriage returns before the ends of lines.
@@ -134,11 +135,11 @@ func (t *terminal) Focus(on bool) {
 	}
 }
 
-// Ready implements monitor.Handler: a line is typed only when the one before has been carried out.
+// Ready implements monitor.Handler: a line is typed only after the greeting, and when the one before has been carried out.
 func (t *terminal) Ready() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.busy || len(t.lines) > 0 {
+	if !t.begun || t.busy || len(t.lines) > 0 {
 		return 0
 	}
 	return 1
