@@ -43,6 +43,9 @@ func find(name string) *cmd {
 	return nil
 }
 
+// permError is the error of a command that did not get its permissions.
+type permError struct{ error }
+
 // run runs a line.
 func (s *session) run(line string) error {
 	args := strings.FieldsFunc(line, func(r rune) bool { return r == ' ' })
@@ -64,8 +67,10 @@ func (s *session) run(line string) error {
 	}
 	if c.perm != 0 && s.image != nil && s.image.Node() != nil {
 		if err := s.addPerm(c.perm); err != nil {
-			s.Report("", err)
-			return err
+			if !s.live {
+				s.Report("", err)
+			}
+			return permError{err}
 		}
 	}
 	if c.name == helpCommand.name {

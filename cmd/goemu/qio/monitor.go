@@ -1,6 +1,7 @@
 package qio
 
 import (
+	"errors"
 	"sync"
 
 	"goemu/block"
@@ -20,15 +21,21 @@ func NewMonitor(g *block.Graph) *Monitor {
 	return &Monitor{s: &session{Tool: t, live: true}}
 }
 
-// Run runs a line on a backend. Requests in the background go on after it.
-func (m *Monitor) Run(b *block.Backend, line string) {
+// Run runs a line on a backend. Requests in the background go on after it. The error is one that QEMU tells the monitor's user;
+// others are told on standard error.
+func (m *Monitor) Run(b *block.Backend, line string) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.s.image = b
-	_ = m.s.run(line) // it has told what went wrong
+	var denied permError
+	err := m.s.run(line)
+	if !errors.As(err, &denied) {
+		err = nil
+	}
 	m.s.output.Lock()
 	defer m.s.output.Unlock()
 	m.s.Out.Flush()
+	return err
 }
 
 // Wait waits for the requests in the background.

@@ -361,7 +361,9 @@ func (s *Service) hmpIO(m *hmp.Monitor, a *hmp.Args) error {
 	if s.Settle != nil {
 		s.Settle()
 	}
-	s.IO(b, a.Text("command"))
+	if err := s.IO(b, a.Text("command")); err != nil {
+		m.Printf("%v\n", err)
+	}
 	if b.Name() == "" && b.AttachedDevice() == nil {
 		s.Graph.Lock()
 		defer s.Graph.Unlock()

@@ -31,7 +31,8 @@ type Config struct {
 	// Report prints an error that no client can be told of.
 	Report func(text string)
 	// IO runs a command of the disk exerciser on a backend; nil if there is none.
-	IO func(b *block.Backend, command string)
+	// The error is for the user of the monitor.
+	IO func(b *block.Backend, command string) error
 	// DefaultBus is the bus type of drives that name none.
 	DefaultBus string
 	// Device finds a guest device by its name or path in the object tree and returns how its backend calls it; nil knows only the backends.
