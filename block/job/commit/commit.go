@@ -59,57 +59,55 @@ func New(ctx context.Context, l *job.List, o Options) (j *job.Job, err error) {
 	if !o.Top.ChainContains(o.Base) {
 		return nil, block.Errorf(unix.EINVAL, "'%s' is not in the backing chain of '%s'", o.Base.Name(), o.Top.Name())
 	}
+	j, err = l.NewOn(c.Active, job.Spec{ID: c.ID, Type: "commit", Flags: c.Flags, Speed: c.Speed, Txn: c.Txn}, c, 0, block.PermAll)
+	if err != nil {
+		return nil, err
+	}
 	if c.baseWasRO {
 		if err := g.SetReadOnly(ctx, o.Base, false); err != nil {
+			j.Drop()
 			return nil, err
 		}
 	}
 	c.filter, err = g.InsertFilter(ctx, topDriver, o.FilterName, func(*block.Node) (block.Instance, error) { return topFilter{}, nil }, o.Top)
 	if err == nil {
 		c.filter.SetImplicit(o.FilterName == "")
-		j, err = c.attach(ctx, l)
+		err = c.attach(ctx, j)
 	}
 	if err != nil {
+		j.Drop()
 		c.restore(ctx, g)
 		return nil, err
 	}
 	return j, nil
 }
 
-// attach makes the job and lets it hold its nodes.
-func (c *commit) attach(ctx context.Context, l *job.List) (*job.Job, error) {
+// attach lets the job hold its nodes.
+func (c *commit) attach(ctx context.Context, j *job.Job) error {
 	const read, write, unchanged = block.PermConsistentRead, block.PermWrite, block.PermWriteUnchanged
-	j, err := l.NewOn(c.Active, job.Spec{ID: c.ID, Type: "commit", Flags: c.Flags, Speed: c.Speed, Txn: c.Txn}, c, 0, block.PermAll)
-	if err != nil {
-		return nil, err
+	for n := c.Top; n != c.Base; n = n.FilterOrCOW().Node() {
+		if _, err := j.AddNode(n, "intermediate node", 0, unchanged|write); err != nil {
+			return err
+		}
 	}
-	err = func() error {
-		for n := c.Top; n != c.Base; n = n.FilterOrCOW().Node() {
-			if _, err := j.AddNode(n, "intermediate node", 0, unchanged|write); err != nil {
-				return err
-			}
-		}
-		perm := read | write
-		have, err := c.Base.Length(ctx)
-		if err != nil {
-			return err
-		}
-		if want, err := c.Top.Length(ctx); err != nil {
-			return err
-		} else if have < want {
-			perm |= block.PermResize
-		}
-		if c.base, err = j.AddNode(c.Base, "base", perm, read|unchanged); err != nil {
-			return err
-		}
-		return c.filter.Freeze(c.Base)
-	}()
+	perm := read | write
+	have, err := c.Base.Length(ctx)
 	if err != nil {
-		j.Drop()
-		return nil, err
+		return err
+	}
+	if want, err := c.Top.Length(ctx); err != nil {
+		return err
+	} else if have < want {
+		perm |= block.PermResize
+	}
+	if c.base, err = j.AddNode(c.Base, "base", perm, read|unchanged); err != nil {
+		return err
+	}
+	if err := c.filter.Freeze(c.Base); err != nil {
+		return err
 	}
 	c.frozen = true
-	return j, nil
+	return nil
 }
 
 // Run implements job.Body.
