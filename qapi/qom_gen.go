@@ -85,6 +85,36 @@ type SecretProperties struct {
 	File   *string              `json:"file,omitempty"`
 }
 
+// AuthZListFileProperties is the struct AuthZListFileProperties. A list of who may use a service, in a file.
+type AuthZListFileProperties struct {
+	Filename string `json:"filename"`
+	Refresh  *bool  `json:"refresh,omitempty"`
+}
+
+// AuthZSimpleProperties is the struct AuthZSimpleProperties. The one who may use a service.
+type AuthZSimpleProperties struct {
+	Identity string `json:"identity"`
+}
+
+// QCryptoTLSCredsEndpoint is the enum QCryptoTLSCredsEndpoint. The ends of a connection.
+type QCryptoTLSCredsEndpoint string
+
+// The values of QCryptoTLSCredsEndpoint.
+const (
+	QCryptoTLSCredsEndpointClient QCryptoTLSCredsEndpoint = "client"
+	QCryptoTLSCredsEndpointServer QCryptoTLSCredsEndpoint = "server"
+)
+
+// TlsCredsX509Properties is the struct TlsCredsX509Properties. Certificates for TLS.
+type TlsCredsX509Properties struct {
+	VerifyPeer  *bool                    `json:"verify-peer,omitempty"`
+	Dir         *string                  `json:"dir,omitempty"`
+	Endpoint    *QCryptoTLSCredsEndpoint `json:"endpoint,omitempty"`
+	Priority    *string                  `json:"priority,omitempty"`
+	SanityCheck *bool                    `json:"sanity-check,omitempty"`
+	Passwordid  *string                  `json:"passwordid,omitempty"`
+}
+
 // ObjectType is the enum ObjectType. Types of objects that users make.
 type ObjectType string
 
@@ -94,6 +124,9 @@ const (
 	ObjectTypeRngBuiltin       ObjectType = "rng-builtin"
 	ObjectTypeRngRandom        ObjectType = "rng-random"
 	ObjectTypeSecret           ObjectType = "secret"
+	ObjectTypeAuthzListFile    ObjectType = "authz-list-file"
+	ObjectTypeAuthzSimple      ObjectType = "authz-simple"
+	ObjectTypeTlsCredsX509     ObjectType = "tls-creds-x509"
 )
 
 // ObjectOptions is the union ObjectOptions. A new object.
@@ -104,6 +137,9 @@ type ObjectOptions struct {
 	RngBuiltin       *RngProperties           `json:"-" branch:"rng-builtin"`
 	RngRandom        *RngRandomProperties     `json:"-" branch:"rng-random"`
 	Secret           *SecretProperties        `json:"-" branch:"secret"`
+	AuthzListFile    *AuthZListFileProperties `json:"-" branch:"authz-list-file"`
+	AuthzSimple      *AuthZSimpleProperties   `json:"-" branch:"authz-simple"`
+	TlsCredsX509     *TlsCredsX509Properties  `json:"-" branch:"tls-creds-x509"`
 }
 
 // ObjectDelArg are the arguments of object-del.
@@ -236,11 +272,33 @@ var moduleQom = Module{Name: "qom",
 			{Name: "data", Type: "str", Optional: true},
 			{Name: "file", Type: "str", Optional: true},
 		}},
+		{Name: "AuthZListFileProperties", Kind: KindObject, Members: []Member{
+			{Name: "filename", Type: "str"},
+			{Name: "refresh", Type: "bool", Optional: true},
+		}},
+		{Name: "AuthZSimpleProperties", Kind: KindObject, Members: []Member{
+			{Name: "identity", Type: "str"},
+		}},
+		{Name: "QCryptoTLSCredsEndpoint", Kind: KindEnum, Values: []Value{
+			{Name: "client"},
+			{Name: "server"},
+		}},
+		{Name: "TlsCredsX509Properties", Kind: KindObject, Members: []Member{
+			{Name: "verify-peer", Type: "bool", Optional: true},
+			{Name: "dir", Type: "str", Optional: true},
+			{Name: "endpoint", Type: "QCryptoTLSCredsEndpoint", Optional: true},
+			{Name: "priority", Type: "str", Optional: true},
+			{Name: "sanity-check", Type: "bool", Optional: true},
+			{Name: "passwordid", Type: "str", Optional: true},
+		}},
 		{Name: "ObjectType", Kind: KindEnum, Values: []Value{
 			{Name: "memory-backend-ram"},
 			{Name: "rng-builtin"},
 			{Name: "rng-random"},
 			{Name: "secret"},
+			{Name: "authz-list-file"},
+			{Name: "authz-simple"},
+			{Name: "tls-creds-x509"},
 		}},
 		{Name: "ObjectOptions", Kind: KindObject, Tag: "qom-type", Members: []Member{
 			{Name: "qom-type", Type: "ObjectType"},
@@ -250,6 +308,9 @@ var moduleQom = Module{Name: "qom",
 			{Name: "rng-builtin", Type: "RngProperties"},
 			{Name: "rng-random", Type: "RngRandomProperties"},
 			{Name: "secret", Type: "SecretProperties"},
+			{Name: "authz-list-file", Type: "AuthZListFileProperties"},
+			{Name: "authz-simple", Type: "AuthZSimpleProperties"},
+			{Name: "tls-creds-x509", Type: "TlsCredsX509Properties"},
 		}},
 		{Name: "q_obj_object-del-arg", Kind: KindObject, Members: []Member{
 			{Name: "id", Type: "str"},

@@ -75,10 +75,14 @@ type objectType struct {
 }
 
 var objectTypes = []objectType{
+	{"authz-list-file", []string{"filename", "refresh"}, "authz-list-file options:\n  filename=<string>\n  refresh=<bool>\n", tlsObject("authz-list-file")},
+	{"authz-simple", []string{"identity"}, "authz-simple options:\n  identity=<string>\n", tlsObject("authz-simple")},
 	{"memory-backend-ram", []string{"size"}, "memory-backend-ram options:\n  size=<int>\n", createMemory},
 	{"rng-builtin", nil, "There are no options for rng-builtin.\n", createBuiltin},
 	{"rng-random", []string{"filename"}, "rng-random options:\n  filename=<string>\n", createRandom},
 	{"secret", []string{"data", "file", "format"}, "secret options:\n  data=<string>\n  file=<string>\n  format=<QCryptoSecretFormat>\n", createSecret},
+	{"tls-creds-x509", []string{"dir", "endpoint", "verify-peer", "priority", "passwordid", "sanity-check"},
+		"tls-creds-x509 options:\n  dir=<string>\n  endpoint=<QCryptoTLSCredsEndpoint>\n  passwordid=<string>\n  priority=<string>\n  sanity-check=<bool>\n  verify-peer=<bool>\n", tlsObject("tls-creds-x509")},
 }
 
 // createMemory notes the size of memory for the guest; the machine takes the memory that its property memory-backend names.

@@ -1,6 +1,10 @@
 package pc
 
-import "goemu/internal/memory"
+import (
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+	"goemu/internal/memory"
+)
 
 // isaBIOSMax is how much of the end of the firmware image is also seen below 1 MiB.
 const isaBIOSMax = 128 << 10
@@ -41,8 +45,17 @@ func (m *Machine) displayAdapter() error {
 	if m.cfg.VGA == "" {
 		return nil
 	}
-	_, err := m.Tree.Create(m.cfg.Registry.Lookup(m.cfg.VGA), m.pci)
-	return err
+	c := m.cfg.Registry.Lookup(m.cfg.VGA)
+	d, err := m.Tree.New(c)
+	if err != nil {
+		return err
+	}
+	if rom, _ := qdev.Get(d, "romfile"); pci.FindROM(rom) == "" { // a kernel that is booted directly does without
+		if err := qdev.Set(d, nil, "romfile", ""); err != nil {
+			return err
+		}
+	}
+	return qdev.Realize(d, m.pci)
 }
 
 // optionROMs puts the memory in place that firmware finds where adapters have their ROMs.

@@ -139,7 +139,7 @@ func (c *client) authenticate(minor int, auth byte, sub uint32) error {
 	if auth == authVNC {
 		return c.challenge(minor)
 	}
-	if minor == 8 {
+	if minor == 8 || sub != 0 && !c.trusted {
 		return c.send([]byte{0, 0, 0, 0})
 	}
 	return nil
