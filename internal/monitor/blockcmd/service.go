@@ -5,6 +5,7 @@ package blockcmd
 import (
 	"context"
 	"io"
+	"strings"
 	"sync"
 
 	"goemu/block"
@@ -35,8 +36,6 @@ type Config struct {
 	IO func(b *block.Backend, command string) error
 	// DefaultBus is the bus type of drives that name none.
 	DefaultBus string
-	// Device finds a guest device by its name or path in the object tree and returns how its backend calls it; nil knows only the backends.
-	Device func(id string) (name string, ok bool)
 }
 
 // Service implements the commands of the schema's modules block-core, block, block-export, job and transaction.
@@ -57,6 +56,9 @@ func New(c Config) *Service {
 	s.Exports.Loop = c.Loop
 	s.Exports.Deleted = func(id string) { s.Emit(&qapi.BlockExportDeletedEvent{Id: id}) }
 	s.NBD = &nbd.Control{Graph: s.Graph, List: s.Exports, Report: c.Report}
+	if s.Graph.Report == nil {
+		s.Graph.Report = c.Report
+	}
 	s.Graph.OnIOError = s.ioError
 	s.Graph.OnCorrupt = s.corrupted
 	s.Graph.OnTray = s.trayMoved
@@ -128,17 +130,11 @@ func (s *Service) backend(device, id *string) (*block.Backend, error) {
 // deviceBackend finds the backend of a guest device.
 // Preconditions: the graph lock is held.
 func (s *Service) deviceBackend(id string) (*block.Backend, error) {
-	name, known := id, false
-	if s.Device != nil {
-		name, known = s.Device(id)
-	}
+	name := strings.TrimPrefix(id, "/machine/peripheral/")
 	for _, b := range s.Graph.Backends() {
-		if d := b.AttachedDevice(); d != nil && (d.Name == id || known && d.Name == name) {
+		if d := b.AttachedDevice(); d != nil && (d.Name == id || d.Name == name) {
 			return b, nil
 		}
-	}
-	if known {
-		return nil, block.Errorf(unix.EINVAL, "Device does not have a block device backend")
 	}
 	return nil, notFound(id)
 }

@@ -90,7 +90,11 @@ type Monitor struct {
 	ctx context.Context
 
 	format, size int // defaults for /fmt
+	ended        bool
 }
+
+// End says that the program ends, so no prompt follows the command.
+func (m *Monitor) End() { m.ended = true }
 
 func (s *Shell) newMonitor(out io.Writer) *Monitor {
 	return &Monitor{Shell: s, out: out, ctx: s.Context, format: 'x', size: 4}

@@ -174,7 +174,7 @@ func (t *terminal) run() {
 		t.m.exclusive(func() { t.m.execute(line) })
 		t.mu.Lock()
 		t.busy = false
-		show := t.focus && t.open
+		show := t.focus && t.open && !t.m.ended
 		t.mu.Unlock()
 		if show {
 			t.conn.Post(t.m.ed.show)

@@ -15,7 +15,7 @@ import (
 // HMP returns the commands for people, and those of info.
 func (s *Service) HMP() (commands, info []*hmp.Command) {
 	commands = []*hmp.Command{
-		{Name: "quit|q", Help: "quit the emulator", Preconfig: true, Run: plain(s.Quit)},
+		{Name: "quit|q", Help: "quit the emulator", Preconfig: true, Run: s.quit},
 		{Name: "exit_preconfig", Help: "exit the preconfig state", Preconfig: true, Run: plain(s.XExitPreconfig)},
 		{Name: "stop|s", Help: "stop emulation", Run: plain(s.Stop)},
 		{Name: "cont|c", Help: "resume emulation", Run: plain(s.Cont)},
@@ -36,6 +36,11 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 	}
 	command, state := s.traceCommands()
 	return append(commands, command), append(info, state)
+}
+
+func (s *Service) quit(m *hmp.Monitor, _ *hmp.Args) error {
+	m.End()
+	return s.Quit(m.Context())
 }
 
 // plain makes a command for people of one without arguments.
