@@ -143,7 +143,7 @@ func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.J
 	if m.ID == "" && m.Flags&job.Internal == 0 {
 		m.ID = m.filter.DeviceName()
 	}
-	j, err = l.NewOn(m.Source, job.Spec{ID: m.ID, Type: kind, Flags: m.Flags, Speed: m.Speed, Txn: m.Txn, HandsOver: !m.commit}, m, perm, read|unchanged|write|resize)
+	j, err = l.NewOn(m.Source, job.Spec{ID: m.ID, Type: kind, Flags: m.Flags, Speed: m.Speed, Txn: m.Txn, HandsOver: !m.commit}, m, perm, read|unchanged|write)
 	if err != nil {
 		return nil, err
 	}
@@ -239,7 +239,7 @@ func (m *mirror) prepareTarget(ctx context.Context) (err error) {
 		return err
 	case have < m.length && m.commit:
 		return m.target.Truncate(ctx, m.length, false, block.PreallocOff, false)
-	case have < m.length:
+	case have != m.length && !m.commit:
 		return block.Errorf(unix.EINVAL, "Source and target image have different sizes")
 	}
 	return nil
@@ -250,7 +250,7 @@ func (m *mirror) markInitial(ctx context.Context, j *job.Job) error {
 	if m.Sync == None {
 		return nil
 	}
-	if m.ZeroTarget && !m.Target.HasZeroInit(ctx) {
+	if m.ZeroTarget { // even a target whose driver makes empty images may have been written to
 		if err := m.target.WriteZeroes(ctx, 0, m.length, block.MayUnmap|block.NoFallback); block.IsNotSup(err) {
 			m.bits.Set(0, m.length)
 			return nil

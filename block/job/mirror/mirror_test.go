@@ -76,6 +76,33 @@ func TestMirror(t *testing.T) {
 	}
 }
 
+func TestUsedTarget(t *testing.T) {
+	b := jobtest.New(t)
+	b.Create("empty", "")
+	b.Create("copy", "")
+	source, target := b.Open("empty"), b.Open("copy")
+	d := b.Disk(source)
+	var c *block.Backend
+	b.Locked(func() {
+		c = b.Graph.NewBackend("", "", block.PermWrite, block.PermAll)
+		require.NoError(t, c.Insert(target))
+	})
+	b.Scribble(c, make([]byte, jobtest.Size), 7, 10)
+	b.Locked(c.Delete)
+	j := b.Start(func() (*job.Job, error) {
+		return mirror.New(context.Background(), b.Jobs, mirror.Options{Source: source, Target: target, ZeroTarget: true})
+	})
+	ready(t, j)
+	b.Locked(func() {
+		n := b.Graph.NewBackend("", "", block.PermResize, block.PermAll)
+		require.ErrorContains(t, n.Insert(source), "Permission conflict", "the source keeps its length")
+		n.Delete()
+		require.NoError(t, j.Complete())
+	})
+	require.NoError(t, j.AwaitEnd())
+	require.Equal(t, make([]byte, jobtest.Size), b.Content(d), "what was in the target before is gone")
+}
+
 func TestSoftCancel(t *testing.T) {
 	b := jobtest.New(t)
 	model := b.Chain()
