@@ -124,7 +124,7 @@ const (
 	ObjectTypeRngBuiltin       ObjectType = "rng-builtin"
 	ObjectTypeRngRandom        ObjectType = "rng-random"
 	ObjectTypeSecret           ObjectType = "secret"
-	ObjectTypeAuthzListFile    ObjectType = "authz-list-file"
+	ObjectTypeAuthzListfile    ObjectType = "authz-listfile"
 	ObjectTypeAuthzSimple      ObjectType = "authz-simple"
 	ObjectTypeTlsCredsX509     ObjectType = "tls-creds-x509"
 )
@@ -137,7 +137,7 @@ type ObjectOptions struct {
 	RngBuiltin       *RngProperties           `json:"-" branch:"rng-builtin"`
 	RngRandom        *RngRandomProperties     `json:"-" branch:"rng-random"`
 	Secret           *SecretProperties        `json:"-" branch:"secret"`
-	AuthzListFile    *AuthZListFileProperties `json:"-" branch:"authz-list-file"`
+	AuthzListfile    *AuthZListFileProperties `json:"-" branch:"authz-listfile"`
 	AuthzSimple      *AuthZSimpleProperties   `json:"-" branch:"authz-simple"`
 	TlsCredsX509     *TlsCredsX509Properties  `json:"-" branch:"tls-creds-x509"`
 }
@@ -296,7 +296,7 @@ var moduleQom = Module{Name: "qom",
 			{Name: "rng-builtin"},
 			{Name: "rng-random"},
 			{Name: "secret"},
-			{Name: "authz-list-file"},
+			{Name: "authz-listfile"},
 			{Name: "authz-simple"},
 			{Name: "tls-creds-x509"},
 		}},
@@ -308,7 +308,7 @@ var moduleQom = Module{Name: "qom",
 			{Name: "rng-builtin", Type: "RngProperties"},
 			{Name: "rng-random", Type: "RngRandomProperties"},
 			{Name: "secret", Type: "SecretProperties"},
-			{Name: "authz-list-file", Type: "AuthZListFileProperties"},
+			{Name: "authz-listfile", Type: "AuthZListFileProperties"},
 			{Name: "authz-simple", Type: "AuthZSimpleProperties"},
 			{Name: "tls-creds-x509", Type: "TlsCredsX509Properties"},
 		}},

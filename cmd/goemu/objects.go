@@ -75,7 +75,7 @@ type objectType struct {
 }
 
 var objectTypes = []objectType{
-	{"authz-list-file", []string{"filename", "refresh"}, "authz-list-file options:\n  filename=<string>\n  refresh=<bool>\n", tlsObject("authz-list-file")},
+	{"authz-listfile", []string{"filename", "refresh"}, "authz-listfile options:\n  filename=<string>\n  refresh=<bool>\n", tlsObject("authz-listfile")},
 	{"authz-simple", []string{"identity"}, "authz-simple options:\n  identity=<string>\n", tlsObject("authz-simple")},
 	{"memory-backend-ram", []string{"size"}, "memory-backend-ram options:\n  size=<int>\n", createMemory},
 	{"rng-builtin", nil, "There are no options for rng-builtin.\n", createBuiltin},

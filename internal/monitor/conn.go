@@ -22,13 +22,16 @@ type Handler interface {
 
 // Conn is a monitor's end of a character device.
 type Conn struct {
-	port *chardev.Port
-	h    Handler
+	h Handler
 
-	mu      sync.Mutex
-	work    []func()
-	wake    chan struct{}
-	closed  bool
+	wake chan struct{}
+
+	mu     sync.Mutex
+	work   []func()
+	closed bool
+
+	outMu   sync.Mutex // taken before the device's own, which is taken before mu: the device posts under its lock
+	port    *chardev.Port
 	out     []byte // what the device has no room for yet
 	waiting bool   // for room
 }
@@ -41,9 +44,9 @@ func Open(b *chardev.Backend, h Handler) (*Conn, error) {
 		return nil, err
 	}
 	port.NoDelay()
-	c.mu.Lock()
+	c.outMu.Lock()
 	c.port = port
-	c.mu.Unlock()
+	c.outMu.Unlock()
 	go c.run()
 	return c, nil
 }
@@ -96,8 +99,8 @@ func (c *Conn) Accept() { c.port.AcceptInput() }
 
 // Write queues output.
 func (c *Conn) Write(p []byte) (int, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
 	c.out = append(c.out, p...)
 	c.flush()
 	return len(p), nil
@@ -105,15 +108,15 @@ func (c *Conn) Write(p []byte) (int, error) {
 
 // Queued is how many bytes the client has not taken yet, apart from what the device itself holds.
 func (c *Conn) Queued() int {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
 	return len(c.out)
 }
 
 // Idle tells whether the client has been sent everything.
 func (c *Conn) Idle() bool { return c.Queued() == 0 && c.port.Flushed() }
 
-// flush moves output to the device. Preconditions: c.mu is held.
+// flush moves output to the device. Preconditions: c.outMu is held.
 func (c *Conn) flush() {
 	if c.waiting || c.port == nil {
 		return
@@ -125,8 +128,8 @@ func (c *Conn) flush() {
 	}
 	c.waiting = true
 	c.port.OnWritable(func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
+		c.outMu.Lock()
+		defer c.outMu.Unlock()
 		c.waiting = false
 		c.flush()
 	})
@@ -134,8 +137,8 @@ func (c *Conn) flush() {
 
 // discard drops output that waits.
 func (c *Conn) discard() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+	c.outMu.Lock()
+	defer c.outMu.Unlock()
 	c.out = nil
 }
 

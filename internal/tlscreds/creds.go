@@ -1,5 +1,5 @@
 // Package tlscreds holds the user-creatable objects for secure connections: X.509 credentials (tls-creds-x509) and authorization
-// (authz-simple, authz-list, authz-list-file), with QEMU's files, checks and error texts.
+// (authz-simple, authz-list, authz-listfile), with QEMU's files, checks and error texts.
 package tlscreds
 
 import (

@@ -20,7 +20,7 @@ type Maker func(o Members) (any, error)
 // Makers are the types of objects in this package.
 var Makers = map[string]Maker{
 	"tls-creds-x509": makeX509, "tls-creds-psk": makePSK, "tls-creds-anon": makeAnon,
-	"authz-simple": makeSimple, "authz-list": makeList, "authz-list-file": makeListFile,
+	"authz-simple": makeSimple, "authz-list": makeList, "authz-listfile": makeListFile,
 }
 
 // enum takes one of a few words.

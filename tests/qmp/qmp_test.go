@@ -5,6 +5,7 @@ import (
 	"bufio"
 	"encoding/json"
 	"io"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -202,6 +203,30 @@ func TestSchema(t *testing.T) {
 		if !found[d] {
 			t.Errorf("no longer different: %s", d)
 		}
+	}
+}
+
+// TestSlowReader: replies longer than the device holds wait for a client that reads late, and other clients do not wait for it.
+func TestSlowReader(t *testing.T) {
+	sock := filepath.Join(t.TempDir(), "s")
+	m := start(t, goemu, "-qmp", "-M", "none", "-qmp", "unix:"+sock+",server=on,wait=off")
+	m.say("")
+	m.say(`{"execute": "qmp_capabilities"}`)
+	slow, err := net.Dial("unix", sock)
+	require.NoError(t, err)
+	defer slow.Close()
+	const n = 20
+	_, err = io.WriteString(slow, `{"execute": "qmp_capabilities"}`+strings.Repeat(`{"execute": "query-qmp-schema"}`, n))
+	require.NoError(t, err)
+	for range 50 {
+		m.say(`{"execute": "query-status"}`)
+	}
+	require.NoError(t, slow.SetReadDeadline(time.Now().Add(time.Minute)))
+	r := bufio.NewReader(slow)
+	for i := range n + 2 {
+		line, err := r.ReadBytes('\n')
+		require.NoError(t, err, "reply %d", i)
+		require.True(t, json.Valid(line), "reply %d", i)
 	}
 }
 

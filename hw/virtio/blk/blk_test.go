@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"goemu/block"
 	"goemu/block/driver"
 	"goemu/hw/disk"
@@ -227,9 +229,7 @@ func TestReadWrite(t *testing.T) {
 			if !bytes.Equal(disk.settled().b[51200:51200+4096], bytes.Repeat([]byte{0xa5}, 4096)) || disk.b[51200+4096] == 0xa5 {
 				t.Error("wrong data on disk")
 			}
-			if c.Messages(0x41) < 2 {
-				t.Errorf("%d interrupts", c.Messages(0x41))
-			}
+			require.Eventually(t, func() bool { return c.Messages(0x41) >= 2 }, 10*time.Second, time.Millisecond, "interrupts")
 		})
 	}
 }

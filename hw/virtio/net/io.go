@@ -105,7 +105,8 @@ func (q *pair) LinkChanged() {
 func (q *pair) Close() {}
 
 // roomAgain is the handler of a receive queue: the driver has added buffers.
-func (q *pair) roomAgain(*virtio.Queue) bool {
+func (q *pair) roomAgain(vq *virtio.Queue) bool {
+	vq.Stall() // the buffers are for frames to come
 	if q.client != nil {
 		q.client.Ready()
 	}
@@ -136,6 +137,9 @@ func (q *pair) deliver(vq *virtio.Queue, data []byte, off *netdev.Offload) bool 
 	for have < need {
 		e := vq.Pop()
 		if e == nil {
+			if vq.SetNotify(true) && !q.m.Broken() {
+				continue // added meanwhile
+			}
 			q.putBack(vq)
 			return q.m.Broken()
 		}
