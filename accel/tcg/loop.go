@@ -42,7 +42,6 @@ func (c *CPU) guarded() {
 	for {
 		clearExitReq(&c.env.Header)
 		if c.pendingWork() {
-			c.last.id = 0
 			if !c.service() {
 				return
 			}
@@ -117,9 +116,10 @@ func (c *CPU) service() bool {
 			c.halted.Store(false)
 		case c.halted.Load() || c.waitSIPI:
 			c.idle()
-		default:
+		default: // what waits cannot be taken now
 			return true
 		}
+		c.last.id = 0 // the CPU may go on anywhere
 	}
 }
 
