@@ -20,6 +20,9 @@ func system(prog string, args []string) error {
 	if req.Query != cli.QueryNone {
 		return answer(req)
 	}
+	if req.VM.DumpVMState != "" {
+		return dumpVMState(&req.VM)
+	}
 	status, err := run(&req.VM)
 	if err != nil {
 		return err

@@ -68,7 +68,7 @@ var pioState = vmstate.Description[Drive]{Name: "ide_drive/pio_state", Version: 
 	},
 	Fields: []vmstate.Field[Drive]{
 		vmstate.Of("req_nb_sectors", func(d *Drive) *int32 { return &d.perStep }),
-		vmstate.Array("io_buffer", func(d *Drive) []uint8 { return d.buf }),
+		vmstate.Array("io_buffer", func(d *Drive) []uint8 { return d.buf }).Since(1),
 		vmstate.Of("cur_io_buffer_offset", func(d *Drive) *int32 { return &d.saved.offset }),
 		vmstate.Of("cur_io_buffer_len", func(d *Drive) *int32 { return &d.saved.length }),
 		vmstate.Of("end_transfer_fn_idx", func(d *Drive) *uint8 { return &d.saved.end }),

@@ -30,10 +30,17 @@ type GED struct {
 	sel uint32
 	hot MemoryHotplug
 	io  [2]*memory.Region
+
+	errors uint64
 }
 
 var gedState = vmstate.Description[GED]{Name: "acpi-ged-state", Version: 1, MinVersion: 1, Fields: []vmstate.Field[GED]{
 	vmstate.Of("sel", func(g *GED) *uint32 { return &g.sel }),
+}}
+
+// gedErrorState is where firmware on other processors reports hardware errors; it is never sent here.
+var gedErrorState = vmstate.Description[uint64]{Name: "acpi-ghes", Version: 1, MinVersion: 1, Fields: []vmstate.Field[uint64]{
+	vmstate.Of("ghes_addr_le", func(a *uint64) *uint64 { return a }),
 }}
 
 // GEDClass is the device type.
@@ -43,6 +50,9 @@ var GEDClass = qdev.Class{Name: "acpi-ged-x86", Internal: true, Category: qdev.M
 	}, Subsections: []*vmstate.Description[GED]{
 		{Name: "acpi-ged/memhp", Version: 1, MinVersion: 1, Fields: []vmstate.Field[GED]{
 			vmstate.Struct("memhp_state", &MemoryHotplugState, func(g *GED) *MemoryHotplug { return &g.hot }).Since(1),
+		}},
+		{Name: "acpi-ged/ghes", Version: 1, MinVersion: 1, Needed: func(*GED) bool { return false }, Fields: []vmstate.Field[GED]{
+			vmstate.Struct("ghes_state", &gedErrorState, func(g *GED) *uint64 { return &g.errors }).Since(1),
 		}},
 	}})}
 

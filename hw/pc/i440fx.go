@@ -72,7 +72,7 @@ func buildI440FX(m *Machine) (err error) {
 	}
 	smi := qdev.NewIRQ(m.raiseSMI, 0)
 	c.pm, err = piix.NewPM(m.Tree, m.pci, devfnPM, piix.PMConfig{SCI: m.isa.Line(sciIRQ), SMI: smi, VM: m.VM, IO: m.io,
-		SMM: m.cfg.Props.SMM != qdev.Off, SMBBase: 0xb100})
+		SMM: m.cfg.Props.SMM != qdev.Off, SMBBase: 0xb100, CPUs: m.cfg.CPU.Topology.CPUs()})
 	return err
 }
 

@@ -66,7 +66,7 @@ func buildQ35(m *Machine) (err error) {
 		m.smmRoot.Add(c.host.SMRAM, 0, 1)
 	}
 	m.gsi = make([]*qdev.IRQ, gsiCount)
-	if c.lpc, err = ich9.New(m.Tree, m.pci, ich9.Config{Memory: m.mem, IO: m.io, VM: m.VM, SMI: m.raiseSMIs, SMM: m.cfg.Props.SMM != qdev.Off,
+	if c.lpc, err = ich9.New(m.Tree, m.pci, ich9.Config{Memory: m.mem, IO: m.io, VM: m.VM, SMI: m.raiseSMIs, SMM: m.cfg.Props.SMM != qdev.Off, CPUs: m.cfg.CPU.Topology.CPUs(),
 		GSI: qdev.NewIRQs(func(n int, level bool) { m.gsi[n].Set(level) }, gsiCount)}); err != nil {
 		return err
 	}

@@ -6,8 +6,8 @@ import (
 	"goemu/migration/vmstate"
 )
 
-// oldSense is how much sense data old versions migrated.
-const oldSense = 96
+// oldSense is how much sense data old versions migrated, allSense is the most that there can be.
+const oldSense, allSense = 96, 252
 
 // State is the state of every device on the bus; device descriptions begin with it. Commands are over when it is saved.
 var State = vmstate.Description[Device]{Name: "SCSIDevice", Version: 1, MinVersion: 1,
@@ -16,15 +16,18 @@ var State = vmstate.Description[Device]{Name: "SCSIDevice", Version: 1, MinVersi
 		vmstate.Of("unit_attention.asc", func(d *Device) *uint8 { return &d.attention.ASC }),
 		vmstate.Of("unit_attention.ascq", func(d *Device) *uint8 { return &d.attention.ASCQ }),
 		vmstate.Of("sense_is_ua", func(d *Device) *bool { return &d.saved.attention }),
-		vmstate.Array("sense", func(d *Device) []uint8 { return d.saved.sense[:] }),
+		vmstate.Array("sense", func(d *Device) []uint8 { return d.saved.sense[:oldSense] }),
 		vmstate.Of("sense_len", func(d *Device) *uint32 { return &d.saved.length }),
 		vmstate.Custom("requests", 0, saveRequests, loadRequests),
-	}}
+	},
+	Subsections: []*vmstate.Description[Device]{{Name: "SCSIDevice/sense", Version: 1, MinVersion: 1, Needed: func(d *Device) bool { return d.saved.length > oldSense },
+		Fields: []vmstate.Field[Device]{vmstate.Array("sense", func(d *Device) []uint8 { return d.saved.sense[oldSense:] })}}},
+}
 
 // savedSense are fields that exist only in the stream: sense data always goes with the command that failed.
 type savedSense struct {
 	attention bool
-	sense     [oldSense]uint8
+	sense     [allSense]uint8
 	length    uint32
 }
 

@@ -85,6 +85,7 @@ func sections() []section {
 			{name: "loadvm", arg: true, help: " [tag|id]\n                start right away with a saved state (loadvm in monitor)", apply: (*parser).loadVM},
 			{name: "incoming", arg: true, help: helpIncoming, apply: (*parser).incoming},
 			{name: "only-migratable", help: " allow only migratable devices", apply: (*parser).onlyMigratable},
+			{name: "dump-vmstate", arg: true, help: " <file>\n                Output vmstate information in JSON format to file.\n                Use the scripts/vmstate-static-checker.py file to\n                check for possible regressions in migration code\n                by comparing two such vmstate dumps.", apply: (*parser).dumpVMState},
 			{name: "d", arg: true, help: " item1,...     enable logging of specified items (use '-d help' for a list of log items)", apply: (*parser).logItems},
 			{name: "D", arg: true, help: " logfile       output log to logfile (default stderr)", apply: (*parser).logFile},
 			{name: "L", arg: true, help: " path          set the directory for the BIOS, VGA BIOS and keymaps", apply: (*parser).dataDir},

@@ -59,6 +59,7 @@ type VM struct {
 // Migration is about where the machine's state comes from.
 type Migration struct {
 	LoadVM         string // -loadvm
+	DumpVMState    string // -dump-vmstate: a file
 	Incoming       string // -incoming
 	OnlyMigratable bool
 }

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -85,7 +86,7 @@ func launch(t *testing.T, bin string, args ...string) *process {
 	require.NoError(t, err)
 	p.in, p.out = in, bufio.NewReader(out)
 	require.NoError(t, p.cmd.Start())
-	timer := time.AfterFunc(limit, func() { _ = p.cmd.Process.Kill() })
+	timer := time.AfterFunc(limit, func() { _ = p.cmd.Process.Signal(syscall.SIGQUIT) }) // an emulator of ours tells where it hangs
 	t.Cleanup(func() {
 		timer.Stop()
 		_ = p.cmd.Process.Kill()

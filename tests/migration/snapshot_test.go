@@ -64,14 +64,14 @@ func countingMachine(t *testing.T, bin, disk string, more ...string) *counter {
 	return c
 }
 
-// counts are the numbers written so far; the first may be cut.
+// counts are the numbers written so far, but for lines that are cut: the first of another process, and those where the program went back.
 func (c *counter) counts() (list []int64) {
 	c.t.Helper()
 	b, err := os.ReadFile(c.serial)
 	require.NoError(c.t, err)
 	lines := strings.Split(string(b), "\n")
-	for i, line := range lines[:len(lines)-1] {
-		if i == 0 && len(line) < 8 {
+	for _, line := range lines[:len(lines)-1] {
+		if len(line) != 8 {
 			continue
 		}
 		n, err := strconv.ParseInt(line, 16, 64)
@@ -115,19 +115,23 @@ func (c *counter) job(id string) string {
 	return ""
 }
 
-// goesBack checks that the counter went back once and that it counted by ones otherwise.
+// goesBack checks that the counter went back once and that it counted by ones otherwise. One line may be made of the digits of two numbers.
 func goesBack(t *testing.T, list []int64) {
 	t.Helper()
-	back := 0
-	for i := 1; i < len(list); i++ {
-		switch d := list[i] - list[i-1]; {
-		case d <= 0:
-			back++
-		default:
-			require.EqualValues(t, 1, d, "%v", list)
-		}
+	next := func(i int) bool { return list[i] == list[i-1]+1 }
+	i := 1
+	for i < len(list) && next(i) {
+		i++
 	}
-	require.Equal(t, 1, back, "%v", list)
+	require.Less(t, i+1, len(list), "%v", list)
+	before := list[i-1]
+	if !next(i + 1) {
+		i++
+	}
+	require.Less(t, list[i], before, "%v", list)
+	for i++; i < len(list); i++ {
+		require.True(t, next(i), "%v", list)
+	}
 }
 
 func newImage(t *testing.T) string {

@@ -21,8 +21,8 @@ var queuedState = vmstate.Description[queued]{Name: "ncq state", Version: 1,
 
 var portState = vmstate.Description[port]{Name: "ahci port", Version: 1,
 	Fields: []vmstate.Field[port]{
-		vmstate.Struct("port", &ide.BusState, func(p *port) *ide.Bus { return p.bus }),
-		vmstate.Struct("port.ifs[0]", &ide.DriveState, func(p *port) *ide.Drive { return p.drive() }),
+		vmstate.Struct("port", &ide.BusState, func(p *port) *ide.Bus { return p.bus }).Since(1),
+		vmstate.Struct("port.ifs[0]", &ide.DriveState, func(p *port) *ide.Drive { return p.drive() }).Since(1),
 		vmstate.Of("port_state", func(p *port) *uint32 { return &p.state }),
 		vmstate.Of("finished", func(p *port) *uint32 { return &p.finished }),
 		vmstate.Of("port_regs.lst_addr", func(p *port) *uint32 { return &p.list }),

@@ -101,6 +101,9 @@ type power struct {
 	smiStatus   uint32
 	smiWritable uint32
 	memory      misc.MemoryHotplug
+	cpus        misc.CPUHotplug
+	hotplug     misc.PCIHotplug
+	bridges     bool // the state has hotplug
 }
 
 // Class is the device type.
@@ -122,6 +125,7 @@ type Config struct {
 	SMI        func(all bool)
 	VM         *mainloop.VM
 	SMM        bool
+	CPUs       int // that are possible
 }
 
 // New puts the bridge on the bus.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"goemu/hw/firmware/fwcfg"
+	"goemu/hw/misc"
 	"goemu/hw/pm"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
@@ -24,6 +25,8 @@ const (
 // initPower makes the registers.
 func (l *LPC) initPower() {
 	p := &l.power
+	p.cpus.SetCPUs(l.c.CPUs)
+	p.bridges = l.options.ACPIHotplug
 	c := pm.Config{SCI: qdev.NewIRQ(l.setSCI, 0), VM: l.c.VM, DisableS3: l.options.DisableS3 != 0, S4: l.options.S4,
 		ACPIOnly: !l.props.SMMCompat && !l.c.SMM, GPE: gpeBytes}
 	if l.options.DisableS4 != 0 {
@@ -69,6 +72,7 @@ func (l *LPC) resetPower() {
 		p.smiEnable = smiAPMC
 	}
 	p.acpi.Reset()
+	p.hotplug = misc.PCIHotplug{}
 }
 
 // placePower puts the registers at a base, zero for nowhere.

@@ -33,6 +33,9 @@ var powerState = vmstate.Description[power]{Name: "ich9_pm", Version: 1, MinVers
 		{Name: "ich9_pm/tco", Version: 1, MinVersion: 1, Fields: []vmstate.Field[power]{
 			vmstate.Struct("tco_regs", &pm.TCOState, func(p *power) *pm.TCO { return &p.tco }).Since(1),
 		}},
+		misc.CPUHotplugSection("ich9_pm/cpuhp", func(p *power) *misc.CPUHotplug { return &p.cpus }),
+		{Name: "ich9_pm/pcihp", Version: 1, MinVersion: 1, Needed: func(p *power) bool { return p.bridges },
+			Fields: misc.PCIHotplugFields(func(p *power) *misc.PCIHotplug { return &p.hotplug })},
 	},
 }
 

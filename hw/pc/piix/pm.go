@@ -49,7 +49,8 @@ type PM struct {
 		SMM       bool   `prop:"smm-enabled,default=false"`
 	}
 	apmc, apms uint8
-	hotplug    hotplug
+	hotplug    misc.PCIHotplug
+	cpus       misc.CPUHotplug
 	memory     misc.MemoryHotplug
 	io         *memory.Region
 	smi        *qdev.IRQ
@@ -72,6 +73,7 @@ type PMConfig struct {
 	SMM                  bool
 	DisableS3, DisableS4 bool
 	SMBBase              uint32
+	CPUs                 int // that are possible
 }
 
 // NewPM puts the function on the bus at devfn.
@@ -83,6 +85,7 @@ func NewPM(tree *qdev.Tree, bus *pci.Bus, devfn uint8, c PMConfig) (*PM, error) 
 	p := d.(*PM)
 	p.Addr, p.sci, p.smi, p.vm, p.io = qdev.DevFn(devfn), c.SCI, c.SMI, c.VM, c.IO
 	p.props.SMBBase, p.props.SMM = c.SMBBase, c.SMM
+	p.cpus.SetCPUs(c.CPUs)
 	if c.DisableS3 {
 		p.props.DisableS3 = 1
 	}
@@ -151,7 +154,7 @@ func (p *PM) Reset() {
 	}
 	p.acpi.Reset()
 	p.smb.Reset()
-	p.hotplug = hotplug{}
+	p.hotplug = misc.PCIHotplug{}
 	p.updatePM()
 }
 

@@ -32,7 +32,7 @@ func dump(t testing.TB, machine string) map[string]entry {
 	}
 	qemu, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
-		t.Skip("SKIPPED: qemu-system-x86_64 is not installed, layouts are not compared")
+		t.Skip("ORACLE MISSING: qemu-system-x86_64, layouts are not compared")
 	}
 	file := filepath.Join(t.TempDir(), "vmstate.json")
 	if out, err := exec.Command(qemu, "-M", machine, "-dump-vmstate", file).CombinedOutput(); err != nil {
@@ -69,6 +69,12 @@ func Compare(t testing.TB, machine, device string, l *vmstate.Layout) {
 	if w, g := want.JSON(), got.JSON(); !bytes.Equal(w, g) {
 		t.Errorf("%s: layouts differ at %s\ngot  %s\nwant %s", device, firstDifference(g, w), g, w)
 	}
+}
+
+// Has tells whether QEMU has a layout for a device type.
+func Has(t testing.TB, machine, device string) bool {
+	_, ok := dump(t, machine)[device]
+	return ok
 }
 
 // normalise drops what has no meaning outside QEMU's own memory: the sizes of nested structures.
