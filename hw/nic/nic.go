@@ -2,6 +2,8 @@
 package nic
 
 import (
+	"fmt"
+
 	"goemu/hw/qdev"
 	"goemu/internal/netdev"
 )
@@ -15,15 +17,15 @@ type Props struct {
 	held bool // the address
 }
 
-// New makes the device's part of the network, a client for each port; class is the type's name. Release undoes it.
-func (p *Props) New(d qdev.Device, class string, ports []netdev.Port) (*netdev.NIC, error) {
+// New makes the device's part of the network, a client for each port; owner and model are the names of the type that
+// has the properties and of the model as people are told. Release undoes it.
+func (p *Props) New(d qdev.Device, owner, model string, ports []netdev.Port) (*netdev.NIC, error) {
 	mac := [6]byte(p.MAC)
-	netdev.Main.UseMAC(&mac)
-	n, err := netdev.Main.NewNIC(class, d.Dev().ID(), mac, p.Netdev, ports)
-	if err != nil {
-		netdev.Main.FreeMAC(mac)
-		return nil, err
+	if p.Netdev.InUse() {
+		return nil, fmt.Errorf("Property '%s.netdev' can't take value '%s', it's in use", owner, p.Netdev.ID())
 	}
+	netdev.Main.UseMAC(&mac)
+	n := netdev.Main.NewNIC(model, d.Dev().ID(), mac, p.Netdev, ports)
 	p.MAC, p.held = qdev.MACAddr(mac), true
 	return n, nil
 }

@@ -113,6 +113,9 @@ type Starter interface{ Started() }
 // FeatureModel is a Model that acts on the driver's choice of features; it hears of none at a reset.
 type FeatureModel interface{ FeaturesSet(f uint64) }
 
+// LegacyModel is a Model with features of its own that only the legacy interface offers.
+type LegacyModel interface{ LegacyFeatures() uint64 }
+
 // TypeInfo is what transports must know of a device type.
 type TypeInfo struct {
 	Name      string // as in virtio-NAME-device

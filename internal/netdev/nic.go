@@ -159,20 +159,16 @@ func FormatMAC(m []byte) string {
 	return fmt.Sprintf("%02x:%02x:%02x:%02x:%02x:%02x", m[0], m[1], m[2], m[3], m[4], m[5])
 }
 
-// NewNIC makes the clients of a device: a queue for each of the ports, connected to the back end. Errors are about the device's properties.
-func (s *Set) NewNIC(class, id string, mac [6]byte, peer *Peer, ports []Port) (*NIC, error) {
-	for i := range peer.Queues() {
-		if peer.clients[i].Peer() != nil {
-			return nil, fmt.Errorf("Property '%s.netdev' can't take value '%s', it's in use", class, peer.id)
-		}
-	}
+// NewNIC makes the clients of a device: a queue for each of the ports, connected to the back end.
+// Preconditions: nobody else is connected to the back end.
+func (s *Set) NewNIC(model, id string, mac [6]byte, peer *Peer, ports []Port) *NIC {
 	n := &NIC{MAC: mac, set: s}
 	for i, p := range ports {
 		var with *Client
 		if i < peer.Queues() {
 			with = peer.clients[i]
 		}
-		c := &Client{Name: id, Kind: KindNIC, Model: class, Index: i, nic: n}
+		c := &Client{Name: id, Kind: KindNIC, Model: model, Index: i, nic: n}
 		if i > 0 {
 			c.Name = n.Clients[0].Name
 		}
@@ -182,7 +178,7 @@ func (s *Set) NewNIC(class, id string, mac [6]byte, peer *Peer, ports []Port) (*
 	for _, c := range n.Clients { // the back end may have waited for somebody to send to
 		c.wakePeer()
 	}
-	return n, nil
+	return n
 }
 
 // ShowMAC tells info network of the address that the NIC answers to.

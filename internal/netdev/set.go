@@ -111,6 +111,11 @@ func (p *Peer) Queues() int {
 	return len(p.clients)
 }
 
+// InUse tells whether somebody is connected to the back end.
+func (p *Peer) InUse() bool {
+	return p != nil && slices.ContainsFunc(p.clients, func(c *Client) bool { return c.Peer() != nil })
+}
+
 // VnetHdr tells whether the back end has virtio's net headers, so that the guest may leave work to the host.
 func (p *Peer) VnetHdr() bool { return p != nil && p.clients[0].VnetHdr }
 

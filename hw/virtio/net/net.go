@@ -182,7 +182,7 @@ func (m *Model) Setup(owner qdev.Device, _ int) error {
 	m.curPairs.Store(1)
 	m.resetFilter()
 	m.announce = mainloop.NewTimer(clock.Virtual, m.announceNow)
-	n, err := p.New(owner, "virtio-net-pci", ports)
+	n, err := p.New(owner, "virtio-net-device", "virtio-net-pci", ports)
 	if err != nil {
 		return err
 	}
@@ -232,6 +232,9 @@ func (m *Model) Features(f uint64) uint64 {
 	}
 	return f
 }
+
+// LegacyFeatures implements virtio.LegacyModel.
+func (m *Model) LegacyFeatures() uint64 { return 1 << featGSO }
 
 // FeaturesSet implements virtio.FeatureModel.
 func (m *Model) FeaturesSet(f uint64) {

@@ -6,7 +6,13 @@ import "goemu/hw/virtio"
 const legacyFeatures = 1<<virtio.FeatureBadFeature | 1<<virtio.FeatureNotifyOnEmpty | 1<<virtio.FeatureAnyLayout
 
 // modernFeatures are the device's features as a modern driver sees them.
-func modernFeatures(d *virtio.Device) uint64 { return d.HostFeatures() &^ legacyFeatures }
+func modernFeatures(d *virtio.Device) uint64 {
+	f := d.HostFeatures() &^ legacyFeatures
+	if m, ok := d.Model().(virtio.LegacyModel); ok {
+		f &^= m.LegacyFeatures()
+	}
+	return f
+}
 
 // commonOps is the common configuration structure.
 type commonOps PCIBase
