@@ -19,8 +19,8 @@ var font struct {
 // fontStart is how a font of 16 lines begins: an empty character, then a smiling face.
 var fontStart = append(make([]byte, FontHeight+2), 0x7e, 0x81, 0xa5, 0x81, 0x81, 0xbd, 0x99, 0x81, 0x81, 0x7e)
 
-// Glyph returns the lines of a character, nil without a font. Preconditions: the machine lock is held.
-func Glyph(c byte) []byte {
+// Font returns 256 characters of FontHeight lines, nil if there is none. Preconditions: the machine lock is held.
+func Font() []byte {
 	if !font.sought {
 		font.sought = true
 		rom := FindROM()
@@ -28,10 +28,16 @@ func Glyph(c byte) []byte {
 			font.glyphs = bytes.Clone(rom[at : at+fontChars*FontHeight])
 		}
 	}
-	if font.glyphs == nil {
+	return font.glyphs
+}
+
+// Glyph returns the lines of a character, nil without a font. Preconditions: the machine lock is held.
+func Glyph(c byte) []byte {
+	f := Font()
+	if f == nil {
 		return nil
 	}
-	return font.glyphs[int(c)*FontHeight : (int(c)+1)*FontHeight]
+	return f[int(c)*FontHeight : (int(c)+1)*FontHeight]
 }
 
 // Char draws a character with its upper left corner at x, y; what lies outside of the surface is left out.

@@ -29,6 +29,7 @@ type Machine struct {
 	SerialPorts      []uint16 // for the BIOS data area
 	PCIHole          uint64   // where memory for PCI devices begins below 4 GiB, 0 for the place that goes with the RAM
 	Reserved         []loader.E820
+	TextScreen       bool // there is a VGA adapter: StartTextMode is called
 }
 
 // Setup is what to do to the machine at reset.
@@ -158,6 +159,9 @@ const (
 	bdaKeyHead, bdaKeyTail                   = 0x1a, 0x1c
 	bdaCOMTimeouts, bdaKeyStart, bdaKeyEnd   = 0x7c, 0x80, 0x82
 	bdaKeyFlags3                             = 0x96
+	bdaVideoMode, bdaColumns, bdaPageSize    = 0x49, 0x4a, 0x4c
+	bdaCursorShape, bdaCRTPort               = 0x60, 0x63
+	bdaRows, bdaGlyphLines                   = 0x84, 0x85
 	bdaSize                                  = 0x100
 
 	equipFPU, equipMouse = 0x02, 0x04
@@ -183,6 +187,12 @@ func (s *Setup) addBDA(m *Machine) {
 		le.PutUint16(b[off:], v)
 	}
 	b[bdaKeyFlags3] = enhancedKeyboard
+	if m.TextScreen {
+		b[bdaVideoMode], b[bdaRows] = TextMode, TextLines-1
+		for off, v := range map[int]uint16{bdaColumns: TextColumns, bdaPageSize: 0x1000, bdaCursorShape: 0x0d0e, bdaCRTPort: vgaCRT, bdaGlyphLines: GlyphLines} {
+			le.PutUint16(b[off:], v)
+		}
+	}
 	s.add("BIOS data area", bdaAddr, b)
 	s.add("EBDA", ebdaAddr, []byte{ebdaSize >> 10})
 }

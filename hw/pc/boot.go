@@ -34,6 +34,9 @@ func (m *Machine) loadBoot() (err error) {
 	}
 	lc := m.cfg.Boot
 	lc.Cmdline += m.chips.commandLine(m)
+	if fw.TextScreen {
+		lc.Screen = &loader.Screen{Mode: firmware.TextMode, Columns: firmware.TextColumns, Lines: firmware.TextLines, GlyphLines: firmware.GlyphLines}
+	}
 	lc.Memory, lc.RSDP = m.setup.E820, m.setup.RSDP
 	lm, _ := x86.FeatureByName("lm")
 	lc.NoLong = !m.cfg.CPU.Features.Has(lm)

@@ -97,6 +97,7 @@ func (c *chipsetPC) afterReset(m *Machine) {
 	if err := setup.Run(m.pci); err != nil {
 		internalError(err.Error())
 	}
+	m.startTextMode()
 }
 
 // pciLine is the interrupt line that firmware writes into a function's header.

@@ -126,6 +126,7 @@ func (c *chipsetQ35) afterReset(m *Machine) {
 	if err := setup.Run(m.pci); err != nil {
 		internalError(err.Error())
 	}
+	m.startTextMode()
 }
 
 // q35Line is the interrupt line that firmware writes into a function's header.

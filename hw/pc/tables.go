@@ -30,6 +30,7 @@ func (m *Machine) firmwareMachine() *firmware.Machine {
 		}
 		m.numa(f.ACPI)
 	}
+	f.TextScreen = m.hasVGA()
 	m.chips.describe(m, f)
 	return f
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"goemu/hw/display/vga"
+	"goemu/hw/firmware"
 	"goemu/hw/qdev"
 	"goemu/migration/vmstate/vmstatetest"
 	"goemu/ui"
@@ -397,4 +398,36 @@ func TestBochsDisplay(t *testing.T) {
 		p.fill(rng, vgaMem, 2)
 		p.screens(fmt.Sprint("round ", round, " after writing"))
 	}
+}
+
+// firmwareBus lets firmware program both adapters.
+type firmwareBus struct{ *vgaPair }
+
+func (b firmwareBus) In(port uint16) uint8     { return uint8(b.pair.in(port, 1)) }
+func (b firmwareBus) Out(port uint16, v uint8) { b.out(port, 1, uint32(v)) }
+
+func (b firmwareBus) Write(addr uint64, p []byte) {
+	b.q.Command("write 0x%x 0x%x 0x%x", addr, len(p), p)
+	b.m.mem.Write(addr, p)
+}
+
+// TestFirmwareTextMode: what a direct boot leaves on the screen shows every character in every colour.
+func TestFirmwareTextMode(t *testing.T) {
+	p := newVGAPair(t, "VGA")
+	b := firmwareBus{p}
+	rom := ui.FindROM()
+	if rom == nil {
+		t.Skip("ORACLE MISSING: vgabios-stdvga.bin of package seabios")
+	}
+	firmware.StartTextMode(b, ui.Font())
+	p.screens("blank")
+	cells := make([]byte, 2*firmware.TextColumns*firmware.TextLines)
+	for i := range cells {
+		cells[i] = byte(i / 2)
+		if i%2 == 1 {
+			cells[i] = byte(i / 2 * 7)
+		}
+	}
+	b.Write(0xb8000, cells)
+	p.screens("characters")
 }

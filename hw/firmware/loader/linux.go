@@ -38,6 +38,13 @@ const (
 	zeroAltMemK     = 0x1e0
 	zeroExtMemK     = 0x002
 	zeroPageSize    = 4096
+
+	// The kernel's struct screen_info.
+	zeroVideoMode, zeroVideoColumns = 0x006, 0x007
+	zeroVideoEGA                    = 0x00a
+	zeroVideoLines, zeroVideoIsVGA  = 0x00e, 0x00f
+	zeroVideoPoints                 = 0x010
+	egaColor256K                    = 3 // INT 10h, AH=12h, BL=10h: colour, 256 KiB or more
 )
 
 // Values of header fields.
@@ -201,6 +208,11 @@ func fillZeroPage(cfg *Config, zero []byte, at uint64) {
 	le.PutUint32(zero[setupCode32:], uint32(at))
 	le.PutUint16(zero[setupHeapEnd:], 0xfe00)
 	le.PutUint64(zero[zeroRSDP:], cfg.RSDP)
+	if t := cfg.Screen; t != nil {
+		zero[zeroVideoMode], zero[zeroVideoColumns], zero[zeroVideoLines], zero[zeroVideoIsVGA] = t.Mode, t.Columns, t.Lines, 1
+		le.PutUint16(zero[zeroVideoEGA:], egaColor256K)
+		le.PutUint16(zero[zeroVideoPoints:], uint16(t.GlyphLines))
+	}
 	n := putE820(zero[zeroE820Table:zeroE820Table+zeroE820Max*e820EntrySize], cfg.Memory)
 	zero[zeroE820Entries] = uint8(n)
 	if top := topBelow(cfg.Memory, 1<<32); top > bzImageLoadAddress {

@@ -35,7 +35,11 @@ type Config struct {
 	NoLong bool   // the CPU has no long mode
 	Use32  bool   // use the 32-bit entry point even where there is a 64-bit one
 	NoPVH  bool   // do not look for a PVH entry point
+	Screen *Screen
 }
+
+// Screen is the text screen that the kernel finds.
+type Screen struct{ Mode, Columns, Lines, GlyphLines uint8 }
 
 // Segment is a piece of guest memory to fill: Data and then zeroes up to Size bytes.
 type Segment struct {
