@@ -197,49 +197,55 @@ func ParseOption(typeName, text, implied string) (*Object, error) {
 // FromKeyval gives the leaves of an object from ParseKeyval the types that the schema's type of that name wants. A leaf that does not fit
 // becomes an error in its place, which Decode reports.
 func FromKeyval(typeName string, o *Object) *Object {
-	v, _ := typed(typeName, o, nil).(*Object)
+	v, _ := typed(typeName, o, nil, typedLeaf).(*Object)
 	return v
 }
 
-func typed(typeName string, v any, at *place) any {
+// leafReader reads a value of a kind.
+type leafReader func(kind, s string, at *place) any
+
+func typed(typeName string, v any, at *place, leaf leafReader) any {
 	t, list := lookup(typeName)
 	switch {
 	case list:
 		if l, ok := v.([]any); ok {
 			for i := range l {
-				l[i] = typed(typeName[2:], l[i], &place{up: at, index: i, elem: true})
+				l[i] = typed(typeName[2:], l[i], &place{up: at, index: i, elem: true}, leaf)
 			}
 		}
 		return v
 	case t.Kind == KindObject:
 		if o, ok := v.(*Object); ok {
-			typedMembers(t, o, at)
+			typedMembers(t, o, at, leaf)
 		}
 		return v
 	case t.Kind == KindAlternate:
 		for i := range t.Branches {
 			if b := &t.Branches[i]; takes(b.Type, v) {
-				return typed(b.Type, v, at)
+				return typed(b.Type, v, at, leaf)
 			}
 		}
 		return v
 	}
 	s, ok := v.(string)
+	if _, bad := v.(error); bad {
+		return v
+	}
 	if !ok {
 		return Errorf("Parameters '%s.*' are unexpected", at.full())
 	}
-	return typedLeaf(t.Name, s, at)
+	return leaf(t.Name, s, at)
 }
 
-func typedMembers(t *Type, o *Object, at *place) {
+func typedMembers(t *Type, o *Object, at *place, leaf leafReader) {
 	for i := range t.Members {
 		m := &t.Members[i]
 		if v, ok := o.Get(m.Name); ok {
-			o.Set(m.Name, typed(m.Type, v, &place{up: at, name: m.Name}))
+			o.Set(m.Name, typed(m.Type, v, &place{up: at, name: m.Name}, leaf))
 		}
 	}
 	if b := t.branch(o); b != nil {
-		typedMembers(b, o, at)
+		typedMembers(b, o, at, leaf)
 	}
 }
 

@@ -48,9 +48,70 @@ type QomListPropertiesArg struct {
 	Typename string `json:"typename"`
 }
 
-// MemoryBackendProperties is the struct MemoryBackendProperties.
+// MemoryBackendProperties is the struct MemoryBackendProperties. Memory of the host for the guest.
 type MemoryBackendProperties struct {
-	Size uint64 `json:"size"`
+	Dump                           *bool          `json:"dump,omitempty"`
+	HostNodes                      []uint16       `json:"host-nodes,omitempty"`
+	Merge                          *bool          `json:"merge,omitempty"`
+	Policy                         *HostMemPolicy `json:"policy,omitempty"`
+	Prealloc                       *bool          `json:"prealloc,omitempty"`
+	PreallocThreads                *uint32        `json:"prealloc-threads,omitempty"`
+	Share                          *bool          `json:"share,omitempty"`
+	Reserve                        *bool          `json:"reserve,omitempty"`
+	Size                           uint64         `json:"size"`
+	XUseCanonicalPathForRamblockId *bool          `json:"x-use-canonical-path-for-ramblock-id,omitempty"`
+}
+
+// MemoryBackendFileProperties is the struct MemoryBackendFileProperties. Memory that is a file of the host.
+type MemoryBackendFileProperties struct {
+	Dump                           *bool          `json:"dump,omitempty"`
+	HostNodes                      []uint16       `json:"host-nodes,omitempty"`
+	Merge                          *bool          `json:"merge,omitempty"`
+	Policy                         *HostMemPolicy `json:"policy,omitempty"`
+	Prealloc                       *bool          `json:"prealloc,omitempty"`
+	PreallocThreads                *uint32        `json:"prealloc-threads,omitempty"`
+	Share                          *bool          `json:"share,omitempty"`
+	Reserve                        *bool          `json:"reserve,omitempty"`
+	Size                           uint64         `json:"size"`
+	XUseCanonicalPathForRamblockId *bool          `json:"x-use-canonical-path-for-ramblock-id,omitempty"`
+	Align                          *uint64        `json:"align,omitempty"`
+	DiscardData                    *bool          `json:"discard-data,omitempty"`
+	MemPath                        string         `json:"mem-path"`
+	Readonly                       *bool          `json:"readonly,omitempty"`
+}
+
+// MemoryBackendMemfdProperties is the struct MemoryBackendMemfdProperties. Memory that other processes can get by its descriptor.
+type MemoryBackendMemfdProperties struct {
+	Dump                           *bool          `json:"dump,omitempty"`
+	HostNodes                      []uint16       `json:"host-nodes,omitempty"`
+	Merge                          *bool          `json:"merge,omitempty"`
+	Policy                         *HostMemPolicy `json:"policy,omitempty"`
+	Prealloc                       *bool          `json:"prealloc,omitempty"`
+	PreallocThreads                *uint32        `json:"prealloc-threads,omitempty"`
+	Share                          *bool          `json:"share,omitempty"`
+	Reserve                        *bool          `json:"reserve,omitempty"`
+	Size                           uint64         `json:"size"`
+	XUseCanonicalPathForRamblockId *bool          `json:"x-use-canonical-path-for-ramblock-id,omitempty"`
+	Hugetlb                        *bool          `json:"hugetlb,omitempty"`
+	Hugetlbsize                    *uint64        `json:"hugetlbsize,omitempty"`
+	Seal                           *bool          `json:"seal,omitempty"`
+}
+
+// EventLoopBaseProperties is the struct EventLoopBaseProperties.
+type EventLoopBaseProperties struct {
+	AioMaxBatch   *int64 `json:"aio-max-batch,omitempty"`
+	ThreadPoolMin *int64 `json:"thread-pool-min,omitempty"`
+	ThreadPoolMax *int64 `json:"thread-pool-max,omitempty"`
+}
+
+// IothreadProperties is the struct IothreadProperties. A thread that devices name for their input and output. Requests run on a common pool of threads: the parameters are kept for those that ask for them.
+type IothreadProperties struct {
+	AioMaxBatch   *int64 `json:"aio-max-batch,omitempty"`
+	ThreadPoolMin *int64 `json:"thread-pool-min,omitempty"`
+	ThreadPoolMax *int64 `json:"thread-pool-max,omitempty"`
+	PollMaxNs     *int64 `json:"poll-max-ns,omitempty"`
+	PollGrow      *int64 `json:"poll-grow,omitempty"`
+	PollShrink    *int64 `json:"poll-shrink,omitempty"`
 }
 
 // RngProperties is the struct RngProperties.
@@ -75,14 +136,51 @@ const (
 
 // SecretCommonProperties is the struct SecretCommonProperties.
 type SecretCommonProperties struct {
+	Loaded *bool                `json:"loaded,omitempty"`
 	Format *QCryptoSecretFormat `json:"format,omitempty"`
+	Keyid  *string              `json:"keyid,omitempty"`
+	Iv     *string              `json:"iv,omitempty"`
 }
 
 // SecretProperties is the struct SecretProperties. Either @data or @file must be given.
 type SecretProperties struct {
+	Loaded *bool                `json:"loaded,omitempty"`
 	Format *QCryptoSecretFormat `json:"format,omitempty"`
+	Keyid  *string              `json:"keyid,omitempty"`
+	Iv     *string              `json:"iv,omitempty"`
 	Data   *string              `json:"data,omitempty"`
 	File   *string              `json:"file,omitempty"`
+}
+
+// QAuthZListPolicy is the enum QAuthZListPolicy. What is decided about someone.
+type QAuthZListPolicy string
+
+// The values of QAuthZListPolicy.
+const (
+	QAuthZListPolicyDeny  QAuthZListPolicy = "deny"
+	QAuthZListPolicyAllow QAuthZListPolicy = "allow"
+)
+
+// QAuthZListFormat is the enum QAuthZListFormat. How a name is compared.
+type QAuthZListFormat string
+
+// The values of QAuthZListFormat.
+const (
+	QAuthZListFormatExact QAuthZListFormat = "exact"
+	QAuthZListFormatGlob  QAuthZListFormat = "glob"
+)
+
+// QAuthZListRule is the struct QAuthZListRule.
+type QAuthZListRule struct {
+	Match  string            `json:"match"`
+	Policy QAuthZListPolicy  `json:"policy"`
+	Format *QAuthZListFormat `json:"format,omitempty"`
+}
+
+// AuthZListProperties is the struct AuthZListProperties. A list of who may use a service.
+type AuthZListProperties struct {
+	Policy *QAuthZListPolicy `json:"policy,omitempty"`
+	Rules  []*QAuthZListRule `json:"rules,omitempty"`
 }
 
 // AuthZListFileProperties is the struct AuthZListFileProperties. A list of who may use a service, in a file.
@@ -105,12 +203,21 @@ const (
 	QCryptoTLSCredsEndpointServer QCryptoTLSCredsEndpoint = "server"
 )
 
+// TlsCredsProperties is the struct TlsCredsProperties.
+type TlsCredsProperties struct {
+	VerifyPeer *bool                    `json:"verify-peer,omitempty"`
+	Dir        *string                  `json:"dir,omitempty"`
+	Endpoint   *QCryptoTLSCredsEndpoint `json:"endpoint,omitempty"`
+	Priority   *string                  `json:"priority,omitempty"`
+}
+
 // TlsCredsX509Properties is the struct TlsCredsX509Properties. Certificates for TLS.
 type TlsCredsX509Properties struct {
 	VerifyPeer  *bool                    `json:"verify-peer,omitempty"`
 	Dir         *string                  `json:"dir,omitempty"`
 	Endpoint    *QCryptoTLSCredsEndpoint `json:"endpoint,omitempty"`
 	Priority    *string                  `json:"priority,omitempty"`
+	Loaded      *bool                    `json:"loaded,omitempty"`
 	SanityCheck *bool                    `json:"sanity-check,omitempty"`
 	Passwordid  *string                  `json:"passwordid,omitempty"`
 }
@@ -120,26 +227,36 @@ type ObjectType string
 
 // The values of ObjectType.
 const (
-	ObjectTypeMemoryBackendRam ObjectType = "memory-backend-ram"
-	ObjectTypeRngBuiltin       ObjectType = "rng-builtin"
-	ObjectTypeRngRandom        ObjectType = "rng-random"
-	ObjectTypeSecret           ObjectType = "secret"
-	ObjectTypeAuthzListfile    ObjectType = "authz-listfile"
-	ObjectTypeAuthzSimple      ObjectType = "authz-simple"
-	ObjectTypeTlsCredsX509     ObjectType = "tls-creds-x509"
+	ObjectTypeAuthzList          ObjectType = "authz-list"
+	ObjectTypeAuthzListfile      ObjectType = "authz-listfile"
+	ObjectTypeAuthzSimple        ObjectType = "authz-simple"
+	ObjectTypeIothread           ObjectType = "iothread"
+	ObjectTypeMemoryBackendFile  ObjectType = "memory-backend-file"
+	ObjectTypeMemoryBackendMemfd ObjectType = "memory-backend-memfd"
+	ObjectTypeMemoryBackendRam   ObjectType = "memory-backend-ram"
+	ObjectTypeRngBuiltin         ObjectType = "rng-builtin"
+	ObjectTypeRngRandom          ObjectType = "rng-random"
+	ObjectTypeSecret             ObjectType = "secret"
+	ObjectTypeThrottleGroup      ObjectType = "throttle-group"
+	ObjectTypeTlsCredsX509       ObjectType = "tls-creds-x509"
 )
 
 // ObjectOptions is the union ObjectOptions. A new object.
 type ObjectOptions struct {
-	QomType          ObjectType               `json:"qom-type"`
-	Id               string                   `json:"id"`
-	MemoryBackendRam *MemoryBackendProperties `json:"-" branch:"memory-backend-ram"`
-	RngBuiltin       *RngProperties           `json:"-" branch:"rng-builtin"`
-	RngRandom        *RngRandomProperties     `json:"-" branch:"rng-random"`
-	Secret           *SecretProperties        `json:"-" branch:"secret"`
-	AuthzListfile    *AuthZListFileProperties `json:"-" branch:"authz-listfile"`
-	AuthzSimple      *AuthZSimpleProperties   `json:"-" branch:"authz-simple"`
-	TlsCredsX509     *TlsCredsX509Properties  `json:"-" branch:"tls-creds-x509"`
+	QomType            ObjectType                    `json:"qom-type"`
+	Id                 string                        `json:"id"`
+	AuthzList          *AuthZListProperties          `json:"-" branch:"authz-list"`
+	AuthzListfile      *AuthZListFileProperties      `json:"-" branch:"authz-listfile"`
+	AuthzSimple        *AuthZSimpleProperties        `json:"-" branch:"authz-simple"`
+	Iothread           *IothreadProperties           `json:"-" branch:"iothread"`
+	MemoryBackendFile  *MemoryBackendFileProperties  `json:"-" branch:"memory-backend-file"`
+	MemoryBackendMemfd *MemoryBackendMemfdProperties `json:"-" branch:"memory-backend-memfd"`
+	MemoryBackendRam   *MemoryBackendProperties      `json:"-" branch:"memory-backend-ram"`
+	RngBuiltin         *RngProperties                `json:"-" branch:"rng-builtin"`
+	RngRandom          *RngRandomProperties          `json:"-" branch:"rng-random"`
+	Secret             *SecretProperties             `json:"-" branch:"secret"`
+	ThrottleGroup      *ThrottleGroupProperties      `json:"-" branch:"throttle-group"`
+	TlsCredsX509       *TlsCredsX509Properties       `json:"-" branch:"tls-creds-x509"`
 }
 
 // ObjectDelArg are the arguments of object-del.
@@ -251,7 +368,60 @@ var moduleQom = Module{Name: "qom",
 			{Name: "typename", Type: "str"},
 		}},
 		{Name: "MemoryBackendProperties", Kind: KindObject, Members: []Member{
+			{Name: "dump", Type: "bool", Optional: true},
+			{Name: "host-nodes", Type: "[]uint16", Optional: true},
+			{Name: "merge", Type: "bool", Optional: true},
+			{Name: "policy", Type: "HostMemPolicy", Optional: true},
+			{Name: "prealloc", Type: "bool", Optional: true},
+			{Name: "prealloc-threads", Type: "uint32", Optional: true},
+			{Name: "share", Type: "bool", Optional: true},
+			{Name: "reserve", Type: "bool", Optional: true},
 			{Name: "size", Type: "size"},
+			{Name: "x-use-canonical-path-for-ramblock-id", Type: "bool", Optional: true},
+		}},
+		{Name: "MemoryBackendFileProperties", Kind: KindObject, Members: []Member{
+			{Name: "dump", Type: "bool", Optional: true},
+			{Name: "host-nodes", Type: "[]uint16", Optional: true},
+			{Name: "merge", Type: "bool", Optional: true},
+			{Name: "policy", Type: "HostMemPolicy", Optional: true},
+			{Name: "prealloc", Type: "bool", Optional: true},
+			{Name: "prealloc-threads", Type: "uint32", Optional: true},
+			{Name: "share", Type: "bool", Optional: true},
+			{Name: "reserve", Type: "bool", Optional: true},
+			{Name: "size", Type: "size"},
+			{Name: "x-use-canonical-path-for-ramblock-id", Type: "bool", Optional: true},
+			{Name: "align", Type: "size", Optional: true},
+			{Name: "discard-data", Type: "bool", Optional: true},
+			{Name: "mem-path", Type: "str"},
+			{Name: "readonly", Type: "bool", Optional: true},
+		}},
+		{Name: "MemoryBackendMemfdProperties", Kind: KindObject, Members: []Member{
+			{Name: "dump", Type: "bool", Optional: true},
+			{Name: "host-nodes", Type: "[]uint16", Optional: true},
+			{Name: "merge", Type: "bool", Optional: true},
+			{Name: "policy", Type: "HostMemPolicy", Optional: true},
+			{Name: "prealloc", Type: "bool", Optional: true},
+			{Name: "prealloc-threads", Type: "uint32", Optional: true},
+			{Name: "share", Type: "bool", Optional: true},
+			{Name: "reserve", Type: "bool", Optional: true},
+			{Name: "size", Type: "size"},
+			{Name: "x-use-canonical-path-for-ramblock-id", Type: "bool", Optional: true},
+			{Name: "hugetlb", Type: "bool", Optional: true},
+			{Name: "hugetlbsize", Type: "size", Optional: true},
+			{Name: "seal", Type: "bool", Optional: true},
+		}},
+		{Name: "EventLoopBaseProperties", Kind: KindObject, Members: []Member{
+			{Name: "aio-max-batch", Type: "int", Optional: true},
+			{Name: "thread-pool-min", Type: "int", Optional: true},
+			{Name: "thread-pool-max", Type: "int", Optional: true},
+		}},
+		{Name: "IothreadProperties", Kind: KindObject, Members: []Member{
+			{Name: "aio-max-batch", Type: "int", Optional: true},
+			{Name: "thread-pool-min", Type: "int", Optional: true},
+			{Name: "thread-pool-max", Type: "int", Optional: true},
+			{Name: "poll-max-ns", Type: "int", Optional: true},
+			{Name: "poll-grow", Type: "int", Optional: true},
+			{Name: "poll-shrink", Type: "int", Optional: true},
 		}},
 		{Name: "RngProperties", Kind: KindObject, Members: []Member{
 			{Name: "opened", Type: "bool", Optional: true, Features: []string{"deprecated"}},
@@ -265,12 +435,35 @@ var moduleQom = Module{Name: "qom",
 			{Name: "base64"},
 		}},
 		{Name: "SecretCommonProperties", Kind: KindObject, Members: []Member{
+			{Name: "loaded", Type: "bool", Optional: true, Features: []string{"deprecated"}},
 			{Name: "format", Type: "QCryptoSecretFormat", Optional: true},
+			{Name: "keyid", Type: "str", Optional: true},
+			{Name: "iv", Type: "str", Optional: true},
 		}},
 		{Name: "SecretProperties", Kind: KindObject, Members: []Member{
+			{Name: "loaded", Type: "bool", Optional: true, Features: []string{"deprecated"}},
 			{Name: "format", Type: "QCryptoSecretFormat", Optional: true},
+			{Name: "keyid", Type: "str", Optional: true},
+			{Name: "iv", Type: "str", Optional: true},
 			{Name: "data", Type: "str", Optional: true},
 			{Name: "file", Type: "str", Optional: true},
+		}},
+		{Name: "QAuthZListPolicy", Kind: KindEnum, Values: []Value{
+			{Name: "deny"},
+			{Name: "allow"},
+		}},
+		{Name: "QAuthZListFormat", Kind: KindEnum, Values: []Value{
+			{Name: "exact"},
+			{Name: "glob"},
+		}},
+		{Name: "QAuthZListRule", Kind: KindObject, Members: []Member{
+			{Name: "match", Type: "str"},
+			{Name: "policy", Type: "QAuthZListPolicy"},
+			{Name: "format", Type: "QAuthZListFormat", Optional: true},
+		}},
+		{Name: "AuthZListProperties", Kind: KindObject, Members: []Member{
+			{Name: "policy", Type: "QAuthZListPolicy", Optional: true},
+			{Name: "rules", Type: "[]QAuthZListRule", Optional: true},
 		}},
 		{Name: "AuthZListFileProperties", Kind: KindObject, Members: []Member{
 			{Name: "filename", Type: "str"},
@@ -283,33 +476,50 @@ var moduleQom = Module{Name: "qom",
 			{Name: "client"},
 			{Name: "server"},
 		}},
+		{Name: "TlsCredsProperties", Kind: KindObject, Members: []Member{
+			{Name: "verify-peer", Type: "bool", Optional: true},
+			{Name: "dir", Type: "str", Optional: true},
+			{Name: "endpoint", Type: "QCryptoTLSCredsEndpoint", Optional: true},
+			{Name: "priority", Type: "str", Optional: true},
+		}},
 		{Name: "TlsCredsX509Properties", Kind: KindObject, Members: []Member{
 			{Name: "verify-peer", Type: "bool", Optional: true},
 			{Name: "dir", Type: "str", Optional: true},
 			{Name: "endpoint", Type: "QCryptoTLSCredsEndpoint", Optional: true},
 			{Name: "priority", Type: "str", Optional: true},
+			{Name: "loaded", Type: "bool", Optional: true, Features: []string{"deprecated"}},
 			{Name: "sanity-check", Type: "bool", Optional: true},
 			{Name: "passwordid", Type: "str", Optional: true},
 		}},
 		{Name: "ObjectType", Kind: KindEnum, Values: []Value{
+			{Name: "authz-list"},
+			{Name: "authz-listfile"},
+			{Name: "authz-simple"},
+			{Name: "iothread"},
+			{Name: "memory-backend-file"},
+			{Name: "memory-backend-memfd"},
 			{Name: "memory-backend-ram"},
 			{Name: "rng-builtin"},
 			{Name: "rng-random"},
 			{Name: "secret"},
-			{Name: "authz-listfile"},
-			{Name: "authz-simple"},
+			{Name: "throttle-group"},
 			{Name: "tls-creds-x509"},
 		}},
 		{Name: "ObjectOptions", Kind: KindObject, Tag: "qom-type", Members: []Member{
 			{Name: "qom-type", Type: "ObjectType"},
 			{Name: "id", Type: "str"},
 		}, Branches: []Member{
+			{Name: "authz-list", Type: "AuthZListProperties"},
+			{Name: "authz-listfile", Type: "AuthZListFileProperties"},
+			{Name: "authz-simple", Type: "AuthZSimpleProperties"},
+			{Name: "iothread", Type: "IothreadProperties"},
+			{Name: "memory-backend-file", Type: "MemoryBackendFileProperties"},
+			{Name: "memory-backend-memfd", Type: "MemoryBackendMemfdProperties"},
 			{Name: "memory-backend-ram", Type: "MemoryBackendProperties"},
 			{Name: "rng-builtin", Type: "RngProperties"},
 			{Name: "rng-random", Type: "RngRandomProperties"},
 			{Name: "secret", Type: "SecretProperties"},
-			{Name: "authz-listfile", Type: "AuthZListFileProperties"},
-			{Name: "authz-simple", Type: "AuthZSimpleProperties"},
+			{Name: "throttle-group", Type: "ThrottleGroupProperties"},
 			{Name: "tls-creds-x509", Type: "TlsCredsX509Properties"},
 		}},
 		{Name: "q_obj_object-del-arg", Kind: KindObject, Members: []Member{

@@ -62,4 +62,4 @@ func addFD(o config.Options) error {
 }
 
 // object finds a user-created object by its identifier.
-func (s *session) object(id string) any { return s.host.objects.find(id) }
+func (s *session) object(id string) any { return s.host.objects.Find(id) }

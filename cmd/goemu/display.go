@@ -11,6 +11,7 @@ import (
 	"goemu/internal/cli"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/uicmd"
+	"goemu/internal/secret"
 	"goemu/qapi"
 	"goemu/ui"
 	"goemu/ui/input"
@@ -102,11 +103,15 @@ func (s *session) openVNCServer(ctx context.Context, o *vnc.Options) error {
 		c = ui.Main.Blank()
 	}
 	if o.PasswordSecret != "" {
-		p, ok := s.object(o.PasswordSecret).(secret)
-		if !ok {
-			return fmt.Errorf("No secret with id '%s'", o.PasswordSecret)
+		p, err := secret.Find(s.object, o.PasswordSecret)
+		if err != nil {
+			return err
 		}
-		if err := v.SetPassword(string(p)); err != nil {
+		text, err := p.Text(o.PasswordSecret)
+		if err != nil {
+			return err
+		}
+		if err := v.SetPassword(text); err != nil {
 			return err
 		}
 	}

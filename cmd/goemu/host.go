@@ -13,6 +13,7 @@ import (
 	"goemu/internal/chardev"
 	"goemu/internal/mainloop"
 	"goemu/internal/netdev"
+	"goemu/internal/userobj"
 )
 
 // backends are the host side of a machine: character devices, disks, objects.
@@ -22,7 +23,7 @@ type backends struct {
 	shared  []*chardev.Backend // opened as "mon:…": a monitor is to be on them, too
 	disks   *driver.Drives
 	net     *netdev.Set
-	objects objects
+	objects *userobj.Set
 
 	defaultNet bool // nobody said anything about the network
 }
@@ -33,8 +34,12 @@ func (h *backends) open(s *session) error {
 	h.disks = driver.NewDrives()
 	s.expectMigration()
 	h.disks.Graph.Warn = warn
-	h.chars.Object = s.object
+	h.chars.Object, h.disks.Graph.Object = s.object, s.object
 	if err := addFDs(s.vm.AddFDs); err != nil {
+		return err
+	}
+	h.objects = s.newObjects()
+	if err := s.createObjects(false); err != nil {
 		return err
 	}
 	for _, c := range s.vm.Chardevs {
@@ -56,13 +61,13 @@ func (h *backends) open(s *session) error {
 	if err := h.openNetwork(s); err != nil {
 		return err
 	}
-	if err := h.objects.create(s.vm.Objects); err != nil {
-		return err
-	}
 	if err := h.openSerials(s); err != nil {
 		return err
 	}
-	return h.openDisks(s)
+	if err := h.openDisks(s); err != nil {
+		return err
+	}
+	return s.createObjects(true)
 }
 
 // notice prints a line for the user.
@@ -162,7 +167,7 @@ func (h *backends) links(l *qdev.Links) {
 	qdev.Link(l, h.chars.Find)
 	qdev.Link(l, h.net.Peer)
 	qdev.Link(l, func(id string) (*block.Source, bool) { return h.disks.Source(id) })
-	h.objects.links(l)
+	objectLinks(h.objects, l)
 }
 
 // close closes everything.
@@ -178,5 +183,7 @@ func (h *backends) close() {
 	if h.chars != nil {
 		h.chars.Close()
 	}
-	h.objects.close()
+	if h.objects != nil {
+		h.objects.Close()
+	}
 }

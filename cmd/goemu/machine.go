@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -11,7 +10,6 @@ import (
 	"goemu/hw/misc"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
-	"goemu/internal/cli"
 	"goemu/internal/clock"
 	"goemu/internal/config"
 	"goemu/target/x86"
@@ -57,9 +55,6 @@ func (s *session) machineConfig() (*pc.Config, error) {
 	}
 	var err error
 	if c.RTC, err = rtc(vm.RTC); err != nil {
-		return nil, err
-	}
-	if c.NUMA, err = numaNodes(vm.NUMA, c.RAM, vm.SMP.MaxCPUs); err != nil {
 		return nil, err
 	}
 	if c.FWCfg, err = fwcfgItems(vm.FWCfg); err != nil {
@@ -122,71 +117,4 @@ func rtc(o config.Options) (r pc.RTC, err error) {
 		}
 	}
 	return r, nil
-}
-
-// numaNodes reads -numa node,… options; memory that no node names is spread over them.
-func numaNodes(list []config.Options, ram uint64, cpus int) ([]pc.NUMANode, error) {
-	var nodes []pc.NUMANode
-	total, named := uint64(0), 0
-	for _, o := range list {
-		if t, _ := o.Get("type"); t != "node" {
-			return nil, at(o.Origin, fmt.Errorf("Parameter 'type' does not accept value '%s'", t))
-		}
-		n := pc.NUMANode{}
-		for _, p := range o.Without("type").Pairs {
-			v := p.Value.(string)
-			var err error
-			switch p.Key {
-			case "mem":
-				if n.Memory, err = cli.ParseSize("mem", v, 1<<20); err == nil {
-					total, named = total+n.Memory, named+1
-				}
-			case "cpus":
-				n.CPUs, err = cpuRange(n.CPUs, v, cpus)
-			case "nodeid":
-				if v != fmt.Sprint(len(nodes)) {
-					err = fmt.Errorf("numa: Node ID missing or out of order: %s", v)
-				}
-			default:
-				err = fmt.Errorf("Parameter '%s' is unexpected", p.Key)
-			}
-			if err != nil {
-				return nil, at(o.Origin, err)
-			}
-		}
-		nodes = append(nodes, n)
-	}
-	switch {
-	case len(nodes) == 0:
-		return nil, nil
-	case named == 0:
-		share := ram / uint64(len(nodes)) &^ (8<<20 - 1)
-		for i := range nodes {
-			nodes[i].Memory = share
-		}
-		nodes[len(nodes)-1].Memory = ram - share*uint64(len(nodes)-1)
-	case total != ram:
-		return nil, fmt.Errorf("total memory for NUMA nodes (%#x) should equal RAM size (%#x)", total, ram)
-	}
-	return nodes, nil
-}
-
-// cpuRange adds "first" or "first-last" to a list of CPUs.
-func cpuRange(list []int, s string, cpus int) ([]int, error) {
-	first, last, isRange := strings.Cut(s, "-")
-	a, err := strconv.Atoi(first)
-	b := a
-	if err == nil && isRange {
-		b, err = strconv.Atoi(last)
-	}
-	switch {
-	case err != nil || a < 0 || b < a:
-		return nil, fmt.Errorf("Invalid parameter value '%s' for cpus", s)
-	case b >= cpus:
-		return nil, fmt.Errorf("CPU index (%d) should be smaller than maxcpus (%d)", b, cpus)
-	}
-	for ; a <= b; a++ {
-		list = append(list, a)
-	}
-	return list, nil
 }

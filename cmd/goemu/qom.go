@@ -8,10 +8,8 @@ import (
 
 // plantBackends puts the user's objects and the character devices into the machine's tree of objects.
 func (s *session) plantBackends() {
-	s.host.objects.tree, s.host.objects.used = s.machine.Tree, s.objectUsed
-	for _, o := range s.host.objects.made {
-		s.machine.Tree.Objects.MustAdd(o.id, o.node)
-	}
+	s.host.objects.InUse = s.objectUsed
+	s.host.objects.Plant(s.machine.Tree.Objects)
 	chars := s.host.chars.All()
 	if len(chars) == 0 {
 		return
@@ -29,9 +27,6 @@ func (s *session) plantBackends() {
 
 // objectUsed tells whether the machine or one of its devices uses an object.
 func (s *session) objectUsed(id string) bool {
-	if s.config.Props.MemoryBackend == id {
-		return true
-	}
 	used := false
 	s.machine.Tree.QOM.Walk(func(n *qom.Node) {
 		for _, p := range n.Properties() {
@@ -42,9 +37,4 @@ func (s *session) objectUsed(id string) bool {
 		}
 	})
 	return used
-}
-
-// constant is a property of an object that does not change.
-func constant(name, typ string, v any) qom.Property {
-	return qom.Property{Name: name, Type: typ, Get: func() any { return v }}
 }

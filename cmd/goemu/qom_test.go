@@ -10,22 +10,19 @@ import (
 	"goemu/internal/chardev"
 	"goemu/internal/config"
 	"goemu/internal/mainloop"
+	"goemu/qapi"
 )
 
 // TestBackendsInTree: objects and character devices are where management tools look for them.
 func TestBackendsInTree(t *testing.T) {
-	s := &session{machine: &pc.Machine{Tree: qdev.NewTree(qdev.NewRegistry())}}
+	s := &session{vm: new(config.VM), machine: &pc.Machine{Tree: qdev.NewTree(qdev.NewRegistry())}}
 	s.host.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{})
 	defer s.host.chars.Close()
-	option := func(pairs ...string) config.Options {
-		var o config.Options
-		for i := 0; i < len(pairs); i += 2 {
-			o.Pairs = append(o.Pairs, config.Pair{Key: pairs[i], Value: pairs[i+1]})
-		}
-		return o
+	s.host.objects = s.newObjects()
+	defer s.host.objects.Close()
+	for _, o := range []*qapi.Object{qapi.NewObject("qom-type", "rng-random", "id", "r"), qapi.NewObject("qom-type", "rng-builtin", "id", "b")} {
+		require.NoError(t, s.host.objects.Add(o))
 	}
-	require.NoError(t, s.host.objects.create([]config.Options{option("qom-type", "rng-random", "id", "r"), option("qom-type", "rng-builtin", "id", "b")}))
-	defer s.host.objects.close()
 	for _, c := range []string{"null,id=n", "ringbuf,id=m,mux=on"} {
 		spec, err := chardev.Parse(c)
 		require.NoError(t, err)

@@ -119,6 +119,9 @@ func (s *session) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.config.Serials = s.host.serials
+	if err := s.chooseMemory(); err != nil {
+		return err
+	}
 	s.makeMonitors(ctx)
 	if err := s.openMonitors(); err != nil {
 		return err

@@ -12,6 +12,7 @@ import (
 	"goemu/internal/monitor/machinecmd"
 	"goemu/internal/monitor/qomcmd"
 	"goemu/internal/qom"
+	"goemu/internal/userobj"
 	"goemu/qapi"
 	"goemu/target/x86"
 )
@@ -37,8 +38,8 @@ func (s *session) makeObjectServices() {
 		return s.machine.Tree.QOM
 	}, Properties: func(typ string) ([]*qapi.ObjectPropertyInfo, error) {
 		return append([]*qapi.ObjectPropertyInfo{{Name: "type", Type: "string"}}, o.device.Properties(typ)...), nil
-	}, Add: s.host.objects.makeOne, Del: s.host.objects.remove}
-	o.machine = &machinecmd.Service{Supported: &x86.TCGFeatures, Machine: func() *machinecmd.Target { return o.target }}
+	}, Add: func(o *qapi.Object) error { return s.host.objects.Add(o) }, Del: func(id string) error { return s.host.objects.Remove(id) }}
+	o.machine = &machinecmd.Service{Supported: &x86.TCGFeatures, Machine: func() *machinecmd.Target { return o.target }, Objects: func() *userobj.Set { return s.host.objects }}
 	for _, t := range pc.Types() {
 		o.machine.Types = append(o.machine.Types, machinecmd.MachineType{Name: t.Name, Alias: t.Alias, DefaultCPU: t.DefaultCPU, DefaultRAMID: t.RAMID,
 			Default: t.Default, NUMAMem: t.NUMAMem, MaxCPUs: t.MaxCPUs})
@@ -48,11 +49,8 @@ func (s *session) makeObjectServices() {
 // announceMachine tells the services of the machine. Preconditions: the machine lock is held.
 func (s *session) announceMachine() {
 	m := s.machine
-	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Space: m.Space, RAM: s.config.RAM, RAMID: s.typ.RAMID, PCI: m.PCI(),
+	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Space: m.Space, RAM: s.config.RAM, PCI: m.PCI(),
 		NMI: m.NMI, CanWake: m.Suspends, ResetReinjection: m.ResetReinjection}
-	if id := s.config.Props.MemoryBackend; id != "" {
-		t.RAMID = id
-	}
 	for i, c := range m.CPUs() {
 		t.CPUs = append(t.CPUs, c)
 		t.Paths = append(t.Paths, m.CPUPath(i))
@@ -86,12 +84,8 @@ func objectTypeTree(r *qdev.Registry) *qom.Types {
 	for _, a := range accelerators {
 		t.AddChain(a.name+"-accel", "accel", "object")
 	}
-	for _, o := range objectTypes {
-		parents := []string{"object"}
-		if stem, _, ok := strings.Cut(o.name, "-"); ok {
-			parents = []string{stem + "-backend", "object"}
-		}
-		t.AddChain(o.name, parents...)
+	for _, o := range knownObjectTypes() {
+		t.AddChain(o.Name, o.Ancestors()...)
 	}
 	for _, k := range chardev.Kinds() {
 		t.AddChain("chardev-"+k, "chardev", "object")
@@ -117,6 +111,13 @@ func describeType(typ string) (list []*qapi.ObjectPropertyInfo) {
 		if t := pc.Find(name); t != nil && t.Name == name {
 			for _, p := range t.Properties() {
 				list = append(list, &qapi.ObjectPropertyInfo{Name: p[0], Type: p[1]})
+			}
+		}
+	}
+	for _, t := range knownObjectTypes() {
+		if t.Name == typ {
+			for _, p := range t.Props {
+				list = append(list, &qapi.ObjectPropertyInfo{Name: p.Name, Type: p.Type})
 			}
 		}
 	}

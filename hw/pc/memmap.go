@@ -42,6 +42,40 @@ func layout(ram uint64, t *Type, p *Props) memoryMap {
 	return m
 }
 
+// memory is the RAM as one region.
+func (c *Config) memory(size uint64) (*memory.Region, error) {
+	var parts []MemoryBackend
+	for _, n := range c.NUMA {
+		if n.Backend != nil {
+			parts = append(parts, n.Backend)
+		}
+	}
+	if len(parts) == 0 {
+		if c.Backend == nil {
+			return memory.NewRAM(c.Type.RAMID, size)
+		}
+		return takeMemory(c.Backend)
+	}
+	all, at := memory.NewContainer(c.Type.RAMID, size), uint64(0)
+	for _, p := range parts {
+		r, err := takeMemory(p)
+		if err != nil {
+			return nil, err
+		}
+		all.Add(r, at, 0)
+		at += r.Size()
+	}
+	return all, nil
+}
+
+func takeMemory(b MemoryBackend) (*memory.Region, error) {
+	block, err := b.Take()
+	if err != nil {
+		return nil, err
+	}
+	return memory.NewRAMFrom(block), nil
+}
+
 // hole64Size is the size of the window for PCI devices above 4 GiB, hole64Align the alignment of its start.
 const hole64Size, hole64Align = 2 << 30, 1 << 30
 
@@ -50,16 +84,12 @@ func (m *memoryMap) hole64() uint64 {
 	return (fourGiB + m.above + hole64Align - 1) &^ (hole64Align - 1)
 }
 
-// place maps the RAM.
-func (m *memoryMap) place(sys *memory.Region, t *Type) (err error) {
+// place maps the RAM, which comes from a backend for the whole or from one for each NUMA node.
+func (m *memoryMap) place(sys *memory.Region, cfg *Config) (err error) {
 	if m.below == 0 {
 		return nil
 	}
-	name := "pc.ram"
-	if t.Name == "microvm" {
-		name = "microvm.ram"
-	}
-	if m.ram, err = memory.NewRAM(name, m.below+m.above); err != nil {
+	if m.ram, err = cfg.memory(m.below + m.above); err != nil {
 		return err
 	}
 	sys.Add(memory.NewAlias("ram-below-4g", m.ram, 0, m.below), 0, 0)

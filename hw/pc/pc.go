@@ -63,7 +63,9 @@ type Config struct {
 	Type  *Type
 	Props Props
 	RAM   uint64 // bytes
-	CPUs  int
+	// Backend is where the RAM comes from; nil: memory of the machine's own.
+	Backend MemoryBackend
+	CPUs    int
 	// Topology and features of the CPUs; the accelerator got the same.
 	CPU *x86.Config
 	// NewAccel makes the accelerator for the machine's memory.
@@ -97,10 +99,16 @@ type FWCfgItem struct {
 	Data []byte
 }
 
-// NUMANode is a node of -numa: its memory in bytes and its CPUs.
+// NUMANode is a node of -numa: its memory in bytes, where that comes from (nil: the machine's RAM), and its CPUs.
 type NUMANode struct {
-	Memory uint64
-	CPUs   []int
+	Memory  uint64
+	Backend MemoryBackend
+	CPUs    []int
+}
+
+// MemoryBackend is memory of the host that one user can take.
+type MemoryBackend interface {
+	Take() (*memory.RAMBlock, error)
 }
 
 // Machine is a PC.
@@ -190,7 +198,7 @@ func (m *Machine) build() error {
 		m.smmRoot.Add(memory.NewAlias("memory", m.mem, 0, memory.Whole), 0, 0)
 		m.smm = memory.NewAddressSpace("memory-smm", m.smmRoot)
 	}
-	if err := m.map_.place(m.mem, m.cfg.Type); err != nil {
+	if err := m.map_.place(m.mem, &m.cfg); err != nil {
 		return err
 	}
 	if err := m.createCPUs(); err != nil {

@@ -39,7 +39,7 @@ func parseOpts(s, implied string) []config.Pair {
 
 // parseStructured parses a keyval list or, when it starts with "{", a JSON object.
 func parseStructured(origin, value, implied string) (config.Options, error) {
-	o := config.Options{Origin: origin}
+	o := config.Options{Origin: origin, Text: value}
 	if strings.HasPrefix(value, "{") {
 		pairs, err := parseJSON(value)
 		if err != nil {

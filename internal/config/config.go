@@ -4,12 +4,16 @@ package config
 
 // VM describes one virtual machine as asked for by the user.
 type VM struct {
-	Name       string
-	UUID       string
-	Machine    Options // implied key: type
-	Accels     []Options
-	CPU        string // model[,feature…] as given; empty: the machine's default
-	Memory     Memory
+	Name    string
+	UUID    string
+	Machine Options // implied key: type
+	Accels  []Options
+	CPU     string // model[,feature…] as given; empty: the machine's default
+	Memory  Memory
+
+	MemPath     string // -mem-path: the file or folder that the RAM is in
+	MemPrealloc bool   // -mem-prealloc
+
 	SMP        SMP
 	Boot       Boot
 	BootOrder  BootOrder
@@ -82,6 +86,7 @@ type Monitor struct {
 type Options struct {
 	Origin string // "-device virtio-rng-pci,max-bytes=5", for error messages
 	JSON   bool   // given as JSON: Value holds typed members
+	Text   string // the value as given; of options that take JSON
 	Pairs  []Pair
 }
 

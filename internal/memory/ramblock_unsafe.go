@@ -2,9 +2,7 @@ package memory
 
 import (
 	"cmp"
-	"fmt"
 	"math/bits"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -33,6 +31,10 @@ const (
 type RAMBlock struct {
 	name  string
 	bytes []byte
+
+	mapped, pageSize uint64 // of the mapping behind it
+	shared           bool
+
 	dirty [dirtyClients]atomic.Pointer[[]atomic.Uint64] // nil while nobody tracks
 	code  []atomic.Uint64                               // pages that hold translated code
 	track atomic.Int32                                  // clients that track
@@ -41,22 +43,7 @@ type RAMBlock struct {
 
 // NewRAMBlock maps size bytes of zeroed memory.
 func NewRAMBlock(name string, size uint64) (*RAMBlock, error) {
-	mapped := (size + PageSize - 1) &^ (PageSize - 1)
-	b, err := unix.Mmap(-1, 0, int(mapped), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE)
-	if err != nil {
-		return nil, fmt.Errorf("cannot set up guest memory '%s': %w", name, os.NewSyscallError("mmap", err))
-	}
-	_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // a hint only
-	r := &RAMBlock{name: name, bytes: b[:size:size]}
-	r.code = make([]atomic.Uint64, r.words())
-	return r, nil
-}
-
-// Free unmaps the memory; nothing may use it afterwards.
-func (r *RAMBlock) Free() error {
-	b := r.bytes
-	r.bytes = nil
-	return unix.Munmap(unsafe.Slice(unsafe.SliceData(b), (len(b)+PageSize-1)&^(PageSize-1)))
+	return MapRAMBlock(name, size, Mapping{FD: -1, NoReserve: true})
 }
 
 // Name returns the block's name as it appears in a migration stream.

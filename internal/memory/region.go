@@ -70,8 +70,13 @@ func NewRAM(name string, size uint64) (*Region, error) {
 	if err != nil {
 		return nil, err
 	}
+	return NewRAMFrom(b), nil
+}
+
+// NewRAMFrom returns a region of memory that a backend has mapped; the machine made last has it from now on.
+func NewRAMFrom(b *RAMBlock) *Region {
 	b.register()
-	return &Region{name: name, size: clipSize(size), kind: kindRAM, ram: b}, nil
+	return &Region{name: b.name, size: clipSize(b.Size()), kind: kindRAM, ram: b}
 }
 
 // NewROM returns a region of memory that ignores the guest's writes.

@@ -10,6 +10,7 @@ import (
 	"goemu/hw/disk"
 	"goemu/hw/qdev"
 	"goemu/hw/virtio"
+	"goemu/internal/iothread"
 )
 
 var le = binary.LittleEndian
@@ -22,17 +23,18 @@ type Props struct {
 	disk.Props
 	disk.CHS
 
-	Serial           string `prop:"serial"`
-	ConfigWCE        bool   `prop:"config-wce,default=on" help:"on/off"`
-	NumQueues        uint16 `prop:"num-queues,default=65535"`
-	QueueSize        uint16 `prop:"queue-size,default=256"`
-	SegMaxAdjust     bool   `prop:"seg-max-adjust,default=true"`
-	Discard          bool   `prop:"discard,default=on" help:"on/off"`
-	ReportGrain      bool   `prop:"report-discard-granularity,default=true"`
-	WriteZeroes      bool   `prop:"write-zeroes,default=on" help:"on/off"`
-	MaxDiscard       uint32 `prop:"max-discard-sectors,default=4194303"`
-	MaxZeroes        uint32 `prop:"max-write-zeroes-sectors,default=4194303"`
-	WCEIfConfigurble bool   `prop:"x-enable-wce-if-config-wce,default=true"`
+	Serial           string           `prop:"serial"`
+	IOThread         *iothread.Thread `prop:"iothread"` // requests run on goroutines, whatever it is
+	ConfigWCE        bool             `prop:"config-wce,default=on" help:"on/off"`
+	NumQueues        uint16           `prop:"num-queues,default=65535"`
+	QueueSize        uint16           `prop:"queue-size,default=256"`
+	SegMaxAdjust     bool             `prop:"seg-max-adjust,default=true"`
+	Discard          bool             `prop:"discard,default=on" help:"on/off"`
+	ReportGrain      bool             `prop:"report-discard-granularity,default=true"`
+	WriteZeroes      bool             `prop:"write-zeroes,default=on" help:"on/off"`
+	MaxDiscard       uint32           `prop:"max-discard-sectors,default=4194303"`
+	MaxZeroes        uint32           `prop:"max-write-zeroes-sectors,default=4194303"`
+	WCEIfConfigurble bool             `prop:"x-enable-wce-if-config-wce,default=true"`
 }
 
 // Model is the device type virtio-blk-device without its transport.

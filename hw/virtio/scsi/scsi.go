@@ -12,6 +12,7 @@ import (
 	"goemu/hw/scsi"
 	"goemu/hw/virtio"
 	"goemu/hw/virtio/ring"
+	"goemu/internal/iothread"
 )
 
 var le = binary.LittleEndian
@@ -44,13 +45,14 @@ const (
 
 // Props are the options of -device virtio-scsi-…
 type Props struct {
-	NumQueues    uint32 `prop:"num_queues,default=4294967295"`
-	QueueSize    uint32 `prop:"virtqueue_size,default=256"`
-	SegMaxAdjust bool   `prop:"seg_max_adjust,default=true"`
-	MaxSectors   uint32 `prop:"max_sectors,default=65535"`
-	PerLUN       uint32 `prop:"cmd_per_lun,default=128"`
-	Hotplug      bool   `prop:"hotplug,default=true" help:"on/off"`
-	ParamChange  bool   `prop:"param_change,default=true" help:"on/off"`
+	NumQueues    uint32           `prop:"num_queues,default=4294967295"`
+	QueueSize    uint32           `prop:"virtqueue_size,default=256"`
+	SegMaxAdjust bool             `prop:"seg_max_adjust,default=true"`
+	MaxSectors   uint32           `prop:"max_sectors,default=65535"`
+	PerLUN       uint32           `prop:"cmd_per_lun,default=128"`
+	IOThread     *iothread.Thread `prop:"iothread"` // requests run on goroutines, whatever it is
+	Hotplug      bool             `prop:"hotplug,default=true" help:"on/off"`
+	ParamChange  bool             `prop:"param_change,default=true" help:"on/off"`
 }
 
 // Model is the device type virtio-scsi-device without its transport.

@@ -9,8 +9,11 @@ import (
 	"goemu/accel"
 	"goemu/accel/linear"
 	"goemu/hw/pci"
+	"goemu/internal/hostmem"
+	"goemu/internal/iothread"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/internal/userobj"
 	"goemu/qapi"
 	"goemu/target/x86"
 )
@@ -35,7 +38,6 @@ type Target struct {
 	Memory *memory.AddressSpace
 	Space  func(s *x86.State) *memory.AddressSpace
 	RAM    uint64
-	RAMID  string // of the main memory
 	PCI    *pci.Bus
 	NMI    func()
 	// CanWake tells whether the machine can be woken up.
@@ -60,6 +62,8 @@ type Service struct {
 	Supported *x86.Features
 	// Machine is nil before the machine is made.
 	Machine func() *Target
+	// Objects are the user's objects.
+	Objects func() *userobj.Set
 }
 
 // QueryMachines implements qapi.MachineCommands.
@@ -251,10 +255,13 @@ func (s *Service) Pmemsave(_ context.Context, arg *qapi.PmemsaveArg) error {
 
 // QueryMemdev implements qapi.MachineCommands.
 func (s *Service) QueryMemdev(context.Context) (list []*qapi.Memdev, err error) {
-	if t := s.Machine(); t != nil && t.RAM != 0 {
-		reserve := true
-		list = append(list, &qapi.Memdev{Id: &t.RAMID, Size: t.RAM, Merge: true, Dump: true, Reserve: &reserve, Policy: qapi.HostMemPolicyDefault})
-	}
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	userobj.All(s.Objects(), func(id string, b *hostmem.Backend) {
+		f := b.Flags()
+		list = append(list, &qapi.Memdev{Id: &id, Size: b.Size(), Merge: f.Merge, Dump: f.Dump, Prealloc: f.Prealloc, Share: f.Share, Reserve: &f.Reserve,
+			HostNodes: b.Nodes(), Policy: qapi.HostMemPolicy(b.Policy())})
+	})
 	return list, nil
 }
 
@@ -264,8 +271,16 @@ func (s *Service) QueryMemorySizeSummary(context.Context) (*qapi.MemoryInfo, err
 	return &qapi.MemoryInfo{BaseMemory: s.Machine().RAM, PluggedMemory: &plugged}, nil
 }
 
-// QueryIothreads implements qapi.MiscCommands: there are none.
-func (s *Service) QueryIothreads(context.Context) ([]*qapi.IOThreadInfo, error) { return nil, nil }
+// QueryIothreads implements qapi.MiscCommands.
+func (s *Service) QueryIothreads(context.Context) (list []*qapi.IOThreadInfo, err error) {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	userobj.All(s.Objects(), func(id string, t *iothread.Thread) {
+		p := t.Parameters()
+		list = append(list, &qapi.IOThreadInfo{Id: id, ThreadId: int64(p.Thread), PollMaxNs: p.PollMax, PollGrow: p.PollGrow, PollShrink: p.PollShrink, AioMaxBatch: p.Batch})
+	})
+	return list, nil
+}
 
 // RtcResetReinjection implements qapi.MiscTargetCommands.
 func (s *Service) RtcResetReinjection(context.Context) error {
