@@ -223,7 +223,8 @@ func roundFP(lg uint) vecFunc {
 	}
 }
 
-// dotFP is DPPS and DPPD: products selected by the high four bits of Imm are added in pairs; the sum goes where the low bits say.
+// dotFP is DPPS and DPPD: products selected by the high four bits of Imm are added in pairs; the sum goes where the low bits say. Which of
+// several NaNs an element gets follows AMD's processors: the last addition has the element's own side first, an earlier one second.
 func dotFP(lg uint) vecFunc {
 	return func(o *vecOp) {
 		per := 16 >> lg
@@ -234,13 +235,19 @@ func dotFP(lg uint) vecFunc {
 					p[i] = o.rounded(lg, o.fp.Mul(o.real(lg, &o.a, base+i), o.real(lg, &o.b, base+i)))
 				}
 			}
-			sum := o.rounded(lg, o.fp.Add(p[0], p[1]))
-			if per == 4 {
-				sum = o.rounded(lg, o.fp.Add(sum, o.rounded(lg, o.fp.Add(p[2], p[3]))))
+			for step := 1; step < per; step *= 2 {
+				q := p
+				for i := range per {
+					own, other := i, i^step
+					if 2*step < per {
+						own, other = other, own
+					}
+					p[i] = o.rounded(lg, o.fp.Add(q[own], q[other]))
+				}
 			}
 			for i := range per {
 				if o.imm()>>i&1 != 0 {
-					o.putReal(lg, base+i, sum)
+					o.putReal(lg, base+i, p[i])
 				}
 			}
 		}
