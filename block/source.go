@@ -9,9 +9,10 @@ type Source struct {
 	// come first.
 	WError, RError string
 	// Claim hands out the disk to a device, which user names in messages; a nil backend without error is a drive without medium. Release
-	// takes it back.
+	// takes it back. Unplug does so from a device that leaves the machine: a disk that was only made for it goes, too.
 	Claim   func(user string) (*Backend, error)
 	Release func()
+	Unplug  func()
 }
 
 // ID is the source's name.
@@ -20,6 +21,12 @@ func (s *Source) ID() string { return s.Name }
 // SourceOf makes a source of a single backend, for programs and tests.
 func SourceOf(name string, b *Backend) *Source {
 	used := false
+	release := func() {
+		used = false
+		b.graph.Lock()
+		defer b.graph.Unlock()
+		b.DetachDevice()
+	}
 	return &Source{
 		Name: name, WError: "auto", RError: "auto",
 		Claim: func(user string) (*Backend, error) {
@@ -32,11 +39,6 @@ func SourceOf(name string, b *Backend) *Source {
 			b.AttachDevice(&Device{Name: user})
 			return b, nil
 		},
-		Release: func() {
-			used = false
-			b.graph.Lock()
-			defer b.graph.Unlock()
-			b.DetachDevice()
-		},
+		Release: release, Unplug: release,
 	}
 }

@@ -27,6 +27,8 @@ type Drive struct {
 // Drives are the disks of a machine: the graph, the drives and who uses what.
 type Drives struct {
 	Graph *block.Graph
+	// OnUnplug, if set, hears of the node of a drive that goes with its device, under the graph lock.
+	OnUnplug func(n *block.Node)
 
 	mu     sync.Mutex
 	drives []*Drive                  // guarded by mu
@@ -69,7 +71,7 @@ func (s *Drives) Source(name string) (src *block.Source, ok bool) {
 	if d != nil {
 		src.WError, src.RError = d.WError, d.RError
 		src.Claim = func(user string) (*block.Backend, error) { return s.claimDrive(d, user) }
-		src.Release = func() { s.releaseDrive(d) }
+		src.Release, src.Unplug = func() { s.releaseDrive(d) }, func() { s.unplugDrive(d) }
 		return src, true
 	}
 	s.Graph.Lock()
@@ -80,6 +82,7 @@ func (s *Drives) Source(name string) (src *block.Source, ok bool) {
 	}
 	src.Claim = func(user string) (*block.Backend, error) { return s.claimNode(name, user) }
 	src.Release = func() { s.releaseNode(name) }
+	src.Unplug = src.Release
 	return src, true
 }
 
@@ -109,6 +112,20 @@ func (s *Drives) releaseDrive(d *Drive) {
 	if d.gone {
 		s.dropBackend(d)
 	}
+}
+
+// unplugDrive takes a drive back from a device that leaves the machine. The drive goes with it.
+func (s *Drives) unplugDrive(d *Drive) {
+	s.Graph.Lock()
+	if n := d.Backend.Node(); n != nil && s.OnUnplug != nil {
+		s.OnUnplug(n)
+	}
+	s.Graph.Unlock()
+	s.mu.Lock()
+	s.drives = slices.DeleteFunc(s.drives, func(x *Drive) bool { return x == d })
+	d.gone = true
+	s.mu.Unlock()
+	s.releaseDrive(d)
 }
 
 // claimNode makes a backend of its own on a node.

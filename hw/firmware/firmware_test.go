@@ -23,10 +23,10 @@ func pc(below, above uint64, n int) *Machine {
 	m := &Machine{
 		Below4G: below, Above4G: above, ROMSize: 0x40000, AMDHole: true, PhysBits: 40, SerialPorts: []uint16{0x3f8},
 		ACPI: &acpi.Machine{
-			HPET: true, RTC: true, Keyboard: true, Mouse: true, FWCfg: true,
+			HPET: true, FWCfg: true,
 			PCI:     &acpi.PCI{Hole32Start: below, Hole32End: 0xfebfffff, Hole64Start: 1 << 33, Hole64End: 1<<33 + 2<<30 - 1},
 			PM:      &acpi.PM{Base: 0x600, GPE: 0xafe0, GPEBytes: 4, SCI: 9, SMICmd: 0xb2, CMOSCent: 0x32},
-			IOAPICs: []acpi.IOAPIC{{Addr: 0xfec00000}}, Serials: []acpi.Serial{{Port: 0x3f8, IRQ: 4}},
+			IOAPICs: []acpi.IOAPIC{{Addr: 0xfec00000}}, ISA: []acpi.ISADevice{{Kind: acpi.ISAKeyboard}, {Kind: acpi.ISAMouse}, {Kind: acpi.ISASerial, Port: 0x3f8, IRQ: 4}, {Kind: acpi.ISAClock}},
 		},
 		SMBIOS: &smbios.System{BIOS: smbios.BIOS{Vendor: "goemu", Version: "1", Date: "04/01/2014"}, System: p, Chassis: p,
 			CPU: smbios.Processor{Manufacturer: "QEMU", Version: p.Version, Cores: n, Threads: 1}, Sockets: 1, RAMSize: below + above, Memory: []smbios.Range{{Addr: 0, Size: below}}},

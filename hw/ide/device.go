@@ -46,8 +46,8 @@ type CD struct{ Device }
 // Classes are the drives.
 func Classes() []*qdev.Class {
 	return []*qdev.Class{
-		{Name: "ide-hd", Bus: BusType, Desc: "virtual IDE disk", Category: qdev.Storage, New: func() qdev.Device { return new(HD) }, NoHotplug: true},
-		{Name: "ide-cd", Bus: BusType, Desc: "virtual IDE CD-ROM", Category: qdev.Storage, New: func() qdev.Device { return new(CD) }, NoHotplug: true},
+		{Name: "ide-hd", Bus: BusType, Desc: "virtual IDE disk", Category: qdev.Storage, New: func() qdev.Device { return new(HD) }},
+		{Name: "ide-cd", Bus: BusType, Desc: "virtual IDE CD-ROM", Category: qdev.Storage, New: func() qdev.Device { return new(CD) }},
 	}
 }
 

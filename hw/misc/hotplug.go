@@ -66,37 +66,3 @@ func CPUHotplugSection[T any](name string, at func(*T) *CPUHotplug) *vmstate.Des
 		Fields:  []vmstate.Field[T]{vmstate.Struct("cpuhp_state", &cpuHotplugState, at).Since(1)},
 	}
 }
-
-// hotplugBuses is the number of buses whose hotplug state QEMU migrates.
-const hotplugBuses = 256
-
-// PCIHotplug is the state of the PCI hot-plug registers.
-type PCIHotplug struct {
-	selected, acpiIndex uint32
-	buses               [hotplugBuses]pciSlots
-}
-
-// pciSlots are the slots of a bus that have something to tell.
-type pciSlots struct{ up, down uint32 }
-
-func pciSlotsState(name string) *vmstate.Description[pciSlots] {
-	return &vmstate.Description[pciSlots]{Name: name, Version: 1, MinVersion: 1, Fields: []vmstate.Field[pciSlots]{
-		vmstate.Of("up", func(s *pciSlots) *uint32 { return &s.up }),
-		vmstate.Of("down", func(s *pciSlots) *uint32 { return &s.down }),
-	}}
-}
-
-// OldPCIHotplugField is what machines before 1.7 had of them, the slots of one bus.
-func OldPCIHotplugField[T any](at func(*T) *PCIHotplug) vmstate.Field[T] {
-	return vmstate.Struct("acpi_pci_hotplug.acpi_pcihp_pci_status[0x0]", pciSlotsState("pci_status"), func(p *T) *pciSlots { return &at(p).buses[0] }).
-		When(func(*T) bool { return false })
-}
-
-// PCIHotplugFields are the fields of a T that hold the registers.
-func PCIHotplugFields[T any](at func(*T) *PCIHotplug) []vmstate.Field[T] {
-	return []vmstate.Field[T]{
-		vmstate.Of("acpi_pci_hotplug.hotplug_select", func(p *T) *uint32 { return &at(p).selected }),
-		vmstate.Structs("acpi_pci_hotplug.acpi_pcihp_pci_status", pciSlotsState("acpi_pcihp_pci_status"), func(p *T) []pciSlots { return at(p).buses[:] }).Since(1),
-		vmstate.Of("acpi_pci_hotplug.acpi_index", func(p *T) *uint32 { return &at(p).acpiIndex }),
-	}
-}

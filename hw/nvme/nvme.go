@@ -69,7 +69,7 @@ func Classes() []*qdev.Class {
 	return []*qdev.Class{
 		{Name: "nvme", Bus: pci.BusType, Desc: "Non-Volatile Memory Express", Category: qdev.Storage, Unmigratable: true, Parents: []string{"pci-device", "device"},
 			New: func() qdev.Device { return new(Controller) }},
-		{Name: "nvme-ns", Bus: busType, Desc: "Virtual NVMe namespace", Category: qdev.Other, NoHotplug: true,
+		{Name: "nvme-ns", Bus: busType, Desc: "Virtual NVMe namespace", Category: qdev.Other,
 			New: func() qdev.Device { return new(Namespace) }},
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"goemu/hw/firmware"
+	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/loader"
 	"goemu/target/x86"
 )
@@ -18,9 +19,11 @@ func (m *Machine) loadBoot() (err error) {
 			return err
 		}
 	}
-	if port := m.pvpanic(); port != 0 {
-		if err := m.fw.AddFile("etc/pvpanic-port", binary.LittleEndian.AppendUint16(nil, port)); err != nil {
-			return err
+	for _, d := range m.isaDevices() {
+		if d.Kind == acpi.ISAPanic {
+			if err := m.fw.AddFile("etc/pvpanic-port", binary.LittleEndian.AppendUint16(nil, d.Port)); err != nil {
+				return err
+			}
 		}
 	}
 	if m.cfg.Boot.Kernel == "" {

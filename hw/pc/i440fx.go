@@ -62,7 +62,7 @@ func buildI440FX(m *Machine) (err error) {
 		return err
 	}
 	m.isa = c.south.ISA
-	for _, step := range []func() error{m.interrupts, m.displayAdapter, m.legacyTimers, m.port92, m.keyboard, m.serialPorts, m.fwcfg, m.ideFunction} {
+	for _, step := range []func() error{m.interrupts, m.displayAdapter, m.legacyTimers, m.serialPorts, m.keyboard, m.port92, m.fwcfg, m.ideFunction} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -117,10 +117,12 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 		f.MP.APICIDs = append(f.MP.APICIDs, uint8(m.cfg.CPU.Topology.APICID(i)))
 	}
 	if f.ACPI != nil {
-		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, GPEBytes: 4, SCI: sciIRQ, SMICmd: 0xb2, S3: true, S4: true, S4Value: 2, CMOSCent: 0x32}
-		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(), Hole64End: m.map_.hole64() + hole64Size - 1}
+		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, GPEBytes: 4, SCI: sciIRQ, SMICmd: 0xb2, S3: c.pm.S3(), S4: c.pm.S4() != 0,
+			S4Value: c.pm.S4(), CMOSCent: 0x32}
+		c.pm.NumberBuses()
+		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(), Hole64End: m.map_.hole64() + hole64Size - 1,
+			Root: pciBus(m.pci), Hotplug: c.pm.HotplugPorts(), HotplugBridges: c.pm.HotplugBridges()}
 		f.ACPI.HPET = m.cfg.Props.HPET
-		f.ACPI.Keyboard, f.ACPI.Mouse = m.cfg.Props.I8042, m.cfg.Props.I8042
 	}
 }
 

@@ -71,7 +71,7 @@ func buildQ35(m *Machine) (err error) {
 		return err
 	}
 	m.isa = c.lpc.ISA
-	for _, step := range []func() error{m.interrupts, m.legacyTimers, m.port92, m.keyboard, m.serialPorts, m.fwcfg} {
+	for _, step := range []func() error{m.interrupts, m.legacyTimers, m.serialPorts, m.keyboard, m.port92, m.fwcfg} {
 		if err := step(); err != nil {
 			return err
 		}
@@ -157,8 +157,10 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 	}
 	f.ACPI.PM = &acpi.PM{ICH9: true, Base: base, GPE: base + ich9GPE, GPEBytes: ich9GPEBytes, SCI: sciIRQ, SMICmd: 0xb2, S3: c.lpc.S3(), S4: c.lpc.S4() != 0,
 		S4Value: c.lpc.S4(), CMOSCent: 0x32}
+	c.lpc.NumberBuses()
 	f.ACPI.PCI = &acpi.PCI{Express: true, Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(),
-		Hole64End: m.map_.hole64() + c.host.Hole64Size() - 1}
+		Hole64End: m.map_.hole64() + c.host.Hole64Size() - 1,
+		Root:      pciBus(m.pci), Hotplug: c.lpc.HotplugPorts(), HotplugBridges: c.lpc.HotplugPorts() != 0}
 	if at, size, ok := c.host.ECAM(); ok || m.cfg.Boot.Kernel != "" {
 		if !ok {
 			at, size = q35.ECAM, ecamSize
@@ -166,7 +168,6 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 		f.ACPI.MCFG = &acpi.Range{Addr: at, Size: size}
 	}
 	f.ACPI.HPET = m.cfg.Props.HPET
-	f.ACPI.Keyboard, f.ACPI.Mouse = m.cfg.Props.I8042, m.cfg.Props.I8042
 }
 
 // commandLine implements chipset.

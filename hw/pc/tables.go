@@ -9,21 +9,29 @@ import (
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/smbios"
+	"goemu/hw/input"
 	"goemu/hw/intc/ioapic"
 	"goemu/hw/misc"
+	"goemu/hw/pc/ich9"
+	"goemu/hw/pc/piix"
+	"goemu/hw/pci"
 	"goemu/hw/qdev"
+	"goemu/hw/timer/mc146818"
 	"goemu/target/x86"
 )
 
 // firmwareMachine describes the machine to the code that does the firmware's work.
 func (m *Machine) firmwareMachine() *firmware.Machine {
 	f := &firmware.Machine{Below4G: m.map_.below, Above4G: m.map_.above, ROMSize: romSize, PhysBits: m.cfg.CPU.PhysBits, SMBIOS: m.smbios()}
-	serials := m.serials()
-	for _, s := range serials {
-		f.SerialPorts = append(f.SerialPorts, s.Port)
+	isa := m.isaDevices()
+	for _, d := range slices.Backward(isa) {
+		if d.Kind == acpi.ISASerial {
+			f.SerialPorts = append(f.SerialPorts, d.Port)
+		}
 	}
+	slices.SortFunc(f.SerialPorts, func(a, b uint16) int { return slices.Index(serialOrder, a) - slices.Index(serialOrder, b) })
 	if m.cfg.Props.ACPI != qdev.Off {
-		f.ACPI = &acpi.Machine{RTC: m.rtc != nil, FWCfg: true, Serials: serials, PVPanic: m.pvpanic(),
+		f.ACPI = &acpi.Machine{FWCfg: true, ISA: isa,
 			IOAPICs: []acpi.IOAPIC{{Addr: ioapic.Address}}, OEMID: m.cfg.Props.OEMID, OEMTableID: m.cfg.Props.OEMTableID}
 		for i := range m.cfg.CPU.Topology.CPUs() {
 			f.ACPI.CPUs = append(f.ACPI.CPUs, acpi.CPU{APICID: m.cfg.CPU.Topology.APICID(i), Enabled: i < m.cfg.CPUs})
@@ -35,30 +43,59 @@ func (m *Machine) firmwareMachine() *firmware.Machine {
 	return f
 }
 
-// serials lists the serial ports that exist, given by -serial or -device.
-func (m *Machine) serials() (out []acpi.Serial) {
-	for _, d := range m.isa.Devices() {
-		if s, ok := d.(*char.Serial); ok {
-			out = append(out, acpi.Serial{Port: uint16(s.IOBase), IRQ: uint8(s.IRQ)})
+// isaDevices lists the devices at fixed ports, the newest first.
+func (m *Machine) isaDevices() (out []acpi.ISADevice) {
+	for _, d := range slices.Backward(m.isa.Devices()) {
+		switch d := d.(type) {
+		case *char.Serial:
+			out = append(out, acpi.ISADevice{Kind: acpi.ISASerial, Index: int(d.Index), Port: uint16(d.IOBase), IRQ: uint8(d.IRQ)})
+		case *input.I8042:
+			out = append(out, acpi.ISADevice{Kind: acpi.ISAKeyboard}, acpi.ISADevice{Kind: acpi.ISAMouse})
+		case *mc146818.RTC:
+			out = append(out, acpi.ISADevice{Kind: acpi.ISAClock})
+		case *misc.PVPanic:
+			out = append(out, acpi.ISADevice{Kind: acpi.ISAPanic, Port: d.IOPort})
 		}
 	}
-	slices.SortFunc(out, func(a, b acpi.Serial) int {
-		return slices.Index(serialOrder, a.Port) - slices.Index(serialOrder, b.Port)
-	})
 	return out
 }
 
 // serialOrder are the standard places of serial ports in the order of their numbers.
 var serialOrder = []uint16{0x3f8, 0x2f8, 0x3e8, 0x2e8}
 
-// pvpanic is the port of the panic device, 0 if there is none.
-func (m *Machine) pvpanic() uint16 {
-	for _, d := range m.isa.Devices() {
-		if p, ok := d.(*misc.PVPanic); ok {
-			return p.IOPort
+// pciBus describes a bus with what is on it.
+func pciBus(b *pci.Bus) acpi.Bus {
+	out := acpi.Bus{Selector: b.Selector(), Express: b.Express()}
+	for devfn := range pciFunctions {
+		f := b.Function(uint8(devfn))
+		if f == nil {
+			continue
 		}
+		c := f.Dev().Class()
+		d := acpi.PCIDevice{DevFn: uint8(devfn), Removable: !c.NoHotplug, Kind: pciKinds[c.Name]}
+		if slices.Contains(c.Parents, "pci-vga") {
+			d.Kind = acpi.PCIVGA
+		}
+		if br, ok := f.(pci.BridgeDevice); ok && !f.Dev().Hotplugged() {
+			behind := pciBus(br.Bridge().Secondary())
+			d.Bridge = &behind
+		}
+		out.Devices = append(out.Devices, d)
 	}
-	return 0
+	for _, s := range b.Secondaries() {
+		out.Behind = append(out.Behind, s.Owner().(pci.Function).PCI().DevFn())
+	}
+	return out
+}
+
+// pciFunctions is the number of addresses on a bus.
+const pciFunctions = 256
+
+// pciKinds are the functions about which the tables say more, by type.
+var pciKinds = map[string]acpi.PCIKind{
+	piix.PIIX3Class.Name: acpi.PCIISABridge,
+	ich9.Class.Name:      acpi.PCIISABridge,
+	ich9.SMBusClass.Name: acpi.PCISMBus,
 }
 
 // numa puts the nodes of -numa into the tables: memory in the order of the nodes, CPUs as assigned.

@@ -90,7 +90,7 @@ func (b *Bridge) InitBridge(express bool, fallback string) {
 	b.Set16(RegStatus, b.Get16(RegStatus)|statusFast66)
 	b.Set16(regSecStatus, statusFast66)
 	b.mem, b.io = memory.NewContainer("pci_bridge_pci", memory.Whole), memory.NewContainer("pci_bridge_io", 1<<32)
-	b.sec = &Bus{mem: b.bus.mem, pciMem: b.mem, io: b.io, bridge: b}
+	b.sec = &Bus{mem: b.bus.mem, pciMem: b.mem, io: b.io, bridge: b, selector: -1}
 	name := b.ID()
 	if name == "" {
 		name = fallback

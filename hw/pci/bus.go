@@ -28,18 +28,21 @@ type Bus struct {
 	route  func(devfn uint8, pin int) int // INTx pin (0..3) to bus line
 	lines  []*qdev.IRQ
 	counts []int32 // functions that drive each line
+
+	handler  qdev.HotplugHandler // of devices that come and go
+	selector int                 // number by which the ACPI hot-plug registers know the bus, -1 for none
 }
 
 // NewBus returns a bus that parent provides: mem is what bus masters reach, pciMem and io hold the BARs.
 func NewBus(parent qdev.Device, name string, mem, pciMem, io *memory.Region, firstDevFn uint8) *Bus {
-	b := &Bus{mem: mem, pciMem: pciMem, io: io, first: firstDevFn}
+	b := &Bus{mem: mem, pciMem: pciMem, io: io, first: firstDevFn, selector: -1}
 	qdev.InitBus(b, parent, BusType, name, 0)
 	return b
 }
 
 // NewExpressBus returns a root complex's bus, as NewBus does.
 func NewExpressBus(parent qdev.Device, name string, mem, pciMem, io *memory.Region) *Bus {
-	b := &Bus{mem: mem, pciMem: pciMem, io: io}
+	b := &Bus{mem: mem, pciMem: pciMem, io: io, selector: -1}
 	qdev.InitBus(b, parent, ExpressBusType, name, 0)
 	return b
 }

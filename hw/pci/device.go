@@ -46,6 +46,7 @@ type Props struct {
 	ROMFile       string     `prop:"romfile"`
 	ROMSize       uint32     `prop:"romsize,default=0xffffffff"`
 	ROMBar        uint32     `prop:"rombar,default=1"`
+	ACPIIndex     uint32     `prop:"acpi-index,default=0"`
 }
 
 // Device is the part common to all PCI functions; embed it.

@@ -112,7 +112,9 @@ func (b *Bus) detach(d Device) {
 // Reset resets all devices on the bus, the newest first.
 func (b *Bus) Reset() {
 	for _, d := range slices.Backward(slices.Clone(b.devices)) {
-		Reset(d)
+		if d.Dev().bus != nil { // else it has left with the reset of another
+			Reset(d)
+		}
 	}
 	if r, ok := b.node.(interface{ BusReset() }); ok {
 		r.BusReset()

@@ -67,9 +67,12 @@ type Base struct {
 	node     *qom.Node // nil for devices of their own
 	hot      bool      // came while the machine was running
 	leaving  bool      // the guest was asked to let go of it
-	inputs   []*IRQ
-	outputs  []**IRQ
-	tap      func(n int, level bool) // hears of the inputs
+	// leavingUntil is the guest's time in milliseconds from which on it can be asked again, 0 for never.
+	leavingUntil int64
+	parts        []*qom.Node // objects below it that are devices for users
+	inputs       []*IRQ
+	outputs      []**IRQ
+	tap          func(n int, level bool) // hears of the inputs
 }
 
 // Dev implements Device.
@@ -155,13 +158,11 @@ func Realize(d Device, on BusNode) error {
 	if b.node != nil && b.node.Parent() == nil {
 		b.tree.Unattached.MustAdd("device[*]", b.node)
 	}
-	var err error
-	if r, ok := on.(BusRealizer); ok {
-		err = r.RealizeChild(d)
-	} else {
-		err = d.Realize()
+	var h HotplugHandler
+	if on != nil {
+		h = on.QBus().Handler()
 	}
-	if err != nil {
+	if err := b.realize(on, h); err != nil {
 		b.bus = nil
 		b.leaveTree()
 		return err
@@ -172,8 +173,34 @@ func Realize(d Device, on BusNode) error {
 	b.realized = true
 	if b.tree != nil {
 		b.tree.made = append(b.tree.made, d)
+		if b.id != "" {
+			b.tree.ids[b.id] = d
+		}
 	}
-	return nil
+	if b.hot {
+		Reset(d)
+	}
+	if h == nil {
+		return nil
+	}
+	err := h.Plugged(d)
+	if err != nil {
+		Unrealize(d)
+	}
+	return err
+}
+
+// realize calls the device's own Realize, with the bus's and the handler's part before it.
+func (b *Base) realize(on BusNode, h HotplugHandler) error {
+	if h != nil {
+		if err := h.PrePlug(b.self); err != nil {
+			return err
+		}
+	}
+	if r, ok := on.(BusRealizer); ok {
+		return r.RealizeChild(b.self)
+	}
+	return b.self.Realize()
 }
 
 // Unrealize takes the device out of operation and off its bus.
@@ -198,6 +225,9 @@ func Unrealize(d Device) {
 	b.realized, b.bus = false, nil
 	b.leaveTree()
 	if b.tree != nil {
+		if b.tree.ids[b.id] == d {
+			delete(b.tree.ids, b.id)
+		}
 		b.tree.made = slices.DeleteFunc(b.tree.made, func(x Device) bool { return x == d })
 	}
 }

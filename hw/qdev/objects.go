@@ -25,7 +25,9 @@ func (b *Base) enter(t *Tree) {
 	b.tree, b.node = t, qom.New(b.class.Name, b.self)
 	b.node.AddProperty(qom.Property{Name: "realized", Type: "bool", Get: func() any { return b.realized }})
 	b.node.AddProperty(qom.Property{Name: "hotplugged", Type: "bool", Get: func() any { return b.hot }})
-	b.node.AddProperty(qom.Property{Name: "hotpluggable", Type: "bool", Get: func() any { return !b.class.NoHotplug }})
+	b.node.AddProperty(qom.Property{Name: "hotpluggable", Type: "bool", Get: func() any {
+		return !b.class.NoHotplug && (b.bus == nil || b.bus.QBus().Handler() != nil)
+	}})
 	b.node.AddProperty(qom.Property{Name: "parent_bus", Type: "link<bus>", Get: func() any {
 		if b.bus == nil {
 			return ""
@@ -116,89 +118,4 @@ func (r *Registry) Types() *qom.Types {
 		t.AddChain(c.Name, append(parents[:len(parents):len(parents)], "object")...)
 	}
 	return t
-}
-
-// Hotplugger is a bus that takes and gives devices while the machine runs.
-type Hotplugger interface {
-	// Plugged tells the guest of a new device.
-	Plugged(d Device) error
-	// RequestUnplug asks the guest to let go of a device. Once it has, the bus calls Tree.Unplugged.
-	RequestUnplug(d Device) error
-}
-
-// checkHot refuses a device that comes too late.
-func (t *Tree) checkHot(c *Class, bus *Bus) error {
-	if !t.Hot {
-		return nil
-	}
-	if _, ok := bus.node.(Hotplugger); !ok {
-		return fmt.Errorf("Bus '%s' does not support hotplugging", bus.name)
-	}
-	if c.NoHotplug {
-		return fmt.Errorf("Device '%s' does not support hotplugging", c.Name)
-	}
-	return nil
-}
-
-// plugged tells the bus of a device that came late; if the bus refuses, it goes again.
-func (t *Tree) plugged(d Device, bus *Bus) error {
-	if !t.Hot {
-		return nil
-	}
-	err := bus.node.(Hotplugger).Plugged(d)
-	if err != nil {
-		t.Remove(d)
-	}
-	return err
-}
-
-// FindDevice finds a device by its identifier or its path, as device_del does.
-func (t *Tree) FindDevice(name string) (Device, error) {
-	if !strings.HasPrefix(name, "/") {
-		if d := t.ids[name]; d != nil {
-			return d, nil
-		}
-		return nil, qom.NotFound{Path: name}
-	}
-	n, err := t.QOM.Resolve(name)
-	if err != nil {
-		return nil, err
-	}
-	d, ok := n.Object().(Device)
-	if !ok {
-		return nil, fmt.Errorf("%s is not a hotpluggable device", name)
-	}
-	return d, nil
-}
-
-// RequestUnplug asks the guest to let go of a device.
-func (t *Tree) RequestUnplug(d Device) error {
-	b := d.Dev()
-	var bus Hotplugger
-	if b.bus != nil {
-		bus, _ = b.bus.(Hotplugger)
-		if bus == nil {
-			return fmt.Errorf("Bus '%s' does not support hotplugging", b.bus.QBus().name)
-		}
-	}
-	if bus == nil || b.class.NoHotplug {
-		return fmt.Errorf("Device '%s' does not support hotplugging", b.class.Name)
-	}
-	if b.leaving {
-		return fmt.Errorf("Device %s is already in the process of unplug", b.id)
-	}
-	if err := bus.RequestUnplug(d); err != nil {
-		return err
-	}
-	b.leaving = b.realized
-	return nil
-}
-
-// Unplugged takes a device out that the guest has let go of.
-func (t *Tree) Unplugged(d Device) {
-	id, path := d.Dev().id, d.Dev().node.Path()
-	t.Remove(d)
-	if t.OnRemoved != nil {
-		t.OnRemoved(id, path)
-	}
 }

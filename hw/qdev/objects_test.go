@@ -16,6 +16,10 @@ type hotBus struct {
 	refuse bool
 }
 
+func (b *hotBus) HotplugHandler() HotplugHandler { return b }
+
+func (b *hotBus) PrePlug(Device) error { return nil }
+
 func (b *hotBus) Plugged(d Device) error {
 	if b.refuse {
 		return errors.New("no more")
@@ -26,6 +30,7 @@ func (b *hotBus) Plugged(d Device) error {
 
 func (b *hotBus) RequestUnplug(d Device) error {
 	b.events = append(b.events, "asked for "+d.Dev().ID())
+	d.Dev().SetLeaving(true, false)
 	return nil
 }
 
@@ -156,7 +161,7 @@ func TestHotplug(t *testing.T) {
 	if v, _ := d.Dev().QOM().Get("hotplugged"); v != true {
 		t.Error("not known as hotplugged")
 	}
-	for args, want := range map[string]string{"subtoy": "Bus 'toybus.t0' does not support hotplugging", "stuck": "Device 'stuck' does not support hotplugging"} {
+	for args, want := range map[string]string{"subtoy": "Bus 'toybus.t0' does not support hotplugging", "stuck": "Parameter 'driver' expects a pluggable device type"} {
 		if _, err := tree.Add(pairs("driver", args)); err == nil || err.Error() != want {
 			t.Errorf("%s: %v", args, err)
 		}
@@ -176,10 +181,10 @@ func TestHotplug(t *testing.T) {
 	if _, err := tree.FindDevice("/machine"); err == nil || err.Error() != "/machine is not a hotpluggable device" {
 		t.Error(err)
 	}
-	if err := tree.RequestUnplug(d); err != nil {
+	if err := tree.RequestUnplug(d, "t0"); err != nil {
 		t.Error(err)
 	}
-	if err := tree.RequestUnplug(d); err == nil || err.Error() != "Device t0 is already in the process of unplug" {
+	if err := tree.RequestUnplug(d, "t0"); err == nil || err.Error() != "Device t0 is already in the process of unplug" {
 		t.Error(err)
 	}
 	tree.Unplugged(d)

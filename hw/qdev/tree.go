@@ -141,7 +141,7 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	switch {
 	case c == nil:
 		return nil, fmt.Errorf("'%s' is not a valid device model name", driver)
-	case c.Internal:
+	case c.Internal, t.Hot && c.NoHotplug:
 		return nil, errors.New("Parameter 'driver' expects a pluggable device type")
 	}
 	if t.OnlyMigratable && c.Unmigratable {
@@ -151,14 +151,14 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t.Hot && bus.Handler() == nil {
+		return nil, fmt.Errorf("Bus '%s' does not support hotplugging", bus.name)
+	}
 	if id != "" && t.ids[id] != nil {
 		return nil, fmt.Errorf("Duplicate device ID '%s'", id)
 	}
 	d, err := t.New(c)
 	if err != nil {
-		return nil, err
-	}
-	if err := t.checkHot(c, bus); err != nil {
 		return nil, err
 	}
 	d.Dev().id, d.Dev().hot = id, t.Hot
@@ -175,10 +175,7 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	if err := Realize(d, bus.node); err != nil {
 		return nil, err
 	}
-	if id != "" {
-		t.ids[id] = d
-	}
-	return d, t.plugged(d, bus)
+	return d, nil
 }
 
 // busFor finds the bus for a new device: the one called name, or the first of the right type with room.
@@ -217,12 +214,7 @@ func (t *Tree) Devices() []Device { return t.made }
 func (t *Tree) Find(id string) Device { return t.ids[id] }
 
 // Remove takes a device out of operation.
-func (t *Tree) Remove(d Device) {
-	if t.ids[d.Dev().id] == d {
-		delete(t.ids, d.Dev().id)
-	}
-	Unrealize(d)
-}
+func (t *Tree) Remove(d Device) { Unrealize(d) }
 
 // Close takes all devices out of operation, the last one first.
 func (t *Tree) Close() {

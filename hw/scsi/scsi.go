@@ -194,6 +194,8 @@ func (d *Device) Wait() {
 type Bus struct {
 	qdev.Bus
 	MaxTarget, MaxLUN uint32
+	// Handler looks after the devices that come and go while the machine runs, nil if none may.
+	Handler qdev.HotplugHandler
 	// Plugged and Unplugged, if set, hear of devices that come and go while the machine runs.
 	Plugged, Unplugged func(Unit)
 	// Changed, if set, hears of conditions that are to be reported with the next command.
@@ -208,6 +210,9 @@ func NewBus(b *Bus, parent qdev.Device, name string, maxTarget, maxLUN uint32) {
 	b.MaxTarget, b.MaxLUN = maxTarget, maxLUN
 	qdev.InitBus(b, parent, BusType, name, 0)
 }
+
+// HotplugHandler implements qdev.Hotplugger.
+func (b *Bus) HotplugHandler() qdev.HotplugHandler { return b.Handler }
 
 // RealizeChild implements qdev.BusRealizer: it gives the device an address.
 func (b *Bus) RealizeChild(dev qdev.Device) error {

@@ -14,11 +14,11 @@ import (
 // pc is a PC with n CPUs as QEMU builds it by default.
 func pc(n int) *Machine {
 	m := &Machine{
-		HPET: true, RTC: true, Keyboard: true, Mouse: true, FWCfg: true, PVPanic: 0x505,
-		PCI:     &PCI{Hole32Start: 256 << 20, Hole32End: 0xfebfffff, Hole64Start: 1 << 32, Hole64End: 1<<32 + 2<<30 - 1},
+		HPET: true, FWCfg: true,
+		ISA:     []ISADevice{{Kind: ISAPanic, Port: 0x505}, {Kind: ISAKeyboard}, {Kind: ISAMouse}, {Kind: ISASerial, Index: 1, Port: 0x2f8, IRQ: 3}, {Kind: ISASerial, Port: 0x3f8, IRQ: 4}, {Kind: ISAClock}},
+		PCI:     &PCI{Hole32Start: 256 << 20, Hole32End: 0xfebfffff, Hole64Start: 1 << 32, Hole64End: 1<<32 + 2<<30 - 1, Root: board(), Hotplug: 0xae00, HotplugBridges: true},
 		PM:      &PM{Base: 0x600, GPE: 0xafe0, GPEBytes: 4, SCI: 9, SMICmd: 0xb2, CMOSCent: 0x32, S3: true, S4: true, S4Value: 2},
 		IOAPICs: []IOAPIC{{Addr: 0xfec00000}},
-		Serials: []Serial{{0x3f8, 4}, {0x2f8, 3}},
 	}
 	for i := range n {
 		m.CPUs = append(m.CPUs, CPU{APICID: uint32(i), Enabled: true})
@@ -26,10 +26,15 @@ func pc(n int) *Machine {
 	return m
 }
 
+// board is the root bus with what is on it by default.
+func board() Bus {
+	return Bus{Devices: []PCIDevice{{}, {DevFn: 0x08, Kind: PCIISABridge}, {DevFn: 0x09}, {DevFn: 0x0b}}}
+}
+
 // microvm is a hardware-reduced machine.
 func microvm() *Machine {
-	m := &Machine{RTC: true, FWCfg: true, GED: &GED{Base: 0xfea00000, IRQ: 9, Register: 0xfea00200},
-		IOAPICs: []IOAPIC{{Addr: 0xfec00000}}, Serials: []Serial{{0x3f8, 4}}, CPUs: []CPU{{Enabled: true}}}
+	m := &Machine{FWCfg: true, ISA: []ISADevice{{Kind: ISASerial, Port: 0x3f8, IRQ: 4}, {Kind: ISAClock}}, GED: &GED{Base: 0xfea00000, IRQ: 9, Register: 0xfea00200},
+		IOAPICs: []IOAPIC{{Addr: 0xfec00000}}, CPUs: []CPU{{Enabled: true}}}
 	for i := range 3 {
 		m.VirtioMMIO = append(m.VirtioMMIO, VirtioMMIO{UID: uint64(i), Addr: 0xfeb00000 + uint32(i)*0x200, Size: 0x200, IRQ: 16 + uint32(i)})
 	}

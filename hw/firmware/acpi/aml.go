@@ -17,9 +17,12 @@ const (
 	opMethod, opDualName, opMultiName, opExt                         = 0x14, 0x2e, 0x2f, 0x5b
 	opLocal0, opArg0, opStore, opShiftRight, opAnd, opOr             = 0x60, 0x68, 0x70, 0x7a, 0x7b, 0x7d
 	opNotify, opCreateDWordField, opLOr, opLEqual, opLGreater        = 0x86, 0x8a, 0x91, 0x93, 0x94
-	opIf, opElse, opReturn                                           = 0xa0, 0xa1, 0xa4
-	opLNot                                                           = 0x92
+	opIf, opElse, opReturn, opWhile, opBreak                         = 0xa0, 0xa1, 0xa4, 0xa2, 0xa5
+	opLNot, opLAnd, opLLess                                          = 0x92, 0x90, 0x95
+	opAdd, opSubtract, opIncrement, opShiftLeft                      = 0x72, 0x74, 0x75, 0x79
+	opDerefOf, opSizeOf, opIndex, opToBuffer, opToHexString          = 0x83, 0x87, 0x88, 0x96, 0x98
 
+	extMutex, extAcquire, extRelease, extDebug     = 0x01, 0x23, 0x27, 0x31
 	extOpRegion, extField, extDevice, extProcessor = 0x80, 0x81, 0x82, 0x83
 )
 
@@ -217,6 +220,31 @@ func createDWordField(buf, index []byte, n string) []byte {
 func notify(object, value []byte) []byte { return cat([]byte{opNotify}, object, value) }
 
 func orElse(body ...[]byte) []byte { return cat([]byte{opElse}, pkg(cat(body...))) }
+
+func while(cond []byte, body ...[]byte) []byte {
+	return cat([]byte{opWhile}, pkg(cat(cond, cat(body...))))
+}
+
+func increment(v []byte) []byte { return cat([]byte{opIncrement}, v) }
+func derefOf(v []byte) []byte   { return cat([]byte{opDerefOf}, v) }
+
+// index names an element of a package or buffer.
+func index(of, n []byte) []byte { return operator(opIndex, of, n, nil) }
+
+func shiftLeft(v, n []byte) []byte { return operator(opShiftLeft, v, n, nil) }
+
+// call calls a method.
+func call(method string, args ...[]byte) []byte { return cat(path(method), cat(args...)) }
+
+func mutex(n string) []byte { return cat([]byte{opExt, extMutex}, path(n), []byte{0}) }
+
+// acquire waits for a mutex without limit.
+func acquire(n string) []byte { return cat([]byte{opExt, extAcquire}, path(n), []byte{0xff, 0xff}) }
+
+func release(n string) []byte { return cat([]byte{opExt, extRelease}, path(n)) }
+
+// emptyPackage is a package of n elements without values.
+func emptyPackage(n byte) []byte { return cat([]byte{opPackage}, pkg([]byte{n})) }
 
 func not(v []byte) []byte { return cat([]byte{opLNot}, v) }
 

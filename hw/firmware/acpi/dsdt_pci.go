@@ -9,29 +9,53 @@ const (
 	sciIRQ            = 9
 )
 
-// linkOf gives the link of (slot + pin) modulo 4.
-var linkOf = [pciPins]string{"LNKD", "LNKA", "LNKB", "LNKC"}
-
 // linkIRQs are the interrupts a link can use.
 var linkIRQs = []uint32{5, 10, 11}
 
-// routing is _PRT. The first pin of PIIX3's slot is the power management function, hard-wired to the SCI.
+// routing is _PRT, a loop over all pins. The first pin of PIIX3's slot is the power management function, hard-wired to the SCI.
 func routing() []byte {
-	var entries [][]byte
-	for slot := range pciSlots {
-		for pin := range pciPins {
-			link := linkOf[(slot+pin)%pciPins]
-			if slot == piix3Slot && pin == 0 {
-				link = "LNKS"
-			}
-			entries = append(entries, packageOf(num(uint64(slot)<<16|0xffff), num(uint64(pin)), path(link), num(0)))
-		}
-	}
-	return name("_PRT", packageOf(entries...))
+	const routes = pciSlots * pciPins
+	all, pin, slot, link, route := local(0), local(1), local(2), local(3), local(4)
+	to := func(n string) []byte { return store(packageOf(num(0), num(0), path(n), num(0)), route) }
+	is := func(v []byte, n uint64) []byte { return compare(opLEqual, v, num(n)) }
+	return method("_PRT", 0, notSerialized,
+		store(emptyPackage(routes), all),
+		store(num(0), pin),
+		while(compare(opLLess, pin, num(routes)),
+			store(operator(opShiftRight, pin, num(2), nil), slot),
+			store(operator(opAnd, operator(opAdd, pin, slot, nil), num(pciPins-1), nil), link),
+			ifThen(is(link, 0), to("LNKD")),
+			ifThen(is(link, 1), ifThen(is(pin, piix3Slot*pciPins), to("LNKS")), orElse(to("LNKA"))),
+			ifThen(is(link, 2), to("LNKB")),
+			ifThen(is(link, 3), to("LNKC")),
+			store(operator(opOr, shiftLeft(slot, num(16)), num(0xffff), nil), index(route, num(0))),
+			store(operator(opAnd, pin, num(pciPins-1), nil), index(route, num(1))),
+			store(route, index(all, pin)),
+			increment(pin)),
+		ret(all))
 }
 
-// pciRoot is the host bridge with its windows and the ports that belong to the board.
+// pciRoot is the host bridge, with its interrupts and the registers for hot-plugging.
 func (m *Machine) pciRoot() []byte {
+	p := m.PCI
+	var b []byte
+	if p.Express {
+		b = scope("_SB", device("PCI0", name("_HID", eisaID("PNP0A08")), name("_CID", eisaID("PNP0A03")), name("_ADR", num(0)), name("_UID", num(0)),
+			operatingControl(p.Hotplug == 0)), m.reserved())
+	} else {
+		b = scope("_SB", device("PCI0", name("_HID", eisaID("PNP0A03")), name("_ADR", num(0)), name("_UID", num(0))))
+	}
+	if p.Hotplug != 0 {
+		b = cat(b, pciHotplugRegisters(uint64(p.Hotplug)))
+	}
+	if p.Express {
+		return cat(b, pictureMode(), scope("_SB", scope("PCI0", expressRouting()), linkStatus(), linkResources(operator(opAnd, arg(0), num(0x0f), nil)), expressLinks()))
+	}
+	return cat(b, scope("_SB", scope("PCI0", routing()), linkStatus(), linkResources(nil), pciLinks()))
+}
+
+// pciResources is the host bridge's windows and the ports that belong to the board.
+func (m *Machine) pciResources() []byte {
 	p := m.PCI
 	windows := [][]byte{
 		wordSpace(spaceTypeBus, 0, 0, 0xff),
@@ -44,32 +68,14 @@ func (m *Machine) pciRoot() []byte {
 	if p.Hole64End != 0 {
 		windows = append(windows, qwordMemory(memCacheable|memReadWrite, p.Hole64Start, p.Hole64End))
 	}
-	body := [][]byte{name("_HID", eisaID("PNP0A03"))}
-	if p.Express {
-		body = [][]byte{name("_HID", eisaID("PNP0A08")), name("_CID", eisaID("PNP0A03")), operatingControl()}
+	ports := func(n, uid string, at uint16, size byte) []byte {
+		return device(n, name("_HID", str("PNP0A06")), name("_UID", str(uid)), name("_STA", num(staHidden)), name("_CRS", resources(ioPorts(at, 1, size))))
 	}
-	body = append(body, name("_ADR", num(0)), name("_UID", num(0)), name("_CRS", resources(windows...)))
-	if p.Express {
-		body = append(body, expressRouting())
-	} else {
-		body = append(body, routing())
+	b := cat(name("_CRS", resources(windows...)), ports("GPE0", "GPE0 resources", m.PM.GPE, m.PM.GPEBytes))
+	if p.Hotplug != 0 {
+		b = cat(b, ports("PHPR", "PCI Hotplug resources", p.Hotplug, pciHotplugPorts))
 	}
-	body = append(body, m.fwcfg())
-	if m.PM != nil {
-		body = append(body, device("GPE0", name("_HID", eisaID("PNP0A06")), name("_UID", str("GPE0 resources")), name("_STA", num(staHidden)),
-			name("_CRS", resources(ioPorts(m.PM.GPE, 1, m.PM.GPEBytes)))))
-	}
-	return scope("\\_SB", device("PCI0", body...))
-}
-
-// isaBridge is PIIX3 with its PIRQ registers and the ISA devices below it.
-func (m *Machine) isaBridge() []byte {
-	return scope("\\_SB.PCI0", device("ISA",
-		name("_ADR", num(piix3Slot<<16)),
-		opRegion("P40C", spacePCIConfig, pirqRegs, 4),
-		m.isaDevices(),
-		scope("\\_SB", field("PCI0.ISA.P40C", fieldByteAcc, fieldUnit{"PRQ0", 8}, fieldUnit{"PRQ1", 8}, fieldUnit{"PRQ2", 8}, fieldUnit{"PRQ3", 8})),
-	))
+	return scope("\\_SB.PCI0", b)
 }
 
 // linkStatus is the method for a link's _STA, linkResources that for its _CRS; number is how its interrupt follows from the register.
@@ -81,7 +87,7 @@ func linkStatus() []byte {
 
 // linkResources is described with linkStatus. Without a number, the register counts unless its link is off.
 func linkResources(number []byte) []byte {
-	set := ifThen(compare(opLGreater, num(pirqDisabled), arg(0)), store(arg(0), path("PRRI")))
+	set := ifThen(compare(opLLess, arg(0), num(pirqDisabled)), store(arg(0), path("PRRI")))
 	if number != nil {
 		set = store(number, path("PRRI"))
 	}
@@ -93,24 +99,19 @@ func linkResources(number []byte) []byte {
 }
 
 // pciLinks are the interrupt links: four that PIIX3 routes and the fixed one of the SCI.
-func (m *Machine) pciLinks() []byte {
+func pciLinks() []byte {
 	var b []byte
 	for i, n := range []string{"LNKA", "LNKB", "LNKC", "LNKD"} {
 		b = cat(b, link(n, uint64(i), "PRQ"+string(rune('0'+i))))
 	}
-	return scope("\\_SB",
-		linkStatus(),
-		linkResources(nil),
-		b,
-		device("LNKS",
-			name("_HID", eisaID("PNP0C0F")),
-			name("_UID", num(4)),
-			name("_PRS", resources(interrupts(irqShared, sciIRQ))),
-			method("_STA", 0, notSerialized, ret(num(staHidden))),
-			method("_DIS", 0, notSerialized),
-			method("_CRS", 0, notSerialized, ret(path("_PRS"))),
-			method("_SRS", 1, notSerialized)),
-	)
+	return cat(b, device("LNKS",
+		name("_HID", eisaID("PNP0C0F")),
+		name("_UID", num(4)),
+		name("_PRS", resources(interrupts(irqShared, sciIRQ))),
+		method("_STA", 0, notSerialized, ret(num(staHidden))),
+		method("_DIS", 0, notSerialized),
+		method("_CRS", 0, notSerialized, ret(path("_PRS"))),
+		method("_SRS", 1, notSerialized)))
 }
 
 // link is an interrupt link behind the PIRQ register reg.

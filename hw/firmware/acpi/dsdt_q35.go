@@ -8,8 +8,6 @@ const (
 	ich9FirstSlot  = 25 // from here on the slots are the chipset's, except the bridge's
 	ich9BridgeSlot = 30
 	ich9FirstGSI   = 16
-	pirqRegBytes   = 0x0c
-	pirqGap        = 4 // registers between those of link D and E
 )
 
 // expressRouting is _PRT, which depends on the interrupt controller that the operating system has chosen.
@@ -56,28 +54,13 @@ func expressLinks() []byte {
 			method("_DIS", 0, notSerialized),
 			method("_SRS", 1, notSerialized)))
 	}
-	return scope("\\_SB", linkStatus(), linkResources(operator(opAnd, arg(0), num(0x0f), nil)), b)
+	return b
 }
 
-// lpcBridge is the LPC bridge with its PIRQ registers and the ISA devices below it.
-func (m *Machine) lpcBridge() []byte {
-	var units []fieldUnit
-	for i := range ich9Links {
-		if i == pciPins {
-			units = append(units, fieldUnit{"", 8 * pirqGap})
-		}
-		units = append(units, fieldUnit{linkName("PRQ", i), 8})
-	}
-	return scope("\\_SB.PCI0", device("SF8",
-		name("_ADR", num(ich9Slot<<16)),
-		opRegion("PIRQ", spacePCIConfig, pirqRegs, pirqRegBytes),
-		scope("\\_SB", field("PCI0.SF8.PIRQ", fieldByteAcc, units...)),
-		m.isaDevices()))
-}
-
-// Control bits of the root complex that the operating system may take: all but native hot-plugging while that is ACPI's.
+// Control bits of the root complex that the operating system may take: native hot-plugging is the first of them.
 const (
-	controlAll  = 0x1f
+	controlAll  = 0x1e
+	controlPlug = 0x01
 	osUUID      = "33db4d5b-1ff7-401c-9657-7441c03dd766"
 	osBadUUID   = 0x04
 	osBadRev    = 0x08
@@ -85,8 +68,12 @@ const (
 	controlHigh = 8
 )
 
-// operatingControl is _OSC.
-func operatingControl() []byte {
+// operatingControl is _OSC. native says whether hot-plugging is the operating system's, not ACPI's.
+func operatingControl(native bool) []byte {
+	control := uint64(controlAll)
+	if native {
+		control |= controlPlug
+	}
 	set := func(bit uint64) []byte { return operator(opOr, path("CDW1"), num(bit), path("CDW1")) }
 	return method("_OSC", 4, notSerialized,
 		createDWordField(arg(3), num(0), "CDW1"),
@@ -94,7 +81,7 @@ func operatingControl() []byte {
 			createDWordField(arg(3), num(4), "CDW2"),
 			createDWordField(arg(3), num(controlHigh), "CDW3"),
 			store(path("CDW3"), local(0)),
-			operator(opAnd, local(0), num(controlAll), local(0)),
+			operator(opAnd, local(0), num(control), local(0)),
 			ifThen(not(compare(opLEqual, arg(1), num(1))), set(osBadRev)),
 			ifThen(not(compare(opLEqual, path("CDW3"), local(0))), set(osMasked)),
 			store(local(0), path("CDW3"))),
@@ -120,5 +107,6 @@ func (m *Machine) reserved() []byte {
 	if m.MCFG == nil {
 		return nil
 	}
-	return scope("\\_SB", device("DRAC", name("_HID", str("PNP0C01")), name("_CRS", resources(memory32(true, uint32(m.MCFG.Addr), uint32(m.MCFG.Size))))))
+	return device("DRAC", name("_HID", str("PNP0C01")),
+		name("_CRS", resources(dwordMemory(memReadWrite, uint32(m.MCFG.Addr), uint32(m.MCFG.Addr+m.MCFG.Size-1)))))
 }

@@ -1,23 +1,23 @@
 package acpi
 
+import "slices"
+
 // Machine describes a machine as far as its tables need it.
 type Machine struct {
-	CPUs            []CPU
-	PCI             *PCI   // nil: no PCI (microvm)
-	PM              *PM    // nil: hardware-reduced, with a GED
-	MCFG            *Range // the extended configuration space, nil while it has no place
-	GED             *GED
-	HPET            bool
-	IOAPICs         []IOAPIC
-	Serials         []Serial
-	Keyboard, Mouse bool
-	RTC             bool
-	FWCfg           bool
-	PVPanic         uint16 // port, 0 for none
-	VirtioMMIO      []VirtioMMIO
-	Nodes           []Node // NUMA nodes, none if NUMA is not asked for
-	OEMID           string // up to 6 characters, default BOCHS
-	OEMTableID      string // up to 8 characters, default BXPC
+	CPUs       []CPU
+	CPUHotplug uint16 // port of the registers for CPUs that come and go, 0 for none
+	PCI        *PCI   // nil: no PCI (microvm)
+	PM         *PM    // nil: hardware-reduced, with a GED
+	MCFG       *Range // the extended configuration space, nil while it has no place
+	GED        *GED
+	HPET       bool
+	IOAPICs    []IOAPIC
+	ISA        []ISADevice // in the order of the tables
+	FWCfg      bool
+	VirtioMMIO []VirtioMMIO
+	Nodes      []Node // NUMA nodes, none if NUMA is not asked for
+	OEMID      string // up to 6 characters, default BOCHS
+	OEMTableID string // up to 8 characters, default BXPC
 }
 
 // CPU is a processor, present or not yet.
@@ -32,7 +32,40 @@ type PCI struct {
 	Hole32Start, Hole32End uint64 // for BARs below 4 GiB, the end inclusive
 	Hole64Start, Hole64End uint64 // none if the end is zero
 	Express                bool   // the root complex of a q35
+	Root                   Bus
+	Hotplug                uint16 // port of the registers for hot-plugging with ACPI, 0 for none
+	HotplugBridges         bool   // they serve the buses behind bridges, too
 }
+
+// NoSelector is the selector of a bus that the hot-plug registers do not serve.
+const NoSelector = -1
+
+// Bus is a PCI bus with what is on it when the tables are made.
+type Bus struct {
+	Selector int // by which the hot-plug registers know it
+	Express  bool
+	Devices  []PCIDevice // by address
+	Behind   []uint8     // addresses of the bridges that have a bus behind them, in the order in which the tables ask those
+}
+
+// PCIDevice is a function on a bus.
+type PCIDevice struct {
+	DevFn     uint8
+	Removable bool // may be hot-plugged at all
+	Bridge    *Bus // behind a bridge that was there from the start
+	Kind      PCIKind
+}
+
+// PCIKind tells what else the tables say about a function.
+type PCIKind uint8
+
+// The kinds of functions.
+const (
+	PCIPlain PCIKind = iota
+	PCIVGA
+	PCISMBus
+	PCIISABridge
+)
 
 // PM is the fixed hardware of PIIX4 or ICH9.
 type PM struct {
@@ -61,10 +94,29 @@ type IOAPIC struct {
 	Base uint32 // first global interrupt
 }
 
-// Serial is a 16550A on the ISA bus.
-type Serial struct {
-	Port uint16
-	IRQ  uint8
+// ISADevice is a device at fixed ports. Keyboard, mouse and clock are always at their own.
+type ISADevice struct {
+	Kind  ISAKind
+	Index int // of serial and parallel ports, from zero
+	Port  uint16
+	IRQ   uint8
+}
+
+// ISAKind tells what a device is.
+type ISAKind uint8
+
+// The kinds of devices at fixed ports.
+const (
+	ISAKeyboard ISAKind = iota
+	ISAMouse
+	ISASerial
+	ISAClock
+	ISAPanic
+)
+
+// has tells whether there is a device of a kind.
+func (m *Machine) has(k ISAKind) bool {
+	return slices.ContainsFunc(m.ISA, func(d ISADevice) bool { return d.Kind == k })
 }
 
 // VirtioMMIO is a virtio device behind memory-mapped registers.

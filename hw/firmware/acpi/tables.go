@@ -128,7 +128,7 @@ func (m *Machine) fadt(facsAddr, dsdtAddr uint64) []byte {
 		return m.table("FACP", 1, b[headerSize:])
 	}
 	b[fadtACPIEnable], b[fadtACPIDisable] = ich9Enable, ich9Disable
-	if m.Keyboard {
+	if m.has(ISAKeyboard) {
 		b[fadtBootFlags] = fadt8042
 	}
 	put32(fadtFlags, flags|fadtResetSupported)
@@ -183,20 +183,8 @@ func (m *Machine) madt() []byte {
 	b = le.AppendUint32(b, madtPCAT)
 	x2 := false
 	for i, c := range m.CPUs {
-		enabled := uint32(0)
-		if c.Enabled {
-			enabled = apicEnabled
-		}
-		if c.APICID < x2apicFirst {
-			b = append(b, madtLocalAPIC, 8, byte(i), byte(c.APICID))
-			b = le.AppendUint32(b, enabled)
-			continue
-		}
-		x2 = true
-		b = append(b, madtX2APIC, 16, 0, 0)
-		b = le.AppendUint32(b, c.APICID)
-		b = le.AppendUint32(b, enabled)
-		b = le.AppendUint32(b, uint32(i))
+		b = append(b, c.interruptController(i, c.Enabled)...)
+		x2 = x2 || !c.old()
 	}
 	for _, io := range m.IOAPICs {
 		b = append(b, madtIOAPIC, 12, io.ID, 0)

@@ -46,7 +46,7 @@ type Bridge struct {
 
 // Class is the device type of the bridge, HostClass that of what sits above it.
 var (
-	Class = qdev.Class{Name: "i440FX", Bus: pci.BusType, Desc: "Host bridge", Internal: true, Category: qdev.Bridge,
+	Class = qdev.Class{Name: "i440FX", Bus: pci.BusType, Desc: "Host bridge", Internal: true, NoHotplug: true, Category: qdev.Bridge,
 		New: func() qdev.Device { return new(Bridge) }, State: qdev.State(&bridgeState)}
 	HostClass = qdev.Class{Name: "i440FX-pcihost", Parents: []string{"pci-host-bridge"}, Internal: true, Category: qdev.Bridge,
 		New: func() qdev.Device { return new(Host) }, State: pci.HostState}

@@ -102,12 +102,11 @@ type power struct {
 	smiWritable uint32
 	memory      misc.MemoryHotplug
 	cpus        misc.CPUHotplug
-	hotplug     misc.PCIHotplug
-	bridges     bool // the state has hotplug
+	hotplug     pm.PCIHotplug
 }
 
 // Class is the device type.
-var Class = qdev.Class{Name: "ICH9-LPC", Bus: pci.BusType, Desc: "ICH9 LPC bridge", Internal: true, NoHotplug: true, Category: qdev.Bridge,
+var Class = qdev.Class{Name: "ICH9-LPC", Bus: pci.BusType, Desc: "ICH9 LPC bridge", Internal: true, Category: qdev.Bridge,
 	New: newLPC, State: qdev.State(&lpcState)}
 
 // newLPC sets the options that have no default of their own.

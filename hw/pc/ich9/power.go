@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 
 	"goemu/hw/firmware/fwcfg"
-	"goemu/hw/misc"
 	"goemu/hw/pm"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
@@ -18,6 +17,7 @@ const (
 	offTCO            = 0x60
 	smiAPMC, smiTCO   = 1 << 5, 1 << 13
 	portAPM, apmPorts = 0xb2, 2
+	pciHotplug        = 0x0cc0
 	acpiEnable        = 0x02
 	acpiDisable       = 0x03
 )
@@ -26,7 +26,6 @@ const (
 func (l *LPC) initPower() {
 	p := &l.power
 	p.cpus.SetCPUs(l.c.CPUs)
-	p.bridges = l.options.ACPIHotplug
 	c := pm.Config{SCI: qdev.NewIRQ(l.setSCI, 0), VM: l.c.VM, DisableS3: l.options.DisableS3 != 0, S4: l.options.S4,
 		ACPIOnly: !l.props.SMMCompat && !l.c.SMM, GPE: gpeBytes}
 	if l.options.DisableS4 != 0 {
@@ -49,6 +48,26 @@ func (l *LPC) initPower() {
 	p.tco.Expired = l.watchdogExpired
 	p.io.Add(p.tco.Region(), offTCO, 0)
 	l.c.IO.Add(p.io, 0, 0)
+	if l.HotplugPorts() != 0 {
+		p.hotplug = pm.PCIHotplug{Root: l.Bus(), Bridges: true, RootOff: true, Notify: func() { p.acpi.RaiseGPE(pm.EventPCIHotplug) }}
+		l.c.IO.Add(p.hotplug.Region(), pciHotplug, 0)
+		l.Bus().SetHandler(&p.hotplug)
+	}
+}
+
+// NumberBuses tells the interface for hot-plugging that all devices are there that are there from the start.
+func (l *LPC) NumberBuses() {
+	if l.options.ACPIHotplug {
+		l.power.hotplug.Number()
+	}
+}
+
+// HotplugPorts is where the interface for hot-plugging with ACPI is, 0 for nowhere.
+func (l *LPC) HotplugPorts() uint16 {
+	if !l.options.ACPIHotplug {
+		return 0
+	}
+	return pciHotplug
 }
 
 // watchdogExpired implements pm.TCO's call.
@@ -72,7 +91,9 @@ func (l *LPC) resetPower() {
 		p.smiEnable = smiAPMC
 	}
 	p.acpi.Reset()
-	p.hotplug = misc.PCIHotplug{}
+	if l.options.ACPIHotplug {
+		p.hotplug.Reset()
+	}
 }
 
 // placePower puts the registers at a base, zero for nowhere.

@@ -26,7 +26,7 @@ type SMBus struct {
 }
 
 // SMBusClass is the device type.
-var SMBusClass = qdev.Class{Name: "ICH9-SMB", Bus: pci.BusType, Desc: "ICH9 SMBUS Bridge", Internal: true, NoHotplug: false, Category: qdev.Other,
+var SMBusClass = qdev.Class{Name: "ICH9-SMB", Bus: pci.BusType, Desc: "ICH9 SMBUS Bridge", Internal: true, Category: qdev.Other,
 	New: func() qdev.Device { return new(SMBus) }, State: qdev.State(&smbState)}
 
 var smbState = vmstate.Description[SMBus]{Name: "ich9_smb", Version: 1, MinVersion: 1, Fields: []vmstate.Field[SMBus]{

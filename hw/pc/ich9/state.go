@@ -34,8 +34,8 @@ var powerState = vmstate.Description[power]{Name: "ich9_pm", Version: 1, MinVers
 			vmstate.Struct("tco_regs", &pm.TCOState, func(p *power) *pm.TCO { return &p.tco }).Since(1),
 		}},
 		misc.CPUHotplugSection("ich9_pm/cpuhp", func(p *power) *misc.CPUHotplug { return &p.cpus }),
-		{Name: "ich9_pm/pcihp", Version: 1, MinVersion: 1, Needed: func(p *power) bool { return p.bridges },
-			Fields: misc.PCIHotplugFields(func(p *power) *misc.PCIHotplug { return &p.hotplug })},
+		{Name: "ich9_pm/pcihp", Version: 1, MinVersion: 1, Needed: func(p *power) bool { return p.hotplug.Root != nil },
+			Fields: pm.PCIHotplugFields(func(p *power) *pm.PCIHotplug { return &p.hotplug })},
 	},
 }
 

@@ -45,7 +45,7 @@ type PIIX3 struct {
 }
 
 // PIIX3Class is the device type.
-var PIIX3Class = qdev.Class{Name: "PIIX3", Parents: []string{"pci-piix3"}, Bus: pci.BusType, Desc: "ISA bridge", Internal: true,
+var PIIX3Class = qdev.Class{Name: "PIIX3", Parents: []string{"pci-piix3"}, Bus: pci.BusType, Desc: "ISA bridge", Internal: true, NoHotplug: true,
 	Category: qdev.Bridge, New: func() qdev.Device { return new(PIIX3) }, State: qdev.State(&piix3State)}
 
 var piix3State = vmstate.Description[PIIX3]{Name: "PIIX3", Version: 3, MinVersion: 2,

@@ -30,6 +30,7 @@ const (
 	regSerial, serialPort1, serialPort2       = 0x67, 0x08, 0x90
 	portParallel, portSerial1, portSerial2    = 0x378, 0x3f8, 0x2f8
 
+	pciHotplug              = 0xae00
 	pmPorts, smbPorts       = 64, 64
 	gpeBase, gpeBytes       = 0xafe0, 4 // two bytes of status, two of enable
 	portAPM, apmPorts       = 0xb2, 2   // SMI command and status
@@ -47,9 +48,13 @@ type PM struct {
 		S4        uint8  `prop:"s4_val,default=2"`
 		SMBBase   uint32 `prop:"smb_io_base,default=0"`
 		SMM       bool   `prop:"smm-enabled,default=false"`
+		SMMCompat bool   `prop:"smm-compat,default=false"`
+		Bridges   bool   `prop:"acpi-pci-hotplug-with-bridge-support,default=true"`
+		RootBus   bool   `prop:"acpi-root-pci-hotplug,default=true"`
+		NoIndex   bool   `prop:"x-not-migrate-acpi-index,default=false"`
 	}
 	apmc, apms uint8
-	hotplug    misc.PCIHotplug
+	hotplug    pm.PCIHotplug
 	cpus       misc.CPUHotplug
 	memory     misc.MemoryHotplug
 	io         *memory.Region
@@ -62,7 +67,7 @@ type PM struct {
 }
 
 // PMClass is the device type.
-var PMClass = qdev.Class{Name: "PIIX4_PM", Bus: pci.BusType, Desc: "PM", Internal: true, Category: qdev.Bridge,
+var PMClass = qdev.Class{Name: "PIIX4_PM", Bus: pci.BusType, Desc: "PM", Internal: true, NoHotplug: true, Category: qdev.Bridge,
 	New: func() qdev.Device { return new(PM) }, State: qdev.State(&pmState)}
 
 // PMConfig says how the function is connected.
@@ -102,7 +107,7 @@ func (p *PM) PCIInfo() pci.Info {
 
 // Realize implements qdev.Device.
 func (p *PM) Realize() error {
-	c := pm.Config{SCI: p.sci, VM: p.vm, DisableS3: p.props.DisableS3 != 0, S4: p.props.S4, ACPIOnly: !p.props.SMM, GPE: gpeBytes}
+	c := pm.Config{SCI: p.sci, VM: p.vm, DisableS3: p.props.DisableS3 != 0, S4: p.props.S4, ACPIOnly: !p.props.SMMCompat && !p.props.SMM, GPE: gpeBytes}
 	if p.props.DisableS4 != 0 {
 		c.S4 = pm.NoS4
 	}
@@ -123,7 +128,37 @@ func (p *PM) Realize() error {
 	p.io.Add(apm, portAPM, 0)
 	p.io.Add(p.acpi.GPERegion(), gpeBase, 0)
 	p.updateSMBus()
+	p.hotplug = pm.PCIHotplug{Root: p.Bus(), Bridges: p.props.Bridges, RootOff: !p.props.RootBus, Notify: func() { p.acpi.RaiseGPE(pm.EventPCIHotplug) }}
+	if p.HotplugPorts() != 0 {
+		p.io.Add(p.hotplug.Region(), pciHotplug, 0)
+	}
+	p.Bus().SetHandler(&p.hotplug)
 	return nil
+}
+
+// HotplugPorts is where the interface for hot-plugging is, 0 for nowhere.
+func (p *PM) HotplugPorts() uint16 {
+	if !p.props.Bridges && !p.props.RootBus {
+		return 0
+	}
+	return pciHotplug
+}
+
+// NumberBuses tells the interface that all devices are there that are there from the start.
+func (p *PM) NumberBuses() { p.hotplug.Number() }
+
+// HotplugBridges tells whether the buses behind bridges are served, too.
+func (p *PM) HotplugBridges() bool { return p.props.Bridges }
+
+// S3 tells whether the machine can be suspended to memory, S4 is the sleep type for suspending to disk, 0 for none.
+func (p *PM) S3() bool { return p.props.DisableS3 == 0 }
+
+// S4 is described with S3.
+func (p *PM) S4() uint8 {
+	if p.props.DisableS4 != 0 {
+		return 0
+	}
+	return p.props.S4
 }
 
 // showDevices sets the registers that say which ISA devices exist; once, when the machine is complete.
@@ -154,8 +189,8 @@ func (p *PM) Reset() {
 	}
 	p.acpi.Reset()
 	p.smb.Reset()
-	p.hotplug = misc.PCIHotplug{}
 	p.updatePM()
+	p.hotplug.Reset()
 }
 
 // SetupPM places and enables the registers, as firmware does.

@@ -27,13 +27,13 @@ var apmState = vmstate.Description[PM]{Name: "APM State", Version: 1, MinVersion
 
 func self(p *PM) *PM                    { return p }
 func always(*PM) bool                   { return true }
-func pciHotplug(p *PM) *misc.PCIHotplug { return &p.hotplug }
+func pciHotplugOf(p *PM) *pm.PCIHotplug { return &p.hotplug }
 
 // pciHotplugFields are fields that exist since PCI hot-plugging can be switched off.
 func pciHotplugFields() []vmstate.Field[PM] {
-	list := misc.PCIHotplugFields(pciHotplug)
+	list := pm.PCIHotplugFields(pciHotplugOf)
 	for i := range list {
-		list[i] = list[i].When(always)
+		list[i] = list[i].When(func(p *PM) bool { return p.props.Bridges && !(i == len(list)-1 && p.props.NoIndex) })
 	}
 	return list
 }
@@ -50,7 +50,7 @@ var pmState = vmstate.Description[PM]{
 		vmstate.Timer("ar.tmr.timer", func(p *PM) vmstate.TimerState { return p.acpi.Timer }),
 		vmstate.Of("ar.tmr.overflow_time", func(p *PM) *int64 { return &p.acpi.Overflow }),
 		vmstate.Struct("ar.gpe", &gpeState, func(p *PM) *pm.Regs { return &p.acpi }).Since(2),
-		misc.OldPCIHotplugField(pciHotplug).Since(2),
+		pm.OldPCIHotplugField(pciHotplugOf).Since(2),
 	}, pciHotplugFields()...),
 	Subsections: []*vmstate.Description[PM]{
 		{Name: "piix4_pm/memhp", Version: 1, MinVersion: 1, Fields: []vmstate.Field[PM]{

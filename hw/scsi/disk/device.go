@@ -204,7 +204,10 @@ func (d *Drive) Unrealize() {
 	}
 	d.backend.OnResize = nil
 	_ = d.backend.Flush(context.Background()) // nobody is left to hear of a failure
-	d.release()
+	if d.common.Drive != nil {
+		d.common.Drive.Unplug()
+	}
+	d.backend = nil
 }
 
 // Reset implements qdev.Device.

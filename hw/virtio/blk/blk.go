@@ -70,7 +70,7 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 		return err
 	}
 	if err := m.check(); err != nil {
-		m.release()
+		m.release(m.Props.Drive.Release)
 		return err
 	}
 	m.queues = int(m.Props.NumQueues)
@@ -92,7 +92,7 @@ func (m *Model) Vectors() int { return int(m.Props.NumQueues) + 1 }
 // Teardown implements virtio.Type.
 func (m *Model) Teardown() {
 	m.Close()
-	m.release()
+	m.release(m.Props.Drive.Unplug)
 }
 
 func (m *Model) configSize() int {

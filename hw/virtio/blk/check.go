@@ -34,10 +34,10 @@ func (m *Model) claim(user string) error {
 }
 
 // release gives the disk back.
-func (m *Model) release() {
+func (m *Model) release(back func()) {
 	if m.backend != nil {
 		_ = m.backend.Flush(context.Background()) // nobody is left to hear of a failure
-		m.Props.Drive.Release()
+		back()
 		m.backend = nil
 	}
 }

@@ -118,6 +118,7 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 		busCount++
 	}
 	scsi.NewBus(&m.Bus, owner, name, maxTarget, maxLUN)
+	m.Bus.Handler = qdev.Direct{}
 	m.Bus.Plugged = func(u scsi.Unit) { m.notify(featureHotplug, u, eventTransport, reasonRescan) }
 	m.Bus.Unplugged = func(u scsi.Unit) { m.notify(featureHotplug, u, eventTransport, reasonRemoved) }
 	m.Bus.Changed = func(u scsi.Unit, s scsi.Sense) {

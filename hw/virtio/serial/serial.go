@@ -84,6 +84,9 @@ type bus struct {
 	m *Model
 }
 
+// HotplugHandler implements qdev.Hotplugger.
+func (*bus) HotplugHandler() qdev.HotplugHandler { return qdev.Direct{} }
+
 // busCount numbers buses of devices without an identifier; it is guarded by the machine lock.
 var busCount int
 

@@ -161,7 +161,7 @@ func showBackend(owner qdev.Device, name string) {
 	if node == nil {
 		return
 	}
-	n := node.MustAdd("virtio-backend", qom.New("virtio-"+name+"-device", owner))
+	n := owner.Dev().AddPart("virtio-backend", qom.New("virtio-"+name+"-device", owner))
 	for _, b := range owner.Dev().Buses() {
 		b.QOM().Remove()
 		n.MustAdd(b.Name(), b.QOM())

@@ -62,7 +62,18 @@ func New(c Config) *Service {
 	s.Graph.OnIOError = s.ioError
 	s.Graph.OnCorrupt = s.corrupted
 	s.Graph.OnTray = s.trayMoved
+	c.Drives.OnUnplug = s.cancelJobs
 	return s
+}
+
+// cancelJobs ends the jobs on a disk that goes with its device.
+// Preconditions: the graph lock is held.
+func (s *Service) cancelJobs(n *block.Node) {
+	for _, j := range s.Jobs.Block() {
+		if j.Uses(n) {
+			_ = j.Cancel(false) // one that cannot be cancelled has ended
+		}
+	}
 }
 
 // Close ends all jobs and exports.

@@ -83,7 +83,7 @@ func (s *Service) DeviceDel(_ context.Context, arg *qapi.DeviceDelArg) error {
 	if err != nil {
 		return qomcmd.Error(err)
 	}
-	return t.RequestUnplug(d)
+	return t.RequestUnplug(d, arg.Id)
 }
 
 // Forward tells clients of devices that are gone. Preconditions: the machine lock is held.
