@@ -70,3 +70,12 @@ func HintOf(err error) string {
 	}
 	return ""
 }
+
+// WhoOf is what an error says about the process that is in the way, or empty.
+func WhoOf(err error) string {
+	var e *Error
+	if errors.As(err, &e) {
+		return e.Who
+	}
+	return ""
+}

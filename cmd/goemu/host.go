@@ -13,6 +13,7 @@ import (
 	"goemu/internal/chardev"
 	"goemu/internal/mainloop"
 	"goemu/internal/netdev"
+	"goemu/internal/tool"
 	"goemu/internal/userobj"
 )
 
@@ -150,14 +151,11 @@ func (h *backends) openDefaultCD(s *session) error {
 
 // withHint adds to the message of an error of the block layer what else it has to say.
 func withHint(err error) error {
-	var e *block.Error
-	if !errors.As(err, &e) {
-		return err
+	if hint := block.HintOf(err); hint != "" {
+		err = fmt.Errorf("%w\n%s", err, hint)
 	}
-	for _, line := range []string{e.Hint, e.Who} {
-		if line != "" {
-			err = fmt.Errorf("%w\n%s", err, line)
-		}
+	if who := block.WhoOf(err); who != "" && tool.TellsMore(progName()) {
+		err = fmt.Errorf("%w\n%s", err, who)
 	}
 	return err
 }
@@ -170,13 +168,17 @@ func (h *backends) links(l *qdev.Links) {
 	objectLinks(h.objects, l)
 }
 
-// close closes everything.
-func (h *backends) close() {
+// closeDisks closes the disks.
+func (h *backends) closeDisks() {
 	if h.disks != nil {
 		if err := h.disks.Close(); err != nil {
 			warn(err.Error())
 		}
 	}
+}
+
+// close closes everything but the disks.
+func (h *backends) close() {
 	if h.net != nil {
 		h.net.Close()
 	}

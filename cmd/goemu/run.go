@@ -34,7 +34,7 @@ func run(vm *config.VM) (status int, err error) {
 	loop := make(chan error, 1)
 	go func() { loop <- mainloop.Main.Run(ctx) }()
 	defer func() { cancel(); <-loop }()
-	s.exit, s.mon.ready = make(chan int, 1), make(chan struct{})
+	s.exit, s.mon.ready, s.mon.ended = make(chan int, 1), make(chan struct{}), make(chan struct{})
 	if err := s.open(ctx); err != nil {
 		return 0, err
 	}
@@ -168,7 +168,7 @@ func (s *session) close() {
 		s.migration.Close()
 	}
 	s.closeVNC()
-	s.closeMonitors()
+	s.quiesceMonitors()
 	if s.removePID != nil {
 		defer s.removePID()
 	}
@@ -181,6 +181,8 @@ func (s *session) close() {
 			warn(err.Error())
 		}
 	}
+	s.host.closeDisks()
+	s.closeMonitors()
 	s.host.close()
 }
 

@@ -7,6 +7,7 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -156,7 +157,7 @@ func (d *storageDaemon) makeMonitors(ctx context.Context) {
 	d.server = &qmp.Server{Registry: r, Version: version, Context: ctx}
 	d.block = blockcmd.New(blockcmd.Config{
 		Drives: d.drives, Loop: d.server.InBand(), Emit: d.server.Emit, Out: os.Stdout,
-		Settle: func() { d.server.Settle(flushTime) },
+		Settle: func() { d.server.Settle(time.Now().Add(flushTime)) },
 		Report: func(text string) { d.Errorf("%s", text) },
 	})
 	run := runcmd.NewService()

@@ -39,6 +39,7 @@ type monitors struct {
 	held  bool          // commands wait until the machine is made
 	ready chan struct{} // closed when it is
 	once  sync.Once
+	ended chan struct{} // closed when the disks are
 }
 
 // Names under which services with the same type name can be embedded together.
@@ -62,6 +63,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.server = &qmp.Server{Registry: r, Version: version, Ready: m.run.Ready, Context: ctx}
 	m.run.Name, m.run.UUID, m.run.Registry, m.run.Version, m.run.End = s.vm.Name, s.vm.UUID, r, version, s.requestQuit
 	m.run.Graph = s.host.disks.Graph
+	m.run.AwaitEnd = m.awaitEnd
 	m.run.CanWake = func() bool { return s.machine.Suspends() }
 	m.run.Options = optionInfos()
 	m.block = s.blockService()
@@ -106,9 +108,9 @@ func (s *session) makeMonitors(ctx context.Context) {
 
 // blockService makes the service of the commands about disks.
 func (s *session) blockService() *blockcmd.Service {
-	io := qio.NewMonitor(s.host.disks.Graph)
+	io := qio.NewMonitor(s.host.disks.Graph, s.mon.settle)
 	return blockcmd.New(blockcmd.Config{
-		Settle: func() { s.mon.server.Settle(flushTime) },
+		Settle: s.mon.settle,
 		IO:     io.Run, DefaultBus: "ide",
 		Drives: s.host.disks, Loop: s.mon.server.InBand(), Emit: s.mon.server.Emit, Out: os.Stdout,
 		Report: func(text string) { fmt.Fprintf(os.Stderr, "%s: %s\n", progName(), text) },
@@ -229,12 +231,33 @@ func (s *session) releaseMonitors() {
 // flushTime is how long the end of the emulator waits for clients to take what was said to them.
 const flushTime = 200 * time.Millisecond
 
-// closeMonitors lets the last replies out.
-func (s *session) closeMonitors() {
+// settle waits a little until clients have taken what they were told so far.
+func (m *monitors) settle() {
+	limit := time.Now().Add(flushTime)
+	m.server.Settle(limit)
+	m.shell.Settle(limit)
+}
+
+// awaitEnd is called by a command in band that is answered when the disks are closed.
+func (m *monitors) awaitEnd() {
+	m.server.Release()
+	defer m.server.Hold()
+	<-m.ended
+}
+
+// quiesceMonitors ends what commands have begun.
+func (s *session) quiesceMonitors() {
 	s.mon.once.Do(func() { close(s.mon.ready) })
 	if s.mon.server != nil {
 		s.releaseMonitors()
 		s.mon.block.Close()
+	}
+}
+
+// closeMonitors lets the last replies out.
+func (s *session) closeMonitors() {
+	close(s.mon.ended)
+	if s.mon.server != nil {
 		s.mon.server.Flush(flushTime)
 	}
 }

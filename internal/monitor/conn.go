@@ -4,6 +4,7 @@ package monitor
 
 import (
 	"sync"
+	"time"
 
 	"goemu/internal/chardev"
 )
@@ -115,6 +116,14 @@ func (c *Conn) Queued() int {
 
 // Idle tells whether the client has been sent everything.
 func (c *Conn) Idle() bool { return c.Queued() == 0 && c.port.Flushed() }
+
+// Settle waits until written says that clients have been told everything, but no longer than to the end given.
+func Settle(end time.Time, written func() bool) {
+	const step = 100 * time.Microsecond
+	for time.Now().Before(end) && !written() {
+		time.Sleep(step)
+	}
+}
 
 // flush moves output to the device. Preconditions: c.outMu is held.
 func (c *Conn) flush() {

@@ -74,7 +74,14 @@ func (t *Tool) Report(prefix string, err error) {
 	if h := block.HintOf(err); h != "" {
 		fmt.Fprint(t.Err, strings.TrimSuffix(h+"\n", NoNewline+"\n"))
 	}
+	if who := block.WhoOf(err); who != "" && TellsMore(t.Name) {
+		fmt.Fprintln(t.Err, who)
+	}
 }
+
+// TellsMore reports whether a program that was called by this name says more in its messages than QEMU does: it does under its own name,
+// and to people at a terminal. Scripts that call it by QEMU's names get QEMU's messages to the letter.
+func TellsMore(name string) bool { return !strings.HasPrefix(name, "qemu-") || isTerminal(os.Stderr) }
 
 // Text is an error's message; a bare errno has the C library's.
 func Text(err error) string {

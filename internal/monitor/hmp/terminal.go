@@ -2,7 +2,9 @@ package hmp
 
 import (
 	"bytes"
+	"slices"
 	"sync"
+	"time"
 
 	"goemu/internal/chardev"
 	"goemu/internal/monitor"
@@ -69,6 +71,15 @@ func (t *terminal) begin() {
 		t.greet()
 	}
 	t.conn.Accept()
+}
+
+// Settle waits until users have been told everything so far, but no longer than to the end given.
+func (s *Shell) Settle(end time.Time) {
+	monitor.Settle(end, func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return !slices.ContainsFunc(s.terminals, func(t *terminal) bool { return !t.conn.Idle() })
+	})
 }
 
 // Write prints with carriage returns before the ends of lines.

@@ -95,17 +95,13 @@ func (s *Server) Flush(limit time.Duration) {
 	}
 }
 
-// Settle waits until clients have been told everything so far, or for the time given.
-func (s *Server) Settle(limit time.Duration) {
-	const step = 100 * time.Microsecond
-	written := func() bool {
+// Settle waits until clients have been told everything so far, but no longer than to the end given.
+func (s *Server) Settle(end time.Time) {
+	monitor.Settle(end, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return !slices.ContainsFunc(s.sessions, func(n *Session) bool { c := n.conn.Load(); return c != nil && !c.Idle() })
-	}
-	for end := time.Now().Add(limit); time.Now().Before(end) && !written(); {
-		time.Sleep(step)
-	}
+	})
 }
 
 // idle tells whether no command runs and no output waits.

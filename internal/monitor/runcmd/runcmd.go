@@ -21,6 +21,9 @@ type Service struct {
 	Options []*qapi.CommandLineOptionInfo
 	// End ends the emulator when there is no machine to shut down.
 	End func()
+	// AwaitEnd, if set, is called by quit when the machine is about to end, and returns when its disks are closed: what they tell of that
+	// comes before the answer.
+	AwaitEnd func()
 	// ExitPreconfig makes the machine; nil if it is made already.
 	ExitPreconfig func(context.Context) error
 	// CanWake tells whether the machine can be woken up.
@@ -94,6 +97,9 @@ func (s *Service) Quit(ctx context.Context) error {
 	vm.RequestShutdown(mainloop.CauseHostQMPQuit)
 	mainloop.Lock.Unlock()
 	settle(ctx)
+	if s.AwaitEnd != nil {
+		s.AwaitEnd()
+	}
 	return nil
 }
 
