@@ -68,10 +68,7 @@ func (e *Engine) Incoming(uri string, files channel.Files) error {
 func (e *Engine) receive(open channel.Opener) {
 	ch, err := open(context.Background())
 	if err != nil {
-		e.mu.Lock()
-		stopping := e.stopping
-		e.mu.Unlock()
-		if !stopping {
+		if !e.isStopping() {
 			e.report(err.Error())
 			e.giveUp()
 		}
@@ -87,23 +84,33 @@ func (e *Engine) receive(open channel.Opener) {
 		err = e
 	}
 	_ = ch.Close()
-	if err != nil {
-		e.reportLoad(err)
-		e.giveUp()
+	if err == nil {
+		e.arrived()
 		return
 	}
-	e.arrived()
+	if e.Hooks.Settle != nil {
+		e.Hooks.Settle()
+	}
+	if !e.isStopping() {
+		e.reportLoad(err)
+	}
+	e.giveUp()
 }
 
 // giveUp ends the process that an incoming migration failed in.
 func (e *Engine) giveUp() {
-	e.mu.Lock()
-	stopping := e.stopping
-	e.mu.Unlock()
+	stopping := e.isStopping()
 	e.setIncoming(Failed)
 	if !stopping && e.Hooks.Exit != nil {
 		e.Hooks.Exit(1)
 	}
+}
+
+// isStopping tells whether the process ends anyway.
+func (e *Engine) isStopping() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.stopping
 }
 
 // reportLoad prints the lines that QEMU prints about a stream that it cannot load.

@@ -45,6 +45,7 @@ type Hooks struct {
 	Pass   func(n int64)
 	Report func(text string) // a line for the user: QEMU's error_report
 	Exit   func(status int)  // the process must end: an incoming migration failed
+	Settle func()            // lets the monitors' commands that are there already be carried out; nil: there are no monitors
 }
 
 // Status is the state of a migration under QMP's names.

@@ -3,9 +3,12 @@ package driver
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"sync"
+
+	"golang.org/x/sys/unix"
 
 	"goemu/block"
 )
@@ -218,7 +221,9 @@ func (s *Drives) Close() error {
 	}
 	for _, b := range s.Graph.Backends() {
 		if b.Node() != nil {
-			note(b.Flush(context.Background()))
+			if err := b.Flush(context.Background()); !errors.Is(err, unix.ENOMEDIUM) { // an image found to be corrupt takes nothing more
+				note(err)
+			}
 		}
 	}
 	s.Graph.Lock()

@@ -84,12 +84,9 @@ func (s *Drives) openDrive(drv *Drive, o driveOptions, opts Dict) error {
 		}
 		defer s.Graph.Unref(n)
 	}
-	perm := block.PermConsistentRead
-	if n != nil && !n.ReadOnly() {
-		perm |= block.PermWrite
-	}
-	if s.Graph.InMigrate() { // nodes are inactive; the device requests what it needs
-		perm = 0
+	perm := block.PermConsistentRead // the device requests what else it needs
+	if s.Graph.InMigrate() {
+		perm = 0 // nodes are inactive
 	}
 	b := s.Graph.NewBackend(drv.ID, "", perm, block.PermAll)
 	if n != nil {

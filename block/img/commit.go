@@ -130,10 +130,13 @@ func (c *Commit) Into(ctx context.Context, base *block.Node) (err error) {
 			return err
 		}
 	}
-	c.Base = g.NewBackend("", "", block.PermConsistentRead|block.PermWrite|block.PermResize, block.PermAll)
 	g.Ref(base)
-	err = c.Base.Insert(base)
-	g.Unref(base)
+	c.Base = g.NewBackend("", "", block.PermConsistentRead|block.PermWrite|block.PermResize, block.PermAll)
+	filter, err := g.InsertLooseFilter(ctx, "", base)
+	if err == nil {
+		filter.SetImplicit(true)
+		err = c.Base.Insert(base)
+	}
 	g.Unlock()
 	if err == nil {
 		if err = c.Run(ctx); err != nil {
@@ -146,11 +149,18 @@ func (c *Commit) Into(ctx context.Context, base *block.Node) (err error) {
 	g.Lock()
 	defer g.Unlock()
 	c.Base.Delete()
+	if filter != nil {
+		if e := g.DropFilter(filter); err == nil {
+			err = e
+		}
+		g.Unref(filter)
+	}
 	if wasReadOnly {
 		if e := g.SetReadOnly(ctx, base, true); err == nil {
 			err = e
 		}
 	}
+	g.Unref(base)
 	return err
 }
 

@@ -29,6 +29,7 @@ func (s *session) makeMigration(r *qapi.Registry) {
 		Pass:   func(n int64) { s.mon.server.Emit(&qapi.MigrationPassEvent{Pass: n}) },
 		Report: report,
 		Exit:   s.requestExit,
+		Settle: s.mon.settleCommands,
 	}
 	s.mon.migrate = &migratecmd.Service{Engine: s.migration, Jobs: s.mon.block.Jobs, Files: namedFile}
 	qapi.BindMigration(r, s.mon.migrate)

@@ -238,6 +238,16 @@ func (m *monitors) settle() {
 	m.shell.Settle(limit)
 }
 
+// settleCommands waits a little until commands that were given before have been carried out; some may still be on their way here.
+func (m *monitors) settleCommands() {
+	const quiet, step = 20, time.Millisecond
+	for end, n := time.Now().Add(flushTime), 0; n < quiet && time.Now().Before(end); n++ {
+		if time.Sleep(step); !m.server.Idle() || !m.shell.Idle() {
+			n = 0
+		}
+	}
+}
+
 // awaitEnd is called by a command in band that is answered when the disks are closed.
 func (m *monitors) awaitEnd() {
 	m.server.Release()

@@ -121,15 +121,43 @@ func Incoming(uri string, files Files) (open Opener, closed func(), err error) {
 		if err != nil {
 			return nil, nil, err
 		}
-		return func(context.Context) (Channel, error) { return c, nil }, func() {}, nil
+		return func(context.Context) (Channel, error) { return awaitInput(c), nil }, c.Shutdown, nil
 	case "fd":
 		c, err := descriptor(rest, files)
 		if err != nil {
 			return nil, nil, err
 		}
-		return func(context.Context) (Channel, error) { return c, nil }, func() {}, nil
+		return func(context.Context) (Channel, error) { return awaitInput(c), nil }, c.Shutdown, nil
 	}
 	return nil, nil, fmt.Errorf("unknown migration protocol: %s", uri)
+}
+
+// awaitInput waits until something comes: what is at the other end of a pipe shows only then.
+func awaitInput(c Channel) Channel {
+	b := &begun{Channel: c}
+	n, err := c.Read(b.first[:])
+	b.have, b.err = n > 0, err
+	return b
+}
+
+// begun is a channel whose first byte, or the lack of one, has been read already.
+type begun struct {
+	Channel
+	first [1]byte
+	have  bool
+	err   error
+}
+
+// Read implements Channel.
+func (b *begun) Read(p []byte) (int, error) {
+	switch {
+	case b.have && len(p) > 0:
+		b.have = false
+		return copy(p, b.first[:]), nil
+	case b.err != nil:
+		return 0, b.err
+	}
+	return b.Channel.Read(p)
 }
 
 // socket is a connected socket.

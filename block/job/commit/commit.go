@@ -36,18 +36,6 @@ type commit struct {
 	frozen    bool
 }
 
-// topFilter keeps the permissions of the images above from reaching those that are merged.
-type topFilter struct{}
-
-func (topFilter) Close() {}
-
-// ChildPerm implements block.ChildPermer.
-func (topFilter) ChildPerm(*block.Child, block.Role, block.Perm, block.Perm) (nperm, nshared block.Perm) {
-	return 0, block.PermAll
-}
-
-var topDriver = &block.Driver{Name: "commit_top", Filter: true, NeverFrozen: true}
-
 // New makes the job. The caller starts it.
 // Preconditions: the graph lock is held.
 func New(ctx context.Context, l *job.List, o Options) (j *job.Job, err error) {
@@ -69,7 +57,7 @@ func New(ctx context.Context, l *job.List, o Options) (j *job.Job, err error) {
 			return nil, err
 		}
 	}
-	c.filter, err = g.InsertFilter(ctx, topDriver, o.FilterName, func(*block.Node) (block.Instance, error) { return topFilter{}, nil }, o.Top)
+	c.filter, err = g.InsertLooseFilter(ctx, o.FilterName, o.Top)
 	if err == nil {
 		c.filter.SetImplicit(o.FilterName == "")
 		err = c.attach(ctx, j)

@@ -82,6 +82,17 @@ func (s *Shell) Settle(end time.Time) {
 	})
 }
 
+// Idle tells whether no line is being carried out.
+func (s *Shell) Idle() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return !slices.ContainsFunc(s.terminals, func(t *terminal) bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		return t.busy || len(t.lines) > 0
+	})
+}
+
 // Write prints with carriage returns before the ends of lines.
 func (t *terminal) Write(p []byte) (int, error) {
 	text := bytes.ReplaceAll(p, []byte("\n"), []byte("\r\n"))

@@ -90,7 +90,7 @@ func (s *Server) Release() { s.inBand.Unlock() }
 // Flush waits until the command that runs has answered and all clients have been told everything, or for the time given.
 func (s *Server) Flush(limit time.Duration) {
 	const step = time.Millisecond
-	for end := time.Now().Add(limit); time.Now().Before(end) && !s.idle(); {
+	for end := time.Now().Add(limit); time.Now().Before(end) && !s.Idle(); {
 		time.Sleep(step)
 	}
 }
@@ -104,13 +104,13 @@ func (s *Server) Settle(end time.Time) {
 	})
 }
 
-// idle tells whether no command runs and no output waits.
-func (s *Server) idle() bool {
+// Idle tells whether no command runs or waits, and no output waits.
+func (s *Server) Idle() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, n := range s.sessions {
 		n.mu.Lock()
-		busy := n.busy
+		busy := n.busy || len(n.queue) > 0
 		n.mu.Unlock()
 		if c := n.conn.Load(); busy || c != nil && !c.Idle() {
 			return false
