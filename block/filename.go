@@ -271,7 +271,13 @@ func (n *Node) FullBackingFile() (string, error) {
 	return n.AbsoluteFilename(n.backingFile)
 }
 
-// backingOverridden tells whether the node's backing file is another one than the image says.
+// BackingOverridden tells whether the node's backing file is another one than the image says.
+// Preconditions: the graph lock is held.
+func (n *Node) BackingOverridden() bool {
+	n.refreshFilename()
+	return n.backingOverridden()
+}
+
 func (n *Node) backingOverridden() bool {
 	if b := n.Backing(); b != nil {
 		return n.autoBacking != b.node.filename

@@ -35,6 +35,9 @@ func FindBacking(top *block.Node, name string) *block.Node {
 }
 
 func matches(n, below *block.Node, name string, isProtocol bool) bool {
+	if n.BackingOverridden() {
+		return below.Filename() == name
+	}
 	stored, _ := n.BackingFile()
 	if isProtocol || block.HasProtocol(stored) {
 		if name == stored {
