@@ -273,6 +273,11 @@ func (g *Graph) setBacking(t *transaction, n, base *Node) (old *Node, err error)
 	if _, err := g.attachTo(t, n, base, "backing", role, 0, PermAll); err != nil {
 		return old, err
 	}
+	if base.inherits(n) { // it was further below
+		before := base.inheritsFrom
+		base.inheritsFrom = n
+		t.onAbort(func() { base.inheritsFrom = before })
+	}
 	t.onCommit(func() {
 		n.mode.NoBacking = false
 		if role == RoleCOW {
@@ -333,6 +338,14 @@ func (n *Node) eachEdge(base *Node, visit func(*Child) bool) {
 	}
 }
 
+// inherits tells whether the node takes defaults from another one, or from one that does.
+func (n *Node) inherits(from *Node) bool {
+	for n != nil && n != from {
+		n = n.inheritsFrom
+	}
+	return n != nil
+}
+
 // ChainContains tells whether a node is in the chain of filtered nodes and backing files from n on.
 func (n *Node) ChainContains(base *Node) bool {
 	for n != nil && n != base {
@@ -357,6 +370,9 @@ func (g *Graph) DropIntermediate(ctx context.Context, top, base *Node, backing s
 	changed := append([]*Child(nil), top.parents...)
 	if err := g.replace(top, base, false, nil); err != nil {
 		return err
+	}
+	if seen := top.SkipImplicit(); base.inherits(seen) {
+		base.inheritsFrom = seen.inheritsFrom
 	}
 	for _, c := range changed {
 		up, ok := c.parent.(*Node)
