@@ -66,6 +66,8 @@ func answerText(req *cli.Request) (string, error) {
 		return netKinds().Help(), nil
 	case cli.QueryDisplays:
 		return "Available display backend types:\nnone\n", nil
+	case cli.QueryAudio:
+		return "Available audio drivers:\nnone\n", nil
 	case cli.QueryVGA:
 		return vgaHelp(), nil
 	case cli.QueryLogItems:

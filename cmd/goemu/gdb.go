@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strings"
 
 	"goemu/accel"
@@ -35,7 +34,7 @@ func (s *session) serveGDB(src config.Source) error {
 			return out
 		},
 		Kill: func() {
-			fmt.Fprintf(os.Stderr, "%s: QEMU: Terminated via GDBstub\n", progName())
+			complain("QEMU: Terminated via GDBstub")
 			s.requestExit(0)
 		}}
 	for _, c := range m.CPUs() {

@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 
@@ -70,9 +69,6 @@ func (h *backends) open(s *session) error {
 	}
 	return s.createObjects(true)
 }
-
-// notice prints a line for the user.
-func notice(line string) { fmt.Fprintln(os.Stderr, line) }
 
 // openSerials opens what the serial ports are connected to.
 func (h *backends) openSerials(s *session) error {

@@ -2,7 +2,6 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -16,9 +15,7 @@ func main() {
 	root := &cobra.Command{Use: "goemu [options] [disk_image]", Short: "Run a virtual machine", SilenceUsage: true, SilenceErrors: true}
 	root.AddCommand(manCommand(root))
 	root.AddCommand(toolCommands()...)
-	err := dispatch(root, os.Args[1:])
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "%s: %v\n", progName(), err)
+	if reported(dispatch(root, os.Args[1:])) != nil {
 		os.Exit(1)
 	}
 }

@@ -29,8 +29,12 @@ func run(vm *config.VM) (status int, err error) {
 	// Go must always have a free processor for the main loop while all virtual CPUs execute.
 	runtime.GOMAXPROCS(vm.SMP.MaxCPUs + max(2, runtime.NumCPU()))
 
+	if err := confine(vm); err != nil {
+		return 0, err
+	}
 	s := &session{vm: vm}
 	defer s.close()
+	defer func() { err = reported(err) }() // before a client can see that the monitors close
 	loop := make(chan error, 1)
 	go func() { loop <- mainloop.Main.Run(ctx) }()
 	defer func() { cancel(); <-loop }()

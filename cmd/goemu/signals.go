@@ -17,7 +17,7 @@ func (s *session) handleSignals() {
 	signal.Notify(c, unix.SIGINT, unix.SIGTERM, unix.SIGHUP)
 	go func() {
 		sig := <-c
-		fmt.Fprintf(os.Stderr, "%s: terminating on signal %d\n", progName(), sig)
+		complain(fmt.Sprintf("terminating on signal %d", sig))
 		mainloop.Lock.Lock()
 		defer mainloop.Lock.Unlock()
 		if s.machine == nil {

@@ -23,20 +23,13 @@ func system(prog string, args []string) error {
 	if req.VM.DumpVMState != "" {
 		return dumpVMState(&req.VM)
 	}
+	setPrefix(&req.VM)
 	status, err := run(&req.VM)
 	if err != nil {
 		return err
 	}
 	os.Exit(status)
 	return nil
-}
-
-// warn prints a warning as QEMU does.
-func warn(text string) { fmt.Fprintf(os.Stderr, "%s: warning: %s\n", progName(), text) }
-
-// warnAt prints a warning about an option.
-func warnAt(origin, text string) {
-	fmt.Fprintf(os.Stderr, "%s: %s: warning: %s\n", progName(), origin, text)
 }
 
 // at puts the option an error is about before it.

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 
 	"goemu/accel"
@@ -63,7 +62,7 @@ func (s *session) chooseAccel(c *pc.Config) error {
 		if len(list) == 1 {
 			return err
 		}
-		fmt.Fprintf(os.Stderr, "%s: %v\n", progName(), err)
+		complain(err.Error())
 		failed = fmt.Errorf("no accelerator found")
 	}
 	return failed

@@ -45,7 +45,7 @@ func namedFile(name string) (*os.File, error) {
 }
 
 // report prints a line for the user as QEMU's error_report does.
-func report(text string) { fmt.Fprintf(os.Stderr, "%s: %s\n", progName(), text) }
+func report(text string) { complain(text) }
 
 // connectMigration tells the engine of the machine. Preconditions: the machine lock is held.
 func (s *session) connectMigration(m *pc.Machine) {

@@ -113,7 +113,7 @@ func (s *session) blockService() *blockcmd.Service {
 		Settle: s.mon.settle,
 		IO:     io.Run, DefaultBus: "ide",
 		Drives: s.host.disks, Loop: s.mon.server.InBand(), Emit: s.mon.server.Emit, Out: os.Stdout,
-		Report: func(text string) { fmt.Fprintf(os.Stderr, "%s: %s\n", progName(), text) },
+		Report: complain,
 	})
 }
 

@@ -206,16 +206,21 @@ func parseDevFn(p *property, _ *Links, s string) error {
 		return nil
 	}
 	slot, fn, dotted := strings.Cut(s, ".")
-	a, err := strconv.ParseUint(slot, 16, 32)
+	a, err := strconv.ParseUint(cutHex(slot), 16, 32)
 	b := uint64(0)
 	if err == nil && dotted {
-		b, err = strconv.ParseUint(fn, 16, 32)
+		b, err = strconv.ParseUint(cutHex(fn), 16, 32)
 	}
 	if err != nil || a > 31 || b > 7 {
 		return notTaken(p, s)
 	}
 	p.value.SetInt(int64(a<<3 | b))
 	return nil
+}
+
+// cutHex takes off the prefix that hexadecimal numbers may have.
+func cutHex(s string) string {
+	return strings.TrimPrefix(strings.TrimPrefix(s, "0x"), "0X")
 }
 
 func parseMAC(p *property, _ *Links, s string) error {

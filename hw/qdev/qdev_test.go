@@ -142,3 +142,18 @@ func TestIRQ(t *testing.T) {
 		t.Errorf("got %v", got)
 	}
 }
+
+// TestPlaces: a place on a PCI bus is a slot, in hexadecimal with or without the prefix, and maybe a function.
+func TestPlaces(t *testing.T) {
+	for text, want := range map[string]DevFn{"2": 2 << 3, "0x2": 2 << 3, "1f.7": 0xff, "0x1F.0x7": 0xff, "-1": -1, "02.0": 2 << 3} {
+		d := New(&Class{Name: "toy", New: func() Device { return new(toy) }})
+		if err := Set(d, nil, "addr", text); err != nil || d.(*toy).props.Addr != want {
+			t.Errorf("%s: %v, %v; want %v", text, d.(*toy).props.Addr, err, want)
+		}
+	}
+	for _, text := range []string{"", "20", "0x", "1.8", "1.", "x", "1.0.0"} {
+		if Set(New(&Class{Name: "toy", New: func() Device { return new(toy) }}), nil, "addr", text) == nil {
+			t.Errorf("%s is taken for a place", text)
+		}
+	}
+}

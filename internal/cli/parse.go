@@ -30,6 +30,7 @@ const (
 	QueryVGA               // -vga help
 	QueryFormats           // -drive format=help
 	QueryNetdevs           // -netdev help
+	QueryAudio             // -audiodev help
 )
 
 // Request is the result of parsing.

@@ -28,6 +28,7 @@ func sections() []section {
 			{name: "cpu", arg: true, help: " cpu        select CPU ('-cpu help' for list)", apply: (*parser).cpu},
 			{name: "accel", arg: true, help: helpAccel, apply: (*parser).accel},
 			{name: "smp", arg: true, help: helpSMP, apply: (*parser).smp},
+			{name: "overcommit", arg: true, help: " [mem-lock=on|off][,cpu-pm=on|off]\n                run with overcommit hints\n                mem-lock=on|off controls memory lock support (default: off)\n                cpu-pm=on|off is for hardware virtualization and has no effect", apply: (*parser).overcommit},
 			{name: "numa", arg: true, help: " node[,mem=size][,cpus=firstcpu[-lastcpu]][,nodeid=node]", apply: (*parser).numa},
 			{name: "global", arg: true, help: " driver.property=value\n-global driver=driver,property=property,value=value\n                set a global default for a driver property", apply: (*parser).global},
 			{name: "boot", arg: true, help: " [order=drives][,once=drives][,menu=on|off]\n      [,splash-time=sp_time][,reboot-timeout=rb_time][,strict=on|off]\n                'drives': floppy (a), hard disk (c), CD-ROM (d), network (n)\n                'sp_time': the period that the boot menu waits if menu=on, unit is ms\n                'rb_timeout': the timeout before guest reboot when boot failed, unit is ms", apply: (*parser).boot},
@@ -36,6 +37,7 @@ func sections() []section {
 			{name: "mem-prealloc", help: "   preallocate guest memory (use with -mem-path)", apply: func(p *parser, _ string) error { p.VM.MemPrealloc = true; return nil }},
 			{name: "name", arg: true, help: " string[,debug-threads=on|off]\n                string sets the name of the guest", apply: (*parser).vmName},
 			{name: "uuid", arg: true, help: " %08x-%04x-%04x-%04x-%012x\n                specify machine UUID", apply: (*parser).uuid},
+			{name: "audiodev", arg: true, help: " none,id=id[,timer-period=us][,in|out.prop=value]\n                dummy driver that discards all output", apply: (*parser).audiodev},
 			{name: "device", arg: true, help: " driver[,prop[=value][,...]]\n                add device (based on driver)\n                prop=value,... sets driver properties\n                use '-device help' to print all possible drivers\n                use '-device driver,help' to print all possible properties", apply: (*parser).device},
 		}},
 		{"Block device options:", []option{
@@ -100,6 +102,9 @@ func sections() []section {
 			{name: "daemonize", help: "      daemonize QEMU after initializing", apply: (*parser).daemonize},
 			{name: "nodefaults", help: "     don't create default devices", apply: (*parser).nodefaults},
 			{name: "no-user-config", help: " don't load default user-provided config files at startup", apply: ignore},
+			{name: "msg", arg: true, help: " [timestamp[=on|off]][,guest-name=[on|off]]\n                control error message format\n                timestamp=on enables timestamps (default: off)\n                guest-name=on enables guest name prefix but only if\n                              -name guest option is set (default: off)", apply: (*parser).msg},
+			{name: "sandbox", arg: true, help: helpSandbox, apply: (*parser).sandbox},
+			{name: "enable-kvm", help: "     the same as -accel kvm", apply: func(p *parser, _ string) error { return p.accel("kvm") }},
 			{name: "gdb", arg: true, help: " dev         accept gdb connection on 'dev'. (gdb defaults to starting\n                the guest without waiting for gdb to connect; use -S too\n                if you want it to not start execution.)", apply: (*parser).gdb},
 			{name: "s", help: "              shorthand for -gdb tcp::1234", apply: func(p *parser, _ string) error { return p.gdb("tcp::1234") }},
 			{name: "qtest", arg: true, help: " CHR      drive the machine by the qtest protocol on character device CHR", apply: (*parser).qtest},
@@ -123,6 +128,16 @@ const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
                 engine=jit|interp (how TCG executes translated code)
                 tb-size=n (TCG translation block cache size in MiB)
                 thread=single|multi (enable multi-threaded TCG)`
+
+const helpSandbox = ` on[,obsolete=allow|deny][,elevateprivileges=allow|deny|children]
+          [,spawn=allow|deny][,resourcecontrol=allow|deny]
+                take system calls away from the emulator (default 'off'):
+                use 'obsolete' to allow obsolete ones
+                use 'elevateprivileges' to deny those that change users
+                    and groups; 'children' also keeps what is executed
+                    from gaining privileges
+                use 'spawn' to deny new processes
+                use 'resourcecontrol' to deny changes of priorities`
 
 const helpIncoming = ` tcp:[host]:port[,to=maxport][,ipv4=on|off][,ipv6=on|off]
 -incoming unix:socketpath

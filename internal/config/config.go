@@ -57,8 +57,15 @@ type VM struct {
 	Daemonize  bool
 	PIDFile    string
 	Log        Log
+	Audiodevs  []string // identifiers
+	Messages   Messages
+	Sandbox    Options // -sandbox, without pairs when not given
+	MemLock    bool    // -overcommit mem-lock=on: memory is never swapped out
 	Migration
 }
+
+// Messages is -msg: what precedes each message.
+type Messages struct{ Timestamp, GuestName bool }
 
 // Migration is about where the machine's state comes from.
 type Migration struct {
