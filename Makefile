@@ -4,6 +4,7 @@ export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
 ORACLES := qemu-system-x86 qemu-utils nasm acpica-tools libnbd-bin python3-libnbd nbdkit e2fsprogs gdb
+BENCH_TOOLS := grub-pc-bin grub-common xorriso mtools
 
 # The user's own guest for `make demo`.
 KERNEL ?=
@@ -52,6 +53,7 @@ fuzz:
 			echo "== $$pkg $$f"; go test -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; done; done
 
 bench: oracles build
+	@.ci/setup $(BENCH_TOOLS)
 	go run ./tests/bench -goemu bin/goemu $(BENCHFLAGS)
 
 demo: build

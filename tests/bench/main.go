@@ -29,7 +29,7 @@ func (r row) ratio() float64 { return r.QEMU / r.Goemu }
 
 type options struct {
 	goemu, qemu, only, json, svg string
-	imageSize                    string
+	imageSize, debian            string
 	runs                         int
 }
 
@@ -37,8 +37,9 @@ func main() {
 	var o options
 	flag.StringVar(&o.goemu, "goemu", "bin/goemu", "the goemu `binary`, with options if need be")
 	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
-	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot idle start image nbd qmp …)")
+	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware idle start image nbd qmp …)")
 	flag.StringVar(&o.imageSize, "image-size", "512M", "the `size` of the disk image for the image tools (4096M for the full measurement)")
+	flag.StringVar(&o.debian, "debian", "", "a disk `image` with an installed Debian whose login prompt is on the serial port")
 	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")
 	flag.StringVar(&o.json, "json", "", "write the figures to this `file`")
 	flag.StringVar(&o.svg, "svg", "", "write a bar chart to this `file`")
@@ -64,7 +65,7 @@ func bench(o options) error {
 		return err
 	}
 	rows = append(rows, r...)
-	measures := []func(options, *setup, [2]*emulator) ([]row, error){boots, works, idle}
+	measures := []func(options, *setup, [2]*emulator) ([]row, error){boots, firmware, works, idle}
 	var s *setup
 	if !o.wantsGuests() {
 		measures = nil
