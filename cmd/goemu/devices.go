@@ -13,14 +13,10 @@ func (s *session) addDevices() error {
 	if err := s.addNICs(); err != nil {
 		return err
 	}
-	for _, d := range s.host.disks.List() {
+	disks := s.host.disks.List()
+	for _, d := range disks {
 		switch d.IF {
-		case "none":
-		case "virtio":
-			set := []qdev.Setting{{Name: "driver", Value: s.typ.BlockBus}, {Name: "drive", Value: d.ID}}
-			if _, err := s.machine.AddDevice(set); err != nil {
-				return fmt.Errorf("-drive %s: %w", d.Text, withHint(err))
-			}
+		case "none", "virtio":
 		case "ide":
 			if err := s.machine.AddDrive(d.Index, d.ID, d.Media == "cdrom"); err != nil {
 				return fmt.Errorf("-drive %s: %w", d.Text, withHint(err))
@@ -36,6 +32,15 @@ func (s *session) addDevices() error {
 		}
 		if _, err := s.machine.AddDevice(set); err != nil {
 			return at(o.Origin, withHint(err))
+		}
+	}
+	for _, d := range disks { // after the devices of the command line, as in QEMU, since it decides upon their addresses
+		if d.IF != "virtio" {
+			continue
+		}
+		set := []qdev.Setting{{Name: "driver", Value: s.typ.BlockBus}, {Name: "drive", Value: d.ID}}
+		if _, err := s.machine.AddDevice(set); err != nil {
+			return fmt.Errorf("-drive %s: %w", d.Text, withHint(err))
 		}
 	}
 	return nil

@@ -277,7 +277,8 @@ func (m *Machine) pause() {
 	mainloop.Lock.Lock()
 }
 
-// reset puts devices and CPUs in their power-on state and the boot images in place.
+// reset puts devices and CPUs in their power-on state and the boot images in place. A machine whose state is going to be loaded stays as it
+// is then, as what is not in a stream has its power-on value.
 func (m *Machine) reset(cause mainloop.ShutdownCause) {
 	if cause != mainloop.CauseNone && m.rtc != nil {
 		m.rtc.SetBoot(m.cfg.BootOrder.Order, m.cfg.BootOrder.NoCheck)
@@ -286,6 +287,9 @@ func (m *Machine) reset(cause mainloop.ShutdownCause) {
 	m.Tree.Reset()
 	for _, c := range m.cpus {
 		c.Reset()
+	}
+	if cause == mainloop.CauseSnapshotLoad || m.VM.State() == mainloop.StateInMigrate {
+		return
 	}
 	m.chips.afterReset(m)
 	m.placeBoot()

@@ -214,6 +214,16 @@ func NewBus(b *Bus, parent qdev.Device, name string, maxTarget, maxLUN uint32) {
 // HotplugHandler implements qdev.Hotplugger.
 func (b *Bus) HotplugHandler() qdev.HotplugHandler { return b.Handler }
 
+// DevicePath implements qdev.PathBus.
+func (b *Bus) DevicePath(d qdev.Device) string {
+	u := d.(Unit).SCSI()
+	path := fmt.Sprintf("%d:%d:%d", u.Channel, u.Target, u.LUN)
+	if above := qdev.StatePath(b.Owner()); above != "" {
+		path = above + "/" + path
+	}
+	return path
+}
+
 // RealizeChild implements qdev.BusRealizer: it gives the device an address.
 func (b *Bus) RealizeChild(dev qdev.Device) error {
 	u, ok := dev.(Unit)
