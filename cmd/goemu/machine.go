@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -76,7 +77,7 @@ func (s *session) hooks() *misc.Hooks {
 }
 
 // cpuConfig reads -cpu against what an accelerator implements.
-func (s *session) cpuConfig(supported *x86.Features, acc string) (*x86.Config, error) {
+func (s *session) cpuConfig(c *pc.Config, supported *x86.Features, acc string) (*x86.Config, error) {
 	model := s.vm.CPU
 	if model == "" {
 		model = cmp.Or(s.typ.DefaultCPU, "qemu64")
@@ -84,7 +85,11 @@ func (s *session) cpuConfig(supported *x86.Features, acc string) (*x86.Config, e
 	if name, _, _ := strings.Cut(model, ","); name == "host" {
 		return nil, fmt.Errorf("CPU model 'host' requires KVM or HVF")
 	}
-	cfg, warnings, err := x86.ParseOption(model, supported, acc)
+	var defaults []x86.Default
+	for _, g := range append(slices.Clone(s.typ.Compat), c.Globals...) {
+		defaults = append(defaults, x86.Default{Type: g.Driver, Property: g.Property, Value: g.Value, Optional: g.Optional})
+	}
+	cfg, warnings, err := x86.ParseOption(model, supported, acc, defaults...)
 	for _, w := range warnings {
 		warn(w)
 	}

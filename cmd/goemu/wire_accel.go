@@ -116,7 +116,7 @@ func (s *session) chooseTCG(o config.Options, c *pc.Config) error {
 	if err != nil {
 		return err
 	}
-	if c.CPU, err = s.cpuConfig(&x86.TCGFeatures, "TCG"); err != nil {
+	if c.CPU, err = s.cpuConfig(c, &x86.TCGFeatures, "TCG"); err != nil {
 		return optionError{err}
 	}
 	c.NewAccel = func(mem, smm *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {

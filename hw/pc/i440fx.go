@@ -23,7 +23,7 @@ var i440fxProps = strings.Fields("acpi dump-guest-core graphics hpet i8042 max-r
 func i440fxType(version string) *Type {
 	return &Type{
 		Name: "pc-i440fx-" + version, Desc: "Standard PC (i440FX + PIIX, 1996)", MaxCPUs: 255,
-		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", NICs: true, DefaultCD: 2, HasVGA: true, props: i440fxProps, build: buildI440FX, Compat: compatFor(version),
+		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", NICs: true, DefaultCD: 2, HasVGA: true, props: i440fxProps, build: buildI440FX, version: version, Compat: compatFor(version),
 	}
 }
 
@@ -121,7 +121,7 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 			S4Value: c.pm.S4(), CMOSCent: 0x32}
 		c.pm.NumberBuses()
 		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(), Hole64End: m.map_.hole64() + hole64Size - 1,
-			Root: pciBus(m.pci), Hotplug: c.pm.HotplugPorts(), HotplugBridges: c.pm.HotplugBridges()}
+			UID: m.cfg.Type.rootUID(), Root: pciBus(m.pci), Hotplug: c.pm.HotplugPorts(), HotplugBridges: c.pm.HotplugBridges()}
 		f.ACPI.HPET = m.cfg.Props.HPET
 	}
 }

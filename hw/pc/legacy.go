@@ -21,8 +21,11 @@ import (
 // gsiCount is the number of global interrupts: the inputs of the I/O APIC.
 const gsiCount = ioapic.Pins
 
-// hpetRoutes are the interrupts that the HPET's timers may be routed to.
-const hpetRoutes = 1 << 2
+// Interrupts that the HPET's timers may be routed to: on the PC and on the q35.
+const (
+	hpetRoutes    = 1 << 2
+	hpetRoutesQ35 = 0xff0000 | 1<<8 | 1<<2
+)
 
 // interrupts makes the 8259 pair, unless it is left out, and the I/O APIC, and wires the ISA lines to both.
 func (m *Machine) interrupts() (err error) {
@@ -61,7 +64,11 @@ func (m *Machine) legacyTimers() (err error) {
 	var pit *i8254.PIT
 	pitLine, rtcLine := m.isa.Line(0), m.isa.Line(8)
 	if m.cfg.Props.HPET && m.pci != nil {
-		h, err := hpet.New(m.Tree, hpet.Config{Memory: m.mem, DMA: m.memory, IRQs: m.gsi, IntCap: hpetRoutes,
+		routes := uint32(hpetRoutes)
+		if m.pci.Express() {
+			routes = hpetRoutesQ35
+		}
+		h, err := hpet.New(m.Tree, hpet.Config{Memory: m.mem, DMA: m.memory, IRQs: m.gsi, IntCap: routes,
 			PIT: qdev.NewIRQ(func(_ int, on bool) {
 				if pit != nil {
 					pit.Enable(on)

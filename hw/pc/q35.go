@@ -32,7 +32,7 @@ func q35Type(version string) *Type {
 	return &Type{
 		Name: "pc-q35-" + version, Desc: "Standard PC (Q35 + ICH9, 2009)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram",
 		NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", DefaultCD: 2, props: q35Props, limit: q35Limit, split: q35Split,
-		build: buildQ35, Compat: compatFor(version),
+		build: buildQ35, version: version, Compat: compatFor(version),
 	}
 }
 
@@ -160,7 +160,7 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 	c.lpc.NumberBuses()
 	f.ACPI.PCI = &acpi.PCI{Express: true, Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(),
 		Hole64End: m.map_.hole64() + c.host.Hole64Size() - 1,
-		Root:      pciBus(m.pci), Hotplug: c.lpc.HotplugPorts(), HotplugBridges: c.lpc.HotplugPorts() != 0}
+		UID:       m.cfg.Type.rootUID(), Root: pciBus(m.pci), Hotplug: c.lpc.HotplugPorts(), HotplugBridges: c.lpc.HotplugPorts() != 0}
 	if at, size, ok := c.host.ECAM(); ok || m.cfg.Boot.Kernel != "" {
 		if !ok {
 			at, size = q35.ECAM, ecamSize

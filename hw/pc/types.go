@@ -27,7 +27,16 @@ type Type struct {
 	props             []string // which rows of the property table it has
 	split             uint64   // RAM that stays below 4 GiB when there is more, 0 for the PC's rule
 	limit             uint64   // how much RAM fits whole below 4 GiB, 0 for as much as split says
+	version           string
 	build             func(*Machine) error
+}
+
+// rootUID is the number of the root bus in the ACPI tables.
+func (t *Type) rootUID() uint8 {
+	if t.version <= "5.1" {
+		return 1
+	}
+	return 0
 }
 
 // Versions of the i440fx and q35 machines, newest first.

@@ -56,6 +56,12 @@ func (b *Base) leaveTree() {
 
 // typed is a property's value in the form of JSON.
 func (p *property) typed() any {
+	if b, ok := p.value.Interface().(BootIndex); ok {
+		if !b.Set {
+			return int64(-1)
+		}
+		return int64(b.N)
+	}
 	switch p.value.Kind() {
 	case reflect.Bool:
 		return p.value.Bool()

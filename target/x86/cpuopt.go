@@ -89,8 +89,8 @@ func boolean(set func(*Config, bool)) func(*Config, string) error {
 }
 
 // ParseOption reads the value of -cpu: a model and changes to it. supported is what the accelerator implements; acc is its name in
-// warnings. The topology is the caller's to fill in.
-func ParseOption(option string, supported *Features, acc string) (cfg *Config, warnings []string, err error) {
+// warnings. Defaults come before the changes. The topology is the caller's to fill in.
+func ParseOption(option string, supported *Features, acc string, defaults ...Default) (cfg *Config, warnings []string, err error) {
 	name, rest, _ := strings.Cut(option, ",")
 	m := FindModel(name)
 	if m == nil {
@@ -104,6 +104,9 @@ func ParseOption(option string, supported *Features, acc string) (cfg *Config, w
 	cfg.Features = want
 	if !supported.Has(FeatSVM) { // models have it, nobody asked for it, and a warning at every start would help nobody
 		cfg.Features.Set(FeatSVM, false)
+	}
+	if err := cfg.applyDefaults(name, defaults); err != nil {
+		return nil, nil, err
 	}
 	ambiguous, err := cfg.applyAll(name, rest)
 	if err != nil {
@@ -128,6 +131,28 @@ func ParseOption(option string, supported *Features, acc string) (cfg *Config, w
 		warnings = nil
 	}
 	return cfg, append(ambiguous, warnings...), nil
+}
+
+// Default is a value for a property of all CPUs of a type (-global, a machine's compatibility properties).
+type Default struct {
+	Type, Property, Value string
+	Optional              bool // not an error if CPUs lack the property
+}
+
+// applyDefaults sets the defaults that concern CPUs of a model.
+func (c *Config) applyDefaults(model string, defaults []Default) error {
+	for _, d := range defaults {
+		if d.Type != model+TypeSuffix && d.Type != "x86_64-cpu" && d.Type != "cpu" {
+			continue
+		}
+		if _, feature := FeatureByName(d.Property); d.Optional && !feature && cpuProps[d.Property] == nil {
+			continue
+		}
+		if err := c.apply(model, d.Property, d.Value); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // applyAll makes changes in QEMU's order: f=on and property=value, then all +f, then all -f. Mixed ones are worth a warning.

@@ -40,10 +40,10 @@ func (m *Machine) pciRoot() []byte {
 	p := m.PCI
 	var b []byte
 	if p.Express {
-		b = scope("_SB", device("PCI0", name("_HID", eisaID("PNP0A08")), name("_CID", eisaID("PNP0A03")), name("_ADR", num(0)), name("_UID", num(0)),
+		b = scope("_SB", device("PCI0", name("_HID", eisaID("PNP0A08")), name("_CID", eisaID("PNP0A03")), name("_ADR", num(0)), name("_UID", num(uint64(p.UID))),
 			operatingControl(p.Hotplug == 0)), m.reserved())
 	} else {
-		b = scope("_SB", device("PCI0", name("_HID", eisaID("PNP0A03")), name("_ADR", num(0)), name("_UID", num(0))))
+		b = scope("_SB", device("PCI0", name("_HID", eisaID("PNP0A03")), name("_ADR", num(0)), name("_UID", num(uint64(p.UID)))))
 	}
 	if p.Hotplug != 0 {
 		b = cat(b, pciHotplugRegisters(uint64(p.Hotplug)))

@@ -32,6 +32,7 @@ type PCI struct {
 	Hole32Start, Hole32End uint64 // for BARs below 4 GiB, the end inclusive
 	Hole64Start, Hole64End uint64 // none if the end is zero
 	Express                bool   // the root complex of a q35
+	UID                    uint8  // of the root bus
 	Root                   Bus
 	Hotplug                uint16 // port of the registers for hot-plugging with ACPI, 0 for none
 	HotplugBridges         bool   // they serve the buses behind bridges, too
