@@ -8,6 +8,7 @@ type Source struct {
 	// WError and RError say what to do about failed writes and reads: ignore, stop, report, enospc or auto. The device's own options
 	// come first.
 	WError, RError string
+	CD             bool // is meant for a CD-ROM drive
 	// Claim hands out the disk to a device, which user names in messages; a nil backend without error is a drive without medium. Release
 	// takes it back. Unplug does so from a device that leaves the machine: a disk that was only made for it goes, too.
 	Claim   func(user string) (*Backend, error)

@@ -72,7 +72,7 @@ func (s *Drives) Source(name string) (src *block.Source, ok bool) {
 	s.mu.Unlock()
 	src = &block.Source{Name: name, WError: "auto", RError: "auto"}
 	if d != nil {
-		src.WError, src.RError = d.WError, d.RError
+		src.WError, src.RError, src.CD = d.WError, d.RError, d.Media == "cdrom"
 		src.Claim = func(user string) (*block.Backend, error) { return s.claimDrive(d, user) }
 		src.Release, src.Unplug = func() { s.releaseDrive(d) }, func() { s.unplugDrive(d) }
 		return src, true

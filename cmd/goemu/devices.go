@@ -13,6 +13,11 @@ func (s *session) addDevices() error {
 	if err := s.addNICs(); err != nil {
 		return err
 	}
+	for _, u := range s.vm.USBDevices {
+		if err := s.machine.AddUSB(u.Value); err != nil {
+			return at(u.Origin, err)
+		}
+	}
 	disks := s.host.disks.List()
 	for _, d := range disks {
 		switch d.IF {

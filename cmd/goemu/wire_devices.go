@@ -9,6 +9,11 @@ import (
 	"goemu/hw/nvme"
 	"goemu/hw/qdev"
 	scsidisk "goemu/hw/scsi/disk"
+	"goemu/hw/usb"
+	"goemu/hw/usb/ehci"
+	"goemu/hw/usb/hid"
+	"goemu/hw/usb/storage"
+	"goemu/hw/usb/uhci"
 	"goemu/hw/virtio/balloon"
 	"goemu/hw/virtio/blk"
 	"goemu/hw/virtio/net"
@@ -25,6 +30,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		ide.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),
+		uhci.Classes(), ehci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(),
 	)
 }

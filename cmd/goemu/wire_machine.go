@@ -6,6 +6,7 @@ import (
 	"goemu/hw/misc"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
+	"goemu/hw/usb"
 	"goemu/hw/virtio/balloon"
 	"goemu/internal/chardev"
 	"goemu/internal/monitor/devicecmd"
@@ -51,6 +52,7 @@ func (s *session) announceMachine() {
 	m := s.machine
 	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Space: m.Space, RAM: s.config.RAM, PCI: m.PCI(),
 		NMI: m.NMI, CanWake: m.Suspends, ResetReinjection: m.ResetReinjection}
+	t.USB = func() (string, bool) { return usb.Text(m.Tree) }
 	for i, c := range m.CPUs() {
 		t.CPUs = append(t.CPUs, c)
 		t.Paths = append(t.Paths, m.CPUPath(i))

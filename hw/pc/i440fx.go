@@ -62,7 +62,7 @@ func buildI440FX(m *Machine) (err error) {
 		return err
 	}
 	m.isa = c.south.ISA
-	for _, step := range []func() error{m.interrupts, m.displayAdapter, m.legacyTimers, m.serialPorts, m.keyboard, m.port92, m.fwcfg, m.ideFunction} {
+	for _, step := range []func() error{m.interrupts, m.displayAdapter, m.legacyTimers, m.serialPorts, m.keyboard, m.port92, m.fwcfg, m.ideFunction, m.usbFunction} {
 		if err := step(); err != nil {
 			return err
 		}

@@ -86,6 +86,9 @@ func buildQ35(m *Machine) (err error) {
 		}
 		m.ide = d.(*ahci.AHCI).Buses()
 	}
+	if err := m.usbController(); err != nil {
+		return err
+	}
 	if m.cfg.Props.SMBus {
 		c.smbus, err = ich9.NewSMBus(m.Tree, m.pci)
 	}

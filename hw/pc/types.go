@@ -93,7 +93,7 @@ func Help() string {
 type Props struct {
 	ACPI, PIC, PIT, RTC, SMM, IOAPIC2 qdev.OnOffAuto
 	HPET, ISASerial, AutoCmdline      bool
-	I8042, SATA, SMBus                bool
+	I8042, SATA, SMBus, USB           bool
 	Graphics, MemMerge, DumpGuestCore bool
 	MaxRAMBelow4G                     uint64
 	MemoryBackend                     string // identifier of the object that stands for the main memory
@@ -166,7 +166,7 @@ func properties() []property {
 		{"sata", "bool", "Enable/disable Serial ATA bus", boolean("sata", func(p *Props) *bool { return &p.SATA })},
 		{"smbus", "bool", "Enable/disable system management bus", boolean("smbus", func(p *Props) *bool { return &p.SMBus })},
 		{"smm", "OnOffAuto", "Enable SMM", onOffAuto("smm", func(p *Props) *qdev.OnOffAuto { return &p.SMM })},
-		{"usb", "bool", "Set on/off to enable/disable usb", noUSB},
+		{"usb", "bool", "Set on/off to enable/disable usb", boolean("usb", func(p *Props) *bool { return &p.USB })},
 		{"vmport", "OnOffAuto", "Enable vmport (pc & q35)", noVMPort},
 		{"x-oem-id", "string", "Override the default value of field OEMID in ACPI table header.The string may be up to 6 bytes in size", text(func(p *Props) *string { return &p.OEMID }, "oem-id", 6)},
 		{"x-oem-table-id", "string", "Override the default value of field OEM Table ID in ACPI table header.The string may be up to 8 bytes in size", text(func(p *Props) *string { return &p.OEMTableID }, "oem-table-id", 8)},
@@ -184,14 +184,6 @@ func maxRAM(p *Props, v string) error {
 		return fmt.Errorf("Machine option 'max-ram-below-4g=%d' expects size greater than or equal to 1M", n)
 	}
 	p.MaxRAMBelow4G = n
-	return nil
-}
-
-// noUSB accepts only what asks for no USB controller: there is none.
-func noUSB(_ *Props, v string) error {
-	if v != "off" {
-		return fmt.Errorf("Property 'usb' can only be 'off': there is no USB controller")
-	}
 	return nil
 }
 

@@ -69,6 +69,7 @@ const (
 	ClassCommSerial      = 0x0700
 	ClassCommOther       = 0x0780
 	ClassSystemOther     = 0x0880
+	ClassSerialUSB       = 0x0c03
 	ClassSerialSMBus     = 0x0c05
 )
 

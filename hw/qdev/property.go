@@ -80,7 +80,7 @@ func Properties(c *Class) []PropertyInfo {
 		}
 		out = append(out, info)
 	}
-	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
+	sort.Slice(out, func(i, j int) bool { return out[i].Name+"=" < out[j].Name+"=" })
 	return out
 }
 

@@ -202,6 +202,18 @@ func (t *Tree) busFor(c *Class, name string) (*Bus, error) {
 	return b, nil
 }
 
+// FirstBus returns the oldest bus that takes devices of a class, nil if there is none.
+func (t *Tree) FirstBus(c *Class) BusNode {
+	for _, d := range t.made {
+		for _, b := range d.Dev().buses {
+			if b.takes(c.Bus) {
+				return b.node
+			}
+		}
+	}
+	return nil
+}
+
 // FindBus returns the bus called name, nil if there is none.
 func (t *Tree) FindBus(name string) *Bus {
 	return t.root.find(func(b *Bus) bool { return b.name == name })

@@ -177,6 +177,26 @@ func (d *Device) TakeAttention() Sense {
 	return s
 }
 
+// KeepSense keeps the reason of a failure for the next REQUEST SENSE; for adapters that cannot hand it over with the status.
+func (d *Device) KeepSense(s Sense) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.saved.length = uint32(copy(d.saved.sense[:], s.Bytes()))
+}
+
+// takeSense is what REQUEST SENSE reports: what was kept, else a condition.
+func (d *Device) takeSense() Sense {
+	d.mu.Lock()
+	kept, b := d.saved.length != 0, &d.saved.sense
+	d.saved.length = 0
+	s := Sense{b[2] & 15, b[12], b[13]}
+	d.mu.Unlock()
+	if !kept {
+		s = d.TakeAttention()
+	}
+	return s
+}
+
 // Attention is what is to be reported.
 func (d *Device) Attention() Sense {
 	d.mu.Lock()
@@ -352,7 +372,7 @@ func (b *Bus) Execute(id, lun uint32, c *Command) bool {
 	case !exact || op == OpReportLUNs:
 		missing(lun, c)
 	case op == OpRequestSense:
-		s := d.TakeAttention()
+		s := d.takeSense()
 		c.Reply(s.Reply(c.CDB[1]&1 == 0), int(c.CDB[4]))
 	case op != OpInquiry && op != OpGetEventStatus && d.Attention() != SenseNone:
 		c.Fail(d.TakeAttention())

@@ -295,13 +295,25 @@ func (p *parser) initrd(v string) error {
 	p.VM.Boot.Initrd, p.VM.Boot.HasInitrd = v, true
 	return nil
 }
-func (p *parser) bios(v string) error     { p.VM.Firmware = v; return nil }
-func (p *parser) pidfile(v string) error  { p.VM.PIDFile = v; return nil }
-func (p *parser) logFile(v string) error  { p.VM.Log.File = v; return nil }
-func (p *parser) dataDir(v string) error  { p.VM.DataDirs = append(p.VM.DataDirs, v); return nil }
-func (p *parser) nographic(string) error  { p.VM.Nographic = true; return nil }
-func (p *parser) noACPI(string) error     { p.VM.NoACPI = true; return nil }
-func (p *parser) noHPET(string) error     { p.VM.NoHPET = true; return nil }
+func (p *parser) bios(v string) error    { p.VM.Firmware = v; return nil }
+func (p *parser) pidfile(v string) error { p.VM.PIDFile = v; return nil }
+func (p *parser) logFile(v string) error { p.VM.Log.File = v; return nil }
+func (p *parser) dataDir(v string) error { p.VM.DataDirs = append(p.VM.DataDirs, v); return nil }
+func (p *parser) nographic(string) error { p.VM.Nographic = true; return nil }
+func (p *parser) noACPI(string) error    { p.VM.NoACPI = true; return nil }
+func (p *parser) noHPET(string) error    { p.VM.NoHPET = true; return nil }
+
+// usb is -usb, and what -usbdevice means besides.
+func (p *parser) usb(string) error {
+	p.VM.Machine.Pairs = append(p.VM.Machine.Pairs, config.Pair{Key: "usb", Value: "on"})
+	return nil
+}
+
+func (p *parser) usbDevice(v string) error {
+	p.VM.USBDevices = append(p.VM.USBDevices, config.Source{Origin: p.origin, Value: v})
+	return p.usb("")
+}
+
 func (p *parser) paused(string) error     { p.VM.Paused = true; return nil }
 func (p *parser) noReboot(string) error   { p.VM.NoReboot = true; return nil }
 func (p *parser) noShutdown(string) error { p.VM.NoShutdown = true; return nil }

@@ -50,6 +50,10 @@ func sections() []section {
 			{name: "cdrom", arg: true, help: " file     use 'file' as CD-ROM image", apply: cdrom},
 			{name: "snapshot", help: "       write to temporary files instead of disk image files", apply: (*parser).snapshot},
 		}},
+		{"USB convenience options:", []option{
+			{name: "usb", help: "            enable on-board USB host controller (if not enabled by default)", apply: (*parser).usb},
+			{name: "usbdevice", arg: true, help: " name  add the host or guest USB device 'name' (keyboard, mouse, tablet)", apply: (*parser).usbDevice},
+		}},
 		{"Display options:", []option{
 			{name: "display", arg: true, help: " none\n-display vnc=<display>[,<optargs>]\n                select display backend type", apply: (*parser).display},
 			{name: "nographic", help: "      disable graphical output and redirect serial I/Os to console", apply: (*parser).nographic},

@@ -50,7 +50,8 @@ type VM struct {
 	NoShutdown bool
 	NoACPI     bool
 	NoHPET     bool
-	Paused     bool // -S
+	USBDevices []Source // -usbdevice
+	Paused     bool     // -S
 	Preconfig  bool
 	OnPanic    string // -action panic=, empty if not given
 	OnWatchdog string // -action watchdog= or -watchdog-action

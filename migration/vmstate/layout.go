@@ -32,7 +32,9 @@ func (d *Description[T]) Layout() *Layout {
 		l.Fields = append(l.Fields, lf)
 	}
 	for _, s := range d.Subsections {
-		l.Subsections = append(l.Subsections, s.Layout())
+		if !s.Private {
+			l.Subsections = append(l.Subsections, s.Layout())
+		}
 	}
 	return l
 }

@@ -13,6 +13,7 @@ type Description[T any] struct {
 	Fields              []Field[T]
 	Subsections         []*Description[T]
 	Needed              func(*T) bool       // of a subsection: whether it is sent
+	Private             bool                // of a subsection: QEMU does not know it, and it is not told of in the layout
 	PreSave             func(*T)            // prepares fields that are computed
 	PreLoad             func(*T)            // sets what an older version lacks
 	PostLoad            func(*T, int) error // takes over what was loaded; gets the version

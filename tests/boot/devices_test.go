@@ -23,6 +23,16 @@ var driven = []struct {
 	}, "dd if=/dev/nvme0n1 of=/dev/nvme0n1 bs=64k seek=8 count=4 conv=fsync conv=notrunc; dd if=/dev/nvme0n1 of=/dev/nvme0n1 bs=64k skip=8 count=4 conv=fsync conv=notrunc; " +
 		"blkdiscard -o 524288 -l 262144 /dev/nvme0n1; cat /sys/block/nvme0n1/device/serial; dd if=/dev/nvme0n1 bs=64k count=4 | md5sum",
 		func(t *testing.T, f *fixture) string { return "N1" }},
+	{"usb", []string{"uhci_hcd", "ehci_pci", "usb_storage", "usbhid", "hid_generic", "evdev", "sd_mod"}, func(f *fixture) []string {
+		return []string{"-device", "ich9-usb-ehci1,id=ehci,addr=1d.7,multifunction=on", "-device", "ich9-usb-uhci1,masterbus=ehci.0,firstport=0,addr=1d.0,multifunction=on",
+			"-device", "piix3-usb-uhci,id=uhci", "-drive", "if=none,id=stick,format=raw,snapshot=on,file=" + f.disk, "-device", "usb-storage,bus=ehci.0,drive=stick,serial=S1",
+			"-device", "usb-tablet,bus=ehci.0,usb_version=1", "-device", "usb-hub,bus=uhci.0", "-device", "usb-kbd,bus=uhci.0,port=1.3", "-device", "usb-mouse,bus=uhci.0"}
+	}, "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.5; [ -b /dev/sda ] && grep -q Keyboard /proc/bus/input/devices && grep -q Tablet /proc/bus/input/devices && grep -q Mouse /proc/bus/input/devices && break; done; " +
+		"dd if=/dev/sda of=/dev/sda bs=64k seek=8 count=4 conv=fsync conv=notrunc; dd if=/dev/sda of=/dev/sda bs=64k skip=8 count=4 conv=fsync conv=notrunc; grep -h 'QEMU USB' /proc/bus/input/devices | sort; cat /sys/bus/usb/devices/*/product | sort; dd if=/dev/sda bs=64k count=4 | md5sum",
+		func(t *testing.T, f *fixture) string {
+			return "N: Name=\"QEMU QEMU USB Keyboard\"\nN: Name=\"QEMU QEMU USB Mouse\"\nN: Name=\"QEMU QEMU USB Tablet\"\nEHCI Host Controller\nQEMU USB HARDDRIVE\nQEMU USB Hub\nQEMU USB Keyboard\nQEMU USB Mouse\nQEMU USB Tablet\n" +
+				"UHCI Host Controller\nUHCI Host Controller\n"
+		}},
 	{"balloon", []string{"virtio_balloon"}, func(*fixture) []string { return []string{"-device", "virtio-balloon-pci"} },
 		"cat /sys/bus/virtio/drivers/virtio_balloon/virtio*/status", func(*testing.T, *fixture) string { return "0x0000000f" }},
 }

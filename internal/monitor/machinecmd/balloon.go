@@ -53,8 +53,25 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		Run: func(m *hmp.Monitor, a *hmp.Args) error {
 			return s.Balloon(m.Context(), &qapi.BalloonArg{Value: a.Int("value")})
 		}}}
-	info = []*hmp.Command{{Name: "balloon", Help: "show balloon information", Run: s.infoBalloon}}
+	info = []*hmp.Command{{Name: "balloon", Help: "show balloon information", Run: s.infoBalloon},
+		{Name: "usb", Help: "show guest USB devices", Run: s.infoUSB}}
 	return commands, info
+}
+
+// infoUSB lists the devices on USB buses.
+func (s *Service) infoUSB(m *hmp.Monitor, _ *hmp.Args) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	t := s.Machine()
+	if t == nil || t.USB == nil {
+		return qapi.Errorf("USB support not enabled")
+	}
+	text, ok := t.USB()
+	if !ok {
+		return qapi.Errorf("USB support not enabled")
+	}
+	m.Printf("%s", text)
+	return nil
 }
 
 func (s *Service) infoBalloon(m *hmp.Monitor, _ *hmp.Args) error {

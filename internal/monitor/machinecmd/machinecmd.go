@@ -46,6 +46,8 @@ type Target struct {
 	ResetReinjection func()
 	// Balloon is the machine's balloon, nil without one. It is called under the machine lock.
 	Balloon func() Balloon
+	// USB lists the devices on USB buses; ok is false without such buses. It is called under the machine lock.
+	USB func() (text string, ok bool)
 }
 
 // MachineType is a type of machine.
