@@ -249,6 +249,15 @@ func typedMembers(t *Type, o *Object, at *place, leaf leafReader) {
 	}
 }
 
+// ParseSimple reads a value of one of the language's simple types (bool, int, uint64, size, …) that is called name.
+func ParseSimple(kind, name, text string) (any, error) {
+	v := typedLeaf(kind, text, &place{name: name})
+	if err, bad := v.(error); bad {
+		return nil, err
+	}
+	return v, nil
+}
+
 // typedLeaf reads one value.
 func typedLeaf(kind, s string, at *place) any {
 	switch kind {

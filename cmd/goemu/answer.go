@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"goemu/block"
@@ -12,6 +11,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/chardev"
 	"goemu/internal/cli"
+	"goemu/internal/monitor/devicecmd"
 	"goemu/internal/trace"
 	"goemu/target/x86"
 )
@@ -42,7 +42,7 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryAccels:
 		return "Accelerators supported in QEMU binary:\nqtest\ntcg\n", nil
 	case cli.QueryDevices:
-		return devicesHelp(registry(new(misc.Hooks))), nil
+		return devicecmd.List(registry(new(misc.Hooks))), nil
 	case cli.QueryDevice:
 		c := registry(new(misc.Hooks)).Lookup(req.Subject)
 		if c == nil || c.Internal {
@@ -77,34 +77,4 @@ func answerText(req *cli.Request) (string, error) {
 		return "Supported formats: " + names + "\nSupported formats (read-only): " + names + "\n", nil
 	}
 	panic("BUG: query without an answer")
-}
-
-// devicesHelp is the answer to -device help.
-func devicesHelp(r *qdev.Registry) string {
-	groups := map[qdev.Category][]string{}
-	for _, n := range r.Names() {
-		c := r.Lookup(n)
-		if c.Internal {
-			continue
-		}
-		line := fmt.Sprintf("name %q", c.Name)
-		if c.Bus != "" {
-			line += ", bus " + c.Bus
-		}
-		if c.Desc != "" {
-			line += fmt.Sprintf(", desc %q", c.Desc)
-		}
-		groups[c.Category] = append(groups[c.Category], line)
-	}
-	var b strings.Builder
-	for _, cat := range qdev.Categories {
-		if lines := groups[cat]; len(lines) > 0 {
-			slices.Sort(lines)
-			if b.Len() > 0 {
-				b.WriteByte('\n')
-			}
-			fmt.Fprintf(&b, "%s devices:\n%s\n", cat, strings.Join(lines, "\n"))
-		}
-	}
-	return b.String()
 }

@@ -39,7 +39,7 @@ func (s *session) makeObjectServices() {
 		return s.machine.Tree.QOM
 	}, Properties: func(typ string) ([]*qapi.ObjectPropertyInfo, error) {
 		return append([]*qapi.ObjectPropertyInfo{{Name: "type", Type: "string"}}, o.device.Properties(typ)...), nil
-	}, Add: func(o *qapi.Object) error { return s.host.objects.Add(o) }, Del: func(id string) error { return s.host.objects.Remove(id) }}
+	}, Objects: func() *userobj.Set { return s.host.objects }}
 	o.machine = &machinecmd.Service{Supported: &x86.TCGFeatures, Machine: func() *machinecmd.Target { return o.target }, Objects: func() *userobj.Set { return s.host.objects }}
 	for _, t := range pc.Types() {
 		o.machine.Types = append(o.machine.Types, machinecmd.MachineType{Name: t.Name, Alias: t.Alias, DefaultCPU: t.DefaultCPU, DefaultRAMID: t.RAMID,

@@ -123,7 +123,7 @@ func (s *session) makeShell(ctx context.Context) {
 	var commands, info []*hmp.Command
 	for _, service := range []interface {
 		HMP() (commands, info []*hmp.Command)
-	}{m.run, m.chars, m.block, m.objects.machine, m.migrate, m.ui, m.net} {
+	}{m.run, m.chars, m.block, m.objects.machine, m.objects.device, m.objects.qom, m.migrate, m.ui, m.net} {
 		c, i := service.HMP()
 		commands, info = append(commands, c...), append(info, i...)
 	}

@@ -2,6 +2,7 @@ package qdev
 
 import (
 	"fmt"
+	"reflect"
 	"sort"
 	"strings"
 )
@@ -104,4 +105,47 @@ func Help(c *Class) string {
 		s.WriteString(line + "\n")
 	}
 	return s.String()
+}
+
+// Settings are the device's properties as people read them.
+func (b *Base) Settings() (list []Setting) {
+	for i := range b.props {
+		p := &b.props[i]
+		if !strings.HasPrefix(p.name, hiddenPrefix) {
+			list = append(list, Setting{p.name, p.human()})
+		}
+	}
+	return list
+}
+
+// human is a property's value as people read it: numbers in both bases, sizes with a unit, texts in quotation marks.
+func (p *property) human() string {
+	text := p.codec.format(p)
+	switch v := p.value.Interface().(type) {
+	case DevFn:
+		return fmt.Sprintf("%02x.%x", uint8(v)>>3, v&7)
+	case Size:
+		return text + " (" + humanSize(uint64(v)) + ")"
+	}
+	switch k := p.value.Kind(); {
+	case k == reflect.Bool:
+		return text
+	case p.codec.quoted || k == reflect.String || p.codec.link || k == reflect.Array || k == reflect.Struct:
+		return `"` + text + `"`
+	case p.value.CanUint():
+		return fmt.Sprintf("%s (%#x)", text, p.value.Uint())
+	case p.value.CanInt():
+		return fmt.Sprintf("%s (%#x)", text, uint64(p.value.Int()))
+	}
+	return text
+}
+
+// humanSize is a size with three digits and a unit.
+func humanSize(v uint64) string {
+	units := []string{"", "Ki", "Mi", "Gi", "Ti", "Pi", "Ei"}
+	f, i := float64(v), 0
+	for ; f >= 1000 && i < len(units)-1; i++ {
+		f /= 1024
+	}
+	return fmt.Sprintf("%.3g %sB", f, units[i])
 }

@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"strconv"
+
+	"goemu/internal/config"
 )
 
 // defaultBoot is hard disk, CD-ROM, floppy disk: "cad" as the BIOS has always had it.
@@ -14,7 +16,7 @@ const maxBootWait, maxBootRestart = 0xffff, 0xffff
 // boot reads -boot.
 func (p *parser) boot(v string) (err error) {
 	o := &p.VM.BootOrder
-	for _, pr := range parseOpts(v, "order") {
+	for _, pr := range config.ParseOpts(v, "order") {
 		s := pr.Value.(string)
 		switch pr.Key {
 		case "order":

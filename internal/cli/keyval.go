@@ -11,32 +11,6 @@ import (
 	"goemu/internal/config"
 )
 
-// parseOpts splits "a,b=c,d=e,,f" into pairs. A doubled comma stands for one. The first element without "=" takes the implied key;
-// a later one without "=" is a switch: key=on, or nokey=off.
-func parseOpts(s, implied string) []config.Pair {
-	var out []config.Pair
-	for first := true; s != "" || first; first = false {
-		var elem string
-		elem, s, _ = config.CutElement(s)
-		key, val, hasVal := strings.Cut(elem, "=")
-		switch {
-		case hasVal:
-		case first && implied != "":
-			key, val = implied, elem
-		case elem == "":
-			continue
-		case elem == "help" || elem == "?":
-			val = "on"
-		case strings.HasPrefix(elem, "no") && len(elem) > 2:
-			key, val = elem[2:], "off"
-		default:
-			val = "on"
-		}
-		out = append(out, config.Pair{Key: key, Value: val})
-	}
-	return out
-}
-
 // parseStructured parses a keyval list or, when it starts with "{", a JSON object.
 func parseStructured(origin, value, implied string) (config.Options, error) {
 	o := config.Options{Origin: origin, Text: value}
@@ -48,7 +22,7 @@ func parseStructured(origin, value, implied string) (config.Options, error) {
 		o.JSON, o.Pairs = true, pairs
 		return o, nil
 	}
-	o.Pairs = parseOpts(value, implied)
+	o.Pairs = config.ParseOpts(value, implied)
 	return o, nil
 }
 

@@ -23,7 +23,7 @@ func (p *parser) qmpPretty(v string) error { return p.addMonitor(v, true, true) 
 // mon reads -mon.
 func (p *parser) mon(v string) error {
 	m := config.Monitor{Device: config.Source{Origin: p.origin}}
-	for _, pr := range parseOpts(v, "chardev") {
+	for _, pr := range config.ParseOpts(v, "chardev") {
 		s := pr.Value.(string)
 		switch pr.Key {
 		case "chardev":
@@ -75,7 +75,7 @@ func (p *parser) watchdogAction(v string) error {
 
 // action reads -action.
 func (p *parser) action(v string) error {
-	for _, pr := range parseOpts(v, "") {
+	for _, pr := range config.ParseOpts(v, "") {
 		s := pr.Value.(string)
 		allowed := map[string][]string{"reboot": {"reset", "shutdown"}, "shutdown": {"poweroff", "pause"},
 			"panic": {"pause", "shutdown", "exit-failure", "none"}, "watchdog": watchdogActions}[pr.Key]
@@ -100,13 +100,13 @@ func (p *parser) action(v string) error {
 }
 
 func (p *parser) addFD(v string) error {
-	p.VM.AddFDs = append(p.VM.AddFDs, config.Options{Origin: p.origin, Pairs: parseOpts(v, "")})
+	p.VM.AddFDs = append(p.VM.AddFDs, config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "")})
 	return nil
 }
 
 // trace reads -trace.
 func (p *parser) trace(v string) error {
-	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "enable")}
+	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "enable")}
 	for _, pr := range o.Pairs {
 		if pr.Key != "enable" && pr.Key != "events" && pr.Key != "file" {
 			return p.errorf("Invalid parameter '%s'", pr.Key)

@@ -15,7 +15,7 @@ func (p *parser) help(string) error {
 func (p *parser) version(string) error { return p.query(QueryVersion, "") }
 
 func (p *parser) machine(v string) error {
-	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "type")}
+	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "type")}
 	typ, _ := o.Get("type")
 	if isHelp(typ) {
 		return p.query(QueryMachines, "")
@@ -43,7 +43,7 @@ func (p *parser) cpu(v string) error {
 }
 
 func (p *parser) accel(v string) error {
-	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "accel")}
+	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "accel")}
 	if name, _ := o.Get("accel"); isHelp(name) {
 		return p.query(QueryAccels, "")
 	}
@@ -52,7 +52,7 @@ func (p *parser) accel(v string) error {
 }
 
 func (p *parser) memory(v string) (err error) {
-	o := config.Options{Pairs: parseOpts(v, "size")}
+	o := config.Options{Pairs: config.ParseOpts(v, "size")}
 	m := &p.VM.Memory
 	for _, pr := range o.Pairs {
 		s := pr.Value.(string)
@@ -86,7 +86,7 @@ func (p *parser) memory(v string) (err error) {
 const maxMemorySlots = 256
 
 func (p *parser) numa(v string) error {
-	p.VM.NUMA = append(p.VM.NUMA, config.Options{Origin: p.origin, Pairs: parseOpts(v, "type")})
+	p.VM.NUMA = append(p.VM.NUMA, config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "type")})
 	return nil
 }
 
@@ -96,7 +96,7 @@ func (p *parser) global(v string) error {
 		g.Driver, g.Property, _ = strings.Cut(dp, ".")
 		g.Value = val
 	} else {
-		for _, pr := range parseOpts(v, "") {
+		for _, pr := range config.ParseOpts(v, "") {
 			switch s := pr.Value.(string); pr.Key {
 			case "driver":
 				g.Driver = s
@@ -117,7 +117,7 @@ func (p *parser) global(v string) error {
 }
 
 func (p *parser) vmName(v string) error {
-	for _, pr := range parseOpts(v, "guest") {
+	for _, pr := range config.ParseOpts(v, "guest") {
 		switch s := pr.Value.(string); pr.Key {
 		case "guest":
 			p.VM.Name = s
@@ -190,7 +190,7 @@ func (p *parser) blockdev(v string) error {
 }
 
 func (p *parser) drive(v string) error {
-	o := config.Options{Pairs: parseOpts(v, "")}
+	o := config.Options{Pairs: config.ParseOpts(v, "")}
 	if f, _ := o.Get("format"); isHelp(f) {
 		return p.query(QueryFormats, "")
 	}
@@ -244,17 +244,17 @@ func (p *parser) display(v string) error {
 }
 
 func (p *parser) fwCfg(v string) error {
-	p.VM.FWCfg = append(p.VM.FWCfg, config.Options{Origin: p.origin, Pairs: parseOpts(v, "name")})
+	p.VM.FWCfg = append(p.VM.FWCfg, config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "name")})
 	return nil
 }
 
 func (p *parser) smbios(v string) error {
-	p.VM.SMBIOS = append(p.VM.SMBIOS, config.Options{Origin: p.origin, Pairs: parseOpts(v, "")})
+	p.VM.SMBIOS = append(p.VM.SMBIOS, config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "")})
 	return nil
 }
 
 func (p *parser) rtc(v string) error {
-	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "")}
+	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "")}
 	for _, pr := range o.Pairs {
 		s := pr.Value.(string)
 		switch pr.Key {

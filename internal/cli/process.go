@@ -8,7 +8,7 @@ import (
 
 // switches reads a list of parameters that are on or off.
 func (p *parser) switches(v string, to map[string]*bool) (err error) {
-	for _, pr := range parseOpts(v, "") {
+	for _, pr := range config.ParseOpts(v, "") {
 		at := to[pr.Key]
 		if at == nil {
 			return p.errorf("Invalid parameter '%s'", pr.Key)
@@ -30,7 +30,7 @@ func (p *parser) overcommit(v string) error {
 }
 
 func (p *parser) sandbox(v string) error {
-	o := config.Options{Origin: p.origin, Pairs: parseOpts(v, "enable")}
+	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "enable")}
 	for _, pr := range o.Pairs {
 		if !slices.Contains([]string{"enable", "obsolete", "elevateprivileges", "spawn", "resourcecontrol"}, pr.Key) {
 			return p.errorf("Invalid parameter '%s'", pr.Key)

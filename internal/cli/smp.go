@@ -3,6 +3,8 @@ package cli
 import (
 	"fmt"
 	"strings"
+
+	"goemu/internal/config"
 )
 
 // smpKeys are the members of -smp in the order of the hierarchy.
@@ -14,7 +16,7 @@ func (p *parser) smp(v string) error {
 	}
 	s := &p.VM.SMP
 	fields := map[string]*int{"cpus": &s.CPUs, "sockets": &s.Sockets, "dies": &s.Dies, "cores": &s.Cores, "threads": &s.Threads, "maxcpus": &s.MaxCPUs}
-	for _, pr := range parseOpts(v, "cpus") {
+	for _, pr := range config.ParseOpts(v, "cpus") {
 		n, err := parseNumber(pr.Key, pr.Value.(string))
 		f, known := fields[pr.Key]
 		switch {

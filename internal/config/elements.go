@@ -28,3 +28,29 @@ func SplitElements(list string) []string {
 	}
 	return out
 }
+
+// ParseOpts splits "a,b=c,d=e,,f" into pairs. A doubled comma stands for one. The first element without "=" takes the implied key;
+// a later one without "=" is a switch: key=on, or nokey=off.
+func ParseOpts(s, implied string) []Pair {
+	var out []Pair
+	for first := true; s != "" || first; first = false {
+		var elem string
+		elem, s, _ = CutElement(s)
+		key, val, hasVal := strings.Cut(elem, "=")
+		switch {
+		case hasVal:
+		case first && implied != "":
+			key, val = implied, elem
+		case elem == "":
+			continue
+		case elem == "help" || elem == "?":
+			val = "on"
+		case strings.HasPrefix(elem, "no") && len(elem) > 2:
+			key, val = elem[2:], "off"
+		default:
+			val = "on"
+		}
+		out = append(out, Pair{Key: key, Value: val})
+	}
+	return out
+}

@@ -91,6 +91,16 @@ type Monitor struct {
 
 	format, size int // defaults for /fmt
 	ended        bool
+	wait         func()
+}
+
+// Wait makes the user wait for f after the command, while others' commands run. It tells whether that is possible: a single command from
+// elsewhere waits for nothing.
+func (m *Monitor) Wait(f func()) bool {
+	if m.ed != nil {
+		m.wait = f
+	}
+	return m.ed != nil
 }
 
 // End says that the program ends, so no prompt follows the command.

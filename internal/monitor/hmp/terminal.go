@@ -194,6 +194,10 @@ func (t *terminal) run() {
 		t.lines, t.busy = t.lines[1:], true
 		t.mu.Unlock()
 		t.m.exclusive(func() { t.m.execute(line) })
+		if f := t.m.wait; f != nil {
+			t.m.wait = nil
+			f()
+		}
 		t.mu.Lock()
 		t.busy = false
 		show := t.focus && t.open && !t.m.ended

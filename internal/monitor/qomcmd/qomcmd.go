@@ -6,6 +6,7 @@ import (
 
 	"goemu/internal/mainloop"
 	"goemu/internal/qom"
+	"goemu/internal/userobj"
 	"goemu/qapi"
 )
 
@@ -17,9 +18,8 @@ type Service struct {
 	Types *qom.Types
 	// Properties are the properties of objects of a type; called under the machine lock.
 	Properties func(typ string) ([]*qapi.ObjectPropertyInfo, error)
-	// Add and Del make and remove users' objects; called under the machine lock.
-	Add func(o *qapi.Object) error
-	Del func(id string) error
+	// Objects are the users' objects; used under the machine lock.
+	Objects func() *userobj.Set
 }
 
 // Error gives an error of the tree of objects its class.
@@ -113,12 +113,12 @@ func (s *Service) QomListProperties(_ context.Context, arg *qapi.QomListProperti
 func (s *Service) ObjectAdd(_ context.Context, arg *qapi.Object) error {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	return s.Add(arg)
+	return s.Objects().Add(arg)
 }
 
 // ObjectDel implements qapi.QomCommands.
 func (s *Service) ObjectDel(_ context.Context, arg *qapi.ObjectDelArg) error {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	return s.Del(arg.Id)
+	return s.Objects().Remove(arg.Id)
 }

@@ -1,0 +1,51 @@
+package qmp
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+)
+
+// peopleLines are lines of the monitor for people that both answer with the same text.
+var peopleLines = []string{
+	"migrate_set_parameter nosuch 1", "migrate_set_parameter max-bandwidth 5", "migrate_set_parameter max-bandwidth x", "migrate_set_parameter downtime-limit 5",
+	"info migrate_parameters", "migrate_set_capability nosuch on", "migrate_continue x", "migrate_incoming x", "migrate -d",
+	"qom-list", "qom-list /objects", "qom-get /objects/o size", "qom-get /machine type", "qom-set /objects/o merge off", "qom-set /objects/o merge x",
+	"qom-set -j /objects/o merge true", "qom-set -j /objects/o merge 1", "qom-set /objects/o size 1", "info qom-tree /nosuch",
+	"object_add nosuch", "object_add iothread,id=i,poll-max-ns=5", "object_add iothread,id=i,poll-max-ns=x", "object_add iothread,poll-max-ns=5",
+	"object_add iothread,id=1,poll-max-ns=5", "object_add iothread,id=k,nosuch=5", "object_del i", "object_del i", "object_del o",
+	"device_add nosuch", "device_del nosuch", "device_add virtio-rng-pci,id=r", "device_add virtio-rng-pci,id=r", "device_add virtio-rng-pci,bus=nosuch", "device_del r",
+}
+
+// TestPeople: the monitor for people says the same.
+func TestPeople(t *testing.T) {
+	needOracle(t)
+	args := []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-S", "-object", "memory-backend-ram,id=o,size=1M"}
+	comparePeople(t, args, peopleLines)
+}
+
+// comparePeople gives lines to the monitors of both emulators.
+func comparePeople(t *testing.T, args, lines []string) {
+	t.Helper()
+	q, g := start(t, oracle, "-qmp", args...), start(t, goemu, "-qmp", args...)
+	greet := func(m *machine) { m.say(`{"execute": "qmp_capabilities"}`); m.say("") }
+	greet(q)
+	greet(g)
+	for _, line := range lines {
+		command := fmt.Sprintf(`{"execute": "human-monitor-command", "arguments": {"command-line": %q}}`, line)
+		want, got := returned(q.say(command)), returned(g.say(command))
+		assert.Equal(t, want, got, line)
+	}
+}
+
+// returned is the text that a command returned.
+func returned(lines []string) string {
+	var r struct{ Return string }
+	if err := json.Unmarshal([]byte(lines[len(lines)-1]), &r); err != nil {
+		return lines[len(lines)-1]
+	}
+	return strings.ReplaceAll(r.Return, "\r\n", "\n")
+}
