@@ -15,7 +15,7 @@ var layers = map[string]int{
 	"hw/virtio/net": 6, "hw/nic": 4, "internal/netdev": 3, "hw/virtio/blk": 6, "hw/virtio/rng": 6, "hw/virtio/balloon": 6, "hw/virtio/serial": 6, "hw/virtio/virtiotest": 6,
 	"hw/intc/apic": 4, "tcg/tcgtest": 3,
 	"hw": 5, "hw/firmware": 5, "accel/tcg": 5, "accel/kvm": 5, "accel/qtest": 5, "migration": 5, "block/blockcopy": 4, "block/driver/copybeforewrite": 5, "block/job": 6, "block/export": 5, "block/img": 4,
-	"hw/pc": 6, "internal/tool": 6, "internal/monitor": 6, "internal/monitor/qomcmd": 5, "internal/monitor/qmp": 5, "internal/monitor/hmp": 5, "internal/gdbstub": 6, "internal/cli": 6, "internal/archtest": 6,
+	"hw/pc": 6, "internal/tool": 6, "internal/monitor": 6, "internal/monitor/qomcmd": 5, "internal/monitor/qmp": 5, "internal/monitor/hmp": 4, "internal/gdbstub": 6, "internal/cli": 6, "internal/archtest": 6,
 	"internal/monitor/blockcmd": 7, "internal/monitor/migratecmd": 7,
 	"cmd": 8, "tests": 9, "internal/tools": 9,
 	"migration/wire": 4,
