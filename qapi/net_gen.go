@@ -46,6 +46,30 @@ type NetdevDgramOptions struct {
 	Remote *SocketAddress `json:"remote,omitempty"`
 }
 
+// NetdevUserOptions is the struct NetdevUserOptions. A network inside the emulator, whose connections go out through the host's sockets.
+type NetdevUserOptions struct {
+	Hostname       *string   `json:"hostname,omitempty"`
+	Restrict       *bool     `json:"restrict,omitempty"`
+	Ipv4           *bool     `json:"ipv4,omitempty"`
+	Ipv6           *bool     `json:"ipv6,omitempty"`
+	Ip             *string   `json:"ip,omitempty"`
+	Net            *string   `json:"net,omitempty"`
+	Host           *string   `json:"host,omitempty"`
+	Tftp           *string   `json:"tftp,omitempty"`
+	Bootfile       *string   `json:"bootfile,omitempty"`
+	Dhcpstart      *string   `json:"dhcpstart,omitempty"`
+	Dns            *string   `json:"dns,omitempty"`
+	Dnssearch      []*String `json:"dnssearch,omitempty"`
+	Domainname     *string   `json:"domainname,omitempty"`
+	Ipv6Prefix     *string   `json:"ipv6-prefix,omitempty"`
+	Ipv6Prefixlen  *int64    `json:"ipv6-prefixlen,omitempty"`
+	Ipv6Host       *string   `json:"ipv6-host,omitempty"`
+	Ipv6Dns        *string   `json:"ipv6-dns,omitempty"`
+	Hostfwd        []*String `json:"hostfwd,omitempty"`
+	Guestfwd       []*String `json:"guestfwd,omitempty"`
+	TftpServerName *string   `json:"tftp-server-name,omitempty"`
+}
+
 // NetdevHubPortOptions is the struct NetdevHubPortOptions. A port of a hub.
 type NetdevHubPortOptions struct {
 	Hubid  int32   `json:"hubid"`
@@ -59,6 +83,7 @@ type NetClientDriver string
 const (
 	NetClientDriverNone    NetClientDriver = "none"
 	NetClientDriverNic     NetClientDriver = "nic"
+	NetClientDriverUser    NetClientDriver = "user"
 	NetClientDriverSocket  NetClientDriver = "socket"
 	NetClientDriverStream  NetClientDriver = "stream"
 	NetClientDriverDgram   NetClientDriver = "dgram"
@@ -70,6 +95,7 @@ type Netdev struct {
 	Id      string                `json:"id"`
 	Type    NetClientDriver       `json:"type"`
 	Nic     *NetLegacyNicOptions  `json:"-" branch:"nic"`
+	User    *NetdevUserOptions    `json:"-" branch:"user"`
 	Socket  *NetdevSocketOptions  `json:"-" branch:"socket"`
 	Stream  *NetdevStreamOptions  `json:"-" branch:"stream"`
 	Dgram   *NetdevDgramOptions   `json:"-" branch:"dgram"`
@@ -237,6 +263,28 @@ var moduleNet = Module{Name: "net",
 			{Name: "local", Type: "SocketAddress", Optional: true},
 			{Name: "remote", Type: "SocketAddress", Optional: true},
 		}},
+		{Name: "NetdevUserOptions", Kind: KindObject, Members: []Member{
+			{Name: "hostname", Type: "str", Optional: true},
+			{Name: "restrict", Type: "bool", Optional: true},
+			{Name: "ipv4", Type: "bool", Optional: true},
+			{Name: "ipv6", Type: "bool", Optional: true},
+			{Name: "ip", Type: "str", Optional: true},
+			{Name: "net", Type: "str", Optional: true},
+			{Name: "host", Type: "str", Optional: true},
+			{Name: "tftp", Type: "str", Optional: true},
+			{Name: "bootfile", Type: "str", Optional: true},
+			{Name: "dhcpstart", Type: "str", Optional: true},
+			{Name: "dns", Type: "str", Optional: true},
+			{Name: "dnssearch", Type: "[]String", Optional: true},
+			{Name: "domainname", Type: "str", Optional: true},
+			{Name: "ipv6-prefix", Type: "str", Optional: true},
+			{Name: "ipv6-prefixlen", Type: "int", Optional: true},
+			{Name: "ipv6-host", Type: "str", Optional: true},
+			{Name: "ipv6-dns", Type: "str", Optional: true},
+			{Name: "hostfwd", Type: "[]String", Optional: true},
+			{Name: "guestfwd", Type: "[]String", Optional: true},
+			{Name: "tftp-server-name", Type: "str", Optional: true},
+		}},
 		{Name: "NetdevHubPortOptions", Kind: KindObject, Members: []Member{
 			{Name: "hubid", Type: "int32"},
 			{Name: "netdev", Type: "str", Optional: true},
@@ -244,6 +292,7 @@ var moduleNet = Module{Name: "net",
 		{Name: "NetClientDriver", Kind: KindEnum, Values: []Value{
 			{Name: "none"},
 			{Name: "nic"},
+			{Name: "user"},
 			{Name: "socket"},
 			{Name: "stream"},
 			{Name: "dgram"},
@@ -254,6 +303,7 @@ var moduleNet = Module{Name: "net",
 			{Name: "type", Type: "NetClientDriver"},
 		}, Branches: []Member{
 			{Name: "nic", Type: "NetLegacyNicOptions"},
+			{Name: "user", Type: "NetdevUserOptions"},
 			{Name: "socket", Type: "NetdevSocketOptions"},
 			{Name: "stream", Type: "NetdevStreamOptions"},
 			{Name: "dgram", Type: "NetdevDgramOptions"},

@@ -63,7 +63,7 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryChardevs:
 		return chardev.Help(), nil
 	case cli.QueryNetdevs:
-		return netKinds().Help(), nil
+		return netKinds(nil).Help(), nil
 	case cli.QueryDisplays:
 		return "Available display backend types:\nnone\n", nil
 	case cli.QueryAudio:

@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 
+	"goemu/hw/misc"
 	"goemu/internal/config"
 	"goemu/internal/netdev"
 	"goemu/qapi"
@@ -10,10 +11,10 @@ import (
 
 // openNetwork makes the back ends of the network and notes the NICs that the machine is to make.
 func (h *backends) openNetwork(s *session) error {
-	h.net = netKinds()
+	h.net = netKinds(h.chars)
 	h.net.Warn = warn
 	vm := s.vm
-	h.defaultNet = len(vm.Netdevs) == 0 && len(vm.NICs) == 0 && len(vm.Nets) == 0 && !vm.NoDefaults && h.net.Kinds["user"] != nil
+	h.defaultNet = len(vm.Netdevs) == 0 && len(vm.NICs) == 0 && len(vm.Nets) == 0 && !vm.NoDefaults && registry(new(misc.Hooks)).Lookup("e1000") != nil
 	if h.defaultNet {
 		vm.Nets = []config.Source{{Value: "nic"}, {Value: "user"}}
 	}

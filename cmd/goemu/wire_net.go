@@ -1,14 +1,18 @@
 package main
 
 import (
+	"goemu/internal/chardev"
 	"goemu/internal/netdev"
 	"goemu/internal/netdev/socket"
+	"goemu/internal/netdev/user"
 )
 
-// netKinds is the process's network with the kinds of back ends that there are.
-func netKinds() *netdev.Set {
+// netKinds is the process's network with the kinds of back ends that there are; chars is where they make character devices.
+func netKinds(chars *chardev.Set) *netdev.Set {
 	s := netdev.Main
+	user.Chardevs = chars
 	s.Kinds = map[string]netdev.Opener{
+		"user":    user.Open,
 		"socket":  socket.Open,
 		"stream":  socket.OpenStream,
 		"dgram":   socket.OpenDgram,

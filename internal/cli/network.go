@@ -11,7 +11,14 @@ func (p *parser) network(list *[]config.Source, v string) error {
 	return nil
 }
 
-const helpNetdev = ` socket,id=str[,fd=h][,listen=[host]:port][,connect=host:port]
+const helpNetdev = ` user,id=str[,ipv4=on|off][,net=addr[/mask]][,host=addr]
+         [,ipv6=on|off][,ipv6-net=addr[/int]][,ipv6-host=addr]
+         [,restrict=on|off][,hostname=host][,dhcpstart=addr]
+         [,dns=addr][,ipv6-dns=addr][,dnssearch=domain][,domainname=domain]
+         [,tftp=dir][,tftp-server-name=name][,bootfile=f][,hostfwd=rule][,guestfwd=rule]
+                configure a user mode network backend with ID 'str',
+                its DHCP server and optional services
+-netdev socket,id=str[,fd=h][,listen=[host]:port][,connect=host:port]
                 configure a network backend to connect to another network
                 using a socket connection
 -netdev socket,id=str[,fd=h][,mcast=maddr:port[,localaddr=addr]]

@@ -19,12 +19,9 @@ type Hub struct {
 const maxQueued = 10000
 
 type hubPort struct {
+	Outbox
 	hub *Hub
 	c   *Client
-
-	mu    sync.Mutex
-	queue [][]byte // guarded by mu: frames for the port's peer
-	busy  bool     // guarded by mu: somebody is sending
 }
 
 // Receive implements Port.
@@ -34,66 +31,10 @@ func (p *hubPort) Receive(data []byte, off *Offload) bool {
 	p.hub.mu.Unlock()
 	for _, o := range ports {
 		if o != p {
-			o.send(data)
+			o.Send(data, nil)
 		}
 	}
 	return true
-}
-
-func (p *hubPort) send(data []byte) {
-	p.mu.Lock()
-	if p.busy || len(p.queue) > 0 {
-		if len(p.queue) < maxQueued {
-			p.queue = append(p.queue, slices.Clone(data))
-		}
-		p.mu.Unlock()
-		return
-	}
-	p.busy = true
-	p.mu.Unlock()
-	if !p.c.Send(data, nil) {
-		p.mu.Lock()
-		p.queue = slices.Insert(p.queue, 0, slices.Clone(data))
-		p.busy = false
-		p.mu.Unlock()
-		return
-	}
-	p.drain()
-}
-
-// drain sends what is queued. Preconditions: busy is the caller's.
-func (p *hubPort) drain() {
-	for {
-		p.mu.Lock()
-		if len(p.queue) == 0 {
-			p.queue, p.busy = nil, false
-			p.mu.Unlock()
-			return
-		}
-		data := p.queue[0]
-		p.mu.Unlock()
-		if !p.c.Send(data, nil) {
-			p.mu.Lock()
-			p.busy = false
-			p.mu.Unlock()
-			return
-		}
-		p.mu.Lock()
-		p.queue = p.queue[1:]
-		p.mu.Unlock()
-	}
-}
-
-// Resume implements Port.
-func (p *hubPort) Resume() {
-	p.mu.Lock()
-	if p.busy || len(p.queue) == 0 {
-		p.mu.Unlock()
-		return
-	}
-	p.busy = true
-	p.mu.Unlock()
-	go p.drain()
 }
 
 // LinkChanged implements Port.
@@ -124,6 +65,7 @@ func (s *Set) AddHubPort(id int, name string, peer *Client) *Client {
 	h.made++
 	p := &hubPort{hub: h}
 	p.c = s.Add(&Client{Name: name, Kind: KindHubPort, Model: "hub"}, p, peer)
+	p.Init(p.c, maxQueued, 0)
 	h.ports = slices.Insert(slices.Clone(h.ports), 0, p)
 	return p.c
 }

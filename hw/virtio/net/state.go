@@ -32,7 +32,7 @@ func (m *Model) SaveDevice(w *vmstate.Writer) {
 		w.Raw(a[:])
 	}
 	w.Raw(m.vlan[:])
-	w.U32(uint32(bit(m.vnetHdr)))
+	w.U32(uint32(bit(m.leavesWork())))
 	for _, b := range []bool{m.multiOverflow, m.uniOverflow, m.allUni, m.noMulti, m.noUni, m.noBcast, m.vnetHdr && m.Props.Netdev.UFO()} {
 		w.U8(bit(b))
 	}
@@ -46,6 +46,11 @@ func (m *Model) SaveDevice(w *vmstate.Writer) {
 	if m.Has(featGuestOffloads) {
 		w.U64(m.guestOffloads)
 	}
+}
+
+// leavesWork tells whether driver and back end leave each other work, which the other side of a migration must be able to do, too.
+func (m *Model) leavesWork() bool {
+	return m.vnetHdr && m.GuestFeatures()&(offloadFeatures|udpOffloads) != 0
 }
 
 // LoadDevice implements virtio.ModelState.

@@ -37,7 +37,8 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		{Name: "announce_self", Args: "interfaces:s?,id:s?", Params: "[interfaces] [id]", Help: "Trigger GARP/RARP announcements", Run: s.hmpAnnounce},
 	}
 	info = []*hmp.Command{{Name: "network", Help: "show the network state", Run: s.hmpNetwork}}
-	return commands, info
+	c, i := s.userHMP()
+	return append(commands, c...), append(info, i...)
 }
 
 func (s *Service) hmpAdd(m *hmp.Monitor, a *hmp.Args) error {
