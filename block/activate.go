@@ -10,6 +10,10 @@ import (
 // locks and refuse writers. What guest devices request of their backends meanwhile is kept and not applied. Resuming activates every node,
 // then applies the kept requests; if one conflicts with what others do, the VM must not run, and nothing is left half-applied.
 
+//
+// A relaxed graph does as QEMU 7.2: a resume while the VM is still coming in applies what devices do, but not yet what they deny others. That
+// is tried when the VM starts to run, a failure is only told, and it is tried again whenever somebody lets go of an image.
+
 // SetInMigrate says whether the VM is still coming in.
 // Preconditions: the graph lock is held.
 func (g *Graph) SetInMigrate(on bool) { g.inMigrate = on }
@@ -33,11 +37,26 @@ func (n *Node) Activate(ctx context.Context) error {
 	if err == nil {
 		err = n.takeOver(ctx)
 	}
+	if err == nil && (n.graph.Relaxed || !n.graph.inMigrate) {
+		err = n.enableParents()
+	}
 	if err != nil {
 		n.inactive, n.mode.Inactive = true, true
 		n.graph.loosen(n)
 	}
 	return err
+}
+
+// enableParents applies the requests that the node's backends have kept.
+func (n *Node) enableParents() error {
+	for _, c := range n.parents {
+		if b, ok := c.parent.(*Backend); ok {
+			if err := b.enable(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // takeOver reads again what another process may have changed.
@@ -110,8 +129,13 @@ func (b *Backend) enable() error {
 	if !b.disabled {
 		return nil
 	}
+	b.generous = b.graph.Relaxed && b.graph.inMigrate
 	if b.root != nil {
-		if err := b.graph.SetPerm(b.root, b.perm, b.shared); err != nil {
+		shared := b.shared
+		if b.generous {
+			shared = PermAll
+		}
+		if err := b.graph.SetPerm(b.root, b.perm, shared); err != nil {
 			return err
 		}
 	}
@@ -119,12 +143,32 @@ func (b *Backend) enable() error {
 	return nil
 }
 
+// Deny lets relaxed backends deny others what their users asked for, as the VM is about to run. It returns what keeps them from doing so.
+// Preconditions: the graph lock is held.
+func (g *Graph) Deny() (conflicts []error) {
+	g.denying = false
+	for _, b := range g.backends {
+		if !b.generous {
+			continue
+		}
+		b.generous = false
+		if b.root == nil || b.disabled {
+			continue
+		}
+		if err := g.SetPerm(b.root, b.perm, b.shared); err != nil {
+			b.generous, g.denying = true, true
+			conflicts = append(conflicts, err)
+		}
+	}
+	return conflicts
+}
+
 // disable keeps the requests without applying them.
 func (b *Backend) disable() {
 	if b.root != nil {
 		_ = b.graph.SetPerm(b.root, 0, PermAll) // giving up does not fail
 	}
-	b.disabled = true
+	b.disabled, b.generous = true, false
 }
 
 // Disabled tells whether the backend's requests are kept and not applied.

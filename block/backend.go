@@ -16,6 +16,7 @@ type Backend struct {
 
 	perm, shared Perm // requested
 	disabled     bool // the permissions are kept, but not applied: a guest device of a VM that is still coming in
+	generous     bool // what is denied to others is not applied yet: see Graph.Deny
 	device       *Device
 
 	writeThrough atomic.Bool
@@ -57,6 +58,9 @@ func (b *Backend) describe() string {
 func (b *Backend) applied() (perm, shared Perm) {
 	if b.disabled {
 		return 0, PermAll
+	}
+	if b.generous {
+		return b.perm, PermAll
 	}
 	return b.perm, b.shared
 }
@@ -134,7 +138,11 @@ func (b *Backend) Perm() (perm, shared Perm) { return b.perm, b.shared }
 // Preconditions: the graph lock is held.
 func (b *Backend) SetPerm(perm, shared Perm) error {
 	if b.root != nil && !b.disabled {
-		if err := b.graph.SetPerm(b.root, perm, shared); err != nil {
+		applied := shared
+		if b.generous {
+			applied = PermAll
+		}
+		if err := b.graph.SetPerm(b.root, perm, applied); err != nil {
 			return err
 		}
 	}
@@ -154,7 +162,7 @@ func (b *Backend) AttachDevice(d *Device) {
 // Preconditions: the graph lock is held.
 func (b *Backend) DetachDevice() {
 	_ = b.SetPerm(0, PermAll) // giving up does not fail
-	b.device, b.disabled = nil, false
+	b.device, b.disabled, b.generous = nil, false, false
 }
 
 // AttachedDevice is the guest device that uses the backend, or nil.

@@ -106,6 +106,7 @@ func (g *Graph) detach(c *Child) {
 		up.unblockBacking(c.node)
 	}
 	c.unlink()
+	g.letGo = true
 	for range c.node.quiesced.Load() {
 		c.parent.resume()
 	}

@@ -40,6 +40,11 @@ type Graph struct {
 	serial   int // of automatic node names
 
 	inMigrate bool // a VM is coming in: see Backend.AttachDevice
+	denying   bool // Deny is to be tried again when somebody lets go
+	letGo     bool // somebody did
+
+	// Relaxed lets a VM run although others still do what its disks deny, see Deny.
+	Relaxed bool
 }
 
 // NewGraph makes an empty graph that knows the drivers of the tables.
@@ -63,7 +68,15 @@ func (g *Graph) Messagef(format string, a ...any) { fmt.Fprintf(g.Messages, form
 func (g *Graph) Lock() { g.mu.Lock() }
 
 // Unlock gives the graph lock back.
-func (g *Graph) Unlock() { g.mu.Unlock() }
+func (g *Graph) Unlock() {
+	if g.letGo {
+		g.letGo = false
+		if g.denying {
+			g.Deny()
+		}
+	}
+	g.mu.Unlock()
+}
 
 // Drivers lists the drivers in the order of the tables.
 func (g *Graph) Drivers() []*Driver { return g.drivers }

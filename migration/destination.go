@@ -116,7 +116,9 @@ func (e *Engine) isStopping() bool {
 // reportLoad prints the lines that QEMU prints about a stream that it cannot load.
 func (e *Engine) reportLoad(err error) {
 	for _, line := range loadLines(err) {
-		e.report(line)
+		if line != vmstate.ErrShort.Error() { // the last line says so
+			e.report(line)
+		}
 	}
 	e.report("load of migration failed: " + block.Strerror(loadErrno(err)))
 }
@@ -134,9 +136,13 @@ func (e *Engine) arrived() {
 		if err := e.withGraph(e.M.Graph.Resume); err != nil {
 			e.report(err.Error())
 			withMachine(func() { vm.Autostart = false })
+			run = false
 		}
 	}
 	e.withoutInMigrate()
+	if run {
+		e.deny()
+	}
 	withMachine(func() {
 		switch {
 		case vm.State() != mainloop.StateInMigrate:
@@ -149,6 +155,16 @@ func (e *Engine) arrived() {
 		}
 	})
 	e.setIncoming(Completed)
+}
+
+// deny lets the disks of a machine that is about to run deny others what they must; what keeps them from it is only told.
+func (e *Engine) deny() {
+	_ = e.withGraph(func(context.Context) error {
+		for _, err := range e.M.Graph.Deny() {
+			e.report(err.Error())
+		}
+		return nil
+	})
 }
 
 // withoutInMigrate ends what is special about the disks of a machine that is still coming in.

@@ -87,6 +87,7 @@ func (s *session) expectMigration() {
 	g.Lock()
 	defer g.Unlock()
 	g.SetInMigrate(s.vm.Incoming != "")
+	g.Relaxed = s.config.Props.RelaxedResume
 }
 
 // awaitMigration begins to wait for the machine that -incoming promises.

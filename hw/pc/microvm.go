@@ -30,7 +30,7 @@ const (
 )
 
 // microvmProps are the properties that the microvm has.
-var microvmProps = strings.Fields("acpi auto-kernel-cmdline dump-guest-core graphics ioapic2 isa-serial mem-merge memory-backend pic pit rtc x-oem-id x-oem-table-id")
+var microvmProps = strings.Fields("acpi auto-kernel-cmdline dump-guest-core graphics ioapic2 isa-serial mem-merge memory-backend pic pit rtc x-oem-id x-oem-table-id x-relaxed-resume")
 
 func microvmType() *Type {
 	return &Type{

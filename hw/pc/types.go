@@ -95,6 +95,7 @@ type Props struct {
 	HPET, ISASerial, AutoCmdline      bool
 	I8042, SATA, SMBus, USB           bool
 	Graphics, MemMerge, DumpGuestCore bool
+	RelaxedResume                     bool // see block.Graph.Relaxed
 	MaxRAMBelow4G                     uint64
 	MemoryBackend                     string // identifier of the object that stands for the main memory
 	OEMID, OEMTableID                 string
@@ -170,6 +171,7 @@ func properties() []property {
 		{"vmport", "OnOffAuto", "Enable vmport (pc & q35)", noVMPort},
 		{"x-oem-id", "string", "Override the default value of field OEMID in ACPI table header.The string may be up to 6 bytes in size", text(func(p *Props) *string { return &p.OEMID }, "oem-id", 6)},
 		{"x-oem-table-id", "string", "Override the default value of field OEM Table ID in ACPI table header.The string may be up to 8 bytes in size", text(func(p *Props) *string { return &p.OEMTableID }, "oem-table-id", 8)},
+		{"x-relaxed-resume", "bool", "Let a machine that has come in run although others still write to its disks, as QEMU 7.2 does", boolean("x-relaxed-resume", func(p *Props) *bool { return &p.RelaxedResume })},
 	}
 }
 

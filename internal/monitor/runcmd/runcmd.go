@@ -276,5 +276,11 @@ func (s *Service) activate(ctx context.Context, incoming bool) error {
 	if incoming {
 		return s.Graph.CheckResume(ctx)
 	}
-	return s.Graph.Resume(ctx)
+	err := s.Graph.Resume(ctx)
+	if err == nil && !s.vm.Load().Running() {
+		for _, conflict := range s.Graph.Deny() {
+			s.Graph.Messagef("%s", conflict)
+		}
+	}
+	return err
 }
