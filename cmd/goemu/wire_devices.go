@@ -14,6 +14,7 @@ import (
 	"goemu/hw/usb/hid"
 	"goemu/hw/usb/storage"
 	"goemu/hw/usb/uhci"
+	"goemu/hw/usb/xhci"
 	"goemu/hw/virtio/balloon"
 	"goemu/hw/virtio/blk"
 	"goemu/hw/virtio/net"
@@ -30,7 +31,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		ide.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),
-		uhci.Classes(), ehci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
+		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(),
 	)
 }

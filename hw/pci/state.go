@@ -48,6 +48,10 @@ func (d *Device) SaveMSIX(w *vmstate.Writer) {
 	w.Raw(d.msix.pba[:(d.msix.entries+7)/8])
 }
 
+// MSIXState is the table and pending bits as a state of their own, for devices whose descriptions have it so.
+var MSIXState = vmstate.Description[Device]{Name: "msix", Fields: []vmstate.Field[Device]{
+	vmstate.Custom("msix", 0, (*Device).SaveMSIX, (*Device).LoadMSIX)}}
+
 // LoadMSIX reads what SaveMSIX wrote.
 func (d *Device) LoadMSIX(r *vmstate.Reader) error {
 	d.msixMu.Lock()

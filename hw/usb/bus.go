@@ -67,6 +67,16 @@ func (b *Bus) addHubPort(p, up *Port) {
 	b.free = append(b.free, p)
 }
 
+// PortAt returns the port in use at a place, numbers of ports with dots between them; nil if there is none.
+func (b *Bus) PortAt(path string) *Port {
+	for _, p := range b.used {
+		if p.path == path {
+			return p
+		}
+	}
+	return nil
+}
+
 // dropPort takes a hub's port away, with the device in it.
 func (b *Bus) dropPort(p *Port) {
 	if p.dev != nil {

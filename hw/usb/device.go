@@ -103,6 +103,9 @@ func (d *Device) Supports(s Speed) bool { return d.speedMask.Has(s) }
 // Address is the address that the host has given the device.
 func (d *Device) Address() uint8 { return d.addr }
 
+// SetAddress gives the device an address, for controllers that do so themselves.
+func (d *Device) SetAddress(a uint8) { d.addr = a }
+
 // Awake tells whether the host lets the device wake it.
 func (d *Device) Awake() bool { return d.remoteWakeup != 0 }
 

@@ -1,6 +1,9 @@
 package boot
 
 import (
+	"crypto/md5"
+	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -21,18 +24,24 @@ var driven = []struct {
 	{"nvme", []string{"nvme"}, func(f *fixture) []string {
 		return []string{"-drive", "if=none,id=nv,format=raw,snapshot=on,file=" + f.disk, "-device", "nvme,drive=nv,serial=N1"}
 	}, "dd if=/dev/nvme0n1 of=/dev/nvme0n1 bs=64k seek=8 count=4 conv=fsync conv=notrunc; dd if=/dev/nvme0n1 of=/dev/nvme0n1 bs=64k skip=8 count=4 conv=fsync conv=notrunc; " +
-		"blkdiscard -o 524288 -l 262144 /dev/nvme0n1; cat /sys/block/nvme0n1/device/serial; dd if=/dev/nvme0n1 bs=64k count=4 | md5sum",
-		func(t *testing.T, f *fixture) string { return "N1" }},
+		"blkdiscard -o 524288 -l 262144 /dev/nvme0n1; tr -d ' ' < /sys/block/nvme0n1/device/serial; dd if=/dev/nvme0n1 bs=64k count=4 | md5sum",
+		func(t *testing.T, f *fixture) string { return "N1\n" + f.begin(t) }},
 	{"usb", []string{"uhci_hcd", "ehci_pci", "usb_storage", "usbhid", "hid_generic", "evdev", "sd_mod"}, func(f *fixture) []string {
 		return []string{"-device", "ich9-usb-ehci1,id=ehci,addr=1d.7,multifunction=on", "-device", "ich9-usb-uhci1,masterbus=ehci.0,firstport=0,addr=1d.0,multifunction=on",
 			"-device", "piix3-usb-uhci,id=uhci", "-drive", "if=none,id=stick,format=raw,snapshot=on,file=" + f.disk, "-device", "usb-storage,bus=ehci.0,drive=stick,serial=S1",
 			"-device", "usb-tablet,bus=ehci.0,usb_version=1", "-device", "usb-hub,bus=uhci.0", "-device", "usb-kbd,bus=uhci.0,port=1.3", "-device", "usb-mouse,bus=uhci.0"}
-	}, "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.5; [ -b /dev/sda ] && grep -q Keyboard /proc/bus/input/devices && grep -q Tablet /proc/bus/input/devices && grep -q Mouse /proc/bus/input/devices && break; done; " +
+	}, "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do sleep 0.5; [ -b /dev/sda ] && [ -b /dev/sdb ] && [ $(grep -c Tablet /proc/bus/input/devices) = 2 ] && grep -q Keyboard /proc/bus/input/devices && grep -q Tablet /proc/bus/input/devices && grep -q Mouse /proc/bus/input/devices && break; done; " +
 		"dd if=/dev/sda of=/dev/sda bs=64k seek=8 count=4 conv=fsync conv=notrunc; dd if=/dev/sda of=/dev/sda bs=64k skip=8 count=4 conv=fsync conv=notrunc; grep -h 'QEMU USB' /proc/bus/input/devices | sort; cat /sys/bus/usb/devices/*/product | sort; dd if=/dev/sda bs=64k count=4 | md5sum",
 		func(t *testing.T, f *fixture) string {
-			return "N: Name=\"QEMU QEMU USB Keyboard\"\nN: Name=\"QEMU QEMU USB Mouse\"\nN: Name=\"QEMU QEMU USB Tablet\"\nEHCI Host Controller\nQEMU USB HARDDRIVE\nQEMU USB Hub\nQEMU USB Keyboard\nQEMU USB Mouse\nQEMU USB Tablet\n" +
-				"UHCI Host Controller\nUHCI Host Controller\n"
+			return "Tablet\"\nEHCI Host Controller\nQEMU USB HARDDRIVE\nQEMU USB HARDDRIVE\nQEMU USB Hub\nQEMU USB Hub\nQEMU USB Keyboard\nQEMU USB Keyboard\nQEMU USB Mouse\nQEMU USB Tablet\nQEMU USB Tablet\n" +
+				"UHCI Host Controller\nUHCI Host Controller\nxHCI Host Controller\nxHCI Host Controller\n" + f.begin(t)
 		}},
+	{"xhci", []string{"xhci_pci"}, func(f *fixture) []string {
+		return []string{"-device", "qemu-xhci,id=x", "-drive", "if=none,id=fast,format=raw,snapshot=on,file=" + f.disk, "-device", "usb-storage,bus=x.0,drive=fast,serial=S2",
+			"-device", "usb-hub,bus=x.0,port=2", "-device", "usb-tablet,bus=x.0,port=2.1", "-device", "usb-kbd,bus=x.0"}
+	}, "for i in 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20; do [ -b /dev/sdb ] && [ $(grep -c Tablet /proc/bus/input/devices) = 2 ] && break; sleep 0.5; done; " +
+		"cat /sys/bus/usb/devices/usb*/product | sort | uniq -c; for d in /sys/bus/usb/devices/*; do [ -f $d/serial ] && grep -q S2 $d/serial && cat $d/speed && s=$(ls $d/*/host*/target*/*/block); done; dd if=/dev/$s of=/dev/$s bs=64k seek=8 count=4 conv=fsync conv=notrunc; dd if=/dev/$s of=/dev/$s bs=64k skip=8 count=4 conv=fsync conv=notrunc; grep -c 'QEMU USB' /proc/bus/input/devices; dd if=/dev/$s bs=64k count=4 | md5sum",
+		func(t *testing.T, f *fixture) string { return "      2 xHCI Host Controller\n5000\n5\n" + f.begin(t) }},
 	{"balloon", []string{"virtio_balloon"}, func(*fixture) []string { return []string{"-device", "virtio-balloon-pci"} },
 		"cat /sys/bus/virtio/drivers/virtio_balloon/virtio*/status", func(*testing.T, *fixture) string { return "0x0000000f" }},
 }
@@ -42,7 +51,7 @@ func TestDevices(t *testing.T) {
 	f := prepare(t, "amd64")
 	bb, err := guest.GetBusybox()
 	require.NoError(t, err)
-	args, run := []string{"-smp", "2"}, "exec 2>/dev/null"
+	args, run := []string{"-smp", "2"}, "exec 2>/dev/null; dmesg -n 1"
 	var modules []string
 	for _, d := range driven {
 		modules = append(modules, d.modules...)
@@ -57,6 +66,14 @@ func TestDevices(t *testing.T) {
 	for _, bad := range []string{"BUG:", "Oops", "I/O error", "Call Trace"} {
 		require.NotContains(t, out, bad)
 	}
+}
+
+// begin is the sum of the disk's beginning, as md5sum prints it.
+func (f *fixture) begin(t *testing.T) string {
+	t.Helper()
+	b, err := os.ReadFile(f.disk)
+	require.NoError(t, err)
+	return fmt.Sprintf("%x  -", md5.Sum(b[:256<<10]))
 }
 
 // section is what a device's probe has printed.

@@ -41,6 +41,9 @@ func (o *opRegs) Read(off uint64, _ int) uint64 {
 
 // Write implements memory.Ops.
 func (o *opRegs) Write(off uint64, _ int, value uint64) {
+	if o.mastering {
+		return
+	}
 	c, v := (*Controller)(o), uint32(value)
 	switch off {
 	case regCommand:
@@ -102,6 +105,9 @@ func (o *portRegs) Read(off uint64, _ int) uint64 { return uint64(o.portStatus[o
 
 // Write implements memory.Ops.
 func (o *portRegs) Write(off uint64, _ int, value uint64) {
+	if o.mastering {
+		return
+	}
 	c, i, v := (*Controller)(o), int(off>>2), uint32(value)
 	s, p := &c.portStatus[i], &c.ports[i]
 	*s &^= v & portClearOnes

@@ -48,6 +48,7 @@ type Controller struct {
 	working    bool
 	activity   uint32 // microframes for which the periodic schedule is taken for busy
 	intByAsync bool
+	mastering  bool // reaches for memory: its own registers do not answer then
 	companions int
 	queues     [2][]*queue // of the periodic and the asynchronous schedule
 }

@@ -51,7 +51,10 @@ func (q *queue) number() uint8 { return uint8(q.qh[qhEndpoint] >> epNumberAt & 1
 // read and write move words between memory and the controller; they stop the controller where it may not reach memory.
 func (c *Controller) read(addr uint32, words []uint32) {
 	b := make([]byte, 4*len(words))
-	if c.DMA().Read(uint64(addr), b) != memory.OK {
+	c.mastering = true
+	r := c.DMA().Read(uint64(addr), b)
+	c.mastering = false
+	if r != memory.OK {
 		clear(b)
 	}
 	for i := range words {
@@ -64,7 +67,9 @@ func (c *Controller) write(addr uint32, words []uint32) {
 	for _, w := range words {
 		b = le.AppendUint32(b, w)
 	}
+	c.mastering = true
 	c.DMA().Write(uint64(addr), b)
+	c.mastering = false
 }
 
 func pidOf(token uint32) usb.PID {
@@ -242,7 +247,9 @@ func (q *queue) execute(p *packet) (ok bool) {
 		if !p.buffers() {
 			return false
 		}
+		q.c.mastering = true
 		iov, done, ok := p.sg.Map(pid == usb.In)
+		q.c.mastering = false
 		if !ok {
 			return false
 		}
@@ -301,7 +308,9 @@ func (q *queue) complete(p *packet) bool {
 		*token = *token&^tokenPage | (*token>>tokenPageAt+off/pageBytes)<<tokenPageAt&tokenPage
 		q.qh[qhBuffers] = q.qh[qhBuffers]&pageMask | off&^pageMask
 	}
+	c.mastering = true
 	p.done()
+	c.mastering = false
 	p.phase = phaseNew
 	*token = (*token ^ tokenToggle) &^ tokenActive
 	if *token&tokenInterrupt != 0 {

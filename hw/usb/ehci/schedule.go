@@ -317,14 +317,18 @@ func (c *Controller) isochronous(itd *[itdWords]uint32) (ok bool) {
 		if dev != nil {
 			p.Status = usb.NAK
 			if p.EP = dev.Endpoint(p.PID, uint8(b[0]>>epNumberAt&15)); p.EP.Number != 0 && p.EP.Type == usb.TransferIsoch {
+				c.mastering = true
 				iov, done, ok := sg.Map(in)
+				c.mastering = false
 				if !ok {
 					return false
 				}
 				p.Data, p.Size = iov, int(sg.Size)
 				dev.Handle(&p)
 				p.Cancel()
+				c.mastering = true
 				done()
+				c.mastering = false
 			}
 		}
 		c.isochronousDone(t, &p, in, n)
