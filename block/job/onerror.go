@@ -2,9 +2,13 @@ package job
 
 import (
 	"errors"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
+
+// RetryDelay is how long a job waits before it tries again what failed and is not to stop it.
+const RetryDelay = 10 * time.Millisecond
 
 // Policy says what a failed request means for a job.
 type Policy uint8

@@ -124,7 +124,7 @@ func (d *Device) claim(kind Kind) (*block.Backend, error) {
 	if d.Drive == nil {
 		return disk.EmptyDrive(), nil
 	}
-	b, err := d.Props.Claim(d.ID(), kind == CDROM, kind == Disk)
+	b, err := d.Props.Claim(d.IDOrPath(), kind == CDROM, kind == Disk)
 	switch {
 	case err != nil:
 		return nil, err

@@ -85,7 +85,7 @@ func (UUID) HideDefault() {}
 func (n *Namespace) Realize() error {
 	c := n.Parent().(*nsBus).ctrl
 	n.Shared = false // there is one controller
-	n.user = n.ID()
+	n.user = n.IDOrPath()
 	if err := n.setup(); err != nil {
 		return err
 	}

@@ -132,7 +132,7 @@ func (c *Controller) Realize() error {
 	c.initRegs()
 	if c.Drive != nil {
 		c.own = &Namespace{nsOptions: nsOptions{NSID: 1}}
-		c.own.Options, c.own.user = c.Options, c.ID()
+		c.own.Options, c.own.user = c.Options, c.IDOrPath()
 		if err := c.own.setup(); err != nil {
 			return err
 		}

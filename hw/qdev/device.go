@@ -93,6 +93,14 @@ func (b *Base) Class() *Class { return b.class }
 // ID returns the identifier given by the user, "" if none.
 func (b *Base) ID() string { return b.id }
 
+// IDOrPath is the identifier given by the user, or else the path in the tree of objects; "" for a device of its own without identifier.
+func (b *Base) IDOrPath() string {
+	if b.id != "" || b.node == nil {
+		return b.id
+	}
+	return b.node.Path()
+}
+
 // SetID names the device.
 func (b *Base) SetID(id string) { b.id = id }
 

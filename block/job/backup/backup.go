@@ -230,8 +230,14 @@ func (b *backup) loop(ctx context.Context, j *job.Job) error {
 		if o.read {
 			p = b.OnSourceError
 		}
-		if o.err != nil && j.Failed(p, o.read, o.err) == job.ActionReport {
+		if o.err == nil {
+			return nil
+		}
+		switch j.Failed(p, o.read, o.err) {
+		case job.ActionReport:
 			return o.err
+		case job.ActionIgnore: // it is tried again
+			j.Sleep(job.RetryDelay)
 		}
 		return nil
 	}

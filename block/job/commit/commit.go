@@ -73,8 +73,12 @@ func New(ctx context.Context, l *job.List, o Options) (j *job.Job, err error) {
 // attach lets the job hold its nodes.
 func (c *commit) attach(ctx context.Context, j *job.Job) error {
 	const read, write, unchanged = block.PermConsistentRead, block.PermWrite, block.PermWriteUnchanged
+	shared := unchanged | write
 	for n := c.Top; n != c.Base; n = n.FilterOrCOW().Node() {
-		if _, err := j.AddNode(n, "intermediate node", 0, unchanged|write); err != nil {
+		if n.SkipFilters() == c.Base.SkipFilters() { // but filters from here on: nothing about it changes
+			shared |= read
+		}
+		if _, err := j.AddNode(n, "intermediate node", 0, shared); err != nil {
 			return err
 		}
 	}
@@ -122,7 +126,10 @@ func (c *commit) Run(j *job.Job) error {
 			switch j.Failed(c.OnError, read, err) {
 			case job.ActionReport:
 				return err
-			case job.ActionStop, job.ActionIgnore: // a range that is left out would be lost: it is tried again
+			case job.ActionIgnore: // a range that is left out would be lost: it is tried again
+				j.Sleep(job.RetryDelay)
+				continue
+			case job.ActionStop:
 				continue
 			}
 		}

@@ -3,6 +3,7 @@ package mirror
 import (
 	"context"
 	"slices"
+	"time"
 
 	"goemu/block"
 	"goemu/block/job"
@@ -22,9 +23,15 @@ func (m *mirror) release(c claim) {
 	m.changed.Broadcast()
 }
 
+// whole widens a range to what must be copied together.
+func (m *mirror) whole(off, n int64) claim {
+	end := off + n + m.align - 1
+	return claim{off - off%m.align, end - end%m.align}
+}
+
 // piece is the most that one operation copies.
 func (m *mirror) piece() int64 {
-	return max(min(m.Buffer, max(m.Buffer/maxInFlight, maxTransfer)), m.granularity)
+	return max(min(m.Buffer, max(m.Buffer/maxInFlight, maxTransfer)), m.align)
 }
 
 // begin starts to copy the next dirty range from pos on, and returns where to go on.
@@ -33,7 +40,9 @@ func (m *mirror) begin(ctx context.Context, j *job.Job, pos int64) int64 {
 	if !ok {
 		return 0
 	}
-	c := claim{off, off + n}
+	c := m.whole(off, n)
+	c.end = min(c.end, m.length)
+	off, n = c.off, c.end-c.off
 	m.mu.Lock()
 	for m.overlaps(c.off, c.end) {
 		m.changed.Wait()
@@ -108,8 +117,11 @@ func (m *mirror) failed(j *job.Job, read bool, err error) error {
 	if read {
 		p = m.OnSourceError
 	}
-	if j.Failed(p, read, err) == job.ActionReport {
+	switch j.Failed(p, read, err) {
+	case job.ActionReport:
 		return err
+	case job.ActionIgnore:
+		time.Sleep(job.RetryDelay)
 	}
 	return nil
 }

@@ -62,16 +62,22 @@ func (f *topFilter) Discard(ctx context.Context, off, n int64) error {
 		func() error { return f.m.target.Discard(ctx, off, n) })
 }
 
+// fail makes the job end with an error, unless that is nil or there was one before.
+func (m *mirror) fail(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.err == nil {
+		m.err = err
+	}
+}
+
 // change changes the source and, in write-blocking mode, the target. What the target did not get is marked.
 func (f *topFilter) change(off, n int64, source, target func() error) error {
 	m := f.m
 	if !m.Blocking || f.gone {
 		return source()
 	}
-	c := claim{off - off%m.granularity, off + n}
-	if rest := c.end % m.granularity; rest != 0 {
-		c.end += m.granularity - rest
-	}
+	c := m.whole(off, n)
 	m.mu.Lock()
 	for m.overlaps(c.off, c.end) {
 		m.changed.Wait()
@@ -92,15 +98,14 @@ func (f *topFilter) change(off, n int64, source, target func() error) error {
 		m.bits.Set(off, n)
 		return nil
 	}
+	if m.align > m.granularity {
+		m.bits.Reset(c.off, c.end-c.off)
+		m.fail(m.copy(context.Background(), m.job, c.off, min(c.end, m.length)-c.off))
+		return nil
+	}
 	if err := target(); err != nil {
 		m.bits.Set(off, n)
-		if err := m.failed(m.job, false, err); err != nil {
-			m.mu.Lock()
-			if m.err == nil {
-				m.err = err
-			}
-			m.mu.Unlock()
-		}
+		m.fail(m.failed(m.job, false, err))
 		return nil
 	}
 	first, last := off, off+n // whole granules are in step now

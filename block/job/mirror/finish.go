@@ -3,6 +3,8 @@ package mirror
 import (
 	"context"
 
+	"golang.org/x/sys/unix"
+
 	"goemu/block"
 	"goemu/block/job"
 )
@@ -38,6 +40,10 @@ func (m *mirror) finish(j *job.Job, abort bool) (err error) {
 		err = m.setBacking(g)
 		if err == nil {
 			err = m.changeOver(g)
+		}
+		if err != nil { // what the graph has against it is told here: the job's own error is but a number
+			g.Failure("%s", err)
+			err = unix.EPERM
 		}
 	}
 	if m.drained {

@@ -73,6 +73,7 @@ type mirror struct {
 	top            *topFilter
 	bits           *bitmap.Bitmap
 	granularity    int64
+	align          int64 // of what is copied: the granularity, or clusters of the target that must be written whole
 	length         int64
 	job            *job.Job
 	drained        bool
@@ -178,10 +179,24 @@ func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.J
 	if m.bits, err = m.Source.AddBitmap(ctx, "", m.granularity); err != nil {
 		return nil, err
 	}
+	if m.length, err = m.Source.Length(ctx); err != nil {
+		return nil, err
+	}
+	m.align = m.wholeClusters()
 	if m.Blocking { // the filter marks what it could not copy at once
 		m.bits.Change(func(s *bitmap.State) { s.Enabled = false })
 	}
 	return j, nil
+}
+
+// wholeClusters is the unit of what is copied. An image whose backing file is not there yet cannot fill the rest of a cluster from it.
+func (m *mirror) wholeClusters() int64 {
+	n := m.Target.SkipFilters()
+	name, _ := n.BackingFile()
+	if info, ok := n.Info(); ok && name != "" && n.COWChild() == nil {
+		return max(m.granularity, info.ClusterSize)
+	}
+	return m.granularity
 }
 
 func below(n *block.Node) *block.Node {
@@ -229,10 +244,7 @@ func (m *mirror) Run(j *job.Job) error {
 }
 
 // prepareTarget compares the lengths.
-func (m *mirror) prepareTarget(ctx context.Context) (err error) {
-	if m.length, err = m.source.Length(ctx); err != nil {
-		return err
-	}
+func (m *mirror) prepareTarget(ctx context.Context) error {
 	have, err := m.target.Length(ctx)
 	switch {
 	case err != nil:

@@ -177,7 +177,7 @@ func (d *Drive) claim() (*block.Backend, error) {
 	if d.common.Drive == nil {
 		return disk.EmptyDrive(), nil
 	}
-	b, err := d.common.Props.Claim(d.Dev().ID(), d.kind == typeCDROM, d.kind == typeDisk)
+	b, err := d.common.Props.Claim(d.Dev().IDOrPath(), d.kind == typeCDROM, d.kind == typeDisk)
 	switch {
 	case err != nil:
 		return nil, err

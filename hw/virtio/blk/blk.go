@@ -66,7 +66,7 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 	if m.Props.NumQueues == autoQueues {
 		m.Props.NumQueues = uint16(queues)
 	}
-	if err := m.claim(owner.Dev().ID()); err != nil {
+	if err := m.claim(owner.Dev()); err != nil {
 		return err
 	}
 	if err := m.check(); err != nil {

@@ -5,23 +5,25 @@ import (
 	"errors"
 	"fmt"
 
+	"goemu/hw/qdev"
 	"goemu/hw/virtio/ring"
 )
 
 // Limits of the options.
 const maxCyls, maxHeads, maxSecs = 65535, 255, 255
 
-// backendName is the path of the device in the object tree, which messages name it by; empty for a device without identifier.
-func backendName(id string) string {
-	if id == "" {
+// backendName is the path of the device in the object tree, which messages name it by; empty for a device outside the tree.
+func backendName(owner *qdev.Base) string {
+	n := owner.QOM()
+	if n == nil {
 		return ""
 	}
-	return "/machine/peripheral/" + id + "/virtio-backend"
+	return n.Path() + "/virtio-backend"
 }
 
 // claim takes the disk with the permissions that the options ask for.
-func (m *Model) claim(user string) error {
-	b, err := m.Props.Claim(backendName(user), false, true)
+func (m *Model) claim(owner *qdev.Base) error {
+	b, err := m.Props.Claim(backendName(owner), false, true)
 	if err != nil {
 		return err
 	}
