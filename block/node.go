@@ -285,6 +285,9 @@ func (c *Child) Write(ctx context.Context, off int64, b []byte, fl Flags) error 
 
 // WriteZeroes makes n bytes at off read as zeroes.
 func (c *Child) WriteZeroes(ctx context.Context, off, n int64, fl Flags) error {
+	if _, node := c.parent.(*Node); node && !c.node.mode.Unmap { // as in QEMU, users of the uppermost node need not mind its discard option
+		fl &^= MayUnmap
+	}
 	return c.node.writeZeroes(ctx, off, n, fl)
 }
 

@@ -49,10 +49,7 @@ func (n *Node) truncate(ctx context.Context, length int64, exact bool, p Preallo
 	}
 	err = n.refreshLength(ctx)
 	n.writeGen.Add(1)
-	n.truncateBitmaps(n.length.Load())
-	if grown > 0 {
-		n.recordDirty(length-grown, grown)
-	}
+	n.truncateBitmaps(n.length.Load()) // which do not count the new part as changed, as in QEMU
 	n.resized()
 	if err != nil {
 		return Errnof(Errno(err), "Could not refresh total sector count")

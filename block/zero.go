@@ -25,9 +25,6 @@ func (n *Node) writeZeroes(ctx context.Context, off, length int64, fl Flags) err
 		return nil
 	}
 	fl |= ZeroWrite
-	if !n.mode.Unmap {
-		fl &^= MayUnmap
-	}
 	if align := n.align(); align > 1 && (off|length)&(align-1) != 0 {
 		return n.writePadded(ctx, off, length, nil, fl)
 	}

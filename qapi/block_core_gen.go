@@ -467,6 +467,13 @@ type XDbgBlockGraph struct {
 	Edges []*XDbgBlockGraphEdge `json:"edges"`
 }
 
+// XBlockdevSetIothreadArg are the arguments of x-blockdev-set-iothread.
+type XBlockdevSetIothreadArg struct {
+	NodeName string     `json:"node-name"`
+	Iothread *StrOrNull `json:"iothread"`
+	Force    *bool      `json:"force,omitempty"`
+}
+
 // DriveMirror is the struct DriveMirror. What drive-mirror takes.
 type DriveMirror struct {
 	JobId         *string          `json:"job-id,omitempty"`
@@ -1239,6 +1246,8 @@ type BlockCoreCommands interface {
 	QueryNamedBlockNodes(ctx context.Context, arg *QueryNamedBlockNodesArg) ([]*BlockDeviceInfo, error)
 	// XDebugQueryBlockGraph is the command x-debug-query-block-graph. Shows the graph of nodes and their users.
 	XDebugQueryBlockGraph(ctx context.Context) (*XDbgBlockGraph, error)
+	// XBlockdevSetIothread is the command x-blockdev-set-iothread. Says in which thread requests of a node, and of those connected with it, are to be done. Requests run on threads of their own here, so that only the arguments are checked.
+	XBlockdevSetIothread(ctx context.Context, arg *XBlockdevSetIothreadArg) error
 	// DriveMirror is the command drive-mirror. Begins the job that copies a disk to a file and keeps both equal until it ends.
 	DriveMirror(ctx context.Context, arg *DriveMirror) error
 	// BlockDirtyBitmapAdd is the command block-dirty-bitmap-add. Makes a bitmap that marks what is written to a node.
@@ -1373,167 +1382,174 @@ func BindBlockCore(r *Registry, c BlockCoreCommands) {
 		return c.XDebugQueryBlockGraph(ctx)
 	})
 	r.bind(&moduleBlockCore.Commands[12], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[XBlockdevSetIothreadArg]("q_obj_x-blockdev-set-iothread-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.XBlockdevSetIothread(ctx, arg)
+	})
+	r.bind(&moduleBlockCore.Commands[13], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[DriveMirror]("DriveMirror", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.DriveMirror(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[13], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[14], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmapAdd]("BlockDirtyBitmapAdd", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapAdd(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[14], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[15], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapRemove(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[15], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[16], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapClear(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[16], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[17], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapEnable(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[17], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[18], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapDisable(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[18], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[19], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmapMerge]("BlockDirtyBitmapMerge", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapMerge(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[19], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[20], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return c.XDebugBlockDirtyBitmapSha256(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[20], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[21], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevMirrorArg]("q_obj_blockdev-mirror-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevMirror(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[21], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[22], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockStreamArg]("q_obj_block-stream-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockStream(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[22], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[23], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobSetSpeedArg]("q_obj_block-job-set-speed-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobSetSpeed(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[23], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[24], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobCancelArg]("q_obj_block-job-cancel-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobCancel(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[24], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[25], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobPauseArg]("q_obj_block-job-pause-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobPause(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[25], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[26], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobResumeArg]("q_obj_block-job-resume-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobResume(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[26], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[27], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobCompleteArg]("q_obj_block-job-complete-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobComplete(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[27], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[28], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobDismissArg]("q_obj_block-job-dismiss-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobDismiss(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[28], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[29], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobFinalizeArg]("q_obj_block-job-finalize-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobFinalize(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[29], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[30], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := rawArguments("BlockdevOptions", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevAdd(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[30], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[31], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevReopenArg]("q_obj_blockdev-reopen-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevReopen(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[31], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[32], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevDelArg]("q_obj_blockdev-del-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevDel(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[32], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[33], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevCreateArg]("q_obj_blockdev-create-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevCreate(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[33], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[34], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockSetWriteThresholdArg]("q_obj_block-set-write-threshold-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockSetWriteThreshold(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[34], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[35], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevSnapshotInternal]("BlockdevSnapshotInternal", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevSnapshotInternalSync(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[35], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[36], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevSnapshotDeleteInternalSyncArg]("q_obj_blockdev-snapshot-delete-internal-sync-arg", args)
 		if err != nil {
 			return nil, err
@@ -1896,6 +1912,11 @@ var moduleBlockCore = Module{Name: "block-core",
 		{Name: "XDbgBlockGraph", Kind: KindObject, Members: []Member{
 			{Name: "nodes", Type: "[]XDbgBlockGraphNode"},
 			{Name: "edges", Type: "[]XDbgBlockGraphEdge"},
+		}},
+		{Name: "q_obj_x-blockdev-set-iothread-arg", Kind: KindObject, Members: []Member{
+			{Name: "node-name", Type: "str"},
+			{Name: "iothread", Type: "StrOrNull"},
+			{Name: "force", Type: "bool", Optional: true},
 		}},
 		{Name: "DriveMirror", Kind: KindObject, Members: []Member{
 			{Name: "job-id", Type: "str", Optional: true},
@@ -2441,6 +2462,7 @@ var moduleBlockCore = Module{Name: "block-core",
 		{Name: "blockdev-backup", Arg: "BlockdevBackup", Preconfig: true},
 		{Name: "query-named-block-nodes", Arg: "q_obj_query-named-block-nodes-arg", Ret: "[]BlockDeviceInfo", Preconfig: true},
 		{Name: "x-debug-query-block-graph", Ret: "XDbgBlockGraph", Preconfig: true, Features: []string{"unstable"}},
+		{Name: "x-blockdev-set-iothread", Arg: "q_obj_x-blockdev-set-iothread-arg", Preconfig: true, Features: []string{"unstable"}},
 		{Name: "drive-mirror", Arg: "DriveMirror", Preconfig: true},
 		{Name: "block-dirty-bitmap-add", Arg: "BlockDirtyBitmapAdd", Preconfig: true},
 		{Name: "block-dirty-bitmap-remove", Arg: "BlockDirtyBitmap", Preconfig: true},

@@ -173,19 +173,19 @@ func (e *Export) Unref() {
 	switch {
 	case !last:
 	case l.Loop == nil:
-		l.bury()
+		l.Bury()
 	default:
 		go func() {
 			l.Loop.Lock()
 			defer l.Loop.Unlock()
-			l.bury()
+			l.Bury()
 		}()
 	}
 }
 
-// bury deletes the exports without users.
-// Preconditions: the graph lock is not held.
-func (l *List) bury() {
+// Bury deletes the exports without users: a command calls it that is to be answered only after that.
+// Preconditions: Loop is held, the graph lock is not.
+func (l *List) Bury() {
 	for {
 		l.mu.Lock()
 		if len(l.dead) == 0 {
@@ -288,6 +288,6 @@ func (l *List) CloseAll(kind string) {
 		if over {
 			return
 		}
-		l.bury()
+		l.Bury()
 	}
 }

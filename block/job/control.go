@@ -46,7 +46,9 @@ func (j *Job) hold() {
 // release takes a reason away.
 // Preconditions: mu is held.
 func (j *Job) release() {
-	j.pauseCount--
+	if j.pauseCount--; j.pauseCount == 0 {
+		j.leavePause()
+	}
 	j.kick()
 }
 
@@ -153,7 +155,9 @@ func (j *Job) cancelAsync(force bool) bool {
 	}
 	if force || !j.done {
 		j.cancelled = true
-		j.forced = j.forced || force
+		if j.forced = j.forced || force; j.forced {
+			j.leavePause()
+		}
 	}
 	j.kick()
 	return force

@@ -129,6 +129,7 @@ type Job struct {
 	cancelled      bool // soft or hard
 	forced         bool
 	pauseCount     int
+	resumeTo       Status // of a job that stands still: where it goes on from; Undefined for others
 	userPaused     bool
 	ready          bool
 	speed          int64

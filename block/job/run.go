@@ -54,11 +54,21 @@ func (j *Job) pausePoint() {
 	}
 	j.busy = false
 	j.list.cond.Broadcast()
+	j.resumeTo = from
 	for j.pauseCount > 0 && !j.forced {
 		j.list.cond.Wait()
 	}
 	j.busy = true
-	j.to(from)
+	j.leavePause()
+}
+
+// leavePause ends the state of a job that stands still. Whoever ends the pause does that, so that it is told before what comes next.
+// Preconditions: mu is held.
+func (j *Job) leavePause() {
+	if to := j.resumeTo; to != Undefined {
+		j.resumeTo = Undefined
+		j.to(to)
+	}
 }
 
 // Sleep waits for the time or until something happens that the body should look at: cancellation, completion, a pause or Kick. The job may be left

@@ -11,6 +11,7 @@ import (
 	"goemu/cmd/goemu/qio"
 	"goemu/internal/cli"
 	"goemu/internal/config"
+	"goemu/internal/iothread"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/blockcmd"
 	"goemu/internal/monitor/chardevcmd"
@@ -112,7 +113,8 @@ func (s *session) blockService() *blockcmd.Service {
 	return blockcmd.New(blockcmd.Config{
 		Settle: s.mon.settle,
 		IO:     io.Run, DefaultBus: "ide",
-		Drives: s.host.disks, Loop: s.mon.server.InBand(), Emit: s.mon.server.Emit, Out: os.Stdout,
+		IOThread: func(id string) bool { _, ok := s.host.objects.Find(id).(*iothread.Thread); return ok },
+		Drives:   s.host.disks, Loop: s.mon.server.InBand(), Emit: s.mon.server.Emit, Out: os.Stdout,
 		Report: complain,
 	})
 }

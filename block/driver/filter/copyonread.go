@@ -75,10 +75,14 @@ func (f *copyOnRead) Close() {
 	}
 }
 
-// ChildPerm implements block.ChildPermer: a read writes what does not change.
+// ChildPerm implements block.ChildPermer: a read writes what does not change, unless the node is inactive.
 func (f *copyOnRead) ChildPerm(_ *block.Child, _ block.Role, perm, shared block.Perm) (nperm, nshared block.Perm) {
 	const passed = block.PermConsistentRead | block.PermWrite | block.PermResize
-	return perm&passed | block.PermWriteUnchanged, shared&passed | block.PermWriteUnchanged
+	perm &= passed
+	if !f.node.Inactive() {
+		perm |= block.PermWriteUnchanged
+	}
+	return perm, shared&passed | block.PermWriteUnchanged
 }
 
 // RefreshLimits implements block.Limiter.

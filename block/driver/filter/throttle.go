@@ -10,7 +10,8 @@ import (
 
 var throttleDriver = &block.Driver{
 	Name: "throttle", Filter: true, Open: openThrottle,
-	Options: []block.Option{{Name: "throttle-group", Help: "Name of the throttle group"}},
+	Options:       []block.Option{{Name: "throttle-group", Help: "Name of the throttle group"}},
+	StrongOptions: []string{"throttle-group"},
 }
 
 // throttle holds requests to the limits of a group, which is an object of type throttle-group.

@@ -103,7 +103,7 @@ func (s *Service) ejected(b *block.Backend) {
 
 // NbdServerRemove implements qapi.BlockExportCommands.
 func (s *Service) NbdServerRemove(_ context.Context, a *qapi.NbdServerRemoveArg) error {
-	return s.Exports.Remove(a.Name, deref(a.Mode, qapi.BlockExportRemoveModeSafe) == qapi.BlockExportRemoveModeHard)
+	return s.removeExport(a.Name, a.Mode)
 }
 
 // BlockExportAdd implements qapi.BlockExportCommands.
@@ -133,7 +133,13 @@ func (s *Service) BlockExportAdd(ctx context.Context, a *qapi.BlockExportOptions
 
 // BlockExportDel implements qapi.BlockExportCommands.
 func (s *Service) BlockExportDel(_ context.Context, a *qapi.BlockExportDelArg) error {
-	return s.Exports.Remove(a.Id, deref(a.Mode, qapi.BlockExportRemoveModeSafe) == qapi.BlockExportRemoveModeHard)
+	return s.removeExport(a.Id, a.Mode)
+}
+
+func (s *Service) removeExport(id string, m *qapi.BlockExportRemoveMode) error {
+	err := s.Exports.Remove(id, deref(m, qapi.BlockExportRemoveModeSafe) == qapi.BlockExportRemoveModeHard)
+	s.Exports.Bury()
+	return err
 }
 
 // QueryBlockExports implements qapi.BlockExportCommands.

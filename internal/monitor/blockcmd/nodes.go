@@ -72,6 +72,23 @@ func (s *Service) BlockdevReopen(ctx context.Context, a *qapi.BlockdevReopenArg)
 	})
 }
 
+// XBlockdevSetIothread implements qapi.BlockCoreCommands. Requests are not bound to threads: only the arguments are checked.
+func (s *Service) XBlockdevSetIothread(_ context.Context, a *qapi.XBlockdevSetIothreadArg) error {
+	return s.locked(func() error {
+		n := s.Graph.Find(a.NodeName)
+		if n == nil {
+			return block.Errorf(unix.ENOENT, "Failed to find node with node-name='%s'", a.NodeName)
+		}
+		if n.HasBackend() && !deref(a.Force, false) {
+			return block.Errorf(unix.EBUSY, "Node %s is associated with a BlockBackend and could be in use (use force=true to override this check)", a.NodeName)
+		}
+		if t := a.Iothread.S; t != nil && (s.IOThread == nil || !s.IOThread(*t)) {
+			return block.Errorf(unix.ENOENT, "Cannot find iothread %s", *t)
+		}
+		return nil
+	})
+}
+
 // BlockResize implements qapi.BlockCoreCommands.
 func (s *Service) BlockResize(ctx context.Context, a *qapi.BlockResizeArg) error {
 	return s.locked(func() error {

@@ -2,6 +2,7 @@ package blockcmd
 
 import (
 	"context"
+	"slices"
 
 	"goemu/block"
 	"goemu/block/img"
@@ -223,7 +224,7 @@ func (s *Service) XDebugQueryBlockGraph(context.Context) (*qapi.XDbgBlockGraph, 
 	}
 	for _, n := range s.Graph.Nodes() {
 		g.node(n, qapi.XDbgBlockGraphNodeTypeBlockDriver, n.Name())
-		for _, c := range n.Children() {
+		for _, c := range slices.Backward(n.Children()) {
 			g.edge(n, c)
 		}
 	}
@@ -255,7 +256,7 @@ func (g *graphDump) edge(parent any, c *block.Child) {
 	g.edges = append([]*qapi.XDbgBlockGraphEdge{e}, g.edges...)
 }
 
-// permissions lists a set of permissions.
+// permissions lists a set of permissions, in reverse order, too.
 func permissions(p block.Perm) []qapi.BlockPermission {
 	list := []qapi.BlockPermission{}
 	for _, x := range []struct {
@@ -266,7 +267,7 @@ func permissions(p block.Perm) []qapi.BlockPermission {
 		{block.PermWriteUnchanged, qapi.BlockPermissionWriteUnchanged}, {block.PermResize, qapi.BlockPermissionResize},
 	} {
 		if p&x.bit != 0 {
-			list = append(list, x.name)
+			list = append([]qapi.BlockPermission{x.name}, list...)
 		}
 	}
 	return list

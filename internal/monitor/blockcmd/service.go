@@ -34,6 +34,8 @@ type Config struct {
 	// IO runs a command of the disk exerciser on a backend; nil if there is none.
 	// The error is for the user of the monitor.
 	IO func(b *block.Backend, command string) error
+	// IOThread tells whether there is an object of type iothread with that identifier; nil: there is none.
+	IOThread func(id string) bool
 	// DefaultBus is the bus type of drives that name none.
 	DefaultBus string
 }
@@ -143,7 +145,7 @@ func (s *Service) backend(device, id *string) (*block.Backend, error) {
 func (s *Service) deviceBackend(id string) (*block.Backend, error) {
 	name := strings.TrimPrefix(id, "/machine/peripheral/")
 	for _, b := range s.Graph.Backends() {
-		if d := b.AttachedDevice(); d != nil && (d.Name == id || d.Name == name) {
+		if d := b.AttachedDevice(); d != nil && (d.Name == id || d.Name == name || id != "" && strings.HasSuffix(d.Name, "/"+id)) { // or the end of a path
 			return b, nil
 		}
 	}
