@@ -33,6 +33,9 @@ func (n *Node) writeZeroes(ctx context.Context, off, length int64, fl Flags) err
 	return n.writeAligned(ctx, r, off, length, nil, fl)
 }
 
+// UnmapsZeroes tells whether the node makes zeroes by giving blocks back, if it may.
+func (n *Node) UnmapsZeroes() bool { return n.mode.Unmap && n.limits.ZeroFlags&MayUnmap != 0 }
+
 // zeroAligned makes zeroes in pieces that the driver takes: partial clusters at the edges, whole ones between.
 func (n *Node) zeroAligned(ctx context.Context, off, length int64, fl Flags) error {
 	l := &n.limits

@@ -90,8 +90,10 @@ func (m *mirror) copy(ctx context.Context, j *job.Job, off, n int64) error {
 				}
 			case s.Flags&block.StatusZero != 0 || !m.Unmap:
 				err, read = m.target.WriteZeroes(ctx, off, k, m.zeroFlags()), false
+				m.chargeZeroes(k)
 			default:
 				err, read = m.target.Discard(ctx, off, k), false
+				m.chargeZeroes(k)
 			}
 		}
 		if err != nil {
@@ -102,6 +104,13 @@ func (m *mirror) copy(ctx context.Context, j *job.Job, off, n int64) error {
 		off += k
 	}
 	return nil
+}
+
+// chargeZeroes counts zeroes against the speed if they are any work.
+func (m *mirror) chargeZeroes(n int64) {
+	if !m.cheapZeroes {
+		m.charged.Add(n)
+	}
 }
 
 func (m *mirror) zeroFlags() block.Flags {

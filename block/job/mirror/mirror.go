@@ -75,6 +75,7 @@ type mirror struct {
 	granularity    int64
 	align          int64 // of what is copied: the granularity, or clusters of the target that must be written whole
 	length         int64
+	cheapZeroes    bool // the target makes zeroes by giving blocks back: they do not count against the speed
 	job            *job.Job
 	drained        bool
 	within         bool // the target is a backing file of the source
@@ -183,6 +184,7 @@ func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.J
 		return nil, err
 	}
 	m.align = m.wholeClusters()
+	m.cheapZeroes = m.Target.UnmapsZeroes()
 	if m.Blocking { // the filter marks what it could not copy at once
 		m.bits.Change(func(s *bitmap.State) { s.Enabled = false })
 	}
@@ -263,10 +265,11 @@ func (m *mirror) markInitial(ctx context.Context, j *job.Job) error {
 		return nil
 	}
 	if m.ZeroTarget { // even a target whose driver makes empty images may have been written to
-		if err := m.target.WriteZeroes(ctx, 0, m.length, block.MayUnmap|block.NoFallback); block.IsNotSup(err) {
+		if !m.cheapZeroes {
 			m.bits.Set(0, m.length)
 			return nil
-		} else if err != nil {
+		}
+		if err := m.target.WriteZeroes(ctx, 0, m.length, block.MayUnmap); err != nil {
 			return err
 		}
 	}

@@ -81,11 +81,20 @@ func (s *Service) cancelJobs(n *block.Node) {
 // Close ends all jobs and exports.
 // Preconditions: Loop is not held.
 func (s *Service) Close() {
-	s.Jobs.CancelAll()
 	s.Exports.CloseAll("")
 	if s.NBD.Running() {
 		_ = s.NBD.Stop()
 	}
+	if len(s.Jobs.Infos()) == 0 {
+		return
+	}
+	s.Graph.Lock()
+	drained := s.Graph.DrainAllBegin() // limits of speed do not hold here, so that no job waits for its requests for long
+	s.Graph.Unlock()
+	s.Jobs.CancelAll()
+	s.Graph.Lock()
+	block.DrainNodesEnd(drained)
+	s.Graph.Unlock()
 }
 
 // locked runs f with the graph lock.
