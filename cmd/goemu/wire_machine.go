@@ -50,9 +50,12 @@ func (s *session) makeObjectServices() {
 // announceMachine tells the services of the machine. Preconditions: the machine lock is held.
 func (s *session) announceMachine() {
 	m := s.machine
-	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Space: m.Space, RAM: s.config.RAM, PCI: m.PCI(),
+	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Ports: m.Ports(), SetBoot: m.SetBoot, Space: m.Space, RAM: s.config.RAM, PCI: m.PCI(),
 		NMI: m.NMI, CanWake: m.Suspends, ResetReinjection: m.ResetReinjection}
 	t.USB = func() (string, bool) { return usb.Text(m.Tree) }
+	for _, n := range s.config.NUMA {
+		t.NodeMemory = append(t.NodeMemory, n.Memory)
+	}
 	for i, c := range m.CPUs() {
 		t.CPUs = append(t.CPUs, c)
 		t.Paths = append(t.Paths, m.CPUPath(i))

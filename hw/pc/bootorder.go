@@ -2,6 +2,7 @@ package pc
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -35,6 +36,27 @@ func (b *BootOrder) first() string {
 		return b.Once
 	}
 	return b.Order
+}
+
+// SetBoot changes the order from which the BIOS starts at the next reset. Preconditions: the machine lock is held.
+func (m *Machine) SetBoot(order string) error {
+	if m.rtc == nil {
+		return errors.New("no function defined to set boot device list for this architecture")
+	}
+	for i, c := range order {
+		switch {
+		case c < 'a' || c > 'p':
+			return fmt.Errorf("Invalid boot device '%c'", c)
+		case strings.ContainsRune(order[:i], c):
+			return fmt.Errorf("Boot device '%c' was given twice", c)
+		}
+	}
+	if err := mc146818.CheckBoot(order); err != nil {
+		return err
+	}
+	m.cfg.BootOrder.Order = order
+	m.rtc.SetBoot(order, m.cfg.BootOrder.NoCheck)
+	return nil
 }
 
 // bootItems gives firmware what -boot says besides the order.

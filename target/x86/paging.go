@@ -120,3 +120,54 @@ func (m *PageMap) next(pte uint64) uint64 {
 	}
 	return pte & pteAddrMask
 }
+
+// Walk calls f for every page that is mapped, in ascending order of addresses. It does nothing without paging.
+func (m *PageMap) Walk(f func(Page)) {
+	if m.Levels > 0 {
+		m.walk(m.root, 0, PTEWrite|PTEUser, m.Levels, f)
+	}
+}
+
+// walk goes through the table at a physical address, whose first entry is for addr.
+func (m *PageMap) walk(table, addr, rights uint64, level int, f func(Page)) {
+	_, shift := m.index(0, level)
+	entries := uint64(512)
+	switch {
+	case m.entry == 4:
+		entries = 1024
+	case m.Levels == 3 && level == 3:
+		entries = 4
+	}
+	for i := range entries {
+		pte := m.Load(table+i*uint64(m.entry), m.entry)
+		if pte&PTEPresent == 0 {
+			continue
+		}
+		allowed, at := rights, addr|i<<shift
+		if m.Levels != 3 || level != 3 {
+			allowed = join(rights, pte)
+		}
+		if m.leaf(pte, level) {
+			f(m.page(at, pte, allowed, shift))
+		} else {
+			m.walk(m.next(pte), at, allowed, level-1, f)
+		}
+	}
+}
+
+// Canonical extends the sign of a linear address of the map, as CPUs do in 64-bit mode.
+func (m *PageMap) Canonical(addr uint64) uint64 {
+	if m.Levels < 4 {
+		return addr
+	}
+	top := uint(64 - 12 - 9*m.Levels)
+	return uint64(int64(addr<<top) >> top)
+}
+
+// End is the first address beyond those that the tables can map.
+func (m *PageMap) End() uint64 {
+	if m.Levels < 4 {
+		return 1 << 32
+	}
+	return 1 << uint(12+9*m.Levels)
+}

@@ -27,6 +27,20 @@ func TestPeople(t *testing.T) {
 	comparePeople(t, args, peopleLines)
 }
 
+// machineLines are lines about the machine that both answer with the same text.
+var machineLines = []string{
+	"x/3c 0xffff0", "x/4ob 0xffff0", "x/4xh 0xffff0", "xp/4dw 0xffff0", "x/5ug 0xffff0", "x/3dw 0xffffe", "x", "x/q 0", "sum 0xf0000 100", "gva2gpa 0x1234",
+	"i/h 0x1f0", "i/b 0x20", "o/b 0x80 5", "o/b 0x80", "info registers", "info registers -a", "info registers 3", "info mem", "info tlb", "cpu 5", "cpu 1",
+	"info memdev", "info memory_size_summary", "info hotpluggable-cpus", "info numa", "nmi", "boot_set x", "boot_set cc", "boot_set cd",
+	"memsave 0 16 /nosuch/x", "memsave 0 16", "info nosuch",
+}
+
+// TestMachinePeople: registers, memory and ports look the same to people.
+func TestMachinePeople(t *testing.T) {
+	needOracle(t)
+	comparePeople(t, []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-smp", "2", "-S"}, machineLines)
+}
+
 // comparePeople gives lines to the monitors of both emulators.
 func comparePeople(t *testing.T, args, lines []string) {
 	t.Helper()

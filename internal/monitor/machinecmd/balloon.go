@@ -47,17 +47,6 @@ func (s *Service) QueryBalloon(context.Context) (info *qapi.BalloonInfo, err err
 	return info, err
 }
 
-// HMP returns the commands for people, and those of info.
-func (s *Service) HMP() (commands, info []*hmp.Command) {
-	commands = []*hmp.Command{{Name: "balloon", Args: "value:M", Params: "target", Help: "request VM to change its memory allocation (in MB)",
-		Run: func(m *hmp.Monitor, a *hmp.Args) error {
-			return s.Balloon(m.Context(), &qapi.BalloonArg{Value: a.Int("value")})
-		}}}
-	info = []*hmp.Command{{Name: "balloon", Help: "show balloon information", Run: s.infoBalloon},
-		{Name: "usb", Help: "show guest USB devices", Run: s.infoUSB}}
-	return commands, info
-}
-
 // infoUSB lists the devices on USB buses.
 func (s *Service) infoUSB(m *hmp.Monitor, _ *hmp.Args) error {
 	mainloop.Lock.Lock()

@@ -37,9 +37,14 @@ type Target struct {
 	// Memory is physical memory, Space what a CPU in a state sees of it.
 	Memory *memory.AddressSpace
 	Space  func(s *x86.State) *memory.AddressSpace
+	Ports  *memory.AddressSpace
 	RAM    uint64
-	PCI    *pci.Bus
-	NMI    func()
+	// NodeMemory are the sizes of the NUMA nodes, none without any.
+	NodeMemory []uint64
+	// SetBoot changes what the BIOS starts from.
+	SetBoot func(order string) error
+	PCI     *pci.Bus
+	NMI     func()
 	// CanWake tells whether the machine can be woken up.
 	CanWake func() bool
 	// ResetReinjection forgets the interrupts of the clock that the guest has missed; nil without a clock.
