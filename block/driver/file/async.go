@@ -26,8 +26,7 @@ type asyncRequest struct {
 	flags int // RWF_…
 	iov   []unix.Iovec
 
-	res  int64 // bytes, or a negative error number
-	done chan struct{}
+	done chan int64 // bytes, or a negative error number
 }
 
 // asyncKernel is one of the host's two interfaces for requests that do not block who makes them.
@@ -70,7 +69,7 @@ func newAsyncQueue(aio string) (*asyncQueue, error) {
 	}
 	q := &asyncQueue{kernel: k, free: make(chan int, asyncEntries), token: make(chan struct{}, 1)}
 	for i := range asyncEntries {
-		q.slots[i].done = make(chan struct{}, 1)
+		q.slots[i].done = make(chan int64, 1)
 		q.free <- i
 	}
 	q.token <- struct{}{}
@@ -98,8 +97,7 @@ func (q *asyncQueue) do(op asyncOp, fd int, off int64, iov [][]byte, flags int) 
 		}
 	}
 	q.kernel.submit(i, r)
-	q.await(r)
-	res := r.res
+	res := q.await(r)
 	clear(r.iov)
 	q.free <- i
 	if res < 0 {
@@ -108,11 +106,11 @@ func (q *asyncQueue) do(op asyncOp, fd int, off int64, iov [][]byte, flags int) 
 	return int(res), nil
 }
 
-// await waits until the request has ended.
-func (q *asyncQueue) await(r *asyncRequest) {
+// await waits until the request has ended and returns its result.
+func (q *asyncQueue) await(r *asyncRequest) int64 {
 	select {
-	case <-r.done:
-		return
+	case res := <-r.done:
+		return res
 	case <-q.token:
 	}
 	defer func() { q.token <- struct{}{} }()
@@ -120,8 +118,8 @@ func (q *asyncQueue) await(r *asyncRequest) {
 		// The first look takes what is there already: requests that the page cache serves end while they are submitted.
 		q.kernel.harvest(wait, q.finish)
 		select {
-		case <-r.done:
-			return
+		case res := <-r.done:
+			return res
 		default:
 		}
 	}
@@ -130,7 +128,4 @@ func (q *asyncQueue) await(r *asyncRequest) {
 func (q *asyncQueue) finish(i int, res int64) { q.slots[i].end(res) }
 
 // end tells who waits for the request.
-func (r *asyncRequest) end(res int64) {
-	r.res = res
-	r.done <- struct{}{}
-}
+func (r *asyncRequest) end(res int64) { r.done <- res }

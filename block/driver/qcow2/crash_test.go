@@ -121,7 +121,8 @@ func TestCrash(t *testing.T) {
 			const size = 2 << 20
 			m := memImage(t, size, v)
 			start := bytes.Clone(m.b)
-			m.rec = true
+			var log []memOp
+			m.note = func(op memOp) { log = append(log, op) }
 			d, err := openMem(t, m, "l2-cache-size=1k", block.Mode{Unmap: true})
 			require.NoError(t, err)
 			info, _ := d.n.Info()
@@ -132,9 +133,9 @@ func TestCrash(t *testing.T) {
 			d.close()
 			require.NotContains(t, d.msg.String(), "corrupt")
 			checked := 0
-			for at, op := range m.log {
+			for at, op := range log {
 				if op.n < 0 && (checked < 40 || r.IntN(20) == 0) {
-					leaksOnly(t, crash(start, m.log, at+1, r), i == 3)
+					leaksOnly(t, crash(start, log, at+1, r), i == 3)
 					checked++
 				}
 			}

@@ -14,9 +14,8 @@ import (
 type memDisk struct {
 	mu   sync.Mutex
 	b    []byte
-	log  []memOp
-	rec  bool
-	ops  int // requests that change something or flush
+	note func(memOp) // told of each request in order; nil for none
+	ops  int         // requests that change something or flush
 	fail map[int]unix.Errno
 
 	limit int64 // of the length; 0 for none
@@ -109,8 +108,8 @@ func (d *memDisk) Truncate(_ context.Context, n int64, _ bool, _ block.Prealloc,
 }
 
 func (d *memDisk) record(op memOp) {
-	if d.rec {
-		d.log = append(d.log, op)
+	if d.note != nil {
+		d.note(op)
 	}
 }
 

@@ -30,31 +30,13 @@ type powerOp struct {
 	memOp
 }
 
-// powerDisk is a memDisk whose requests go to a common log.
-type powerDisk struct {
-	*memDisk
-	disk int
-	log  *powerLog
-}
-
-func (d powerDisk) note(err error) error {
-	d.log.mu.Lock()
-	defer d.log.mu.Unlock()
-	for _, op := range d.memDisk.log {
-		d.log.ops = append(d.log.ops, powerOp{d.disk, op})
+// of returns what a disk calls with each of its requests.
+func (l *powerLog) of(disk int) func(memOp) {
+	return func(op memOp) {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.ops = append(l.ops, powerOp{disk, op})
 	}
-	d.memDisk.log = nil
-	return err
-}
-
-func (d powerDisk) WriteV(ctx context.Context, off int64, iov [][]byte, fl block.Flags) error {
-	return d.note(d.memDisk.WriteV(ctx, off, iov, fl))
-}
-
-func (d powerDisk) FlushToDisk(ctx context.Context) error { return d.note(d.memDisk.FlushToDisk(ctx)) }
-
-func (d powerDisk) Truncate(ctx context.Context, n int64, exact bool, p block.Prealloc, zero bool) error {
-	return d.note(d.memDisk.Truncate(ctx, n, exact, p, zero))
 }
 
 // rig is an image, perhaps with an external data file, on disks that lose power.
@@ -83,7 +65,7 @@ func newRig(t *testing.T, size int64, v string, seed uint64) *rig {
 	g := &rig{t: t, r: rand.New(rand.NewPCG(seed, 9))}
 	for _, f := range []string{name, filepath.Join(dir, "data")} {
 		if b, err := os.ReadFile(f); err == nil {
-			g.disks = append(g.disks, &memDisk{b: b, rec: true})
+			g.disks = append(g.disks, &memDisk{b: b})
 			g.start = append(g.start, bytes.Clone(b))
 		}
 	}
@@ -98,12 +80,10 @@ func (g *rig) open(disks []*memDisk, o string, log *powerLog) *disk {
 	for i, m := range disks {
 		name := "mem" + string(rune('0'+i))
 		drivers = append(drivers, &block.Driver{Name: name, Protocol: true,
-			Open: func(context.Context, *block.Node, *block.Options) (block.Instance, error) {
-				if log == nil {
-					return m, nil
-				}
-				return powerDisk{m, i, log}, nil
-			}})
+			Open: func(context.Context, *block.Node, *block.Options) (block.Instance, error) { return m, nil }})
+		if log != nil {
+			m.note = log.of(i)
+		}
 		if i == 1 {
 			op.Set("data-file.driver", name)
 		}
