@@ -30,17 +30,11 @@ type rig struct {
 	dev qdev.Device
 }
 
-func locked(f func()) {
-	mainloop.Lock.Lock()
-	defer mainloop.Lock.Unlock()
-	f()
-}
-
 func newRig(t testing.TB, props ...string) *rig {
 	t.Helper()
 	m := virtiotest.NewMachine(t, Classes())
 	r := &rig{}
-	locked(func() {
+	virtiotest.Locked(func() {
 		RAM = 16 << 20
 		d, err := m.Add("virtio-balloon-pci", append([]string{"addr", "5", "id", "b", "free-page-reporting", "on"}, props...)...)
 		if err != nil {
@@ -49,7 +43,7 @@ func newRig(t testing.TB, props ...string) *rig {
 		r.dev, r.Function = d, m.Map(devfn)
 		r.start(accepted)
 	})
-	t.Cleanup(func() { locked(m.Tree.Close) })
+	t.Cleanup(m.Close)
 	return r
 }
 
@@ -108,7 +102,7 @@ func TestPages(t *testing.T) {
 // TestPoison: pages that the driver expects to keep their contents are not taken.
 func TestPoison(t *testing.T) {
 	r := newRig(t)
-	locked(func() { r.Mem.Store(r.Modern+virtiotest.DeviceCfg+cfgPoison, 4, 0xaa) })
+	virtiotest.Locked(func() { r.Mem.Store(r.Modern+virtiotest.DeviceCfg+cfgPoison, 4, 0xaa) })
 	r.Mem.Write(0x300000, []byte{1})
 	r.q[3].Add(virtiotest.Buf{Addr: 0x300000, Len: pageSize, Write: true})
 	r.Kick(3)
@@ -123,7 +117,7 @@ func TestTarget(t *testing.T) {
 	var told []uint64
 	Changed = func(n uint64) { told = append(told, n) }
 	defer func() { Changed = nil }()
-	locked(func() {
+	virtiotest.Locked(func() {
 		Active().SetTarget(6 << 20)
 		if v, _ := r.Mem.Load(r.Modern+virtiotest.DeviceCfg+cfgPages, 4); v != 10<<20>>pageBits {
 			t.Errorf("num_pages %d", v)
@@ -172,7 +166,7 @@ func TestStats(t *testing.T) {
 	if _, _, ok := r.q[2].Next(); ok {
 		t.Fatal("asked without an interval")
 	}
-	locked(func() {
+	virtiotest.Locked(func() {
 		if err := node.Set(propInterval, int64(2)); err != nil {
 			t.Error(err)
 		}
@@ -217,7 +211,7 @@ func TestStream(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			t.Cleanup(m.Tree.Close)
+			t.Cleanup(m.Close)
 			return m, d.(interface{ VirtioDevice() *Model }).VirtioDevice(), d.Dev().State()
 		}
 		c.Drive = func(f *virtiotest.Function, _ func(uint64, int, uint64)) {
@@ -255,14 +249,14 @@ func FuzzDevice(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte, how uint8) {
 		m := virtiotest.NewMachine(t, Classes())
 		defer m.Mem.View().Find(0).RAM.Free()
-		locked(func() {
+		virtiotest.Locked(func() {
 			RAM = 16 << 20
 			if _, err := m.Add("virtio-balloon-pci", "addr", "5", "free-page-reporting", "on", propInterval, "1"); err != nil {
 				t.Fatal(err)
 			}
 		})
 		r := &rig{Function: m.Map(devfn)}
-		locked(func() { r.start(accepted) })
+		virtiotest.Locked(func() { r.start(accepted) })
 		data = data[:min(len(data), 4096)]
 		r.Mem.Write(bufAt, data)
 		for i, b := range data[:min(len(data), 16)] {
@@ -272,9 +266,9 @@ func FuzzDevice(f *testing.F) {
 			}
 			r.q[q].Add(virtiotest.Buf{Addr: bufAt + uint64(i), Len: uint32(len(data))}, virtiotest.Buf{Addr: uint64(b) << pageBits << 1, Len: pageSize * (uint32(how)%64 + 1), Write: how&0x80 != 0})
 			r.Kick(q)
-			locked(func() { r.Mem.Store(r.Modern+virtiotest.DeviceCfg+uint64(b%16), 4, uint64(how)) })
+			virtiotest.Locked(func() { r.Mem.Store(r.Modern+virtiotest.DeviceCfg+uint64(b%16), 4, uint64(how)) })
 			mainloop.Main.RunPending()
 		}
-		locked(m.Tree.Close)
+		m.Close()
 	})
 }

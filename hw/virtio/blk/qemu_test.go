@@ -77,7 +77,7 @@ func TestPCIConfig(t *testing.T) {
 			if _, err := m.Add(name, pairs...); err != nil {
 				t.Fatal(err)
 			}
-			defer m.Tree.Close()
+			defer m.Close()
 			qc := func(reg uint32) uint32 {
 				q.Out(0xcf8, 4, 1<<31|devfn<<8|reg)
 				return q.In(0xcfc, 4)
@@ -267,7 +267,7 @@ func TestMMIO(t *testing.T) {
 			if _, err := m.Add("virtio-blk-device", "drive", "d"); err != nil {
 				t.Fatal(err)
 			}
-			defer m.Tree.Close()
+			defer m.Close()
 			compareMMIO(t, m.Mem, q, full, empty)
 		})
 	}

@@ -72,7 +72,7 @@ func TestStream(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				t.Cleanup(m.Tree.Close)
+				t.Cleanup(m.Close)
 				return m, d.(interface{ VirtioDevice() *Model }).VirtioDevice(), d.Dev().State()
 			}
 			test.Run(t)
@@ -141,6 +141,6 @@ func FuzzLoad(f *testing.F) {
 		}
 		_ = fn.Bus.Function(devfn).Dev().State().Load(vmstate.NewReader(b), 2)
 		fn.Kick(0)
-		fn.Tree.Close()
+		fn.Close()
 	})
 }

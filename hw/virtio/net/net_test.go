@@ -55,7 +55,7 @@ func newModel(t testing.TB, set *netdev.Set, props ...string) (*virtiotest.Machi
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(m.Tree.Close)
+	t.Cleanup(m.Close)
 	return m, d.(interface{ VirtioDevice() *Model }).VirtioDevice()
 }
 
@@ -413,7 +413,9 @@ func TestSegments(t *testing.T) {
 func TestBackEndStalls(t *testing.T) {
 	s, w := newWire(false)
 	g := newGuest(t, s, eventIdx, 1600, "netdev", "w")
+	w.mu.Lock()
 	w.full = true
+	w.mu.Unlock()
 	for i := range 10 {
 		g.send(frameOf(i, 100), [hdrLong]byte{}, 0)
 	}
@@ -525,7 +527,7 @@ func TestUnplug(t *testing.T) {
 	for range 8 {
 		g.next()
 	}
-	g.Tree.Close()
+	g.Close()
 	close(quit)
 	wg.Wait()
 	require.Nil(t, w.c.Peer())
@@ -535,7 +537,7 @@ func TestUnplug(t *testing.T) {
 func TestOptionErrors(t *testing.T) {
 	set := newHub(t)
 	m := virtiotest.NewMachine(t, Classes())
-	defer m.Tree.Close()
+	defer m.Close()
 	qdev.Link(&m.Tree.Links, set.Peer)
 	for _, c := range []struct{ props, want string }{
 		{"netdev=x", "Property 'virtio-net-device.netdev' can't find value 'x'"},
@@ -594,6 +596,6 @@ func FuzzDevice(f *testing.F) {
 			}
 			script = script[8:]
 		}
-		g.Tree.Close()
+		g.Close()
 	})
 }

@@ -25,7 +25,7 @@ func TestStream(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				t.Cleanup(m.Tree.Close)
+				t.Cleanup(m.Close)
 				return m, d.(interface{ VirtioDevice() *Model }).VirtioDevice(), d.Dev().State()
 			}
 			c.Drive = func(f *virtiotest.Function, _ func(uint64, int, uint64)) {

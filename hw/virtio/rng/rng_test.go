@@ -23,7 +23,7 @@ func newRNG(t testing.TB, props ...string) (*virtiotest.Function, *virtiotest.Dr
 	if _, err := m.Add("virtio-rng-pci", append([]string{"addr", "5"}, props...)...); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(m.Tree.Close)
+	t.Cleanup(m.Close)
 	f := m.Map(devfn)
 	f.EnableMSIX(2)
 	f.Negotiate(1<<32 | 1<<29)

@@ -64,7 +64,7 @@ func newAdapter(t testing.TB, hd, cd string) *virtiotest.Machine {
 		}
 	}
 	t.Cleanup(func() {
-		m.Tree.Close()
+		m.Close()
 		drives.Close()
 	})
 	return m

@@ -36,12 +36,6 @@ const (
 	features = 1<<32 | 1<<29 | 1<<featureMultiport | 1<<featureEmergency
 )
 
-func locked(f func()) {
-	mainloop.Lock.Lock()
-	defer mainloop.Lock.Unlock()
-	f()
-}
-
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
@@ -51,7 +45,7 @@ func newRig(t testing.TB) *rig {
 	r := &rig{t: t, set: chardev.NewSet(mainloop.Main, chardev.Hooks{}), path: t.TempDir()}
 	qdev.Link(&m.Tree.Links, r.set.Find)
 	t.Cleanup(func() {
-		locked(m.Tree.Close)
+		m.Close()
 		r.set.Close()
 		stop()
 		<-done
@@ -65,7 +59,7 @@ func newRig(t testing.TB) *rig {
 			t.Fatal(err)
 		}
 	}
-	locked(func() {
+	virtiotest.Locked(func() {
 		for _, d := range [][]string{
 			{"virtio-serial-pci", "addr", "5", "max_ports", "3"}, {"virtconsole", "chardev", "con"}, {"virtserialport", "chardev", "prt", "name", "org.test"},
 		} {
@@ -105,7 +99,7 @@ func (r *rig) receive(queue int) string {
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(time.Millisecond) {
 		var text string
 		var ok bool
-		locked(func() {
+		virtiotest.Locked(func() {
 			var n uint32
 			var head uint16
 			if head, n, ok = r.q[queue].Next(); !ok {
@@ -125,7 +119,7 @@ func (r *rig) receive(queue int) string {
 
 // transmit sends bytes through a queue.
 func (r *rig) transmit(queue int, text string) {
-	locked(func() {
+	virtiotest.Locked(func() {
 		r.sent++
 		at := r.buffer(queue, r.sent%32) // the device may not have read the last one yet
 		r.Mem.Write(at, []byte(text))
@@ -198,7 +192,7 @@ func TestConsole(t *testing.T) {
 	if got != long {
 		t.Errorf("input %q", got)
 	}
-	locked(func() { r.Mem.Store(r.Modern+virtiotest.DeviceCfg+cfgEmergency, 4, 'E') })
+	virtiotest.Locked(func() { r.Mem.Store(r.Modern+virtiotest.DeviceCfg+cfgEmergency, 4, 'E') })
 	if got := readString(t, c, 1); got != "E" {
 		t.Errorf("emergency write: %q", got)
 	}
@@ -243,11 +237,11 @@ func TestBackpressure(t *testing.T) {
 		done <- n
 	}()
 	for range count {
-		locked(func() { r.q[1].Add(virtiotest.Buf{Addr: 0x200000, Len: chunk}) })
+		virtiotest.Locked(func() { r.q[1].Add(virtiotest.Buf{Addr: 0x200000, Len: chunk}) })
 		r.Kick(1)
 		for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(100 * time.Microsecond) {
 			var ok bool
-			locked(func() { _, _, ok = r.q[1].Next() })
+			virtiotest.Locked(func() { _, _, ok = r.q[1].Next() })
 			if ok {
 				break
 			}
@@ -262,7 +256,7 @@ func TestBackpressure(t *testing.T) {
 func TestReset(t *testing.T) {
 	r := newRig(t)
 	r.handshake()
-	locked(func() {
+	virtiotest.Locked(func() {
 		r.SetCom(virtiotest.ComStatus, 1, 0)
 		r.start()
 	})
@@ -340,6 +334,6 @@ func FuzzControl(f *testing.F) {
 			mainloop.Main.RunPending()
 			msgs = msgs[9:]
 		}
-		locked(m.Tree.Close)
+		m.Close()
 	})
 }

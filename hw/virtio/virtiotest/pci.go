@@ -6,6 +6,7 @@ import (
 
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
+	"goemu/internal/mainloop"
 	"goemu/internal/memory"
 )
 
@@ -94,7 +95,20 @@ func (m *Machine) Messages(data uint32) int {
 }
 
 // Line is the level of a bus interrupt line.
-func (m *Machine) Line(n int) bool { return m.lines[n] }
+func (m *Machine) Line(n int) (level bool) {
+	Locked(func() { level = m.lines[n] })
+	return level
+}
+
+// Close removes all devices.
+func (m *Machine) Close() { Locked(m.Tree.Close) }
+
+// Locked runs f under the machine lock.
+func Locked(f func()) {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	f()
+}
 
 // Relay is somebody else's configuration space.
 type Relay struct {
