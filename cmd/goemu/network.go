@@ -3,7 +3,6 @@ package main
 import (
 	"slices"
 
-	"goemu/hw/misc"
 	"goemu/internal/config"
 	"goemu/internal/netdev"
 	"goemu/qapi"
@@ -14,7 +13,7 @@ func (h *backends) openNetwork(s *session) error {
 	h.net = netKinds(h.chars)
 	h.net.Warn = warn
 	vm := s.vm
-	h.defaultNet = len(vm.Netdevs) == 0 && len(vm.NICs) == 0 && len(vm.Nets) == 0 && !vm.NoDefaults && registry(new(misc.Hooks)).Lookup("e1000") != nil
+	h.defaultNet = len(vm.Netdevs) == 0 && len(vm.NICs) == 0 && len(vm.Nets) == 0 && !vm.NoDefaults && s.typ.NIC != ""
 	if h.defaultNet {
 		vm.Nets = []config.Source{{Value: "nic"}, {Value: "user"}}
 	}

@@ -6,6 +6,7 @@ import (
 	"goemu/hw/ide"
 	"goemu/hw/ide/ahci"
 	"goemu/hw/misc"
+	"goemu/hw/net/e1000"
 	"goemu/hw/nvme"
 	"goemu/hw/qdev"
 	scsidisk "goemu/hw/scsi/disk"
@@ -33,5 +34,6 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(),
+		e1000.Classes(),
 	)
 }

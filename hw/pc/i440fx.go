@@ -23,7 +23,7 @@ var i440fxProps = strings.Fields("acpi dump-guest-core graphics hpet i8042 max-r
 func i440fxType(version string) *Type {
 	return &Type{
 		Name: "pc-i440fx-" + version, Desc: "Standard PC (i440FX + PIIX, 1996)", MaxCPUs: 255,
-		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", NICs: true, DefaultCD: 2, HasVGA: true, props: i440fxProps, build: buildI440FX, version: version, Compat: compatFor(version),
+		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", NIC: "e1000", DefaultCD: 2, HasVGA: true, props: i440fxProps, build: buildI440FX, version: version, Compat: compatFor(version),
 	}
 }
 

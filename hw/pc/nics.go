@@ -6,12 +6,10 @@ import (
 	"strconv"
 	"strings"
 
+	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/internal/netdev"
 )
-
-// defaultNIC is the model of NICs for which none is named.
-const defaultNIC = "e1000"
 
 // nicModels are the models of NICs on PCI.
 func (m *Machine) nicModels() (list []string) {
@@ -32,7 +30,7 @@ func (h NICHelp) Error() string { return string(h) }
 
 // AddNICs makes the NICs that -nic and -net nic ask for.
 func (m *Machine) AddNICs(set *netdev.Set) error {
-	if !m.cfg.Type.NICs {
+	if m.cfg.Type.NIC == "" {
 		return nil
 	}
 	for _, n := range set.NICs() {
@@ -49,7 +47,7 @@ func (m *Machine) addNIC(n *netdev.NICInfo) error {
 	case "help", "?":
 		return NICHelp("Supported NIC models:\n" + strings.Join(models, "\n") + "\n")
 	case "":
-		n.Model = defaultNIC
+		n.Model = m.cfg.Type.NIC
 	case "virtio":
 		n.Model = "virtio-net-pci"
 	}
@@ -82,6 +80,9 @@ func (m *Machine) addNIC(n *netdev.NICInfo) error {
 	}
 	if m.pci == nil {
 		return errors.New("No primary PCI bus")
+	}
+	if f, ok := d.(pci.Function); ok && !f.PCI().HasROM() { // a network without a boot ROM is better than none
+		f.PCI().DefaultROM("")
 	}
 	n.Made = true
 	return qdev.Realize(d, m.pci)

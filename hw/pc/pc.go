@@ -18,6 +18,7 @@ import (
 	"goemu/hw/intc/i8259"
 	"goemu/hw/intc/ioapic"
 	"goemu/hw/isa"
+	"goemu/hw/nic"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/hw/timer/mc146818"
@@ -184,6 +185,7 @@ func New(cfg Config) (*Machine, error) {
 	m.VM.OnEvent(m.suspended)
 	m.VM.OnChange(func(running bool, _ mainloop.RunState) {
 		virtio.SetMachineRunning(running)
+		nic.SetMachineRunning(running)
 		m.runChanged(running)
 	})
 	disk.StopMachine = func() { m.VM.RequestStop(mainloop.StateIOError) }

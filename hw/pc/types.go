@@ -21,7 +21,7 @@ type Type struct {
 	BlockBus          string // device type for -drive if=virtio
 	DriveIF           string // bus of drives for which none is named
 	HasVGA            bool   // has a display adapter by default
-	NICs              bool   // makes the NICs of -nic and -net nic
+	NIC               string // model of NICs for which none is named, "" if the machine makes none of -nic and -net nic
 	DefaultCD         int    // position of the CD-ROM drive that a machine has by default, 0 if none
 	Compat            []qdev.Global
 	props             []string // which rows of the property table it has

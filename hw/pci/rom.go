@@ -15,6 +15,12 @@ var FindROM = func(name string) string { return name }
 // DefaultROM is the file of the expansion ROM that a new function has unless the user names one; "" for none.
 func (d *Device) DefaultROM(file string) { d.ROMFile, d.ownROM = file, file }
 
+// HasROM tells whether the file of the expansion ROM is there.
+func (d *Device) HasROM() bool {
+	_, err := os.Stat(FindROM(d.ROMFile))
+	return err == nil
+}
+
 // loadROM reads the expansion ROM.
 func (d *Device) loadROM() error {
 	if d.ROMFile == "" || d.ROMBar == 0 {

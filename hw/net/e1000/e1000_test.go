@@ -1,0 +1,387 @@
+package e1000
+
+import (
+	"bytes"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"goemu/hw/qdev"
+	"goemu/hw/qdev/qtest"
+	"goemu/hw/virtio/virtiotest"
+	"goemu/internal/mainloop"
+	"goemu/internal/netdev"
+	"goemu/migration/vmstate/vmstatetest"
+)
+
+const (
+	devfn  = 5 << 3
+	mmioAt = 0xfd000000
+	ring   = 0x10000 // of the transmitter
+	rxRing = 0x20000
+	txBufs = 0x40000
+	rxBufs = 0x80000
+	slots  = 8
+)
+
+// wire is the network's other end.
+type wire struct {
+	c      *netdev.Client
+	frames [][]byte
+}
+
+// Receive implements netdev.Port.
+func (w *wire) Receive(data []byte, _ *netdev.Offload) bool {
+	w.frames = append(w.frames, bytes.Clone(data))
+	return true
+}
+
+// Resume implements netdev.Port.
+func (w *wire) Resume() {}
+
+// LinkChanged implements netdev.Port.
+func (w *wire) LinkChanged() {}
+
+// Close implements netdev.Port.
+func (w *wire) Close() {}
+
+// rig is a driver of the device in a machine of its own.
+type rig struct {
+	*virtiotest.Machine
+	w *wire
+	d *Device
+}
+
+func newRig(t testing.TB, props ...string) *rig {
+	t.Helper()
+	set := netdev.NewSet()
+	netdev.Main = set
+	r := &rig{Machine: virtiotest.NewMachine(t, Classes()), w: new(wire)}
+	r.w.c = set.Add(&netdev.Client{Name: "w", Kind: "wire", Model: "wire"}, r.w, nil)
+	qdev.Link(&r.Tree.Links, set.Peer)
+	d, err := r.Add("e1000", append([]string{"addr", "5", "romfile", "", "netdev", "w", "mac", "52:54:00:12:34:56"}, props...)...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.d = d.(*Device)
+	r.Tree.Reset()
+	t.Cleanup(r.Tree.Close)
+	r.SetConfig(devfn, 0x10, 4, mmioAt)
+	r.SetConfig(devfn, 4, 2, 6)
+	return r
+}
+
+func (r *rig) set(reg int, v uint32) { r.Mem.Store(mmioAt+uint64(reg)<<2, 4, uint64(v)) }
+func (r *rig) get(reg int) uint32 {
+	v, _ := r.Mem.Load(mmioAt+uint64(reg)<<2, 4)
+	return uint32(v)
+}
+
+// start sets both rings up, with buffers of 2048 bytes.
+func (r *rig) start() {
+	r.set(regTDBAL, ring)
+	r.set(regTDLEN, slots*descSize)
+	r.set(regTCTL, tctlEN)
+	r.set(regRDBAL, rxRing)
+	r.set(regRDLEN, slots*descSize)
+	for i := range uint64(slots) {
+		r.Mem.Store(rxRing+descSize*i, 8, rxBufs+2048*i)
+	}
+	r.set(regRDT, slots-1)
+	r.set(regRCTL, rctlEN|rctlBAM|rctlSECRC)
+	r.d.settle.Del()
+	r.set(regIMS, irqRXT0|irqTXDW)
+}
+
+// queue puts a descriptor into the transmitter's ring.
+func (r *rig) queue(data []byte, lower, upper uint32) {
+	i := r.get(regTDT)
+	at := uint64(txBufs + 0x2000*i)
+	r.Mem.Write(at, data)
+	r.descriptor(at, uint32(len(data))|lower, upper)
+}
+
+func (r *rig) descriptor(addr uint64, lower, upper uint32) {
+	i := r.get(regTDT)
+	r.Mem.Store(uint64(ring+descSize*i), 8, addr)
+	r.Mem.Store(uint64(ring+descSize*i+8), 4, uint64(lower))
+	r.Mem.Store(uint64(ring+descSize*i+12), 4, uint64(upper))
+	r.set(regTDT, (i+1)%slots)
+}
+
+func frameOf(dst byte, n int) []byte {
+	b := make([]byte, n)
+	for i := range b {
+		b[i] = byte(i)
+	}
+	for i := range 6 {
+		b[i] = dst
+	}
+	return b
+}
+
+func TestTransmit(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	f := frameOf(0xff, 300)
+	r.queue(f[:100], 0, 0)
+	require.Empty(t, r.w.frames)
+	r.queue(f[100:], txEOP|txRS, 0)
+	require.Equal(t, [][]byte{f}, r.w.frames)
+	v, _ := r.Mem.Load(ring+descSize+12, 1)
+	require.EqualValues(t, txDone, v)
+	require.EqualValues(t, irqTXDW|irqTXQE, r.get(regICS))
+	require.True(t, r.Line(1)) // slot 5, pin A
+	require.EqualValues(t, irqTXDW|irqTXQE, r.get(regICR))
+	require.False(t, r.Line(1))
+	require.EqualValues(t, 1, r.get(regGPTC))
+	require.Zero(t, r.get(regGPTC))
+	require.EqualValues(t, 304, r.get(regTOTL))
+	require.EqualValues(t, 1, r.get(regPTC64+3))
+	require.EqualValues(t, 1, r.get(regBPTC))
+	// With a VLAN tag.
+	r.set(regCTRL, r.get(regCTRL)|ctrlVLAN)
+	r.queue(f, txEOP|txVLE, 7<<16)
+	require.Equal(t, append(append(bytes.Clone(f[:12]), 0x81, 0, 0, 7), f[12:]...), r.w.frames[1])
+}
+
+// TestSegmentation checks packets that the device cuts into segments.
+func TestSegmentation(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	const mss, payload = 1000, 2500
+	p := frameOf(0x52, 54+payload)
+	ip, tcp := p[14:], p[34:]
+	clear(p[14:54])
+	p[12], p[13] = 8, 0
+	ip[0], ip[8], ip[9] = 0x45, 64, 6
+	tcp[12], tcp[13] = 0x50, 0x19 // FIN, PSH, ACK
+	be.PutUint32(tcp[4:], 5000)
+	pseudo := func(n uint32) uint32 {
+		return netdev.Sum(netdev.Sum(0, ip[12:20]), []byte{0, 6, byte(n >> 8), byte(n)})
+	}
+	be.PutUint16(tcp[16:], uint16(pseudo(0)))
+	ctx := make([]byte, descSize)
+	ctx[0], ctx[1] = 14, 24
+	le.PutUint16(ctx[2:], 33)
+	ctx[4], ctx[5] = 34, 50
+	r.descriptor(le.Uint64(ctx), payload|txDEXT|txTSE|txIP|txTCP, mss<<16|54<<8)
+	r.queue(p[:54], txDEXT|txData|txTSE, (popIXSM|popTXSM)<<8)
+	r.queue(p[54:], txDEXT|txData|txTSE|txEOP|txRS, (popIXSM|popTXSM)<<8)
+	require.Len(t, r.w.frames, 3)
+	var got []byte
+	for i, f := range r.w.frames {
+		n := uint32(len(f) - 34)
+		require.EqualValues(t, len(f)-14, be.Uint16(f[16:]))
+		require.EqualValues(t, i, be.Uint16(f[18:]))
+		require.Zero(t, netdev.Fold(netdev.Sum(0, f[14:34])), "IP checksum")
+		require.Zero(t, netdev.Fold(netdev.Sum(pseudo(n), f[34:])), "TCP checksum")
+		require.EqualValues(t, 5000+1000*i, be.Uint32(f[38:]))
+		require.Equal(t, i == 2, f[47]&9 == 9)
+		got = append(got, f[54:]...)
+	}
+	require.Equal(t, p[54:], got)
+	require.EqualValues(t, 1, r.get(regTSCTC))
+}
+
+func (r *rig) receive(f []byte) {
+	r.w.c.Send(f, nil)
+	mainloop.Main.RunPending()
+}
+
+func TestReceive(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	f := frameOf(0xff, 100)
+	r.receive(f)
+	var desc [descSize]byte
+	r.Mem.Read(rxRing, desc[:])
+	require.EqualValues(t, 100, le.Uint16(desc[8:]))
+	require.EqualValues(t, rxDone|rxEOP|rxIXSM, desc[12])
+	got := make([]byte, 100)
+	r.Mem.Read(rxBufs, got)
+	require.Equal(t, f, got)
+	require.True(t, r.Line(1))
+	r.receive(frameOf(0x10, 100)) // for somebody else
+	require.EqualValues(t, 1, r.get(regRDH))
+	r.receive(append([]byte{0x52, 0x54, 0, 0x12, 0x34, 0x56}, make([]byte, 20)...)) // short: filled up
+	r.Mem.Read(rxRing+descSize, desc[:])
+	require.EqualValues(t, minFrame, le.Uint16(desc[8:]))
+	require.EqualValues(t, 2, r.get(regGPRC))
+	// The ring runs full; frames wait until there is room again.
+	for range 10 {
+		r.receive(f)
+	}
+	require.Equal(t, r.get(regRDT), r.get(regRDH))
+	r.set(regRDT, 4)
+	mainloop.Main.RunPending()
+	require.EqualValues(t, 4, r.get(regRDH))
+	// A long frame takes several buffers.
+	r.set(regRDT, 3)
+	mainloop.Main.RunPending()
+	r.set(regRCTL, rctlEN|rctlBAM|rctlSECRC|rctlLPE)
+	r.d.settle.Del()
+	r.set(regRDT, (r.get(regRDH)+7)%slots)
+	mainloop.Main.RunPending()
+	h := r.get(regRDH)
+	r.set(regRDT, (h+7)%slots)
+	big := frameOf(0xff, 5000)
+	r.receive(big)
+	require.Equal(t, (h+3)%slots, r.get(regRDH))
+}
+
+func TestLink(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	mdic := func(v uint32) uint32 {
+		r.set(regMDIC, v|1<<mdicPHY)
+		return r.get(regMDIC)
+	}
+	require.EqualValues(t, 0x141, mdic(mdicRead|phyID1<<mdicReg)&mdicData)
+	require.NotZero(t, mdic(mdicWrite|phyID1<<mdicReg)&mdicError)
+	require.NotZero(t, r.get(regSTATUS)&statusLU)
+	require.NoError(t, netdev.Main.SetLink("w", false))
+	require.Zero(t, r.get(regSTATUS)&statusLU)
+	require.NotZero(t, r.get(regICS)&irqLSC)
+	require.NoError(t, netdev.Main.SetLink("w", true))
+	require.True(t, r.d.autonegTimer.Pending())
+	r.d.autonegDone()
+	require.NotZero(t, r.get(regSTATUS)&statusLU)
+}
+
+// TestRegisters makes the same accesses to QEMU's device and to ours and compares all answers.
+func TestRegisters(t *testing.T) {
+	for _, name := range []string{"e1000", "e1000-82544gc", "e1000-82545em"} {
+		t.Run(name, func(t *testing.T) {
+			q := qtest.Start(t, "-M", "pc", "-nodefaults", "-netdev", "hubport,id=w,hubid=0", "-device", name+",addr=5,netdev=w,romfile=,mac=52:54:00:12:34:56")
+			set := netdev.NewSet()
+			netdev.Main = set
+			m := virtiotest.NewMachine(t, Classes())
+			w := new(wire)
+			w.c = set.Add(&netdev.Client{Name: "w", Kind: "wire", Model: "wire"}, w, nil)
+			qdev.Link(&m.Tree.Links, set.Peer)
+			_, err := m.Add(name, "addr", "5", "romfile", "", "netdev", "w", "mac", "52:54:00:12:34:56")
+			require.NoError(t, err)
+			m.Tree.Reset()
+			defer m.Tree.Close()
+			qc := func(reg uint32) uint32 {
+				q.Out(0xcf8, 4, 1<<31|devfn<<8|reg)
+				return q.In(0xcfc, 4)
+			}
+			for reg := uint32(0); reg < 256; reg += 4 {
+				require.Equal(t, qc(reg), m.Config(devfn, reg, 4), "configuration %#x", reg)
+			}
+			for reg := uint32(0x10); reg < 0x18; reg += 4 {
+				m.SetConfig(devfn, reg, 4, ^uint32(0))
+				qc(reg)
+				q.Out(0xcfc, 4, ^uint32(0))
+				require.Equal(t, qc(reg), m.Config(devfn, reg, 4), "size of BAR at %#x", reg)
+			}
+			m.SetConfig(devfn, 0x10, 4, mmioAt)
+			m.SetConfig(devfn, 4, 2, 6)
+			qc(0x10)
+			q.Out(0xcfc, 4, mmioAt)
+			qc(4)
+			q.Out(0xcfc, 4, 6)
+			check := func(off uint64) {
+				t.Helper()
+				got, _ := m.Mem.Load(mmioAt+off, 4)
+				if want := q.Load(mmioAt+off, 4); got != want {
+					t.Errorf("register %#x: %#x, want %#x", off, got, want)
+				}
+			}
+			rnd := rand.New(rand.NewPCG(1, 2))
+			for round := range 2 {
+				for _, r := range regTable {
+					for i := r.from; i <= min(r.to, r.from+3); i++ {
+						off := uint64(i) << 2
+						if round == 1 && i != regTCTL && i != regTDT && i != regRCTL {
+							v := rnd.Uint64() & 0xffffffff
+							m.Mem.Store(mmioAt+off, 4, v)
+							q.Store(mmioAt+off, 4, v)
+						}
+						check(off)
+						check(off)
+					}
+				}
+			}
+			for off := uint64(0); off < 0x6000; off += 0x34 { // registers that are none, too
+				check(off)
+			}
+			// The EEPROM, bit by bit.
+			eecd := func(v uint64) {
+				m.Mem.Store(mmioAt+regEECD<<2, 4, v)
+				q.Store(mmioAt+regEECD<<2, 4, v)
+				check(regEECD << 2)
+			}
+			for _, word := range []uint64{0, 11, romChecksum} {
+				eecd(0)
+				eecd(eecdCS)
+				cmd := 0x180 | word
+				for bit := 8; bit >= 0; bit-- {
+					di := cmd >> bit & 1 * eecdDI
+					eecd(eecdCS | di)
+					eecd(eecdCS | di | eecdSK)
+				}
+				for range 16 {
+					eecd(eecdCS)
+					eecd(eecdCS | eecdSK)
+				}
+			}
+			for i := range uint64(66) {
+				m.Mem.Store(mmioAt+regEERD<<2, 4, i<<eerdAddr|eerdStart)
+				q.Store(mmioAt+regEERD<<2, 4, i<<eerdAddr|eerdStart)
+				check(regEERD << 2)
+			}
+			for i := range uint64(numPHY) {
+				v := 1<<mdicPHY | i<<mdicReg | mdicRead
+				m.Mem.Store(mmioAt+regMDIC<<2, 4, v)
+				q.Store(mmioAt+regMDIC<<2, 4, v)
+				check(regMDIC << 2)
+			}
+			_, _ = m.Mem.Load(mmioAt+1, 1)
+		})
+	}
+}
+
+func TestLayout(t *testing.T) {
+	vmstatetest.Compare(t, "pc", "e1000", state.Layout())
+}
+
+func TestRoundTrip(t *testing.T) {
+	a, b := newRig(t), newRig(t)
+	a.start()
+	a.queue(frameOf(0xff, 100), 0, 0)
+	vmstatetest.RoundTrip(t, 2, a.d.State(), b.d.State())
+	require.Equal(t, a.d.mac, b.d.mac)
+	require.Equal(t, a.d.tx.n, b.d.tx.n)
+	b.queue(nil, txEOP, 0)
+	require.Len(t, b.w.frames, 1)
+}
+
+// FuzzDevice lets a fuzzer write registers and descriptors while frames arrive.
+func FuzzDevice(f *testing.F) {
+	f.Add([]byte("\x18\x38\x00\x00\x05\x00\x00\x00\x00\x04\x00\x00\x02\x00\x00\x00"))
+	f.Add([]byte("\x08\x00\x00\x01\x00\x10\x00\x2d\x18\x38\x00\x00\x01\x00\x00\x00\x64\x00\x00\x02\x00\x00\x00\x00"))
+	f.Fuzz(func(t *testing.T, script []byte) {
+		r := newRig(t)
+		defer r.Mem.View().Find(0).RAM.Free()
+		r.start()
+		for ; len(script) >= 8; script = script[8:] {
+			at, v := uint64(le.Uint32(script)&0x1fffc), uint64(le.Uint32(script[4:]))
+			switch script[3] & 3 {
+			case 0:
+				r.Mem.Store(mmioAt+at&0x1fffc, 4, v)
+			case 1:
+				r.Mem.Store(ring+at&0x1ffff, 4, v)
+			case 2:
+				r.receive(frameOf(byte(v), int(at&0x7fff)+6))
+			case 3:
+				r.SetConfig(devfn, uint32(at)&0xfc, 4, uint32(v))
+				r.Mem.Load(mmioAt+at, 4)
+			}
+		}
+		r.Tree.Close()
+	})
+}
