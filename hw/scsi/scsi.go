@@ -181,7 +181,9 @@ func (d *Device) TakeAttention() Sense {
 func (d *Device) KeepSense(s Sense) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.saved.length = uint32(copy(d.saved.sense[:], s.Bytes()))
+	if d.saved.length = 0; s != SenseNone {
+		d.saved.length = uint32(copy(d.saved.sense[:], s.Bytes()))
+	}
 }
 
 // takeSense is what REQUEST SENSE reports: what was kept, else a condition.
@@ -214,6 +216,7 @@ func (d *Device) Wait() {
 type Bus struct {
 	qdev.Bus
 	MaxTarget, MaxLUN uint32
+	NoQueue           bool // one command at a time
 	// Handler looks after the devices that come and go while the machine runs, nil if none may.
 	Handler qdev.HotplugHandler
 	// Plugged and Unplugged, if set, hear of devices that come and go while the machine runs.

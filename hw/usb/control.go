@@ -209,8 +209,8 @@ func (d *Device) setConfiguration(v uint8) bool {
 				c = &d.device.Configs[i]
 			}
 		}
-		if c == nil {
-			return false
+		if c == nil { // QEMU does not tell the driver
+			return true
 		}
 	}
 	d.config, d.configuration = c, v

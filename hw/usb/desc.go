@@ -103,7 +103,7 @@ func (d *Device) descriptor(typ, n uint8, data []byte) (int, bool) {
 	case descBOS:
 		b = d.desc.capabilities()
 	}
-	return copy(data, b), len(b) > 0
+	return copy(data, b), len(b) > 0 || typ == descString
 }
 
 func (d *Device) deviceDescriptor() []byte {
@@ -221,7 +221,7 @@ func (v *Desc) microsoft(index int) []byte {
 	return nil
 }
 
-// appendProperty appends a property whose value is a number. QEMU gives its length two bytes too many.
+// appendProperty appends a property whose value is a number. QEMU makes it six bytes too long.
 func appendProperty(b []byte, name string, v uint32) []byte {
 	text := make([]byte, 0, 2*len(name)+2)
 	for _, c := range []byte(name + "\x00") {
@@ -234,7 +234,7 @@ func appendProperty(b []byte, name string, v uint32) []byte {
 	b = append(b, text...)
 	b = le.AppendUint32(b, 4)
 	b = le.AppendUint32(b, v)
-	b = append(b, 0, 0)
+	b = append(b, 0, 0, 0, 0, 0, 0)
 	le.PutUint32(b[start:], uint32(len(b)-start))
 	return b
 }

@@ -6,7 +6,9 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
@@ -22,11 +24,33 @@ type QEMU struct {
 // Start runs qemu-system-x86_64 with args until the test ends; the test is skipped where QEMU is missing.
 func Start(t testing.TB, args ...string) *QEMU {
 	t.Helper()
+	return start(t, append([]string{"-S"}, args...))
+}
+
+// StartHalted is Start with a clock that runs: firmware of one instruction stops the CPU.
+func StartHalted(t testing.TB, args ...string) *QEMU {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "qtest")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	const size, resetAt = 64 << 10, 64<<10 - 16
+	b, bios := make([]byte, size), filepath.Join(dir, "bios")
+	copy(b[resetAt:], "\xfa\xf4\xeb\xfc") // cli; hlt; jmp to the beginning
+	if err := os.WriteFile(bios, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return start(t, append([]string{"-bios", bios}, args...))
+}
+
+func start(t testing.TB, args []string) *QEMU {
+	t.Helper()
 	path, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
 		t.Skip("SKIPPED: qemu-system-x86_64 is not installed, devices are not compared")
 	}
-	args = append([]string{"-accel", "tcg", "-S", "-qtest", "stdio", "-qtest-log", "/dev/null", "-display", "none", "-monitor", "none"}, args...)
+	args = append([]string{"-accel", "tcg", "-qtest", "stdio", "-qtest-log", "/dev/null", "-display", "none", "-monitor", "none"}, args...)
 	cmd := exec.Command(path, args...)
 	in, err := cmd.StdinPipe()
 	if err != nil {

@@ -32,6 +32,9 @@ func (d *Drive) inquiry(c *scsi.Command, limit int) {
 		p[1] = 0x80
 	}
 	p[2], p[3], p[4], p[7] = uint8(d.SCSILevel), 0x12, uint8(len(p)-5), 0x12
+	if b, ok := d.Parent().(*scsi.Bus); ok && b.NoQueue {
+		p[7] = 0x10
+	}
 	pad(p[8:16], d.Vendor)
 	pad(p[16:32], d.Product)
 	copy(p[32:36], d.Version)

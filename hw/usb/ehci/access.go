@@ -36,7 +36,7 @@ func (o *opRegs) Read(off uint64, _ int) uint64 {
 	case regConfig:
 		return uint64(c.configured)
 	}
-	return 0
+	return uint64(c.unused[(off-regUnused)>>2])
 }
 
 // Write implements memory.Ops.
@@ -73,6 +73,8 @@ func (o *opRegs) Write(off uint64, _ int, value uint64) {
 				c.setOwner(i, 0)
 			}
 		}
+	default:
+		c.unused[(off-regUnused)>>2] = v
 	}
 }
 

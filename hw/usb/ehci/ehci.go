@@ -50,6 +50,7 @@ type Controller struct {
 	intByAsync bool
 	mastering  bool // reaches for memory: its own registers do not answer then
 	companions int
+	unused     [9]uint32   // registers that only keep what is written
 	queues     [2][]*queue // of the periodic and the asynchronous schedule
 }
 
@@ -173,6 +174,7 @@ func (c *Controller) Reset() {
 		}
 	}
 	last := c.lastRun
+	c.unused = [9]uint32{}
 	c.regs = regs{command: defaultInterval << cmdThresholdAt, status: stsHalted, lastRun: last, states: [2]uint32{stateInactive, stateInactive}}
 	c.updateIRQ()
 	for i := range c.ports {

@@ -14,6 +14,7 @@ const (
 	regSegment  = 0x10
 	regPeriodic = 0x14
 	regAsync    = 0x18
+	regUnused   = 0x1c
 	regConfig   = 0x40
 
 	ports = 6

@@ -6,12 +6,14 @@ import "goemu/hw/usb"
 const (
 	strManufacturer = 1
 	strProduct      = 2 // + kind
+	strCompat       = 5
 	strConfig       = 6
 	strSerial       = 9
 )
 
 var names = map[uint8]string{strManufacturer: "QEMU",
 	strProduct: "QEMU USB Mouse", strProduct + 1: "QEMU USB Tablet", strProduct + 2: "QEMU USB Keyboard",
+	strCompat: "42",
 	strConfig: "HID Mouse", strConfig + 1: "HID Tablet", strConfig + 2: "HID Keyboard",
 	strSerial: "89126", strSerial + 1: "28754", strSerial + 2: "68284"}
 

@@ -108,6 +108,7 @@ func (*transport) Info() usb.Info {
 // Realize implements qdev.Device.
 func (b *Bot) Realize() error {
 	b.AttachByHand()
+	b.bus.NoQueue = true
 	scsi.NewBus(&b.bus, b, "", 0, maxBotLUN)
 	return nil
 }
@@ -120,6 +121,7 @@ func (s *Storage) Realize() error {
 	if err := s.CheckSizes(); err != nil {
 		return err
 	}
+	s.bus.NoQueue = true
 	scsi.NewBus(&s.bus, s, "", 0, 0)
 	t := s.Tree()
 	name := "scsi-hd"
@@ -304,9 +306,9 @@ func (t *transport) executed(c *scsi.Command, found bool) {
 	t.signature, t.residue, t.failed = statusSignature, total-uint32(c.Moved), 0
 	if !found || c.Status != scsi.StatusGood {
 		t.failed = 1
-		if u := t.bus.Unit(0, t.lun); u != nil {
-			u.SCSI().KeepSense(c.Sense)
-		}
+	}
+	if u := t.bus.Unit(0, t.lun); u != nil { // REQUEST SENSE may ask for it next
+		u.SCSI().KeepSense(c.Sense)
 	}
 	if t.mode == modeOut {
 		t.mode, t.buffer = modeStatus, nil

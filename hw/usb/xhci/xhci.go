@@ -96,7 +96,8 @@ type (
 
 // Realize implements qdev.Device.
 func (n *NEC) Realize() error {
-	n.nec, n.opts = true, options{n.MSI, n.MSIX, n.SuperFirst, n.ForcePCIe, n.Intrs, n.Slots}
+	// QEMU settles on the number of everything before it hears of the user's wishes, and forgets about the streams.
+	n.nec, n.opts, n.Streams = true, options{msi: n.MSI, msix: n.MSIX, superFirst: true, intrs: maxInterrupters, slots: maxSlots}, false
 	return n.realize(n)
 }
 

@@ -1,0 +1,578 @@
+// Package usbtest compares USB controllers and devices with QEMU's: the same conversation over the registers, all of whose answers are equal.
+package usbtest
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"goemu/block"
+	"goemu/block/driver"
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+	"goemu/hw/qdev/qtest"
+	scsidisk "goemu/hw/scsi/disk"
+	"goemu/hw/usb"
+	"goemu/hw/usb/ehci"
+	"goemu/hw/usb/hid"
+	"goemu/hw/usb/storage"
+	"goemu/hw/usb/uhci"
+	"goemu/hw/usb/xhci"
+	"goemu/hw/virtio/virtiotest"
+	"goemu/internal/clock"
+	"goemu/internal/mainloop"
+)
+
+var le = binary.LittleEndian
+
+const (
+	devfn  = 5 << 3
+	barMem = 0xfd000000
+	barIO  = 0xc000
+
+	listAt, headAt, tdAt, dataAt = 0x10000, 0x12000, 0x13000, 0x20000
+)
+
+// guest is a machine with the controller: ours or QEMU's.
+type guest interface {
+	config(reg uint32, size int) uint32
+	setConfig(reg uint32, size int, v uint32)
+	load(addr uint64, size int) uint64
+	store(addr uint64, size int, v uint64)
+	in(port uint16, size int) uint32
+	out(port uint16, size int, v uint32)
+	read(addr uint64, n int) []byte
+	write(addr uint64, b []byte)
+	step(ns int64)
+}
+
+type ours struct{ *virtiotest.Machine }
+
+func locked(f func()) {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	f()
+}
+
+func (m ours) config(reg uint32, size int) (v uint32) {
+	locked(func() { v = m.Config(devfn, reg, size) })
+	return v
+}
+func (m ours) setConfig(reg uint32, size int, v uint32) {
+	locked(func() { m.SetConfig(devfn, reg, size, v) })
+}
+func (m ours) load(addr uint64, size int) (v uint64) {
+	locked(func() { v, _ = m.Mem.Load(addr, size) })
+	return v
+}
+func (m ours) store(addr uint64, size int, v uint64) { locked(func() { m.Mem.Store(addr, size, v) }) }
+func (m ours) in(port uint16, size int) (v uint32) {
+	locked(func() { x, _ := m.IO.Load(uint64(port), size); v = uint32(x) })
+	return v
+}
+func (m ours) out(port uint16, size int, v uint32) {
+	locked(func() { m.IO.Store(uint64(port), size, uint64(v)) })
+}
+func (m ours) read(addr uint64, n int) []byte {
+	b := make([]byte, n)
+	locked(func() { m.Mem.Read(addr, b) })
+	return b
+}
+func (m ours) write(addr uint64, b []byte) { locked(func() { m.Mem.Write(addr, b) }) }
+func (m ours) step(ns int64) {
+	mainloop.Main.RunPending()
+	clock.Virtual.Set(clock.Virtual.Now() + ns)
+	mainloop.Main.RunPending()
+	mainloop.Main.RunPending()
+}
+
+type theirs struct{ *qtest.QEMU }
+
+func (q theirs) config(reg uint32, size int) uint32 {
+	q.Out(0xcf8, 4, 1<<31|devfn<<8|reg&^3)
+	return q.In(uint16(0xcfc+reg&3), size)
+}
+func (q theirs) setConfig(reg uint32, size int, v uint32) {
+	q.Out(0xcf8, 4, 1<<31|devfn<<8|reg&^3)
+	q.Out(uint16(0xcfc+reg&3), size, v)
+}
+func (q theirs) load(addr uint64, size int) uint64     { return q.Load(addr, size) }
+func (q theirs) store(addr uint64, size int, v uint64) { q.Store(addr, size, v) }
+func (q theirs) in(port uint16, size int) uint32       { return q.In(port, size) }
+func (q theirs) out(port uint16, size int, v uint32)   { q.Out(port, size, v) }
+func (q theirs) read(addr uint64, n int) []byte {
+	b, _ := hex.DecodeString(strings.TrimPrefix(q.Command("read %#x %#x", addr, n)[0], "0x"))
+	return b
+}
+func (q theirs) write(addr uint64, b []byte) { q.Command("write %#x %#x 0x%x", addr, len(b), b) }
+func (theirs) step(ns int64)                 { time.Sleep(time.Duration(ns) + time.Millisecond) }
+
+func image(t testing.TB) string {
+	t.Helper()
+	dir, err := os.MkdirTemp("", "usb")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	path := filepath.Join(dir, "d.img")
+	b := make([]byte, 1<<20)
+	for i := range b {
+		b[i] = byte(i>>9 ^ i*5)
+	}
+	if err := os.WriteFile(path, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func classes() []*qdev.Class {
+	var all []*qdev.Class
+	for _, l := range [][]*qdev.Class{uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), scsidisk.Classes(), {usb.HubClass}} {
+		all = append(all, l...)
+	}
+	return all
+}
+
+// newOurs makes our machine with the devices, each a list of name=value pairs behind the driver.
+func newOurs(t testing.TB, path string, devices ...string) ours {
+	t.Helper()
+	clock.Virtual.SetFake(1_000_000_000)
+	m := virtiotest.NewMachine(t, classes())
+	drives := driver.NewDrives()
+	qdev.Link(&m.Tree.Links, func(id string) (*block.Source, bool) { return drives.Source(id) })
+	if _, err := drives.AddDrive("id=d,if=none,format=raw,file="+path, "none"); err != nil {
+		t.Fatal(err)
+	}
+	for _, d := range devices {
+		words := strings.Split(d, ",")
+		var pairs []string
+		for _, w := range words[1:] {
+			name, value, _ := strings.Cut(w, "=")
+			pairs = append(pairs, name, value)
+		}
+		var err error
+		locked(func() { _, err = m.Add(words[0], pairs...) })
+		if err != nil {
+			t.Fatal(d, err)
+		}
+	}
+	locked(m.Tree.Reset)
+	t.Cleanup(func() {
+		locked(m.Tree.Close)
+		drives.Close()
+	})
+	return ours{m}
+}
+
+func newQEMU(t testing.TB, path string, devices ...string) theirs {
+	args := []string{"-M", "pc", "-m", "16", "-nodefaults", "-drive", "if=none,id=d,format=raw,file=" + path}
+	for _, d := range devices {
+		args = append(args, "-device", d)
+	}
+	return theirs{qtest.StartHalted(t, args...)}
+}
+
+// TestConfig compares the configuration space.
+func TestConfig(t *testing.T) {
+	for _, d := range []string{"piix3-usb-uhci", "piix4-usb-uhci", "ich9-usb-uhci2", "ich9-usb-uhci6", "usb-ehci", "ich9-usb-ehci1", "ich9-usb-ehci2", "nec-usb-xhci", "qemu-xhci", "nec-usb-xhci,p2=2,p3=6,intrs=4,slots=8,msi=off", "qemu-xhci,p2=15,p3=1"} {
+		t.Run(d, func(t *testing.T) {
+			d += ",addr=5"
+			o, q := newOurs(t, image(t), d), newQEMU(t, image(t), d)
+			for reg := uint32(0); reg < 256; reg += 4 {
+				if got, want := o.config(reg, 4), q.config(reg, 4); got != want {
+					t.Errorf("config %02x: %08x, want %08x", reg, got, want)
+				}
+			}
+			for reg := uint32(0x10); reg < 256; reg += 4 {
+				o.setConfig(reg, 4, ^uint32(0))
+				q.setConfig(reg, 4, ^uint32(0))
+				if got, want := o.config(reg, 4), q.config(reg, 4); got != want {
+					t.Errorf("config %02x after writing ones: %08x, want %08x", reg, got, want)
+				}
+			}
+		})
+	}
+}
+
+// TestRegisters compares what registers in memory say after power-on and after writes.
+func TestRegisters(t *testing.T) {
+	for _, d := range []string{"usb-ehci", "nec-usb-xhci", "qemu-xhci"} {
+		t.Run(d, func(t *testing.T) {
+			o, q := newOurs(t, image(t), d+",addr=5", "usb-tablet", "usb-storage,drive=d"), newQEMU(t, image(t), d+",addr=5", "usb-tablet", "usb-storage,drive=d")
+			compare := func(when string) {
+				for at := uint64(0); at < 0x600; at += 4 {
+					if got, want := o.load(barMem+at, 4), q.load(barMem+at, 4); got != want {
+						t.Errorf("%s: register %03x: %08x, want %08x", when, at, got, want)
+					}
+				}
+			}
+			for _, g := range []guest{o, q} {
+				g.setConfig(pci.RegBAR0, 4, barMem)
+				g.setConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
+			}
+			compare("at first")
+			for _, at := range []uint64{0x24, 0x28, 0x2c, 0x34, 0x54, 0x58, 0x64, 0x68, 0x6c, 0x70, 0x74, 0x78, 0x440, 0x450, 0x480, 0x490, 0x1020, 0x1024, 0x1028} {
+				for _, v := range []uint64{0x5a5a5a50, 0xa5a5a580, 0x00010200} {
+					o.store(barMem+at, 4, v)
+					q.store(barMem+at, 4, v)
+				}
+			}
+			compare("after writes")
+		})
+	}
+}
+
+// host moves data over a controller.
+type host interface {
+	// start resets the port and gives it to the device.
+	start()
+	// transfer does packets on an endpoint, one for each piece of data, and tells of their ends. pid: 0 out, 1 in, 2 setup.
+	transfer(addr, endpoint uint8, pid []int, data [][]byte) string
+}
+
+type uhciHost struct{ guest }
+
+func (h uhciHost) start() {
+	h.setConfig(0x20, 4, barIO)
+	h.setConfig(pci.RegCommand, 2, pci.CommandIO|pci.CommandMaster)
+	for i := range uint64(1024) {
+		h.store(listAt+4*i, 4, headAt|2)
+	}
+	h.write(headAt, []byte{1, 0, 0, 0, 1, 0, 0, 0})
+	h.out(barIO+8, 4, listAt)
+	h.out(barIO+0x10, 2, 0x200)
+	h.out(barIO+0x10, 2, 0)
+	h.out(barIO+0x10, 2, 4)
+	h.out(barIO, 2, 1)
+	h.step(1_000_000)
+}
+
+func (h uhciHost) transfer(addr, endpoint uint8, pids []int, data [][]byte) string {
+	at := uint32(dataAt)
+	for i, pid := range pids {
+		token := uint32([]uint8{0xe1, 0x69, 0x2d}[pid]) | uint32(addr)<<8 | uint32(endpoint)<<15 | uint32(len(data[i])-1)&0x7ff<<21
+		link := uint32(tdAt + 32*(i+1))
+		if i == len(pids)-1 {
+			link = 1
+		}
+		b := le.AppendUint32(nil, link|4&^(link&1<<2))
+		b = le.AppendUint32(b, 1<<23|1<<24|3<<27)
+		b = le.AppendUint32(b, token)
+		b = le.AppendUint32(b, at)
+		h.write(uint64(tdAt+32*i), b)
+		if pid != 1 && len(data[i]) > 0 {
+			h.write(uint64(at), data[i])
+		}
+		at += uint32(len(data[i])+63) &^ 63
+	}
+	h.store(headAt+4, 4, tdAt)
+	await(h.guest, func() bool {
+		for i := range pids {
+			if c := h.load(uint64(tdAt+32*i+4), 4); c&(1<<23) != 0 {
+				return c&(1<<19) != 0
+			} else if c&(1<<22) != 0 {
+				return true
+			}
+		}
+		return true
+	})
+	s, at := fmt.Sprintf("sts %x head %x", h.in(barIO+2, 2), h.load(headAt+4, 4)), uint32(dataAt)
+	for i, pid := range pids {
+		s += fmt.Sprintf(" td %x", h.load(uint64(tdAt+32*i+4), 4))
+		if pid == 1 && len(data[i]) > 0 {
+			s += fmt.Sprintf(" %x", h.read(uint64(at), len(data[i])))
+			h.write(uint64(at), make([]byte, len(data[i])))
+		}
+		at += uint32(len(data[i])+63) &^ 63
+	}
+	h.store(headAt+4, 4, 1)
+	h.step(2_000_000)
+	h.out(barIO+2, 2, 0x1f)
+	return s
+}
+
+type ehciHost struct{ guest }
+
+func (h ehciHost) start() {
+	h.setConfig(pci.RegBAR0, 4, barMem)
+	h.setConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
+	h.store(barMem+0x60, 4, 1)
+	h.store(barMem+0x64, 4, 0x1100)
+	h.store(barMem+0x64, 4, 0x1000)
+	h.store(barMem+0x38, 4, headAt)
+	h.head(0, 0, 0, 1)
+	h.store(barMem+0x20, 4, 0x80021)
+	h.step(1_000_000)
+}
+
+// head writes the queue head.
+func (h ehciHost) head(addr, endpoint uint8, toggle, next uint32) {
+	w := make([]uint32, 12)
+	w[0], w[1], w[2], w[4], w[5], w[6] = headAt|2, uint32(addr)|uint32(endpoint)<<8|2<<12|1<<15|64<<16|toggle<<14, 1<<30, next, 1, 0
+	var b []byte
+	for _, v := range w {
+		b = le.AppendUint32(b, v)
+	}
+	h.write(headAt, b)
+}
+
+func (h ehciHost) transfer(addr, endpoint uint8, pids []int, data [][]byte) string {
+	at := uint32(dataAt)
+	for i, pid := range pids {
+		next := uint32(tdAt + 64*(i+1))
+		if i == len(pids)-1 {
+			next = 1
+		}
+		b := le.AppendUint32(nil, next)
+		b = le.AppendUint32(b, 1)
+		b = le.AppendUint32(b, 1<<7|uint32(pid)<<8|3<<10|1<<15|uint32(len(data[i]))<<16)
+		for p := range uint32(5) {
+			b = le.AppendUint32(b, at&^(0xfff*min(p, 1))+p*4096)
+		}
+		h.write(uint64(tdAt+64*i), b)
+		if pid != 1 && len(data[i]) > 0 {
+			h.write(uint64(at), data[i])
+		}
+		at += uint32(len(data[i])+63) &^ 63
+	}
+	h.head(addr, endpoint, 1, tdAt)
+	await(h.guest, func() bool {
+		for i := range pids {
+			if c := h.load(uint64(tdAt+64*i+8), 4); c&(1<<6) != 0 {
+				return true
+			} else if c&(1<<7) != 0 {
+				return endpoint == 1 && len(data[0]) == 8 // the answer is that there is nothing to say
+			}
+		}
+		return true
+	})
+	s, at := fmt.Sprintf("sts %x", h.load(barMem+0x24, 4)&0x37), uint32(dataAt)
+	for i, pid := range pids {
+		s += fmt.Sprintf(" td %x", h.load(uint64(tdAt+64*i+8), 4))
+		if pid == 1 && len(data[i]) > 0 {
+			s += fmt.Sprintf(" %x", h.read(uint64(at), len(data[i])))
+			h.write(uint64(at), make([]byte, len(data[i])))
+		}
+		at += uint32(len(data[i])+63) &^ 63
+	}
+	h.head(addr, endpoint, 1, 1)
+	h.step(2_000_000)
+	h.store(barMem+0x24, 4, 0x3f)
+	return s
+}
+
+// await lets time pass until a transfer is over, and a little more for its interrupt.
+func await(g guest, done func() bool) {
+	for n := 0; n < 2000 && !done(); n++ {
+		g.step(1_000_000)
+		time.Sleep(100 * time.Microsecond) // disks answer in their own time
+	}
+	g.step(2_000_000)
+}
+
+// control is a control transfer.
+func control(h host, addr uint8, request, value, index uint16, data []byte) string {
+	b := []byte{byte(request >> 8), byte(request), byte(value), byte(value >> 8), byte(index), byte(index >> 8), byte(len(data)), byte(len(data) >> 8)}
+	dir := 0
+	if request&0x8000 != 0 {
+		dir = 1
+	}
+	pids, pieces := []int{2}, [][]byte{b}
+	for len(data) > 0 {
+		n := min(len(data), 64)
+		pids, pieces, data = append(pids, dir), append(pieces, data[:n]), data[n:]
+	}
+	last := 1
+	if len(pids) > 1 {
+		last = 1 - dir
+	}
+	return h.transfer(addr, 0, append(pids, last), append(pieces, nil))
+}
+
+// requests are those of all devices; a stall is an answer, too.
+func requests(class string) (out []string, do []func(host) string) {
+	add := func(request, value, index uint16, n int) {
+		out = append(out, fmt.Sprintf("request %04x value %04x index %04x length %d", request, value, index, n))
+		do = append(do, func(h host) string { return control(h, 3, request, value, index, make([]byte, n)) })
+	}
+	for _, v := range []uint16{0x100, 0x200, 0x201, 0x600, 0x700, 0xf00, 0x300, 0x301, 0x302, 0x303, 0x304, 0x305, 0x306, 0x307, 0x308, 0x309, 0x30a, 0x30b, 0x3ee, 0x3f0} {
+		add(0x8006, v, 0, 64)
+	}
+	add(0x8006, 0x100, 0, 8)
+	add(0x8000, 0, 0, 2)
+	add(0x8008, 0, 0, 1)
+	add(0x0009, 1, 0, 0)
+	add(0x0009, 7, 0, 0)
+	add(0x8008, 0, 0, 1)
+	add(0x810a, 0, 0, 1)
+	add(0x810a, 0, 5, 1)
+	add(0x010b, 0, 0, 0)
+	add(0x010b, 1, 0, 0)
+	add(0x0003, 1, 0, 0)
+	add(0x8000, 0, 0, 2)
+	add(0x0001, 1, 0, 0)
+	add(0xc051, 0, 4, 64)
+	add(0xc151, 0, 5, 128)
+	add(0xc051, 0, 6, 16)
+	add(0x0201, 0, 0x81, 0)
+	add(0x0005, 3, 0, 0)
+	switch class {
+	case "usb-hub":
+		add(0xa006, 0x2900, 0, 16)
+		for port := uint16(0); port < 10; port += 3 {
+			add(0xa300, 0, port, 4)
+			for _, f := range []uint16{2, 4, 8, 1, 77} {
+				add(0x2303, f, port, 0)
+				add(0xa300, 0, port, 4)
+			}
+			for _, f := range []uint16{1, 2, 8, 16, 17, 18, 19, 20, 21} {
+				add(0x2301, f, port, 0)
+				add(0xa300, 0, port, 4)
+			}
+		}
+		add(0x2001, 2, 0, 0)
+		add(0xa000, 0, 0, 4)
+	case "usb-storage":
+		add(0xa1fe, 0, 0, 1)
+		add(0x21ff, 0, 0, 0)
+	default:
+		add(0x8106, 0x2200, 0, 128)
+		add(0x8106, 0x2100, 0, 16)
+		add(0xa101, 0x100, 0, 8)
+		add(0xa103, 0, 0, 1)
+		add(0x210b, 0, 0, 0)
+		add(0xa103, 0, 0, 1)
+		add(0xa102, 0, 0, 1)
+		add(0x210a, 0, 0, 0)
+		add(0x2109, 0x200, 0, 1)
+	}
+	return out, do
+}
+
+// bulk is a SCSI command and its data on usb-storage.
+func bulk(h host, addr uint8, in bool, n int, cdb ...byte) string {
+	b := make([]byte, 31)
+	copy(b, "USBC\x01\x02\x03\x04")
+	le.PutUint32(b[8:], uint32(n))
+	if in {
+		b[12] = 0x80
+	}
+	b[14] = byte(len(cdb))
+	copy(b[15:], cdb)
+	s := h.transfer(addr, 2, []int{0}, [][]byte{b})
+	for left := n; left > 0; left -= 64 {
+		k := min(left, 64)
+		if in {
+			s += "\n  " + h.transfer(addr, 1, []int{1}, [][]byte{make([]byte, k)})
+		} else {
+			s += "\n  " + h.transfer(addr, 2, []int{0}, [][]byte{make([]byte, k)})
+		}
+	}
+	return s + "\n  " + h.transfer(addr, 1, []int{1}, [][]byte{make([]byte, 13)})
+}
+
+// TestDevices has the same conversation with each device, at full speed and at high speed.
+func TestDevices(t *testing.T) {
+	for _, d := range []string{"usb-kbd", "usb-mouse", "usb-tablet,serial=T1", "usb-tablet,usb_version=1", "usb-hub", "usb-hub,ports=3,port-power=on", "usb-kbd,msos-desc=off", "usb-storage,drive=d,removable=on"} {
+		for controller, makeHost := range map[string]func(guest) host{"piix3-usb-uhci": func(g guest) host { return uhciHost{g} }, "usb-ehci": func(g guest) host { return ehciHost{g} }} {
+			if controller == "usb-ehci" && (strings.HasPrefix(d, "usb-hub") || strings.Contains(d, "version=1")) {
+				continue
+			}
+			t.Run(controller+"/"+d, func(t *testing.T) {
+				class, _, _ := strings.Cut(d, ",")
+				o := makeHost(newOurs(t, image(t), controller+",addr=5", d))
+				q := makeHost(newQEMU(t, image(t), controller+",addr=5", d))
+				o.start()
+				q.start()
+				equal := func(what string, f func(host) string) {
+					t.Helper()
+					if got, want := f(o), f(q); got != want {
+						t.Errorf("%s:\ngot  %s\nwant %s", what, got, want)
+					}
+				}
+				equal("address", func(h host) string { return control(h, 0, 0x0005, 3, 0, nil) })
+				names, list := requests(class)
+				for i := range list {
+					equal(names[i], list[i])
+				}
+				equal("interrupt", func(h host) string { return h.transfer(3, 1, []int{1}, [][]byte{make([]byte, 8)}) })
+				if class == "usb-storage" {
+					for _, c := range []struct {
+						in  bool
+						n   int
+						cdb []byte
+					}{
+						{true, 0, []byte{0, 0, 0, 0, 0, 0}}, {true, 36, []byte{0x12, 0, 0, 0, 36, 0}}, {true, 18, []byte{3, 0, 0, 0, 18, 0}}, {true, 0, []byte{0, 0, 0, 0, 0, 0}},
+						{true, 8, []byte{0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0}}, {true, 512, []byte{0x28, 0, 0, 0, 0, 7, 0, 0, 1, 0}}, {true, 8, []byte{0xff, 0, 0, 0, 0, 0}},
+						{true, 18, []byte{3, 0, 0, 0, 18, 0}}, {false, 512, []byte{0x2a, 0, 0, 0, 0, 9, 0, 0, 1, 0}}, {true, 512, []byte{0x28, 0, 0, 0, 0, 9, 0, 0, 1, 0}},
+						{true, 100, []byte{0x12, 0, 0, 0, 255, 0}},
+					} {
+						equal(fmt.Sprintf("command %x", c.cdb), func(h host) string { return bulk(h, 3, c.in, c.n, c.cdb...) })
+					}
+				}
+			})
+		}
+	}
+}
+
+func TestHelp(t *testing.T) {
+	for _, c := range classes() {
+		if !strings.Contains(c.Name, "usb") && !strings.Contains(c.Name, "xhci") {
+			continue
+		}
+		out, err := exec.Command("qemu-system-x86_64", "-device", c.Name+",help").Output()
+		if err != nil {
+			t.Skip("ORACLE MISSING: qemu-system-x86_64: ", err)
+		}
+		for _, line := range strings.Split(strings.TrimSpace(qdev.Help(c)), "\n")[1:] {
+			if !strings.Contains(string(out), line+"\n") {
+				t.Errorf("%s: QEMU does not say %q", c.Name, line)
+			}
+		}
+	}
+}
+
+// FuzzControllers writes registers and memory as the input says while time passes.
+func FuzzControllers(f *testing.F) {
+	f.Add(uint8(0), []byte("\x00\x00\x01\x00\x01\x00\x00\x00"), []byte{2, 0, 2, 0})
+	f.Add(uint8(1), []byte("\x20\x00\x02\x00\x31\x00\x08\x00"), []byte{2, 0, 2, 0})
+	f.Add(uint8(2), []byte("\x00\x20\x02\x00\x00\x00\x00\x00"), []byte{1, 4, 0, 0})
+	f.Fuzz(func(t *testing.T, kind uint8, script, mem []byte) {
+		name := []string{"piix3-usb-uhci", "usb-ehci", "qemu-xhci"}[kind%3]
+		devices := []string{name + ",addr=5", "usb-storage,drive=d", "usb-tablet"}
+		if kind%3 == 2 {
+			devices = append(devices, "usb-hub")
+		}
+		m := newOurs(t, image(t), devices...)
+		defer m.Mem.View().Find(0).RAM.Free()
+		m.setConfig(0x20, 4, barIO)
+		m.setConfig(pci.RegBAR0, 4, barMem)
+		m.setConfig(pci.RegCommand, 2, 7)
+		for i := 0; i < 0x4000 && len(mem) > 0; i += len(mem) {
+			m.write(listAt+uint64(i), mem)
+		}
+		for n := 0; len(script) >= 8 && n < 300; n++ {
+			at, size, v := uint64(le.Uint16(script)), 1<<(script[2]%3), uint64(le.Uint32(script[4:]))
+			switch script[3] & 3 {
+			case 0:
+				m.out(uint16(barIO+at&0x1f), size, uint32(v))
+				m.store(barMem+at&0x3fff, size, v)
+			case 1:
+				m.store(listAt+at&0x3fff, size, v)
+			case 2:
+				m.step(int64(v & 0xffffff))
+			case 3:
+				m.load(barMem+at&0x3fff, size)
+				m.in(uint16(barIO+at&0x1f), size)
+				m.store(barMem+v&0x3fff, 4, listAt+at&^63)
+			}
+			script = script[8:]
+		}
+	})
+}
