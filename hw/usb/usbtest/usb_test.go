@@ -501,7 +501,9 @@ func TestDevices(t *testing.T) {
 				for i := range list {
 					equal(names[i], list[i])
 				}
-				equal("interrupt", func(h host) string { return h.transfer(3, 1, []int{1}, [][]byte{make([]byte, 8)}) })
+				if class != "usb-storage" {
+					equal("interrupt", func(h host) string { return h.transfer(3, 1, []int{1}, [][]byte{make([]byte, 8)}) })
+				}
 				if class == "usb-storage" {
 					for _, c := range []struct {
 						in  bool
@@ -509,7 +511,7 @@ func TestDevices(t *testing.T) {
 						cdb []byte
 					}{
 						{true, 0, []byte{0, 0, 0, 0, 0, 0}}, {true, 36, []byte{0x12, 0, 0, 0, 36, 0}}, {true, 18, []byte{3, 0, 0, 0, 18, 0}}, {true, 0, []byte{0, 0, 0, 0, 0, 0}},
-						{true, 8, []byte{0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0}}, {true, 512, []byte{0x28, 0, 0, 0, 0, 7, 0, 0, 1, 0}}, {true, 8, []byte{0xff, 0, 0, 0, 0, 0}},
+						{true, 9, []byte{0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0}}, {true, 512, []byte{0x28, 0, 0, 0, 0, 7, 0, 0, 1, 0}}, {true, 9, []byte{0xff, 0, 0, 0, 0, 0}},
 						{true, 18, []byte{3, 0, 0, 0, 18, 0}}, {false, 512, []byte{0x2a, 0, 0, 0, 0, 9, 0, 0, 1, 0}}, {true, 512, []byte{0x28, 0, 0, 0, 0, 9, 0, 0, 1, 0}},
 						{true, 100, []byte{0x12, 0, 0, 0, 255, 0}},
 					} {
