@@ -230,11 +230,14 @@ func (n *Node) inactivate(ctx context.Context) error {
 	return nil
 }
 
-// writersAbove tells whether somebody besides other nodes writes to the node.
+// writersAbove tells whether somebody writes to the node who does not let go of it when it is handed over. Who writes through a node above has
+// been judged there; a filter may also write of its own accord.
 func (n *Node) writersAbove() bool {
 	for _, c := range n.parents {
 		if up, ok := c.parent.(*Node); ok && up.inactive {
-			continue
+			if perm, _ := up.cumulative(); perm&(PermWrite|PermWriteUnchanged) != 0 {
+				continue
+			}
 		}
 		if u, ok := c.parent.(*User); ok && u.HandsOver {
 			continue

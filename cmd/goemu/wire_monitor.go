@@ -257,11 +257,10 @@ func (m *monitors) awaitEnd() {
 	<-m.ended
 }
 
-// quiesceMonitors ends what commands have begun.
+// quiesceMonitors ends what commands have begun. If none was let through yet, because there is no machine, none will be.
 func (s *session) quiesceMonitors() {
 	s.mon.once.Do(func() { close(s.mon.ready) })
-	if s.mon.server != nil {
-		s.releaseMonitors()
+	if s.mon.server != nil && !s.mon.held {
 		s.mon.block.Close()
 	}
 }

@@ -187,6 +187,8 @@ func (p *process) until(states ...string) map[string]any {
 		i := p.must("query-migrate", nil).(map[string]any)
 		if s, _ := i["status"].(string); slices.Contains(states, s) {
 			return i
+		} else if s == "failed" || s == "cancelled" {
+			require.Fail(p.t, "the migration has "+s, "%v\n%s", i, p.errs)
 		}
 	}
 	require.Fail(p.t, "the migration does not end", p.errs.String())
