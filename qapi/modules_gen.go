@@ -12,6 +12,7 @@ var modules = []*Module{
 	&moduleBlock,
 	&moduleBlockExport,
 	&moduleChar,
+	&moduleDump,
 	&moduleNet,
 	&moduleUi,
 	&moduleMigration,

@@ -10,9 +10,11 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/fdset"
 	"goemu/internal/mainloop"
+	"goemu/internal/monitor/dumpcmd"
 	"goemu/internal/monitor/migratecmd"
 	"goemu/migration"
 	"goemu/qapi"
+	"goemu/target/x86"
 	"goemu/ui"
 	"goemu/ui/input"
 )
@@ -33,6 +35,14 @@ func (s *session) makeMigration(r *qapi.Registry) {
 	}
 	s.mon.migrate = &migratecmd.Service{Engine: s.migration, Jobs: s.mon.block.Jobs, Files: namedFile}
 	qapi.BindMigration(r, s.mon.migrate)
+	s.mon.dump = &dumpcmd.Service{Machine: s.dumpTarget, File: namedFile, Emit: s.mon.server.Emit, Block: s.migration.AddBlocker, Unblock: s.migration.RemoveBlocker}
+	qapi.BindDump(r, s.mon.dump)
+}
+
+// dumpTarget is the machine for dumps of its memory.
+func (s *session) dumpTarget() *dumpcmd.Target {
+	m := s.machine
+	return &dumpcmd.Target{VM: m.VM, Memory: m.Memory(), CPUs: len(m.CPUs()), State: func(i int) *x86.State { return m.CPUs()[i].State() }}
 }
 
 // namedFile takes a descriptor that a client has handed over.

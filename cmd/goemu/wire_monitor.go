@@ -15,6 +15,7 @@ import (
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/blockcmd"
 	"goemu/internal/monitor/chardevcmd"
+	"goemu/internal/monitor/dumpcmd"
 	"goemu/internal/monitor/hmp"
 	"goemu/internal/monitor/machinecmd"
 	"goemu/internal/monitor/migratecmd"
@@ -35,6 +36,7 @@ type monitors struct {
 	objects objectServices
 	block   *blockcmd.Service
 	migrate *migratecmd.Service
+	dump    *dumpcmd.Service
 	ui      *uicmd.Service
 
 	held  bool          // commands wait until the machine is made
@@ -125,7 +127,7 @@ func (s *session) makeShell(ctx context.Context) {
 	var commands, info []*hmp.Command
 	for _, service := range []interface {
 		HMP() (commands, info []*hmp.Command)
-	}{m.run, m.chars, m.block, m.objects.machine, m.objects.device, m.objects.qom, m.migrate, m.ui, m.net} {
+	}{m.run, m.chars, m.block, m.objects.machine, m.objects.device, m.objects.qom, m.migrate, m.dump, m.ui, m.net} {
 		c, i := service.HMP()
 		commands, info = append(commands, c...), append(info, i...)
 	}

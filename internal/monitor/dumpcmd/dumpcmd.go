@@ -1,0 +1,257 @@
+// Package dumpcmd has the commands that write the guest's memory to a core file.
+package dumpcmd
+
+import (
+	"context"
+	"errors"
+	"os"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/accel/linear"
+	"goemu/internal/dump"
+	"goemu/internal/mainloop"
+	"goemu/internal/memory"
+	"goemu/internal/monitor/hmp"
+	"goemu/qapi"
+	"goemu/target/x86"
+)
+
+// Target is the machine.
+type Target struct {
+	VM     *mainloop.VM
+	Memory *memory.AddressSpace
+	CPUs   int
+	// State is the state of a CPU. Preconditions: the machine lock is held and no CPU executes.
+	State func(cpu int) *x86.State
+}
+
+// Service carries the commands out.
+type Service struct {
+	// Machine is the machine.
+	Machine func() *Target
+	// File finds a descriptor that a client handed over.
+	File func(name string) (*os.File, error)
+	Emit func(qapi.Event)
+	// Block keeps the machine from being migrated for a reason, Unblock ends that.
+	Block   func(reason string) error
+	Unblock func(reason string)
+
+	busy   atomic.Bool
+	mu     sync.Mutex
+	status qapi.DumpStatus
+	file   *dump.ELF
+}
+
+// blocker is why there is no migration meanwhile.
+const blocker = "Live migration disabled: dump-guest-memory in progress"
+
+// DumpGuestMemory implements qapi.DumpCommands.
+func (s *Service) DumpGuestMemory(_ context.Context, arg *qapi.DumpGuestMemoryArg) error {
+	t := s.Machine()
+	begin, length, err := filter(arg)
+	mainloop.Lock.Lock()
+	incoming := t.VM.State() == mainloop.StateInMigrate
+	mainloop.Lock.Unlock()
+	switch {
+	case incoming:
+		return qapi.Errorf("Dump not allowed during incoming migration.")
+	case !s.busy.CompareAndSwap(false, true):
+		return qapi.Errorf("There is a dump in process, please wait.")
+	}
+	if err != nil {
+		s.busy.Store(false)
+		return err
+	}
+	f, err := s.open(arg.Protocol)
+	if err != nil {
+		s.busy.Store(false)
+		return err
+	}
+	if err := s.Block(blocker); err != nil {
+		f.Close()
+		s.busy.Store(false)
+		return err
+	}
+	e, running, err := s.prepare(t, arg.Paging, begin, length)
+	if err != nil {
+		f.Close()
+		s.set(qapi.DumpStatusFailed)
+		s.resume(t, running)
+		return err
+	}
+	if arg.Detach != nil && *arg.Detach {
+		go func() { _ = s.write(t, e, f, running) }() // the event tells of an error
+		return nil
+	}
+	return s.write(t, e, f, running)
+}
+
+// filter reads the range that is wanted; length 0 is everything.
+func filter(arg *qapi.DumpGuestMemoryArg) (begin, length uint64, err error) {
+	switch {
+	case arg.Begin != nil && arg.Length == nil:
+		return 0, 0, qapi.Errorf("Parameter 'length' is missing")
+	case arg.Begin == nil && arg.Length != nil:
+		return 0, 0, qapi.Errorf("Parameter 'begin' is missing")
+	case arg.Begin == nil:
+		return 0, 0, nil
+	case *arg.Length == 0:
+		return 0, 0, qapi.Errorf("Invalid parameter 'length'")
+	}
+	return uint64(*arg.Begin), uint64(*arg.Length), nil
+}
+
+// open opens where the dump goes.
+func (s *Service) open(protocol string) (*os.File, error) {
+	if name, ok := strings.CutPrefix(protocol, "fd:"); ok {
+		return s.File(name)
+	}
+	path, ok := strings.CutPrefix(protocol, "file:")
+	if !ok {
+		return nil, qapi.Errorf("Invalid parameter 'protocol'")
+	}
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o400)
+	if err != nil {
+		return nil, qapi.Errorf("Could not open '%s': %s", path, reason(err))
+	}
+	return f, nil
+}
+
+// prepare stops the machine and looks at what there is to write; running tells whether it ran.
+func (s *Service) prepare(t *Target, paging bool, begin, length uint64) (e *dump.ELF, running bool, err error) {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	running = t.VM.Running()
+	t.VM.Stop(mainloop.StateSaveVM)
+	e = &dump.ELF{Blocks: dump.Blocks(t.Memory, begin, length), Wide: dump.Far(dump.Blocks(t.Memory, 0, 0))}
+	switch {
+	case len(e.Blocks) == 0 && length != 0:
+		return nil, running, qapi.Errorf("Invalid parameter 'begin'")
+	case len(e.Blocks) == 0:
+		return nil, running, qapi.Errorf("dump: no guest memory to dump")
+	}
+	var maps []*x86.PageMap
+	for i := range t.CPUs {
+		st := t.State(i)
+		e.CPUs = append(e.CPUs, st)
+		maps = append(maps, linear.Map(t.Memory, st))
+	}
+	if len(e.CPUs) == 0 {
+		return nil, running, qapi.Errorf("this feature or command is not currently supported")
+	}
+	if paging {
+		e.Mappings = dump.Mappings(maps, e.Blocks)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.file, s.status = e, qapi.DumpStatusActive
+	return e, running, nil
+}
+
+// write writes the file, tells of the end and lets the machine go on.
+func (s *Service) write(t *Target, e *dump.ELF, f *os.File, running bool) error {
+	err := e.Write(f)
+	if cerr := f.Close(); err == nil {
+		err = cerr
+	}
+	s.set(qapi.DumpStatusCompleted)
+	ev := new(qapi.DumpCompletedEvent)
+	if err != nil {
+		s.set(qapi.DumpStatusFailed)
+		text := reason(err)
+		var what *dump.Error
+		if errors.As(err, &what) {
+			text = what.What + ": " + reason(what.Err)
+		}
+		err = qapi.Errorf("%s", text)
+		ev.Error = &text
+	}
+	ev.Result = s.current()
+	s.Emit(ev)
+	s.resume(t, running)
+	return err
+}
+
+// resume ends the standstill.
+func (s *Service) resume(t *Target, running bool) {
+	s.Unblock(blocker)
+	s.busy.Store(false)
+	if running {
+		mainloop.Lock.Lock()
+		defer mainloop.Lock.Unlock()
+		t.VM.Start()
+	}
+}
+
+func (s *Service) set(status qapi.DumpStatus) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.status = status
+}
+
+func (s *Service) current() *qapi.DumpQueryResult {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	r := &qapi.DumpQueryResult{Status: s.status}
+	if s.file != nil {
+		r.Completed, r.Total = int64(s.file.Written()), int64(s.file.Total())
+	}
+	if r.Status == "" {
+		r.Status = qapi.DumpStatusNone
+	}
+	return r
+}
+
+// QueryDump implements qapi.DumpCommands.
+func (s *Service) QueryDump(context.Context) (*qapi.DumpQueryResult, error) { return s.current(), nil }
+
+// QueryDumpGuestMemoryCapability implements qapi.DumpCommands.
+func (s *Service) QueryDumpGuestMemoryCapability(context.Context) (*qapi.DumpGuestMemoryCapability, error) {
+	return &qapi.DumpGuestMemoryCapability{Formats: []qapi.DumpGuestMemoryFormat{qapi.DumpGuestMemoryFormatElf}}, nil
+}
+
+// HMP returns the commands for people, and those of info.
+func (s *Service) HMP() (commands, info []*hmp.Command) {
+	commands = []*hmp.Command{{Name: "dump-guest-memory", Args: "paging:-p,detach:-d,filename:F,begin:l?,length:l?", Params: "[-p] [-d] filename [begin length]",
+		Help: "dump guest memory into file 'filename'.\n\t\t\t-p: do paging to get guest's memory mapping.\n\t\t\t-d: return immediately (do not wait for completion).\n" +
+			"\t\t\tbegin: the starting physical address.\n\t\t\tlength: the memory size, in bytes.", Run: s.hmpDump}}
+	info = []*hmp.Command{{Name: "dump", Help: "Display the latest dump status", Run: s.hmpInfo}}
+	return commands, info
+}
+
+func (s *Service) hmpDump(m *hmp.Monitor, a *hmp.Args) error {
+	detach := a.Bool("detach")
+	arg := &qapi.DumpGuestMemoryArg{Paging: a.Bool("paging"), Protocol: "file:" + a.Text("filename"), Detach: &detach}
+	if a.Has("begin") {
+		v := a.Int("begin")
+		arg.Begin = &v
+	}
+	if a.Has("length") {
+		v := a.Int("length")
+		arg.Length = &v
+	}
+	return s.DumpGuestMemory(m.Context(), arg)
+}
+
+func (s *Service) hmpInfo(m *hmp.Monitor, _ *hmp.Args) error {
+	r := s.current()
+	m.Printf("Status: %s\n", r.Status)
+	if r.Status == qapi.DumpStatusActive {
+		m.Printf("Finished: %.2f %%\n", 100*float64(r.Completed)/float64(max(r.Total, 1)))
+	}
+	return nil
+}
+
+// reason is what the host says, in the C library's form.
+func reason(err error) string {
+	var e unix.Errno
+	if errors.As(err, &e) {
+		s := e.Error()
+		return strings.ToUpper(s[:1]) + s[1:]
+	}
+	return err.Error()
+}
