@@ -73,7 +73,7 @@ func (s *session) machineConfig() (*pc.Config, error) {
 
 // hooks are what devices do to the emulator as a whole.
 func (s *session) hooks() *misc.Hooks {
-	return &misc.Hooks{Exit: s.requestExit, Panicked: func() { s.machine.VM.RequestPanic() }, CrashLoaded: func() { s.machine.VM.CrashLoaded() }}
+	return &misc.Hooks{Exit: s.requestExit, Panicked: func() { s.machine.VM.RequestPanic() }, CrashLoaded: func() { s.machine.VM.CrashLoaded() }, Watchdog: func() { s.machine.VM.Watchdog() }}
 }
 
 // cpuConfig reads -cpu against what an accelerator implements.

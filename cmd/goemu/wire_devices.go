@@ -22,13 +22,14 @@ import (
 	"goemu/hw/virtio/rng"
 	vscsi "goemu/hw/virtio/scsi"
 	"goemu/hw/virtio/serial"
+	"goemu/hw/watchdog"
 )
 
 // registry lists every device type; hooks are what some do to the emulator.
 func registry(hooks *misc.Hooks) *qdev.Registry {
 	return qdev.NewRegistry(
 		char.Classes,
-		misc.Classes(hooks),
+		misc.Classes(hooks), watchdog.Classes(hooks.Watchdog),
 		ide.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),

@@ -10,6 +10,7 @@ type Hooks struct {
 	Exit        func(status int) // end the process
 	Panicked    func()           // the guest says that it has crashed
 	CrashLoaded func()           // the guest says that it has crashed and handles that itself
+	Watchdog    func()           // a watchdog has run out
 }
 
 // Classes are the device types of this package with their effects.

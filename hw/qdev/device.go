@@ -15,16 +15,17 @@ type Category string
 
 // The categories.
 const (
-	Bridge  Category = "Controller/Bridge/Hub"
-	USB     Category = "USB"
-	Storage Category = "Storage"
-	Network Category = "Network"
-	Input   Category = "Input"
-	Display Category = "Display"
-	Sound   Category = "Sound"
-	Misc    Category = "Misc"
-	CPUs    Category = "CPU"
-	Other   Category = "Uncategorized"
+	Bridge   Category = "Controller/Bridge/Hub"
+	USB      Category = "USB"
+	Storage  Category = "Storage"
+	Network  Category = "Network"
+	Input    Category = "Input"
+	Display  Category = "Display"
+	Sound    Category = "Sound"
+	Misc     Category = "Misc"
+	CPUs     Category = "CPU"
+	Watchdog Category = "Watchdog"
+	Other    Category = "Uncategorized"
 )
 
 // Class describes a device type. Classes are package-level values in lists; nothing registers itself.
@@ -249,4 +250,4 @@ func Reset(d Device) {
 }
 
 // Categories are all categories in the order of -device help.
-var Categories = []Category{Bridge, USB, Storage, Network, Input, Display, Sound, Misc, CPUs, Other}
+var Categories = []Category{Bridge, USB, Storage, Network, Input, Display, Sound, Misc, CPUs, Watchdog, Other}
