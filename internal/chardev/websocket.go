@@ -58,9 +58,9 @@ func StartWebsocket(c net.Conn, allow func(*http.Request) bool) (net.Conn, error
 	if err != nil {
 		return nil, err
 	}
-	key := req.Header.Get("Sec-WebSocket-Key")
+	key, protocols := req.Header.Get("Sec-WebSocket-Key"), req.Header.Get("Sec-WebSocket-Protocol")
 	if req.Method != http.MethodGet || key == "" || !strings.EqualFold(req.Header.Get("Upgrade"), "websocket") ||
-		req.Header.Get("Sec-WebSocket-Version") != "13" || !strings.Contains(req.Header.Get("Sec-WebSocket-Protocol"), wsProtocol) {
+		req.Header.Get("Sec-WebSocket-Version") != "13" || (protocols != "" && !strings.Contains(protocols, wsProtocol)) {
 		fmt.Fprintf(c, "HTTP/1.1 400 Bad Request\r\nServer: QEMU VNC\r\nConnection: close\r\nSec-WebSocket-Version: 13\r\n\r\n")
 		return nil, errWebsocket
 	}
@@ -69,8 +69,12 @@ func StartWebsocket(c net.Conn, allow func(*http.Request) bool) (net.Conn, error
 		return nil, errWebsocket
 	}
 	sum := sha1.Sum([]byte(key + wsGUID))
-	_, err = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\nSec-WebSocket-Protocol: %s\r\n\r\n",
-		base64.StdEncoding.EncodeToString(sum[:]), wsProtocol)
+	chosen := ""
+	if protocols != "" { // a client that named none must not be given one (RFC 6455, 4.1)
+		chosen = "Sec-WebSocket-Protocol: " + wsProtocol + "\r\n"
+	}
+	_, err = fmt.Fprintf(c, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: %s\r\n%s\r\n",
+		base64.StdEncoding.EncodeToString(sum[:]), chosen)
 	return w, err
 }
 
