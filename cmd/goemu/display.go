@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"goemu/hw/pci"
@@ -89,6 +90,9 @@ func (s *session) openVNC(ctx context.Context) error {
 
 func (s *session) openVNCServer(ctx context.Context, o *vnc.Options) error {
 	v := &vnc.Server{Options: *o, Name: s.vm.Name, Emit: func(e qapi.Event) { s.mon.server.Emit(e) }, Object: s.object, Input: input.Main, Power: s.vncPower}
+	if o.Audiodev != "" && !slices.Contains(s.vm.Audiodevs, o.Audiodev) {
+		return fmt.Errorf("Audiodev '%s' not found", o.Audiodev)
+	}
 	c := ui.Main.At(0)
 	if o.Display != "" {
 		d := s.machine.Tree.Find(o.Display)

@@ -39,6 +39,7 @@ type Options struct {
 	LockKeySync    bool
 	KeyDelay       int64 // ms
 	PowerControl   bool
+	Audiodev       string // where the guest's sound comes from; there is none to be heard
 }
 
 // Default values.
@@ -141,6 +142,8 @@ func (o *Options) set(key, v string, has bool) (err error) {
 		o.KeyDelay = int64(n)
 	case "power-control":
 		flag(&o.PowerControl)
+	case "audiodev":
+		o.Audiodev = v
 	default:
 		return fmt.Errorf("Invalid parameter '%s'", key)
 	}
