@@ -162,6 +162,9 @@ func (d *Device) init(fn Function, bus *Bus, devfn uint8) {
 func (d *Device) close() {
 	for i := range d.bars {
 		d.unmap(i)
+		if r := d.bars[i].region; r != nil && r.RAM() != nil {
+			r.RAM().Forget()
+		}
 	}
 	if d.space != nil {
 		d.space.Close()

@@ -215,3 +215,13 @@ func TestListenerGetsDifferences(t *testing.T) {
 		t.Errorf("removed %v", l.removed)
 	}
 }
+
+// TestForgottenBlock: memory of a device that has gone is the machine's no longer.
+func TestForgottenBlock(t *testing.T) {
+	l := NewBlockList()
+	a, b := newRAM(t, PageSize), newRAM(t, 2*PageSize)
+	b.RAM().Forget()
+	if got := l.All(); len(got) != 1 || got[0] != a.RAM() {
+		t.Errorf("%d blocks are left", len(got))
+	}
+}

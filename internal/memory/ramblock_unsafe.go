@@ -273,6 +273,17 @@ func (r *RAMBlock) register() {
 	}
 }
 
+// Forget takes the block out of its machine: a device that goes takes its memory along.
+func (r *RAMBlock) Forget() {
+	blocks.Lock()
+	defer blocks.Unlock()
+	gone := func(b *RAMBlock) bool { return b == r }
+	blocks.list = slices.DeleteFunc(blocks.list, gone)
+	if blocks.current != nil {
+		blocks.current.list = slices.DeleteFunc(blocks.current.list, gone)
+	}
+}
+
 // EachBlock calls f for every RAM block of the machine, now and whenever a new one appears.
 func EachBlock(f func(*RAMBlock)) {
 	blocks.Lock()
