@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -40,7 +41,7 @@ type guest struct {
 	set *netdev.Set
 	u   *Network
 	c   *netdev.Client
-	ch  *channel.Endpoint
+	ch  atomic.Pointer[channel.Endpoint]
 
 	mu     sync.Mutex
 	frames [][]byte // guarded by mu
@@ -50,9 +51,9 @@ type guest struct {
 // Receive implements netdev.Port.
 func (g *guest) Receive(data []byte, off *netdev.Offload) bool {
 	netdevFinish := func(b []byte) {
-		if g.ch != nil {
+		if ch := g.ch.Load(); ch != nil {
 			pkt := stack.NewPacketBuffer(stack.PacketBufferOptions{Payload: buffer.MakeWithData(b)})
-			g.ch.InjectInbound(0, pkt)
+			ch.InjectInbound(0, pkt)
 			pkt.DecRef()
 			return
 		}
@@ -101,12 +102,13 @@ func open(t testing.TB, options string) *guest {
 // withStack gives the guest a stack with the addresses.
 func (g *guest) withStack() *stack.Stack {
 	g.t.Helper()
-	g.ch = channel.New(1024, mtu, tcpip.LinkAddress(guestMAC[:]))
+	ch := channel.New(1024, mtu, tcpip.LinkAddress(guestMAC[:]))
+	g.ch.Store(ch)
 	s := stack.New(stack.Options{
 		NetworkProtocols:   []stack.NetworkProtocolFactory{ipv4.NewProtocol, ipv6.NewProtocol, arp.NewProtocol},
 		TransportProtocols: []stack.TransportProtocolFactory{tcp.NewProtocol, udp.NewProtocol},
 	})
-	require.Nil(g.t, s.CreateNIC(1, ethernet.New(g.ch)))
+	require.Nil(g.t, s.CreateNIC(1, ethernet.New(ch)))
 	for _, a := range []struct {
 		proto tcpip.NetworkProtocolNumber
 		addr  string
@@ -120,7 +122,7 @@ func (g *guest) withStack() *stack.Stack {
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for {
-			pkt := g.ch.ReadContext(ctx)
+			pkt := ch.ReadContext(ctx)
 			if pkt == nil {
 				return
 			}
