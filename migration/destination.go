@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"strings"
 
 	"goemu/block"
@@ -25,7 +26,8 @@ const readAhead = 1 << 20
 type incoming struct {
 	started bool
 	status  Status
-	stop    func() // ends the waiting for a connection
+	stop    func()   // ends the waiting for a connection
+	addr    net.Addr // of the socket that waits or waited, nil without one
 }
 
 func (e *Engine) incomingStatus() Status {
@@ -53,14 +55,14 @@ func (e *Engine) Incoming(uri string, files channel.Files) error {
 		return errors.New("'-incoming' was not specified on the command line")
 	}
 	e.notify(Setup)
-	open, stop, err := channel.Incoming(uri, files)
+	w, err := channel.Incoming(uri, files)
 	if err != nil {
 		return err
 	}
 	e.mu.Lock()
-	e.in.started, e.in.stop, e.in.status = true, stop, Setup
+	e.in.started, e.in.stop, e.in.status, e.in.addr = true, w.Close, Setup, w.Addr
 	e.mu.Unlock()
-	go e.receive(open)
+	go e.receive(w.Open)
 	return nil
 }
 
@@ -88,6 +90,7 @@ func (e *Engine) receive(open channel.Opener) {
 		e.arrived()
 		return
 	}
+	e.incomingFailed.Store(true)
 	if e.Hooks.Settle != nil {
 		e.Hooks.Settle()
 	}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"goemu/block"
 	"goemu/hw/qdev"
@@ -85,6 +86,8 @@ type Engine struct {
 	in       incoming
 	stopping bool
 
+	incomingFailed atomic.Bool
+
 	global string // run state that the source's stream had, "" if none came
 }
 
@@ -92,6 +95,9 @@ type Engine struct {
 func New() *Engine {
 	return &Engine{params: defaults(), in: incoming{status: None}}
 }
+
+// IncomingFailed tells whether a machine could not be loaded, so that the process does not end well, however it ends.
+func (e *Engine) IncomingFailed() bool { return e.incomingFailed.Load() }
 
 // AddBlocker names a reason why the machine cannot be migrated.
 func (e *Engine) AddBlocker(reason string) error {

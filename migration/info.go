@@ -1,12 +1,17 @@
 package migration
 
-import "time"
+import (
+	"net"
+	"time"
+)
 
 // Info is what there is to know of the last migration.
 type Info struct {
 	Status   Status
 	Err      error // why it failed
 	Blockers []string
+	// Listening is where the destination of a migration waits or has waited for the source, nil where it does not.
+	Listening net.Addr
 	// Source is what the source of a migration that was under way, or has completed, knows; nil otherwise.
 	Source *SourceInfo
 }
@@ -28,6 +33,7 @@ func (e *Engine) Query() Info {
 	i := Info{Status: e.incomingStatus(), Blockers: e.Blockers()}
 	e.mu.Lock()
 	o := e.out
+	i.Listening = e.in.addr
 	e.mu.Unlock()
 	if o == nil {
 		return i

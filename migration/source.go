@@ -242,9 +242,6 @@ func (e *Engine) header() *wire.Config {
 	c := &wire.Config{Machine: e.M.Name}
 	if e.Capability(CapValidateUUID) {
 		c.UUID = e.M.UUID
-		if c.UUID == nil {
-			c.UUID = make([]byte, 16)
-		}
 	}
 	return c
 }

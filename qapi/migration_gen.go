@@ -58,6 +58,7 @@ type MigrationInfo struct {
 	CpuThrottlePercentage *int64           `json:"cpu-throttle-percentage,omitempty"`
 	ErrorDesc             *string          `json:"error-desc,omitempty"`
 	BlockedReasons        []string         `json:"blocked-reasons,omitempty"`
+	SocketAddress         []*SocketAddress `json:"socket-address,omitempty"`
 }
 
 // MigrationCapability is the enum MigrationCapability. A switch of migrations; most must be the same on both sides.
@@ -378,6 +379,7 @@ var moduleMigration = Module{Name: "migration",
 			{Name: "cpu-throttle-percentage", Type: "int", Optional: true},
 			{Name: "error-desc", Type: "str", Optional: true},
 			{Name: "blocked-reasons", Type: "[]str", Optional: true},
+			{Name: "socket-address", Type: "[]SocketAddress", Optional: true},
 		}},
 		{Name: "MigrationCapability", Kind: KindEnum, Values: []Value{
 			{Name: "auto-converge"},

@@ -73,10 +73,12 @@ func run(vm *config.VM) (status int, err error) {
 		if cause == mainloop.CauseGuestPanic && s.machine.VM.OnPanic == mainloop.PanicExitFailure {
 			status = 1
 		}
-		return status, nil
 	case status = <-s.exit:
-		return status, nil
 	}
+	if s.migration.IncomingFailed() {
+		status = 1
+	}
+	return status, nil
 }
 
 // start begins to execute the CPUs and, unless -S is given, the machine, or to wait for the machine that -incoming promises.

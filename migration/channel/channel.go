@@ -93,43 +93,54 @@ func Outgoing(uri string, files Files) (Opener, error) {
 	return nil, errProtocol
 }
 
-// Incoming prepares the channel of a destination; sockets listen already when it returns. closed ends the waiting.
-func Incoming(uri string, files Files) (open Opener, closed func(), err error) {
+// Waiting is the channel of a destination before the source is there.
+type Waiting struct {
+	Open  Opener
+	Close func()   // ends the waiting
+	Addr  net.Addr // where a socket listens, nil for other channels
+}
+
+// Incoming prepares the channel of a destination; sockets listen already when it returns.
+func Incoming(uri string, files Files) (*Waiting, error) {
 	protocol, rest := split(uri)
+	var c Channel
+	var err error
 	switch protocol {
 	case "tcp", "unix", "vsock":
-		a, err := address(protocol, rest)
-		if err != nil {
-			return nil, nil, err
-		}
-		l, err := a.Listen(context.Background())
-		if err != nil {
-			return nil, nil, err
-		}
-		var once sync.Once
-		closed = func() { once.Do(func() { _ = l.Close() }) }
-		return func(context.Context) (Channel, error) {
-			defer closed()
-			c, err := l.Accept()
-			if err != nil {
-				return nil, err
-			}
-			return &socket{c}, nil
-		}, closed, nil
+		return listen(protocol, rest)
 	case "exec":
-		c, err := command(rest)
-		if err != nil {
-			return nil, nil, err
-		}
-		return func(context.Context) (Channel, error) { return awaitInput(c), nil }, c.Shutdown, nil
+		c, err = command(rest)
 	case "fd":
-		c, err := descriptor(rest, files)
-		if err != nil {
-			return nil, nil, err
-		}
-		return func(context.Context) (Channel, error) { return awaitInput(c), nil }, c.Shutdown, nil
+		c, err = descriptor(rest, files)
+	default:
+		return nil, fmt.Errorf("unknown migration protocol: %s", uri)
 	}
-	return nil, nil, fmt.Errorf("unknown migration protocol: %s", uri)
+	if err != nil {
+		return nil, err
+	}
+	return &Waiting{Open: func(context.Context) (Channel, error) { return awaitInput(c), nil }, Close: c.Shutdown}, nil
+}
+
+func listen(protocol, rest string) (*Waiting, error) {
+	a, err := address(protocol, rest)
+	if err != nil {
+		return nil, err
+	}
+	l, err := a.Listen(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	var once sync.Once
+	w := &Waiting{Close: func() { once.Do(func() { _ = l.Close() }) }, Addr: l.Addr()}
+	w.Open = func(context.Context) (Channel, error) {
+		defer w.Close()
+		c, err := l.Accept()
+		if err != nil {
+			return nil, err
+		}
+		return &socket{c}, nil
+	}
+	return w, nil
 }
 
 // awaitInput waits until something comes: what is at the other end of a pipe shows only then.

@@ -42,14 +42,14 @@ func TestPairs(t *testing.T) {
 		if strings.HasPrefix(c.from, "exec") {
 			send() // the file must be there
 		}
-		open, _, err := Incoming(c.to, files)
+		w, err := Incoming(c.to, files)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !strings.HasPrefix(c.from, "exec") {
 			go send()
 		}
-		ch, err := open(context.Background())
+		ch, err := w.Open(context.Background())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,7 +115,7 @@ func TestErrors(t *testing.T) {
 	if _, err := Outgoing("ftp:x", nil); err == nil || err.Error() != "Parameter 'uri' expects a valid migration protocol" {
 		t.Error(err)
 	}
-	if _, _, err := Incoming("ftp:x", nil); err == nil || err.Error() != "unknown migration protocol: ftp:x" {
+	if _, err := Incoming("ftp:x", nil); err == nil || err.Error() != "unknown migration protocol: ftp:x" {
 		t.Error(err)
 	}
 	if _, err := Outgoing("fd:nobody", nil); err == nil || err.Error() != "File descriptor named 'nobody' has not been found" {

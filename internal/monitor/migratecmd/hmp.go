@@ -219,7 +219,21 @@ func (s *Service) hmpInfo(m *hmp.Monitor, _ *hmp.Args) error {
 		printRAM(m, i.Ram)
 	}
 	number("cpu throttle percentage: %d\n", i.CpuThrottlePercentage)
+	for _, a := range i.SocketAddress {
+		m.Printf("socket address: [\n\t%s\n]\n", uriOf(a))
+	}
 	return nil
+}
+
+// uriOf is an address as people write it.
+func uriOf(a *qapi.SocketAddress) string {
+	switch {
+	case a.Unix != nil:
+		return "unix:" + a.Unix.Path
+	case a.Vsock != nil:
+		return "tcp:" + a.Vsock.Cid + ":" + a.Vsock.Port // sic, as in QEMU
+	}
+	return "tcp:" + a.Inet.Host + ":" + a.Inet.Port
 }
 
 // kib is the number of bytes in a "kbyte".

@@ -3,7 +3,9 @@ package migratecmd
 
 import (
 	"context"
+	"net"
 	"reflect"
+	"strings"
 
 	"goemu/block/job"
 	"goemu/internal/memory"
@@ -31,6 +33,9 @@ func (s *Service) QueryMigrate(context.Context) (*qapi.MigrationInfo, error) {
 	if i.Err != nil {
 		out.ErrorDesc = ptr(i.Err.Error())
 	}
+	if i.Listening != nil {
+		out.SocketAddress = []*qapi.SocketAddress{socketAddress(i.Listening)}
+	}
 	f := i.Source
 	if f == nil {
 		return out, nil
@@ -53,6 +58,19 @@ func (s *Service) QueryMigrate(context.Context) (*qapi.MigrationInfo, error) {
 		out.Ram.Remaining, out.Ram.DirtyPagesRate = int64(f.Remaining), int64(f.DirtyRate)
 	}
 	return out, nil
+}
+
+// socketAddress is an address as QMP has it.
+func socketAddress(a net.Addr) *qapi.SocketAddress {
+	switch a.Network() {
+	case "unix":
+		return &qapi.SocketAddress{Type: qapi.SocketAddressTypeUnix, Unix: &qapi.UnixSocketAddress{Path: a.String()}}
+	case "vsock":
+		cid, port, _ := strings.Cut(a.String(), ":")
+		return &qapi.SocketAddress{Type: qapi.SocketAddressTypeVsock, Vsock: &qapi.VsockSocketAddress{Cid: cid, Port: port}}
+	}
+	host, port, _ := net.SplitHostPort(a.String())
+	return &qapi.SocketAddress{Type: qapi.SocketAddressTypeInet, Inet: &qapi.InetSocketAddress{Host: host, Port: port}}
 }
 
 func ptr[T any](v T) *T { return &v }
