@@ -125,26 +125,7 @@ func (e *Engine) saveState(n *block.Node, g *globalState) (size uint64, err erro
 
 	w := newStateWriter(n)
 	o.sink = wire.NewSink(w)
-	o.saver = ram.NewSaver(e.M.RAM(), nil)
-	o.ram.Store(o.saver)
-	var desc, state []byte
-	withMachine(func() { state, desc = e.saveSections(g) })
-	var head vmstate.Writer
-	wire.Header(&head, e.header())
-	o.sink.Bytes(head.Bytes())
-	beginPart(o.sink, wire.SectionStart)
-	o.saver.Setup(o.sink)
-	footer(o.sink, ramSection)
-	beginPart(o.sink, wire.SectionPart)
-	o.saver.Send(o.sink, unlimited)
-	o.saver.End(o.sink)
-	footer(o.sink, ramSection)
-	beginPart(o.sink, wire.SectionEnd)
-	o.saver.End(o.sink)
-	footer(o.sink, ramSection)
-	o.sink.Bytes(state)
-	o.sink.U8(wire.EOF)
-	putDescription(o.sink, desc)
+	o.saver = e.writeState(o.sink, g, func(r *ram.Saver) { o.ram.Store(r) })
 	err = o.sink.Flush()
 	if werr := w.Close(); err == nil {
 		err = werr
@@ -160,6 +141,33 @@ func (e *Engine) saveState(n *block.Node, g *globalState) (size uint64, err erro
 	o.mu.Unlock()
 	o.move(Setup, to)
 	return uint64(o.sink.Total()), err
+}
+
+// writeState writes the stream of a machine that stands still. begin, if given, gets what sends the RAM beforehand.
+func (e *Engine) writeState(out *wire.Sink, g *globalState, begin func(*ram.Saver)) *ram.Saver {
+	saver := ram.NewSaver(e.M.RAM(), nil)
+	if begin != nil {
+		begin(saver)
+	}
+	var desc, state []byte
+	withMachine(func() { state, desc = e.saveSections(g) })
+	var head vmstate.Writer
+	wire.Header(&head, e.header())
+	out.Bytes(head.Bytes())
+	beginPart(out, wire.SectionStart)
+	saver.Setup(out)
+	footer(out, ramSection)
+	beginPart(out, wire.SectionPart)
+	saver.Send(out, unlimited)
+	saver.End(out)
+	footer(out, ramSection)
+	beginPart(out, wire.SectionEnd)
+	saver.End(out)
+	footer(out, ramSection)
+	out.Bytes(state)
+	out.U8(wire.EOF)
+	putDescription(out, desc)
+	return saver
 }
 
 // LoadSnapshot makes the machine, which does not run, what it was when a snapshot was taken. When it fails, disks or machine may be partly

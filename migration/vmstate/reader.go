@@ -55,9 +55,9 @@ func (r *Reader) fill(n int) error {
 		return ErrLong
 	}
 	for len(r.b) < n {
-		b := make([]byte, len(r.b)+fillSize) // grows with what is there, not with what is asked for
+		b := make([]byte, 2*len(r.b)+fillSize) // grows with what is there, not with what is asked for
 		copy(b, r.b)
-		k, err := io.ReadAtLeast(r.src, b[len(r.b):], min(n-len(r.b), fillSize))
+		k, err := io.ReadAtLeast(r.src, b[len(r.b):], min(n, len(b))-len(r.b))
 		r.b = b[:len(r.b)+k]
 		r.read += int64(k)
 		if err == io.EOF || err == io.ErrUnexpectedEOF {

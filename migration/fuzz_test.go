@@ -1,0 +1,92 @@
+package migration
+
+import (
+	"bytes"
+	"testing"
+
+	"goemu/hw/qdev"
+	"goemu/internal/mainloop"
+	"goemu/internal/memory"
+	"goemu/migration/vmstate"
+	"goemu/migration/wire"
+)
+
+// chip is a device with a state of every kind.
+type chip struct {
+	a   uint8
+	b   [3]uint32
+	c   [5]byte
+	sub uint16
+}
+
+var chipState = vmstate.Description[chip]{Name: "chip", Version: 2, MinVersion: 1,
+	Fields: []vmstate.Field[chip]{
+		vmstate.Of("a", func(c *chip) *uint8 { return &c.a }),
+		vmstate.Array("b", func(c *chip) []uint32 { return c.b[:] }),
+		vmstate.Buffer("c", len(chip{}.c), func(c *chip) []byte { return c.c[:] }).Since(2),
+	},
+	Subsections: []*vmstate.Description[chip]{{Name: "chip/sub", Version: 1, MinVersion: 1, Needed: func(c *chip) bool { return c.sub != 0 },
+		Fields: []vmstate.Field[chip]{vmstate.Of("sub", func(c *chip) *uint16 { return &c.sub })}}},
+}
+
+// newEngine makes the engine of a machine with a chip and a little RAM.
+func newEngine(t testing.TB) (*Engine, *chip, *memory.RAMBlock) {
+	t.Helper()
+	b, err := memory.NewRAMBlock("pc.ram", 4*memory.PageSize)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = b.Free() })
+	c := &chip{}
+	e := New()
+	e.M = Machine{
+		Name: "pc", VM: mainloop.NewVM(mainloop.Main), RAM: func() []*memory.RAMBlock { return []*memory.RAMBlock{b} }, LoadDone: func() {},
+		Sections: func(bool) []qdev.Section { return []qdev.Section{{Name: "chip", State: chipState.Bind(c)}} },
+		Dropped:  func(name string) bool { return name == "rom" },
+	}
+	return e, c, b
+}
+
+// stream is what a source sends.
+func stream(t testing.TB) []byte {
+	t.Helper()
+	e, c, b := newEngine(t)
+	*c = chip{a: 1, b: [3]uint32{2, 3, 4}, c: [5]byte{5}, sub: 6}
+	copy(b.Bytes()[memory.PageSize:], "some content")
+	b.MarkDirty(0, b.Size())
+	var out bytes.Buffer
+	g := new(globalState)
+	g.set(mainloop.StateRunning)
+	sink := wire.NewSink(&out)
+	e.writeState(sink, g, nil).Close()
+	if err := sink.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return out.Bytes()
+}
+
+// TestStream loads what was saved.
+func TestStream(t *testing.T) {
+	e, c, b := newEngine(t)
+	if err := (&loader{e: e}).load(bytes.NewReader(stream(t))); err != nil {
+		t.Fatal(err)
+	}
+	if want := (chip{a: 1, b: [3]uint32{2, 3, 4}, c: [5]byte{5}, sub: 6}); *c != want || string(b.Bytes()[memory.PageSize:memory.PageSize+4]) != "some" || e.global != "running" {
+		t.Errorf("%+v %q", *c, e.global)
+	}
+}
+
+// FuzzStream loads anything: there is a state or an error, and no more memory is taken than the machine has.
+func FuzzStream(f *testing.F) {
+	good := stream(f)
+	f.Add(good)
+	for _, n := range []int{0, 8, 20, len(good) / 2, len(good) - 1} {
+		f.Add(good[:n])
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		e, _, _ := newEngine(t)
+		if err := (&loader{e: e}).load(bytes.NewReader(data)); err != nil && err.Error() == "" {
+			t.Error("an error without words")
+		}
+	})
+}
