@@ -222,6 +222,78 @@ type TlsCredsX509Properties struct {
 	Passwordid  *string                  `json:"passwordid,omitempty"`
 }
 
+// NetFilterDirection is the enum NetFilterDirection. Which frames a filter sees.
+type NetFilterDirection string
+
+// The values of NetFilterDirection.
+const (
+	NetFilterDirectionAll NetFilterDirection = "all"
+	NetFilterDirectionRx  NetFilterDirection = "rx"
+	NetFilterDirectionTx  NetFilterDirection = "tx"
+)
+
+// NetfilterInsert is the enum NetfilterInsert. The side of another filter.
+type NetfilterInsert string
+
+// The values of NetfilterInsert.
+const (
+	NetfilterInsertBefore NetfilterInsert = "before"
+	NetfilterInsertBehind NetfilterInsert = "behind"
+)
+
+// NetfilterProperties is the struct NetfilterProperties. What all filters have.
+type NetfilterProperties struct {
+	Netdev   string              `json:"netdev"`
+	Queue    *NetFilterDirection `json:"queue,omitempty"`
+	Status   *string             `json:"status,omitempty"`
+	Position *string             `json:"position,omitempty"`
+	Insert   *NetfilterInsert    `json:"insert,omitempty"`
+}
+
+// FilterBufferProperties is the struct FilterBufferProperties. Frames are held back.
+type FilterBufferProperties struct {
+	Netdev   string              `json:"netdev"`
+	Queue    *NetFilterDirection `json:"queue,omitempty"`
+	Status   *string             `json:"status,omitempty"`
+	Position *string             `json:"position,omitempty"`
+	Insert   *NetfilterInsert    `json:"insert,omitempty"`
+	Interval uint32              `json:"interval"`
+}
+
+// FilterDumpProperties is the struct FilterDumpProperties. Frames are written to a file in pcap's format.
+type FilterDumpProperties struct {
+	Netdev   string              `json:"netdev"`
+	Queue    *NetFilterDirection `json:"queue,omitempty"`
+	Status   *string             `json:"status,omitempty"`
+	Position *string             `json:"position,omitempty"`
+	Insert   *NetfilterInsert    `json:"insert,omitempty"`
+	File     string              `json:"file"`
+	Maxlen   *uint32             `json:"maxlen,omitempty"`
+}
+
+// FilterMirrorProperties is the struct FilterMirrorProperties. Frames are copied to a character device.
+type FilterMirrorProperties struct {
+	Netdev         string              `json:"netdev"`
+	Queue          *NetFilterDirection `json:"queue,omitempty"`
+	Status         *string             `json:"status,omitempty"`
+	Position       *string             `json:"position,omitempty"`
+	Insert         *NetfilterInsert    `json:"insert,omitempty"`
+	Outdev         string              `json:"outdev"`
+	VnetHdrSupport *bool               `json:"vnet_hdr_support,omitempty"`
+}
+
+// FilterRedirectorProperties is the struct FilterRedirectorProperties. Frames go to a character device instead, others come from one.
+type FilterRedirectorProperties struct {
+	Netdev         string              `json:"netdev"`
+	Queue          *NetFilterDirection `json:"queue,omitempty"`
+	Status         *string             `json:"status,omitempty"`
+	Position       *string             `json:"position,omitempty"`
+	Insert         *NetfilterInsert    `json:"insert,omitempty"`
+	Indev          *string             `json:"indev,omitempty"`
+	Outdev         *string             `json:"outdev,omitempty"`
+	VnetHdrSupport *bool               `json:"vnet_hdr_support,omitempty"`
+}
+
 // ObjectType is the enum ObjectType. Types of objects that users make.
 type ObjectType string
 
@@ -230,6 +302,10 @@ const (
 	ObjectTypeAuthzList          ObjectType = "authz-list"
 	ObjectTypeAuthzListfile      ObjectType = "authz-listfile"
 	ObjectTypeAuthzSimple        ObjectType = "authz-simple"
+	ObjectTypeFilterBuffer       ObjectType = "filter-buffer"
+	ObjectTypeFilterDump         ObjectType = "filter-dump"
+	ObjectTypeFilterMirror       ObjectType = "filter-mirror"
+	ObjectTypeFilterRedirector   ObjectType = "filter-redirector"
 	ObjectTypeIothread           ObjectType = "iothread"
 	ObjectTypeMemoryBackendFile  ObjectType = "memory-backend-file"
 	ObjectTypeMemoryBackendMemfd ObjectType = "memory-backend-memfd"
@@ -248,6 +324,10 @@ type ObjectOptions struct {
 	AuthzList          *AuthZListProperties          `json:"-" branch:"authz-list"`
 	AuthzListfile      *AuthZListFileProperties      `json:"-" branch:"authz-listfile"`
 	AuthzSimple        *AuthZSimpleProperties        `json:"-" branch:"authz-simple"`
+	FilterBuffer       *FilterBufferProperties       `json:"-" branch:"filter-buffer"`
+	FilterDump         *FilterDumpProperties         `json:"-" branch:"filter-dump"`
+	FilterMirror       *FilterMirrorProperties       `json:"-" branch:"filter-mirror"`
+	FilterRedirector   *FilterRedirectorProperties   `json:"-" branch:"filter-redirector"`
 	Iothread           *IothreadProperties           `json:"-" branch:"iothread"`
 	MemoryBackendFile  *MemoryBackendFileProperties  `json:"-" branch:"memory-backend-file"`
 	MemoryBackendMemfd *MemoryBackendMemfdProperties `json:"-" branch:"memory-backend-memfd"`
@@ -491,10 +571,66 @@ var moduleQom = Module{Name: "qom",
 			{Name: "sanity-check", Type: "bool", Optional: true},
 			{Name: "passwordid", Type: "str", Optional: true},
 		}},
+		{Name: "NetFilterDirection", Kind: KindEnum, Values: []Value{
+			{Name: "all"},
+			{Name: "rx"},
+			{Name: "tx"},
+		}},
+		{Name: "NetfilterInsert", Kind: KindEnum, Values: []Value{
+			{Name: "before"},
+			{Name: "behind"},
+		}},
+		{Name: "NetfilterProperties", Kind: KindObject, Members: []Member{
+			{Name: "netdev", Type: "str"},
+			{Name: "queue", Type: "NetFilterDirection", Optional: true},
+			{Name: "status", Type: "str", Optional: true},
+			{Name: "position", Type: "str", Optional: true},
+			{Name: "insert", Type: "NetfilterInsert", Optional: true},
+		}},
+		{Name: "FilterBufferProperties", Kind: KindObject, Members: []Member{
+			{Name: "netdev", Type: "str"},
+			{Name: "queue", Type: "NetFilterDirection", Optional: true},
+			{Name: "status", Type: "str", Optional: true},
+			{Name: "position", Type: "str", Optional: true},
+			{Name: "insert", Type: "NetfilterInsert", Optional: true},
+			{Name: "interval", Type: "uint32"},
+		}},
+		{Name: "FilterDumpProperties", Kind: KindObject, Members: []Member{
+			{Name: "netdev", Type: "str"},
+			{Name: "queue", Type: "NetFilterDirection", Optional: true},
+			{Name: "status", Type: "str", Optional: true},
+			{Name: "position", Type: "str", Optional: true},
+			{Name: "insert", Type: "NetfilterInsert", Optional: true},
+			{Name: "file", Type: "str"},
+			{Name: "maxlen", Type: "uint32", Optional: true},
+		}},
+		{Name: "FilterMirrorProperties", Kind: KindObject, Members: []Member{
+			{Name: "netdev", Type: "str"},
+			{Name: "queue", Type: "NetFilterDirection", Optional: true},
+			{Name: "status", Type: "str", Optional: true},
+			{Name: "position", Type: "str", Optional: true},
+			{Name: "insert", Type: "NetfilterInsert", Optional: true},
+			{Name: "outdev", Type: "str"},
+			{Name: "vnet_hdr_support", Type: "bool", Optional: true},
+		}},
+		{Name: "FilterRedirectorProperties", Kind: KindObject, Members: []Member{
+			{Name: "netdev", Type: "str"},
+			{Name: "queue", Type: "NetFilterDirection", Optional: true},
+			{Name: "status", Type: "str", Optional: true},
+			{Name: "position", Type: "str", Optional: true},
+			{Name: "insert", Type: "NetfilterInsert", Optional: true},
+			{Name: "indev", Type: "str", Optional: true},
+			{Name: "outdev", Type: "str", Optional: true},
+			{Name: "vnet_hdr_support", Type: "bool", Optional: true},
+		}},
 		{Name: "ObjectType", Kind: KindEnum, Values: []Value{
 			{Name: "authz-list"},
 			{Name: "authz-listfile"},
 			{Name: "authz-simple"},
+			{Name: "filter-buffer"},
+			{Name: "filter-dump"},
+			{Name: "filter-mirror"},
+			{Name: "filter-redirector"},
 			{Name: "iothread"},
 			{Name: "memory-backend-file"},
 			{Name: "memory-backend-memfd"},
@@ -512,6 +648,10 @@ var moduleQom = Module{Name: "qom",
 			{Name: "authz-list", Type: "AuthZListProperties"},
 			{Name: "authz-listfile", Type: "AuthZListFileProperties"},
 			{Name: "authz-simple", Type: "AuthZSimpleProperties"},
+			{Name: "filter-buffer", Type: "FilterBufferProperties"},
+			{Name: "filter-dump", Type: "FilterDumpProperties"},
+			{Name: "filter-mirror", Type: "FilterMirrorProperties"},
+			{Name: "filter-redirector", Type: "FilterRedirectorProperties"},
 			{Name: "iothread", Type: "IothreadProperties"},
 			{Name: "memory-backend-file", Type: "MemoryBackendFileProperties"},
 			{Name: "memory-backend-memfd", Type: "MemoryBackendMemfdProperties"},

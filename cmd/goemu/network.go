@@ -5,6 +5,7 @@ import (
 
 	"goemu/internal/config"
 	"goemu/internal/netdev"
+	"goemu/internal/netdev/filter"
 	"goemu/qapi"
 )
 
@@ -12,6 +13,8 @@ import (
 func (h *backends) openNetwork(s *session) error {
 	h.net = netKinds(h.chars)
 	h.net.Warn = warn
+	filter.FindChardev = h.chars.Find
+	filter.Forget = func(id string) { _ = h.objects.Remove(id) }
 	vm := s.vm
 	h.defaultNet = len(vm.Netdevs) == 0 && len(vm.NICs) == 0 && len(vm.Nets) == 0 && !vm.NoDefaults && s.typ.NIC != ""
 	if h.defaultNet {

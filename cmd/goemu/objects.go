@@ -9,6 +9,7 @@ import (
 	"goemu/internal/config"
 	"goemu/internal/hostmem"
 	"goemu/internal/iothread"
+	"goemu/internal/netdev/filter"
 	"goemu/internal/secret"
 	"goemu/internal/userobj"
 	"goemu/qapi"
@@ -17,6 +18,7 @@ import (
 // objectTypes are the types that -object takes, by name. memory are the defaults of memory backends, find finds another object.
 func objectTypes(memory func() hostmem.Defaults, find func(id string) any) []*userobj.Type {
 	types := []*userobj.Type{tlsType("authz-list", "authz"), tlsType("authz-listfile", "authz"), tlsType("authz-simple", "authz"), iothread.Type()}
+	types = append(types, filter.Types()...)
 	types = append(types, hostmem.Types(memory)...)
 	return append(types, rngType("rng-builtin"), rngType("rng-random"), secret.Type(find), throttleType(), tlsType("tls-creds-x509", "tls-creds"))
 }

@@ -284,9 +284,9 @@ func (a socketAddr) listen() (net.Listener, error) {
 		return l, nil
 	}
 	if a.network == "unix" && a.address[0] != '@' {
-		// A socket file left behind by an earlier run is in the way of bind.
-		if st, err := os.Stat(a.address); err == nil && st.Mode()&os.ModeSocket != 0 {
-			os.Remove(a.address)
+		// Whatever is there is in the way of bind: a socket of an earlier run, or a file that keeps the name for us.
+		if err := syscall.Unlink(a.address); err != nil && err != syscall.ENOENT {
+			return nil, fmt.Errorf("Failed to unlink socket %s: %s", a.address, reason(err))
 		}
 	}
 	host, port, _ := net.SplitHostPort(a.address)

@@ -25,6 +25,8 @@ type Filter struct {
 	Info func() string
 	// Off switches the filter off for a time.
 	Off func() bool
+	// Gone says that the filter has gone with its netdev; nil if nobody wants to know.
+	Gone func()
 
 	client *Client
 }

@@ -190,6 +190,9 @@ func (s *Set) remove(c *Client) {
 	c.disconnect()
 	for _, f := range c.Filters() {
 		f.Detach()
+		if f.Gone != nil {
+			f.Gone()
+		}
 	}
 	c.port.Close()
 }
