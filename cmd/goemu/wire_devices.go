@@ -1,6 +1,7 @@
 package main
 
 import (
+	"goemu/hw/bridge"
 	"goemu/hw/char"
 	"goemu/hw/display/vga"
 	"goemu/hw/ide"
@@ -34,7 +35,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		scsidisk.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
-		vga.Classes(),
+		vga.Classes(), bridge.Classes(),
 		e1000.Classes(),
 	)
 }

@@ -24,7 +24,8 @@ func pc(below, above uint64, n int) *Machine {
 		Below4G: below, Above4G: above, ROMSize: 0x40000, AMDHole: true, PhysBits: 40, SerialPorts: []uint16{0x3f8},
 		ACPI: &acpi.Machine{
 			HPET: true, FWCfg: true,
-			PCI:     &acpi.PCI{Hole32Start: below, Hole32End: 0xfebfffff, Hole64Start: 1 << 33, Hole64End: 1<<33 + 2<<30 - 1},
+			PCI: &acpi.PCI{Hole32Start: below, Hole32End: 0xfebfffff, Hole64Start: 1 << 33, Hole64End: 1<<33 + 2<<30 - 1,
+				Root: acpi.Bus{Selector: acpi.NoSelector, Devices: []acpi.PCIDevice{{}, {DevFn: 0x08, Kind: acpi.PCIISABridge}}}},
 			PM:      &acpi.PM{Base: 0x600, GPE: 0xafe0, GPEBytes: 4, SCI: 9, SMICmd: 0xb2, CMOSCent: 0x32},
 			IOAPICs: []acpi.IOAPIC{{Addr: 0xfec00000}}, ISA: []acpi.ISADevice{{Kind: acpi.ISAKeyboard}, {Kind: acpi.ISAMouse}, {Kind: acpi.ISASerial, Port: 0x3f8, IRQ: 4}, {Kind: acpi.ISAClock}},
 		},

@@ -218,10 +218,10 @@ func (c *Controller) updatePin() {
 
 // WriteConfig implements pci.ConfigWriter: a reset of the function resets the controller.
 func (c *Controller) WriteConfig(addr, size int, v uint32) {
-	if c.FunctionReset(addr, size, v) {
-		c.reset()
-	}
 	c.DefaultWriteConfig(addr, size, v)
+	if c.FunctionReset(addr, size, v) {
+		c.ResetFunction()
+	}
 }
 
 var _ pci.ConfigWriter = (*Controller)(nil)

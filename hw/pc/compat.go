@@ -78,6 +78,9 @@ var compat = []struct {
 		{"virtio-device", "use-disabled-flag", "false"},
 		{"mch", "smbase-smram", "off"},
 	}},
+	{"4.1", [][3]string{
+		{"virtio-pci", "x-pcie-flr-init", "off"},
+	}},
 }
 
 // compatFor returns what a machine of a version sets, the newest version's rows first, so that older ones have the last word.

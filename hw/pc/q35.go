@@ -71,6 +71,9 @@ func buildQ35(m *Machine) (err error) {
 		return err
 	}
 	m.isa = c.lpc.ISA
+	if !c.lpc.NativeHotplug() {
+		m.Tree.Globals = append([]qdev.Global{{Driver: "pcie-slot", Property: "x-native-hotplug", Value: "false", Optional: true}}, m.Tree.Globals...)
+	}
 	for _, step := range []func() error{m.interrupts, m.legacyTimers, m.serialPorts, m.keyboard, m.port92, m.fwcfg} {
 		if err := step(); err != nil {
 			return err

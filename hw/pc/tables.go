@@ -77,7 +77,7 @@ func pciBus(b *pci.Bus) acpi.Bus {
 			d.Kind = acpi.PCIVGA
 		}
 		if br, ok := f.(pci.BridgeDevice); ok && !f.Dev().Hotplugged() {
-			behind := pciBus(br.Bridge().Secondary())
+			behind := pciBus(br.AsBridge().Secondary())
 			d.Bridge = &behind
 		}
 		out.Devices = append(out.Devices, d)

@@ -40,7 +40,7 @@ func (t *Type) rootUID() uint8 {
 }
 
 // Versions of the i440fx and q35 machines, newest first.
-var versions = [...]string{"7.2", "7.1", "7.0", "6.2", "6.1", "6.0", "5.2", "5.1", "5.0", "4.2"}
+var versions = [...]string{"7.2", "7.1", "7.0", "6.2", "6.1", "6.0", "5.2", "5.1", "5.0", "4.2", "4.1"}
 
 // Types lists the machine types in the order of -machine help.
 func Types() []*Type {

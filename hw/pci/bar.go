@@ -116,6 +116,7 @@ func (d *Device) updateMappings() {
 			continue
 		}
 		addr, ok := d.barAddress(n)
+		ok = ok && !d.off
 		if ok == (b.mapped != nil) && addr == b.addr {
 			continue
 		}

@@ -13,19 +13,20 @@ const (
 	RegPrimaryBus     = 0x18
 	RegSecondaryBus   = 0x19
 	RegSubordinateBus = 0x1a
-	regIOBase         = 0x1c
-	regIOLimit        = 0x1d
-	regSecStatus      = 0x1e
-	regMemBase        = 0x20
-	regMemLimit       = 0x22
-	regPrefBase       = 0x24
-	regPrefLimit      = 0x26
-	regPrefBaseHi     = 0x28
-	regPrefLimitHi    = 0x2c
-	regIOBaseHi       = 0x30
-	regIOLimitHi      = 0x32
-	regBridgeROM      = 0x38
-	regBridgeControl  = 0x3e
+	// RegSecondaryStatus and RegBridgeControl belong to the bus behind the bridge.
+	RegSecondaryStatus = 0x1e
+	RegBridgeControl   = 0x3e
+	regIOBase          = 0x1c
+	regIOLimit         = 0x1d
+	regMemBase         = 0x20
+	regMemLimit        = 0x22
+	regPrefBase        = 0x24
+	regPrefLimit       = 0x26
+	regPrefBaseHi      = 0x28
+	regPrefLimitHi     = 0x2c
+	regIOBaseHi        = 0x30
+	regIOLimitHi       = 0x32
+	regBridgeROM       = 0x38
 
 	headerBridge              = 1
 	ioMask, memMask           = 0xf0, 0xfff0
@@ -56,11 +57,11 @@ type Bridge struct {
 // BridgeDevice is a bridge of any kind.
 type BridgeDevice interface {
 	Function
-	Bridge() *Bridge
+	AsBridge() *Bridge
 }
 
-// Bridge implements BridgeDevice.
-func (b *Bridge) Bridge() *Bridge { return b }
+// AsBridge implements BridgeDevice.
+func (b *Bridge) AsBridge() *Bridge { return b }
 
 // Secondary is the bus behind the bridge.
 func (b *Bridge) Secondary() *Bus { return b.sec }
@@ -76,8 +77,8 @@ func (d *Device) initBridge() {
 	d.SetWritable32(regPrefLimitHi, 0xffffffff)
 	d.Set16(regPrefBase, pref64)
 	d.Set16(regPrefLimit, pref64)
-	d.SetWritable16(regBridgeControl, ctlWritable)
-	binary.LittleEndian.PutUint16(d.ClearOnes[regBridgeControl:], ctlClearOnes)
+	d.SetWritable16(RegBridgeControl, ctlWritable)
+	binary.LittleEndian.PutUint16(d.ClearOnes[RegBridgeControl:], ctlClearOnes)
 	d.Config[RegHeaderType] |= headerBridge
 }
 
@@ -88,7 +89,7 @@ func (b *Bridge) InitBridge(express bool, fallback string) {
 		typ = ExpressBusType
 	}
 	b.Set16(RegStatus, b.Get16(RegStatus)|statusFast66)
-	b.Set16(regSecStatus, statusFast66)
+	b.Set16(RegSecondaryStatus, statusFast66)
 	b.mem, b.io = memory.NewContainer("pci_bridge_pci", memory.Whole), memory.NewContainer("pci_bridge_io", 1<<32)
 	b.sec = &Bus{mem: b.bus.mem, pciMem: b.mem, io: b.io, bridge: b, selector: -1}
 	name := b.ID()
@@ -182,7 +183,7 @@ func (b *Bridge) updateWindows() {
 			w.SetOffset(base)
 		}
 	}
-	vga := b.Get16(regBridgeControl)&ctlVGA != 0
+	vga := b.Get16(RegBridgeControl)&ctlVGA != 0
 	for i, w := range b.vga {
 		if i == 0 {
 			w.SetEnabled(vga && cmd&CommandMemory != 0)
@@ -194,13 +195,13 @@ func (b *Bridge) updateWindows() {
 
 // WriteConfig implements ConfigWriter.
 func (b *Bridge) WriteConfig(addr, size int, v uint32) {
-	old := b.Get16(regBridgeControl)
+	old := b.Get16(RegBridgeControl)
 	b.DefaultWriteConfig(addr, size, v)
 	touches := func(at, n int) bool { return addr < at+n && addr+size > at }
-	if touches(RegCommand, 2) || touches(regIOBase, 2) || touches(regMemBase, 20) || touches(regBridgeControl, 2) {
+	if touches(RegCommand, 2) || touches(regIOBase, 2) || touches(regMemBase, 20) || touches(RegBridgeControl, 2) {
 		b.updateWindows()
 	}
-	if b.Get16(regBridgeControl)&^old&ctlReset != 0 {
+	if b.Get16(RegBridgeControl)&^old&ctlReset != 0 {
 		b.sec.Reset()
 	}
 }
@@ -215,8 +216,14 @@ func (b *Bridge) ResetBridge() {
 	}
 	b.Set32(regPrefBaseHi, 0)
 	b.Set32(regPrefLimitHi, 0)
-	b.Set16(regBridgeControl, 0)
+	b.Set16(RegBridgeControl, 0)
 	b.updateWindows()
+}
+
+// DropIO makes a bridge that forwards no I/O ports.
+func (b *Bridge) DropIO() {
+	b.Writable[RegCommand] &^= CommandIO
+	b.Writable[regIOBase], b.Writable[regIOLimit] = 0, 0
 }
 
 // CloseWindows makes the windows empty, which all-zero registers do not.
@@ -245,8 +252,8 @@ func (b *Bus) Number() uint8 {
 // children lists the bridges on the bus.
 func (b *Bus) children() (out []*Bridge) {
 	for _, fn := range b.funcs {
-		if br, ok := fn.(BridgeDevice); ok && br.Bridge().sec != nil {
-			out = append(out, br.Bridge())
+		if br, ok := fn.(BridgeDevice); ok && br.AsBridge().sec != nil {
+			out = append(out, br.AsBridge())
 		}
 	}
 	return out
@@ -264,7 +271,7 @@ next:
 			if c[RegSecondaryBus] == n {
 				return br.sec
 			}
-			if br.Get16(regBridgeControl)&ctlReset == 0 && c[RegSecondaryBus] <= n && n <= c[RegSubordinateBus] {
+			if br.Get16(RegBridgeControl)&ctlReset == 0 && c[RegSecondaryBus] <= n && n <= c[RegSubordinateBus] {
 				b = br.sec
 				continue next
 			}

@@ -272,7 +272,7 @@ func (d *Device) DefaultWriteConfig(addr, size int, v uint32) {
 // commandChanged acts on the bus master and interrupt disable bits.
 func (d *Device) commandChanged() {
 	if d.master != nil {
-		d.master.SetEnabled(d.Mastering())
+		d.master.SetEnabled(d.Mastering() && !d.off)
 	}
 	d.updateINTx()
 }

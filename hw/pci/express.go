@@ -1,5 +1,11 @@
 package pci
 
+import (
+	"encoding/binary"
+
+	"goemu/hw/qdev"
+)
+
 // Registers of the PCI Express capability (PCI Express Base Specification, section 7.5.3).
 const (
 	expFlags     = 2
@@ -7,6 +13,7 @@ const (
 	expDevCtl    = 8
 	expDevStatus = 10
 	expLinkCap   = 12
+	expLinkCtl   = 16
 	expLinkState = 18
 	expDevCap2   = 36
 	expDevCtl2   = 40
@@ -23,6 +30,8 @@ const (
 	expSpeed25      = 1
 	expPrefixes     = 1<<20 | 1<<21
 	expBlockPrefix  = 1 << 15
+
+	expCommonClock, expExtendedSynch = 1 << 6, 1 << 7
 )
 
 // Registers of the power management capability (PCI Bus Power Management Interface Specification, section 3.2).
@@ -36,28 +45,131 @@ const (
 	pmStateMask = 3
 )
 
-// AddEndpoint adds the PCI Express capability of an endpoint at a place, with the reset of a single function.
-func (d *Device) AddEndpoint(at int) error {
+// ExpressType is what a function is in the hierarchy (section 7.5.3.2).
+type ExpressType uint16
+
+// The types of functions.
+const (
+	ExpressEndpoint   ExpressType = 0
+	ExpressRootPort   ExpressType = 4
+	ExpressUpstream   ExpressType = 5
+	ExpressDownstream ExpressType = 6
+	ExpressToPCI      ExpressType = 7
+	ExpressIntegrated ExpressType = 9 // an endpoint in the root complex
+)
+
+// AddExpress adds the PCI Express capability at a place, 0 for any, and returns the place. port is the number of a port.
+func (d *Device) AddExpress(at int, typ ExpressType, port uint8) (int, error) {
 	at, err := d.AddCapability(CapExpress, at, expSize)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	d.express = at
-	d.Set16(at+expFlags, expVersion)
-	d.Set32(at+expDevCap, expErrorRoles|expFLR)
-	d.SetWritable16(at+expDevCtl, expErrorReports|expReset)
-	d.ClearOnes[at+expDevStatus] = expErrorsSeen
-	d.Set32(at+expLinkCap, expASPM|expWidth1|expSpeed25)
+	d.Set16(at+expFlags, expVersion|uint16(typ)<<4)
+	d.Set32(at+expDevCap, expErrorRoles)
+	d.Set32(at+expLinkCap, uint32(port)<<24|expASPM|expWidth1|expSpeed25)
 	d.Set16(at+expLinkState, expWidth1|expSpeed25)
 	d.Set32(at+expDevCap2, expPrefixes)
 	d.SetWritable16(at+expDevCtl2, expBlockPrefix)
+	clear(d.Writable[ConfigSize : ConfigSize+4]) // no extended capability yet
+	return at, nil
+}
+
+// AddEndpoint adds the PCI Express capability of an endpoint at a place, with the reset of a single function.
+func (d *Device) AddEndpoint(at int) error {
+	typ := ExpressEndpoint
+	if d.bus.Express() && d.bus.Root() {
+		typ = ExpressIntegrated
+	}
+	if _, err := d.AddExpress(at, typ, 0); err != nil {
+		return err
+	}
+	d.AddFunctionReset()
 	return nil
+}
+
+// AddErrorControl makes the switches of the device's error reports writable.
+func (d *Device) AddErrorControl() {
+	at := d.express
+	d.SetWritable16(at+expDevCtl, binary.LittleEndian.Uint16(d.Writable[at+expDevCtl:])|expErrorReports)
+	d.ClearOnes[at+expDevStatus] |= expErrorsSeen
+}
+
+// AddFunctionReset offers the reset of the function alone; FunctionReset tells of it.
+func (d *Device) AddFunctionReset() {
+	at := d.express
+	d.Set32(at+expDevCap, d.Get32(at+expDevCap)|expFLR)
+	d.SetWritable16(at+expDevCtl, binary.LittleEndian.Uint16(d.Writable[at+expDevCtl:])|expReset)
+}
+
+// AddLinkControl makes the link's control bits writable that endpoints keep.
+func (d *Device) AddLinkControl() {
+	d.SetWritable16(d.express+expLinkCtl, expCommonClock|expExtendedSynch)
+}
+
+// ExpressCapability is the place of the capability, 0 if there is none.
+func (d *Device) ExpressCapability() int { return d.express }
+
+// AddExtended adds an extended capability at a place, which the others follow (section 7.6.3).
+func (d *Device) AddExtended(id uint16, version uint8, at, size int) {
+	if at != ConfigSize {
+		last := ConfigSize
+		for d.Get32(last)>>20 != 0 {
+			last = int(d.Get32(last) >> 20)
+		}
+		d.Set32(last, d.Get32(last)&0xfffff|uint32(at)<<20)
+	}
+	d.Set32(at, uint32(id)|uint32(version)<<16)
+	clear(d.Writable[at : at+size])
+	clear(d.ClearOnes[at : at+size])
+}
+
+// SetPower switches the function's power: without it, it does not answer and forgets its state.
+func (d *Device) SetPower(on bool) {
+	if d.off == !on {
+		return
+	}
+	d.off = !on
+	d.updateMappings()
+	if d.master != nil {
+		d.master.SetEnabled(d.Mastering() && on)
+	}
+	if !on {
+		qdev.Reset(d.fn)
+		d.reset()
+	}
 }
 
 // FunctionReset tells whether a write to configuration space asks for a reset of the function.
 func (d *Device) FunctionReset(addr, size int, v uint32) bool {
 	high := d.express + expDevCtl + 1
 	return d.express != 0 && addr <= high && addr+size > high && v>>(8*(high-addr))&(expReset>>8) != 0
+}
+
+// ResetFunction is the reset that FunctionReset tells of.
+func (d *Device) ResetFunction() {
+	qdev.Reset(d.fn)
+	d.reset()
+	high := d.express + expDevCtl + 1
+	d.Config[high] &^= expReset >> 8
+}
+
+// AddPowerCapability adds the capability of functions that have no state but D0.
+func (d *Device) AddPowerCapability() error {
+	at, err := d.AddCapability(CapPower, 0, pmSize)
+	if err == nil {
+		d.Set16(at+pmCaps, pmVersion)
+	}
+	return err
+}
+
+// AddPowerStates adds the capability of functions whose power state can be written.
+func (d *Device) AddPowerStates() error {
+	err := d.AddPowerCapability()
+	if err == nil {
+		d.SetWritable16(d.FindCapability(CapPower)+pmState, pmStateMask)
+	}
+	return err
 }
 
 // AddPowerManagement adds the capability of functions that keep their state in D3.

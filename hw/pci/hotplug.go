@@ -32,8 +32,8 @@ func (b *Bus) Buses(f func(*Bus)) {
 func (b *Bus) Secondaries() (out []*Bus) {
 	devs := b.Devices()
 	for i := len(devs) - 1; i >= 0; i-- {
-		if br, ok := devs[i].(BridgeDevice); ok && br.Bridge().sec != nil {
-			out = append(out, br.Bridge().sec)
+		if br, ok := devs[i].(BridgeDevice); ok && br.AsBridge().sec != nil {
+			out = append(out, br.AsBridge().sec)
 		}
 	}
 	return out

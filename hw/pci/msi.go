@@ -13,26 +13,35 @@ const (
 	msiFlags   = 2
 	msiAddrLo  = 4
 	msiAddrHi  = 8
-	msiDataOff = 0xc // with a 64-bit address
-	msiMask    = 0x10
-	msiPending = 0x14
+	msiData    = 0x8 // the rest is 4 further on with a 64-bit address
+	msiMask    = 0xc
+	msiPending = 0x10
+	msiHigh    = 4
 
 	msiEnable      = 0x0001
 	msiCapable     = 0x000e // shift 1
 	msiEnabled     = 0x0070 // shift 4
 	msi64          = 0x0080
 	msiMaskable    = 0x0100
-	msiSize        = 0x0e
-	msiSizeMaskBit = 0x18
+	msiSize        = 0x0a
+	msiSizeMaskBit = 0x14
 )
 
 type msiState struct {
 	at       int // of the capability, 0 if none
+	wide     int // bytes by which 64-bit addresses shift the registers behind
 	maskable bool
 }
 
 // AddMSI adds an MSI capability with 64-bit addresses for count (a power of two up to 32) vectors.
 func (d *Device) AddMSI(at, count int, maskable bool) error {
+	return d.addMSI(at, count, msiState{wide: msiHigh, maskable: maskable})
+}
+
+// AddMSI32 adds an MSI capability with 32-bit addresses and masks.
+func (d *Device) AddMSI32(at, count int) error { return d.addMSI(at, count, msiState{maskable: true}) }
+
+func (d *Device) addMSI(at, count int, m msiState) error {
 	if count < 1 || count > 32 || count&(count-1) != 0 {
 		panic("BUG: number of MSI vectors")
 	}
@@ -40,24 +49,38 @@ func (d *Device) AddMSI(at, count int, maskable bool) error {
 	for 1<<log < count {
 		log++
 	}
-	size, flags := msiSize, msi64|log<<1
-	if maskable {
-		size, flags = msiSizeMaskBit, flags|msiMaskable
+	size, flags := msiSize+m.wide, log<<1
+	if m.wide != 0 {
+		flags |= msi64
+	}
+	if m.maskable {
+		size, flags = msiSizeMaskBit+m.wide, flags|msiMaskable
 	}
 	at, err := d.AddCapability(CapMSI, at, size)
 	if err != nil {
 		return err
 	}
-	d.msi = msiState{at: at, maskable: maskable}
+	m.at = at
+	d.msi = m
 	d.Set16(at+msiFlags, flags)
 	d.SetWritable16(at+msiFlags, msiEnabled|msiEnable)
 	d.SetWritable32(at+msiAddrLo, 0xfffffffc)
-	d.SetWritable32(at+msiAddrHi, 0xffffffff)
-	d.SetWritable16(at+msiDataOff, 0xffff)
-	if maskable {
-		d.SetWritable32(at+msiMask, 0xffffffff>>(32-count))
+	if m.wide != 0 {
+		d.SetWritable32(at+msiAddrHi, 0xffffffff)
+	}
+	d.SetWritable16(at+m.wide+msiData, 0xffff)
+	if m.maskable {
+		d.SetWritable32(at+m.wide+msiMask, 0xffffffff>>(32-count))
 	}
 	return nil
+}
+
+// MSIVectors is the number of vectors that the guest has enabled.
+func (d *Device) MSIVectors() int {
+	if d.msi.at == 0 {
+		return 0
+	}
+	return 1 << (d.Get16(d.msi.at+msiFlags) & msiEnabled >> 4)
 }
 
 // MSIEnabled tells whether the guest has enabled MSI.
@@ -70,23 +93,27 @@ func (d *Device) NotifyMSI(n int) {
 	if !d.MSIEnabled() {
 		return
 	}
-	at := d.msi.at
+	at, rest := d.msi.at, d.msi.at+d.msi.wide
 	if d.msi.maskable {
-		if d.Get32(at+msiMask)>>n&1 != 0 {
-			d.Set32(at+msiPending, d.Get32(at+msiPending)|1<<n)
+		if d.Get32(rest+msiMask)>>n&1 != 0 {
+			d.Set32(rest+msiPending, d.Get32(rest+msiPending)|1<<n)
 			return
 		}
 	}
-	data := uint32(d.Get16(at + msiDataOff))
-	if vectors := uint32(1) << (d.Get16(at+msiFlags) & msiEnabled >> 4); vectors > 1 {
+	data := uint32(d.Get16(rest + msiData))
+	if vectors := uint32(d.MSIVectors()); vectors > 1 {
 		data = data&^(vectors-1) | uint32(n)&(vectors-1)
 	}
-	d.SendMSI(uint64(d.Get32(at+msiAddrHi))<<32|uint64(d.Get32(at+msiAddrLo)), data)
+	addr := uint64(d.Get32(at + msiAddrLo))
+	if d.msi.wide != 0 {
+		addr |= uint64(d.Get32(at+msiAddrHi)) << 32
+	}
+	d.SendMSI(addr, data)
 }
 
 func (d *Device) msiConfigWritten(addr, size int) {
 	at := d.msi.at
-	if at == 0 || addr >= at+msiSizeMaskBit || addr+size <= at || !d.MSIEnabled() {
+	if at == 0 || addr >= at+msiSizeMaskBit+d.msi.wide || addr+size <= at || !d.MSIEnabled() {
 		return
 	}
 	for pin := range d.intx {
@@ -98,8 +125,9 @@ func (d *Device) msiConfigWritten(addr, size int) {
 	if !d.msi.maskable {
 		return
 	}
-	due := d.Get32(at+msiPending) &^ d.Get32(at+msiMask)
-	d.Set32(at+msiPending, d.Get32(at+msiPending)&^due)
+	rest := at + d.msi.wide
+	due := d.Get32(rest+msiPending) &^ d.Get32(rest+msiMask)
+	d.Set32(rest+msiPending, d.Get32(rest+msiPending)&^due)
 	for n := range 32 {
 		if due>>n&1 != 0 {
 			d.NotifyMSI(n)
@@ -114,11 +142,14 @@ func (d *Device) msiReset() {
 	}
 	d.Set16(at+msiFlags, d.Get16(at+msiFlags)&^(msiEnabled|msiEnable))
 	d.Set32(at+msiAddrLo, 0)
-	d.Set32(at+msiAddrHi, 0)
-	d.Set16(at+msiDataOff, 0)
+	if d.msi.wide != 0 {
+		d.Set32(at+msiAddrHi, 0)
+	}
+	rest := at + d.msi.wide
+	d.Set16(rest+msiData, 0)
 	if d.msi.maskable {
-		d.Set32(at+msiMask, 0)
-		d.Set32(at+msiPending, 0)
+		d.Set32(rest+msiMask, 0)
+		d.Set32(rest+msiPending, 0)
 	}
 }
 

@@ -76,8 +76,11 @@ const (
 // Capability identifiers.
 const (
 	CapPower   = 0x01
+	CapSlotID  = 0x04
 	CapMSI     = 0x05
 	CapVendor  = 0x09
+	CapSHPC    = 0x0c
+	CapSSVID   = 0x0d
 	CapExpress = 0x10
 	CapMSIX    = 0x11
 )
@@ -85,6 +88,7 @@ const (
 // Vendors and QEMU's default subsystem.
 const (
 	VendorIntel  = 0x8086
+	VendorTI     = 0x104c
 	VendorQEMU   = 0x1234
 	VendorRedHat = 0x1b36
 	VendorVirtio = 0x1af4

@@ -185,7 +185,7 @@ func (h *PCIHotplug) Plugged(d qdev.Device) error {
 
 // adopt makes the interface look after the bus behind a bridge.
 func (h *PCIHotplug) adopt(br pci.BridgeDevice) {
-	sec := br.Bridge().Secondary()
+	sec := br.AsBridge().Secondary()
 	if s, ok := br.(interface{ Hotpluggable() bool }); ok && !s.Hotpluggable() {
 		sec.SetHandler(nil)
 		return

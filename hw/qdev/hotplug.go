@@ -97,6 +97,9 @@ func (b *Base) SetLeaving(on, again bool) {
 	}
 }
 
+// SetLeavingFor notes that the guest has been asked to let go of the device, and may be asked again after so many milliseconds.
+func (b *Base) SetLeavingFor(ms int64) { b.leaving, b.leavingUntil = true, now()+ms }
+
 // Leaving tells whether the guest has been asked to let go of the device.
 func (b *Base) Leaving() bool { return b.leaving }
 

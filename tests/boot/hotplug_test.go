@@ -127,12 +127,16 @@ func (l *live) event(name, device string) map[string]any {
 // hotplugRig are the machines between which hot-plugging differs: extra arguments, and the bus for new devices.
 var hotplugRig = []struct {
 	name, bus string
+	rounds    int
 	args      []string
 }{
-	{"pc", "", []string{"-M", "pc"}},
+	{"pc", "", 2, []string{"-M", "pc"}},
+	{"q35 by ACPI", "rp", 1, []string{"-M", "q35", "-device", "pcie-root-port,id=rp,chassis=1"}},
+	{"q35 by the slot", "rp", 1, []string{"-M", "q35", "-global", "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off", "-device", "pcie-root-port,id=rp,chassis=1"}},
+	{"behind a switch", "down", 1, []string{"-M", "q35", "-device", "ioh3420,id=rp", "-device", "x3130-upstream,id=up,bus=rp", "-device", "xio3130-downstream,id=down,bus=up,chassis=2"}},
 }
 
-// TestHotplug plugs a disk and a network adapter into a running Linux and takes them out again, twice.
+// TestHotplug plugs a disk and a network adapter into a running Linux and takes them out again, and then a SCSI disk.
 func TestHotplug(t *testing.T) {
 	f := prepare(t, "cloud-amd64")
 	bb, err := guest.GetBusybox()
@@ -148,7 +152,7 @@ func TestHotplug(t *testing.T) {
 				}
 				return args
 			}
-			for range 2 {
+			for range m.rounds {
 				l.do("blockdev-add", map[string]any{"driver": "file", "node-name": "d", "filename": f.disk, "read-only": false})
 				l.do("device_add", on(map[string]any{"driver": "virtio-blk-pci", "drive": "d", "id": "disk", "serial": "plugged"}))
 				l.sh("until_ '[ -b /dev/vda ]' disk; dd if=/dev/vda bs=64k 2>/dev/null | md5sum", "met-disk")

@@ -62,6 +62,9 @@ func (l *LPC) NumberBuses() {
 	}
 }
 
+// NativeHotplug tells whether PCI Express slots can be shown to take devices by themselves, too.
+func (l *LPC) NativeHotplug() bool { return l.options.KeepHPC || !l.options.ACPIHotplug }
+
 // HotplugPorts is where the interface for hot-plugging with ACPI is, 0 for nowhere.
 func (l *LPC) HotplugPorts() uint16 {
 	if !l.options.ACPIHotplug {

@@ -20,6 +20,7 @@ const autoVectors = 0xffffffff
 type PCIProps struct {
 	PagePerVQ       bool `prop:"page-per-vq,default=off" help:"on/off"`
 	ModernPIONotify bool `prop:"modern-pio-notify,default=off" help:"on/off"`
+	FunctionResets  bool `prop:"x-pcie-flr-init,default=on" help:"on/off"`
 }
 
 // ModeProps choose the interfaces of a device whose type name does not.
@@ -48,16 +49,38 @@ type PCIBase struct {
 
 // setMode decides which interfaces there are.
 func (p *PCIBase) setMode(mode ModeProps) error {
-	p.legacy, p.modern = mode.DisableLegacy != qdev.On, !mode.DisableModern
+	p.legacy, p.modern = mode.DisableLegacy == qdev.Off || mode.DisableLegacy == qdev.Auto && !p.express(), !mode.DisableModern
 	if !p.legacy && !p.modern {
 		return errors.New("device cannot work as neither modern nor legacy mode is enabled\nSet either disable-modern or disable-legacy to off")
 	}
 	return nil
 }
 
+// express tells whether the device is behind a port of PCI Express.
+func (p *PCIBase) express() bool {
+	b, ok := p.Parent().(*pci.Bus)
+	return ok && b.Express() && !b.Root()
+}
+
+// addExpress adds the capabilities of a device behind a port.
+func (p *PCIBase) addExpress() error {
+	if !p.express() {
+		return nil
+	}
+	if _, err := p.AddExpress(0, pci.ExpressEndpoint, 0); err != nil {
+		return err
+	}
+	p.AddErrorControl()
+	p.AddLinkControl()
+	if p.FunctionResets {
+		p.AddFunctionReset()
+	}
+	return p.AddPowerStates()
+}
+
 // info is the configuration header of a device of the given type.
 func (p *PCIBase) info(t virtio.TypeInfo) pci.Info {
-	i := pci.Info{Vendor: pci.VendorVirtio, Class: t.PCIClass}
+	i := pci.Info{Vendor: pci.VendorVirtio, Class: t.PCIClass, Express: p.express()}
 	if p.legacy {
 		i.Device, i.Revision = t.PCIDevice, pciRevision
 		i.SubVendor, i.SubDevice = pci.VendorVirtio, t.ID
@@ -71,6 +94,9 @@ func (p *PCIBase) info(t virtio.TypeInfo) pci.Info {
 func (p *PCIBase) realize(typ virtio.Type) error {
 	p.typ, p.dev = typ, typ.Virtio()
 	p.SetInterruptPin(1)
+	if err := p.addExpress(); err != nil {
+		return err
+	}
 	p.addMSIX() // before the BARs: QEMU's order of capabilities is the reverse
 	if p.modern {
 		p.addModern()

@@ -1,0 +1,219 @@
+// Package bridge is the bridges of PCI and the ports of PCI Express, with the slots behind them into which devices are plugged.
+package bridge
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	"goemu/hw/pci"
+	"goemu/hw/qdev"
+)
+
+// model says how the kinds of PCI Express ports differ; zero means that a capability is absent or has no fixed place.
+type model struct {
+	class        *qdev.Class
+	vendor       uint16
+	device       uint16
+	revision     uint8
+	typ          pci.ExpressType
+	atExpress    int
+	atSSVID      int
+	ssVendor     uint16
+	atMSI        int
+	msiVectors   int  // with 32-bit addresses and masks if more than one
+	msix         bool // one vector in a BAR of its own
+	acs          bool
+	functionOnly bool // offers the reset of the function alone
+}
+
+// Extended capabilities: advanced error reporting and access control services (PCI Express Base Specification 3.0, sections 7.10 and 7.16).
+const (
+	atErrors   = pci.ConfigSize
+	errorsSize = 0x48
+	atAccess   = atErrors + errorsSize
+	accessSize = 8
+
+	extErrors, extErrorsVersion = 1, 2
+	extAccess, extAccessVersion = 0xd, 1
+
+	errUncorrected, errSeverity, errCorrected, errCorMask = 0x04, 0x0c, 0x10, 0x14
+	errControl, errRootCommand, errRootStatus             = 0x18, 0x2c, 0x30
+
+	errUncAll         = 0x03fff030
+	errUncFatal       = 0x00462030
+	errCorAll         = 0x0000f1c1
+	errCorMasked      = 0x0000e000
+	errControlCan     = 1<<5 | 1<<7 | 1<<9 // generates and checks ECRC, logs several headers
+	errControlEnable  = 1<<6 | 1<<8 | 1<<10
+	errControlSeveral = 1<<9 | 1<<10
+	errRootEnable     = 0x07
+	errRootSeen       = 0x7f
+	errRootVector     = 27 // shift
+
+	accessCap, accessControl = 4, 6
+	accessAll                = 0x5f // all but peer-to-peer egress control
+
+	ctlSERR           = 1 << 1
+	ctlNotExpress     = 0x0fa0 // bits of the bridge control register that PCI Express lacks
+	secondarySERR     = 1 << 14
+	maxLog            = 128
+	expDevCtl         = 8
+	expDevCap2        = 36
+	expDevCtl2        = 40
+	expRootCtl        = 28
+	expErrorReports   = 0xf
+	expForwardARI     = 1 << 5
+	rootErrorsEnabled = 7
+)
+
+// expressBridge is what all bridges with a PCI Express capability share.
+type expressBridge struct {
+	pci.Bridge
+	model *model
+}
+
+// port is what all PCI Express ports share.
+type port struct {
+	expressBridge
+	Port   uint8  `prop:"port,default=0"`
+	LogMax uint16 `prop:"aer_log_max,default=8"`
+}
+
+// PCIInfo implements pci.Function.
+func (p *expressBridge) PCIInfo() pci.Info {
+	m := p.model
+	return pci.Info{Vendor: m.vendor, Device: m.device, Class: pci.ClassBridgePCI, Revision: m.revision, Express: true, Bridge: true}
+}
+
+// realize makes the bus and the capabilities that all ports have, in QEMU's order; slot adds those of a port with a slot.
+func (p *port) realize(slot func() error) error {
+	m := p.model
+	if m.typ == pci.ExpressRootPort {
+		p.SetInterruptPin(1)
+	}
+	p.InitBridge(true, "")
+	p.Set16(pci.RegStatus, p.Get16(pci.RegStatus)&pci.StatusCapList)
+	p.Set16(pci.RegSecondaryStatus, 0)
+	p.SetWritable16(pci.RegBridgeControl, binary.LittleEndian.Uint16(p.Writable[pci.RegBridgeControl:])&^ctlNotExpress)
+	steps := []func() error{p.interrupts, p.subsystem}
+	if m.typ == pci.ExpressRootPort {
+		steps = []func() error{p.subsystem, p.interrupts}
+	}
+	for _, f := range append(steps, p.express, slot, p.errors) {
+		if err := f(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (p *port) interrupts() error {
+	switch m := p.model; {
+	case m.msix:
+		if err := p.AddMSIXBar(1, 0, p.Class().Name+"-msix"); err != nil {
+			return err
+		}
+		p.UseVector(0)
+		return nil
+	case m.msiVectors > 1:
+		return p.AddMSI32(m.atMSI, m.msiVectors)
+	default:
+		return p.AddMSI(m.atMSI, m.msiVectors, false)
+	}
+}
+
+func (p *port) subsystem() error {
+	at, err := p.AddCapability(pci.CapSSVID, p.model.atSSVID, 8)
+	if err == nil {
+		p.Set16(at+4, p.model.ssVendor)
+	}
+	return err
+}
+
+func (p *port) express() error {
+	m := p.model
+	if _, err := p.AddExpress(m.atExpress, m.typ, p.Port); err != nil {
+		return err
+	}
+	if m.functionOnly {
+		p.AddFunctionReset()
+	}
+	p.AddErrorControl()
+	return nil
+}
+
+// forwardARI offers to forward alternative routing identifiers.
+func (p *expressBridge) forwardARI() {
+	at := p.ExpressCapability()
+	p.Set32(at+expDevCap2, p.Get32(at+expDevCap2)|expForwardARI)
+	p.SetWritable16(at+expDevCtl2, binary.LittleEndian.Uint16(p.Writable[at+expDevCtl2:])|expForwardARI)
+}
+
+// errors adds advanced error reporting.
+func (p *port) errors() error {
+	if p.LogMax > maxLog {
+		return fmt.Errorf("Invalid aer_log_max %d. The max number of aer log is %d", p.LogMax, maxLog)
+	}
+	p.addErrors(p.LogMax > 0)
+	return nil
+}
+
+// addErrors adds advanced error reporting, with a log of several errors or not. No error ever happens here.
+func (p *expressBridge) addErrors(several bool) {
+	p.AddExtended(extErrors, extErrorsVersion, atErrors, errorsSize)
+	clear1 := func(at int, v uint32) { binary.LittleEndian.PutUint32(p.ClearOnes[atErrors+at:], v) }
+	clear1(errUncorrected, errUncAll)
+	p.Set32(atErrors+errSeverity, errUncFatal)
+	p.SetWritable32(atErrors+errSeverity, errUncAll)
+	clear1(errCorrected, errCorAll)
+	p.Set32(atErrors+errCorMask, errCorMasked)
+	p.SetWritable32(atErrors+errCorMask, errCorAll)
+	can, enable := uint32(errControlCan), uint32(errControlEnable)
+	if !several {
+		can, enable = can&^errControlSeveral, enable&^errControlSeveral
+	}
+	p.Set32(atErrors+errControl, can)
+	p.SetWritable32(atErrors+errControl, enable)
+	if p.model.typ != pci.ExpressToPCI {
+		p.SetWritable16(pci.RegBridgeControl, binary.LittleEndian.Uint16(p.Writable[pci.RegBridgeControl:])|ctlSERR)
+		binary.LittleEndian.PutUint16(p.ClearOnes[pci.RegStatus:], binary.LittleEndian.Uint16(p.ClearOnes[pci.RegStatus:])|secondarySERR)
+	}
+	if p.model.typ == pci.ExpressRootPort {
+		p.SetWritable32(atErrors+errRootCommand, errRootEnable)
+		clear1(errRootStatus, errRootSeen)
+	}
+	if p.model.acs {
+		p.AddExtended(extAccess, extAccessVersion, atAccess, accessSize)
+		p.Set16(atAccess+accessCap, accessAll)
+		p.SetWritable16(atAccess+accessControl, accessAll)
+	}
+}
+
+// resetErrors switches error reports off.
+func (p *port) resetErrors() {
+	at := p.ExpressCapability() + expDevCtl
+	p.Set16(at, p.Get16(at)&^expErrorReports)
+}
+
+// writeConfig is a write without the slot's part.
+func (p *expressBridge) writeConfig(addr, size int, v uint32) {
+	p.Bridge.WriteConfig(addr, size, v)
+	if p.model.functionOnly && p.FunctionReset(addr, size, v) {
+		p.ResetFunction()
+	}
+}
+
+// upstream is the port of a switch towards the root complex.
+type upstream struct{ port }
+
+// Realize implements qdev.Device.
+func (u *upstream) Realize() error { return u.realize(func() error { return nil }) }
+
+// Reset implements qdev.Device.
+func (u *upstream) Reset() {
+	u.ResetBridge()
+	u.resetErrors()
+}
+
+// WriteConfig implements pci.ConfigWriter.
+func (u *upstream) WriteConfig(addr, size int, v uint32) { u.writeConfig(addr, size, v) }
