@@ -6,12 +6,10 @@ import (
 	"fmt"
 
 	"goemu/hw/pci"
-	"goemu/hw/qdev"
 )
 
 // model says how the kinds of PCI Express ports differ; zero means that a capability is absent or has no fixed place.
 type model struct {
-	class        *qdev.Class
 	vendor       uint16
 	device       uint16
 	revision     uint8
