@@ -89,6 +89,27 @@ func (s *Drives) Source(name string) (src *block.Source, ok bool) {
 	return src, true
 }
 
+// Blank makes a drive without medium for one device.
+func (s *Drives) Blank() *block.Source {
+	src := &block.Source{WError: "auto", RError: "auto", CD: true}
+	var b *block.Backend
+	src.Claim = func(user string) (*block.Backend, error) {
+		s.Graph.Lock()
+		defer s.Graph.Unlock()
+		b = s.Graph.NewBackend("", "", 0, block.PermAll)
+		b.SetMediumMode(block.Mode{ReadOnly: true})
+		b.AttachDevice(&block.Device{Name: user})
+		return b, nil
+	}
+	src.Release = func() {
+		s.Graph.Lock()
+		defer s.Graph.Unlock()
+		b.Delete()
+	}
+	src.Unplug = src.Release
+	return src
+}
+
 func (s *Drives) claimDrive(d *Drive, user string) (*block.Backend, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -96,9 +117,6 @@ func (s *Drives) claimDrive(d *Drive, user string) (*block.Backend, error) {
 		return nil, fmt.Errorf("Drive '%s' is already in use by another device", d.ID)
 	}
 	d.claimed = true
-	if d.Backend.Node() == nil {
-		return nil, nil
-	}
 	s.Graph.Lock()
 	defer s.Graph.Unlock()
 	d.Backend.AttachDevice(&block.Device{Name: user})

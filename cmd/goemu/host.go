@@ -8,6 +8,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/driver"
+	"goemu/hw/disk"
 	"goemu/hw/qdev"
 	"goemu/internal/chardev"
 	"goemu/internal/mainloop"
@@ -32,6 +33,7 @@ type backends struct {
 func (h *backends) open(s *session) error {
 	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Ready: s.mon.ready})
 	h.disks = driver.NewDrives()
+	disk.Blank = h.disks.Blank
 	s.expectMigration()
 	h.disks.Graph.Warn = warn
 	h.chars.Object, h.disks.Graph.Object = s.object, s.object

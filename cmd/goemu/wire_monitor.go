@@ -115,6 +115,9 @@ func (s *session) blockService() *blockcmd.Service {
 	return blockcmd.New(blockcmd.Config{
 		Settle: s.mon.settle,
 		IO:     io.Run, DefaultBus: "ide",
+		VNCPassword: func(ctx context.Context, password string) error {
+			return s.mon.ui.ChangeVncPassword(ctx, &qapi.ChangeVncPasswordArg{Password: password})
+		},
 		IOThread: func(id string) bool { _, ok := s.host.objects.Find(id).(*iothread.Thread); return ok },
 		Drives:   s.host.disks, Loop: s.mon.server.InBand(), Emit: s.mon.server.Emit, Out: os.Stdout,
 		Report: complain,

@@ -63,6 +63,32 @@ func (p *Options) Claim(user string, readOnly, resize bool) (*block.Backend, err
 	return b, nil
 }
 
+// Blank makes a drive without medium for a device that takes media and was given none; nil: users cannot reach such drives.
+var Blank func() *block.Source
+
+// ClaimRemovable is Claim for a device whose medium can be changed; media tells it of that. There may be no medium.
+func (p *Options) ClaimRemovable(user string, readOnly, resize bool, media block.Media) (*block.Backend, error) {
+	if p.Drive == nil {
+		if Blank == nil {
+			return EmptyDrive(), nil
+		}
+		p.Drive = Blank()
+	}
+	b, err := p.Claim(user, readOnly, resize)
+	switch {
+	case err != nil:
+		return nil, err
+	case b == nil:
+		return EmptyDrive(), nil
+	}
+	b.Graph().Lock()
+	defer b.Graph().Unlock()
+	if d := b.AttachedDevice(); d != nil {
+		d.Media = media
+	}
+	return b, nil
+}
+
 // EmptyDrive stands for a drive without medium.
 func EmptyDrive() *block.Backend {
 	g := block.NewGraph()

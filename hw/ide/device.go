@@ -103,6 +103,7 @@ func (d *Device) realize(kind Kind, geometry func(*block.Backend) (disk.Geometry
 	if d.Drive != nil {
 		drive.policy = d.Policy()
 	}
+	b.EnableIOStatus()
 	drive.setDefaults()
 	if geometry != nil {
 		if drive.geo, drive.trans, err = geometry(b); err != nil {
@@ -121,19 +122,21 @@ func (d *Device) realize(kind Kind, geometry func(*block.Backend) (disk.Geometry
 
 // claim takes the medium. A CD-ROM drive does without.
 func (d *Device) claim(kind Kind) (*block.Backend, error) {
-	if d.Drive == nil {
-		return disk.EmptyDrive(), nil
+	if kind == CDROM {
+		b, err := d.ClaimRemovable(d.IDOrPath(), true, false, tray{d})
+		if err == nil {
+			d.TrayMoved = b.TrayMoved
+		}
+		return b, err
 	}
-	b, err := d.Props.Claim(d.IDOrPath(), kind == CDROM, kind == Disk)
+	b, err := d.Props.Claim(d.IDOrPath(), false, true)
 	switch {
 	case err != nil:
 		return nil, err
-	case b == nil && kind == CDROM:
-		return disk.EmptyDrive(), nil
-	case b == nil || kind == Disk && b.Node() == nil:
+	case b == nil || b.Node() == nil:
 		d.Drive.Release()
 		return nil, errors.New("Device needs media, but drive is empty")
-	case kind == Disk && b.ReadOnly():
+	case b.ReadOnly():
 		d.Drive.Release()
 		return nil, errors.New("Block node is read-only")
 	}
@@ -183,22 +186,33 @@ func (d *Device) release() {
 	}
 }
 
-// MediaChanged is what a CD-ROM drive hears when a disc comes (load) or goes.
-func (c *CD) MediaChanged(load bool) {
-	d := c.drive
-	d.measure()
-	d.trayOpen, d.changed, d.newMedia, d.ejectRequest = !load, 1, true, false
+// tray is a CD-ROM drive as those see it who change its disc; they hold the machine lock.
+type tray struct{ d *Device }
+
+// HasTray implements block.Media.
+func (tray) HasTray() bool { return true }
+
+// TrayOpen implements block.Media.
+func (t tray) TrayOpen() bool { return t.d.drive != nil && t.d.drive.trayOpen }
+
+// Locked implements block.Media.
+func (t tray) Locked() bool { return t.d.drive != nil && t.d.drive.trayLocked }
+
+// EjectRequest implements block.Media: it asks the guest to let go of the disc; force unlocks the tray.
+func (t tray) EjectRequest(force bool) {
+	d := t.d.drive
+	d.ejectRequest = true
+	if force {
+		d.trayLocked = false
+	}
 	d.bus.raise()
 }
 
-// EjectRequested asks the guest to let go of the disc; force unlocks the tray.
-func (c *CD) EjectRequested(force bool) {
-	c.drive.ejectRequest = true
-	if force {
-		c.drive.trayLocked = false
-	}
-	c.drive.bus.raise()
+// MediumChanged implements block.Media: a disc came (loaded) or went.
+func (t tray) MediumChanged(loaded bool) error {
+	d := t.d.drive
+	d.measure()
+	d.trayOpen, d.changed, d.newMedia, d.ejectRequest = !loaded, 1, true, false
+	d.bus.raise()
+	return nil
 }
-
-// Tray tells whether the tray is open and whether the guest has locked it.
-func (c *CD) Tray() (open, locked bool) { return c.drive.trayOpen, c.drive.trayLocked }

@@ -127,6 +127,7 @@ func (d *Drive) realize() error {
 		return err
 	}
 	d.backend = b
+	b.EnableIOStatus()
 	if d.kind == typeCDROM {
 		d.LogicalBlock, d.PhysicalBlock = 0, 0
 	}
@@ -174,15 +175,17 @@ func (d *Drive) setNames() {
 
 // claim takes the medium. A CD-ROM drive does without.
 func (d *Drive) claim() (*block.Backend, error) {
-	if d.common.Drive == nil {
-		return disk.EmptyDrive(), nil
+	if d.kind == typeCDROM || d.removable && d.common.Drive != nil {
+		b, err := d.common.ClaimRemovable(d.Dev().IDOrPath(), d.kind == typeCDROM, d.kind == typeDisk, tray{d})
+		if err == nil {
+			d.TrayMoved = b.TrayMoved
+		}
+		return b, err
 	}
-	b, err := d.common.Props.Claim(d.Dev().IDOrPath(), d.kind == typeCDROM, d.kind == typeDisk)
+	b, err := d.common.Props.Claim(d.Dev().IDOrPath(), false, true)
 	switch {
 	case err != nil:
 		return nil, err
-	case b == nil && d.kind == typeCDROM:
-		return disk.EmptyDrive(), nil
 	case b == nil || d.kind == typeDisk && !d.removable && b.Node() == nil:
 		d.common.Drive.Release()
 		return nil, errors.New("Device needs media, but drive is empty")
@@ -245,29 +248,44 @@ func (d *Drive) available() bool {
 	return d.inserted() && !d.trayOpen
 }
 
-// MediaChanged is what a drive hears when a medium comes (load) or goes.
-func (d *Drive) MediaChanged(load bool) {
-	d.mu.Lock()
-	d.trayOpen, d.mediaChanged, d.mediaEvent, d.ejectRequest = !load, load, load, false
-	d.mu.Unlock()
-	d.Report(d, scsi.SenseMediumChanged)
+// tray is a drive as those see it who change its medium.
+type tray struct{ d *Drive }
+
+// HasTray implements block.Media.
+func (tray) HasTray() bool { return true }
+
+// TrayOpen implements block.Media.
+func (t tray) TrayOpen() bool {
+	t.d.mu.Lock()
+	defer t.d.mu.Unlock()
+	return t.d.trayOpen
 }
 
-// EjectRequested asks the guest to let go of the medium; force unlocks the tray.
-func (d *Drive) EjectRequested(force bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.ejectRequest = true
+// Locked implements block.Media.
+func (t tray) Locked() bool {
+	t.d.mu.Lock()
+	defer t.d.mu.Unlock()
+	return t.d.trayLocked
+}
+
+// EjectRequest implements block.Media: it asks the guest to let go of the medium; force unlocks the tray.
+func (t tray) EjectRequest(force bool) {
+	t.d.mu.Lock()
+	defer t.d.mu.Unlock()
+	t.d.ejectRequest = true
 	if force {
-		d.trayLocked = false
+		t.d.trayLocked = false
 	}
 }
 
-// Tray tells whether the tray is open and whether the guest has locked it.
-func (d *Drive) Tray() (open, locked bool) {
+// MediumChanged implements block.Media: a medium came (loaded) or went.
+func (t tray) MediumChanged(loaded bool) error {
+	d := t.d
 	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.trayOpen, d.trayLocked
+	d.trayOpen, d.mediaChanged, d.mediaEvent, d.ejectRequest = !loaded, loaded, loaded, false
+	d.mu.Unlock()
+	d.Report(d, scsi.SenseMediumChanged)
+	return nil
 }
 
 // failed ends a command that the host could not do.

@@ -57,7 +57,7 @@ func (d *Drive) modePage(n, control uint8) []byte {
 		if p = make([]byte, 0x14); !change {
 			copy(p, []byte{0x3b, 0, 0x7f, 0xff, 0x2d, 0, 50 * 176 >> 8, 50 * 176 & 0xff, 0, 2, 2048 >> 8, 0, 16 * 176 >> 8, 16 * 176 & 0xff, 0, 0,
 				16 * 176 >> 8, 16 * 176 & 0xff, 16 * 176 >> 8, 16 * 176 & 0xff})
-			if _, locked := d.Tray(); locked {
+			if (tray{d}).Locked() {
 				p[4] |= 2
 			}
 		}

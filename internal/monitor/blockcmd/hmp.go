@@ -36,6 +36,8 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		{Name: "eject", Args: "force:-f,device:B", Params: "[-f] device", Help: "eject a removable medium (use -f to force it)", Run: func(m *hmp.Monitor, a *hmp.Args) error {
 			return s.Eject(m.Context(), &qapi.EjectArg{Device: some(a.Text("device")), Force: some(a.Bool("force"))})
 		}},
+		{Name: "change", Args: "device:B,force:-f,target:F,arg:s?,read-only-mode:s?", Params: "device [-f] filename [format [read-only-mode]]",
+			Help: "change a removable medium, optional format, use -f to force the operation", Run: s.hmpChange},
 		{Name: "drive_add", Args: "node:-n,pci_addr:s,opts:s", Params: "[-n] [[<domain>:]<bus>:]<slot>\n[file=file][,if=type][,bus=n]\n[,unit=m][,media=d][,index=i]\n[,snapshot=on|off][,cache=on|off]\n[,readonly=on|off][,copy-on-read=on|off]",
 			Help: "add drive to PCI storage controller", Run: s.hmpDriveAdd},
 		{Name: "drive_del", Args: "id:B", Params: "device", Help: "remove host block device", Run: s.hmpDriveDel},
@@ -527,4 +529,33 @@ func printDevice(m *hmp.Monitor, i *qapi.BlockInfo) {
 		}
 		m.Printf("    Removable device: %slocked, tray %s\n", locked, tray)
 	}
+}
+
+// hmpChange is the command change: of a drive's medium, or of the password of VNC.
+func (s *Service) hmpChange(m *hmp.Monitor, a *hmp.Args) error {
+	device, target := a.Text("device"), a.Text("target")
+	mode, hasMode := a.String("read-only-mode")
+	if device == "vnc" && s.VNCPassword != nil {
+		password, given := a.String("arg")
+		switch {
+		case hasMode:
+			return plain(m, "Parameter 'read-only-mode' is invalid for VNC")
+		case target != "passwd" && target != "password":
+			return plain(m, "Expected 'password' after 'vnc'")
+		case !given:
+			return errors.New("the new password is missing")
+		}
+		return s.VNCPassword(m.Context(), password)
+	}
+	arg := &qapi.BlockdevChangeMediumArg{Device: &device, Filename: target, Force: some(a.Bool("force"))}
+	if format, ok := a.String("arg"); ok {
+		arg.Format = &format
+	}
+	if hasMode {
+		if !qapi.FindType("BlockdevChangeReadOnlyMode").Accepts(mode) {
+			return errors.New("invalid parameter value: " + mode)
+		}
+		arg.ReadOnlyMode = some(qapi.BlockdevChangeReadOnlyMode(mode))
+	}
+	return s.BlockdevChangeMedium(m.Context(), arg)
 }

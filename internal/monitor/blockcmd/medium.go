@@ -58,7 +58,7 @@ func called(device, id *string) string { return deref(id, deref(device, "")) }
 
 // BlockdevOpenTray implements qapi.BlockCommands.
 func (s *Service) BlockdevOpenTray(_ context.Context, a *qapi.BlockdevOpenTrayArg) error {
-	return s.locked(func() error {
+	return s.withMachine(func() error {
 		err := s.openTray(a.Device, a.Id, deref(a.Force, false))
 		if errors.Is(err, errNoTray) || errors.Is(err, errInProgress) {
 			return nil
@@ -69,7 +69,7 @@ func (s *Service) BlockdevOpenTray(_ context.Context, a *qapi.BlockdevOpenTrayAr
 
 // BlockdevCloseTray implements qapi.BlockCommands.
 func (s *Service) BlockdevCloseTray(_ context.Context, a *qapi.BlockdevCloseTrayArg) error {
-	return s.locked(func() error { return s.closeTray(a.Device, a.Id) })
+	return s.withMachine(func() error { return s.closeTray(a.Device, a.Id) })
 }
 
 // closeTray closes the tray of a drive that has one.
@@ -116,7 +116,7 @@ func (s *Service) removeMedium(device, id *string) error {
 
 // BlockdevRemoveMedium implements qapi.BlockCommands.
 func (s *Service) BlockdevRemoveMedium(_ context.Context, a *qapi.BlockdevRemoveMediumArg) error {
-	return s.locked(func() error { return s.removeMedium(nil, &a.Id) })
+	return s.withMachine(func() error { return s.removeMedium(nil, &a.Id) })
 }
 
 // insertMedium puts a medium into a drive.
@@ -145,7 +145,7 @@ func insertMedium(b *block.Backend, n *block.Node) error {
 
 // BlockdevInsertMedium implements qapi.BlockCommands.
 func (s *Service) BlockdevInsertMedium(_ context.Context, a *qapi.BlockdevInsertMediumArg) error {
-	return s.locked(func() error {
+	return s.withMachine(func() error {
 		b, err := s.backend(nil, &a.Id)
 		if err != nil {
 			return err
@@ -163,7 +163,7 @@ func (s *Service) BlockdevInsertMedium(_ context.Context, a *qapi.BlockdevInsert
 
 // BlockdevChangeMedium implements qapi.BlockCommands.
 func (s *Service) BlockdevChangeMedium(ctx context.Context, a *qapi.BlockdevChangeMediumArg) error {
-	return s.locked(func() error {
+	return s.withMachine(func() error {
 		b, err := s.backend(a.Device, a.Id)
 		if err != nil {
 			return err
@@ -203,7 +203,7 @@ func (s *Service) BlockdevChangeMedium(ctx context.Context, a *qapi.BlockdevChan
 
 // Eject implements qapi.BlockCommands.
 func (s *Service) Eject(_ context.Context, a *qapi.EjectArg) error {
-	return s.locked(func() error { return s.eject(a.Device, a.Id, deref(a.Force, false)) })
+	return s.withMachine(func() error { return s.eject(a.Device, a.Id, deref(a.Force, false)) })
 }
 
 // eject opens the tray and takes the medium out.

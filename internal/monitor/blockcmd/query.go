@@ -6,6 +6,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/img"
+	"goemu/internal/mainloop"
 	"goemu/qapi"
 
 	"golang.org/x/sys/unix"
@@ -16,6 +17,8 @@ func seen(b *block.Backend) bool { return b.Name() != "" || b.AttachedDevice() !
 
 // QueryBlock implements qapi.BlockCoreCommands.
 func (s *Service) QueryBlock(ctx context.Context) ([]*qapi.BlockInfo, error) {
+	mainloop.Lock.Lock() // of devices' trays
+	defer mainloop.Lock.Unlock()
 	s.Graph.Lock()
 	defer s.Graph.Unlock()
 	list := []*qapi.BlockInfo{}

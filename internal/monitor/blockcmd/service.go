@@ -13,6 +13,7 @@ import (
 	"goemu/block/export"
 	"goemu/block/export/nbd"
 	"goemu/block/job"
+	"goemu/internal/mainloop"
 	"goemu/qapi"
 
 	"golang.org/x/sys/unix"
@@ -36,6 +37,8 @@ type Config struct {
 	IO func(b *block.Backend, command string) error
 	// IOThread tells whether there is an object of type iothread with that identifier; nil: there is none.
 	IOThread func(id string) bool
+	// VNCPassword sets the password of the VNC server, for the command change; nil: there is none.
+	VNCPassword func(ctx context.Context, password string) error
 	// DefaultBus is the bus type of drives that name none.
 	DefaultBus string
 }
@@ -102,6 +105,13 @@ func (s *Service) locked(f func() error) error {
 	s.Graph.Lock()
 	defer s.Graph.Unlock()
 	return f()
+}
+
+// withMachine is locked with the machine lock held: f looks at devices.
+func (s *Service) withMachine(f func() error) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	return s.locked(f)
 }
 
 // deref is what an optional member says, or its default.
