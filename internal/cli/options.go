@@ -14,6 +14,9 @@ func (p *parser) help(string) error {
 
 func (p *parser) version(string) error { return p.query(QueryVersion, "") }
 
+// kvmProperties are settings of KVM that -machine takes; other accelerators do without them.
+var kvmProperties = []string{"kernel-irqchip", "kernel_irqchip", "kvm-shadow-mem", "kvm_shadow_mem"}
+
 func (p *parser) machine(v string) error {
 	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "type")}
 	typ, _ := o.Get("type")
@@ -28,6 +31,9 @@ func (p *parser) machine(v string) error {
 			p.VM.Accels = append(p.VM.Accels, config.Options{Pairs: []config.Pair{{Key: "accel", Value: name}}})
 		}
 		o = o.Without("accel")
+	}
+	for _, name := range kvmProperties {
+		o = o.Without(name)
 	}
 	p.VM.Machine.Origin = p.origin
 	p.VM.Machine.Pairs = append(p.VM.Machine.Pairs, o.Pairs...)

@@ -16,7 +16,7 @@ func parse(t *testing.T, args ...string) *Request {
 }
 
 func TestWholeLine(t *testing.T) {
-	r := parse(t, "-M", "pc,accel=kvm:tcg,hpet=off", "--cpu", "max,-avx2", "-m", "1.5G", "-smp", "4", "-kernel", "k", "-append", "console=ttyS0 x=1,2",
+	r := parse(t, "-M", "pc,accel=kvm:tcg,hpet=off,kernel_irqchip=split", "--cpu", "max,-avx2", "-m", "1.5G", "-smp", "4", "-kernel", "k", "-append", "console=ttyS0 x=1,2",
 		"-device", "virtio-rng-pci,max-bytes=5,id=a,,b", "-device", `{"driver":"virtio-blk-pci","drive":"d0","num-queues":2}`, "-nographic", "disk.img")
 	vm := r.VM
 	require.Equal(t, []config.Pair{{Key: "type", Value: "pc"}, {Key: "hpet", Value: "off"}}, vm.Machine.Pairs)
