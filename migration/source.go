@@ -58,6 +58,7 @@ type outgoing struct {
 	slotPages uint64
 	share     int64   // bytes that may be sent in a slot
 	threshold float64 // bytes that can be sent within the downtime
+	polishing float64 // what was left at the beginning of a round that only makes the downtime shorter, 0 outside of one
 }
 
 func (o *outgoing) get() Status {
@@ -273,15 +274,31 @@ func (o *outgoing) iterate() {
 	_ = o.sink.Flush()
 }
 
-// lowPending tells whether what is left can be sent within the downtime.
+// lowPending tells whether what is left can be sent within the downtime. As long as each round is much shorter than the one before, and they
+// are short, one more makes the downtime still shorter.
 func (o *outgoing) lowPending() bool {
 	pending := float64(o.saver.Pending())
-	if pending < o.threshold {
-		o.sync()
-		pending = float64(o.saver.Pending())
+	if pending > 0 && (pending >= o.threshold || o.polishing > 0) {
+		return false
 	}
-	return pending == 0 || pending < o.threshold
+	o.sync()
+	left := float64(o.saver.Pending())
+	if left > 0 && left >= o.threshold {
+		o.polishing = 0
+		return false
+	}
+	const worth, shrinks = 10, 2 // per cent of the downtime; times
+	limit := float64(o.e.Parameters().DowntimeLimit)
+	short := o.threshold > 0 && left/o.threshold*limit <= polishTime
+	if !short || left <= o.threshold/worth || o.polishing > 0 && left*shrinks > o.polishing {
+		return true
+	}
+	o.polishing = left
+	return false
 }
+
+// polishTime is the longest that a round may take that only makes the downtime shorter, in milliseconds.
+const polishTime = 500
 
 // sync reads the dirty log and slows the guest down if it writes too fast.
 func (o *outgoing) sync() {

@@ -89,7 +89,7 @@ func (o options) wantsImages() bool {
 // wantsGuests tells whether -only asks for anything else.
 func (o options) wantsGuests() bool {
 	for s := range strings.SplitSeq(o.only, ",") {
-		if s != imageGroup && s != nbdGroup && !strings.HasPrefix(s, "nbd-") && s != "qmp" && !strings.HasPrefix(s, "qmp-") && !slices.ContainsFunc(imageWorks, func(w imageWork) bool { return w.name == s }) {
+		if s != imageGroup && s != nbdGroup && !strings.HasPrefix(s, "nbd-") && s != "qmp" && s != migrationGroup && !slices.Contains(migrationWorks, s) && !strings.HasPrefix(s, "qmp-") && !slices.ContainsFunc(imageWorks, func(w imageWork) bool { return w.name == s }) {
 			return true
 		}
 	}

@@ -37,7 +37,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.goemu, "goemu", "bin/goemu", "the goemu `binary`, with options if need be")
 	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
-	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware idle start image nbd qmp …)")
+	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware idle start image nbd qmp migration …)")
 	flag.StringVar(&o.imageSize, "image-size", "512M", "the `size` of the disk image for the image tools (4096M for the full measurement)")
 	flag.StringVar(&o.debian, "debian", "", "a disk `image` with an installed Debian whose login prompt is on the serial port")
 	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")
@@ -62,6 +62,10 @@ func bench(o options) error {
 	}
 	r, err := monitors(o, dir)
 	if err != nil {
+		return err
+	}
+	rows = append(rows, r...)
+	if r, err = moves(o, dir); err != nil {
 		return err
 	}
 	rows = append(rows, r...)

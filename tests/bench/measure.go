@@ -48,10 +48,15 @@ func alternate(runs int, pair [2]*emulator, f func(*emulator) (float64, error)) 
 		}
 	}
 	for i := range t {
-		slices.Sort(t[i])
-		med[i] = t[i][len(t[i])/2]
+		med[i] = median(t[i])
 	}
 	return med, nil
+}
+
+// median sorts the values.
+func median(t []float64) float64 {
+	slices.Sort(t)
+	return t[len(t)/2]
 }
 
 // works measures the guest's programs.
