@@ -82,6 +82,22 @@ func (g *Graph) DrainAllBegin() []*Node {
 // Preconditions: the graph lock is held.
 func (g *Graph) DrainAll() { DrainNodesEnd(g.DrainAllBegin()) }
 
+// CancelInFlight makes requests fail at once that wait for something that may never happen, in the node or, unless it is a format with
+// tables of its own, in the one below.
+func (n *Node) CancelInFlight() {
+	for n != nil {
+		if c, ok := n.state.(InFlightCanceller); ok {
+			c.CancelInFlight()
+			return
+		}
+		c := n.Primary()
+		if c == nil || c.role&RoleMetadata != 0 {
+			return
+		}
+		n = c.node
+	}
+}
+
 // Quiesced tells whether the node is in a drained section.
 func (n *Node) Quiesced() bool { return n.quiesced.Load() > 0 }
 

@@ -126,6 +126,9 @@ type Writer interface {
 	WriteV(ctx context.Context, off int64, iov [][]byte, fl Flags) error
 }
 
+// InFlightCanceller makes requests fail at once that wait for something that may never happen.
+type InFlightCanceller interface{ CancelInFlight() }
+
 // CompressedWriter writes whole clusters compressed. n is the length of a cluster, or less at the end of the image.
 type CompressedWriter interface {
 	WriteCompressed(ctx context.Context, off int64, iov [][]byte) error

@@ -246,6 +246,22 @@ func (g *ThrottleGroup) Members() int {
 	return g.users
 }
 
+// MoveTo makes the member one of another group, in whatever drained sections it is; the result takes its place.
+func (m *ThrottleMember) MoveTo(g *ThrottleGroup) *ThrottleMember {
+	if g == m.Group {
+		return m
+	}
+	next := g.Join()
+	m.mu.Lock()
+	skip := m.skip
+	m.mu.Unlock()
+	for range skip {
+		next.DrainBegin()
+	}
+	m.Leave()
+	return next
+}
+
 // Leave ends the membership. It reports whether the group has no members any more.
 func (m *ThrottleMember) Leave() (last bool) {
 	m.DrainBegin() // whoever waits goes on

@@ -120,6 +120,21 @@ func (j *Job) Locked(f func()) {
 	j.with(j.list.graph, f)
 }
 
+// LockedAnyway is Locked for what may be done while the job is to stand still, as ending a drained section.
+func (j *Job) LockedAnyway(f func()) {
+	l := j.list
+	l.mu.Lock()
+	j.busy = false
+	l.cond.Broadcast()
+	l.mu.Unlock()
+	l.graph.Lock()
+	f()
+	l.graph.Unlock()
+	l.mu.Lock()
+	j.busy = true
+	l.mu.Unlock()
+}
+
 // InBand runs f as if it were a command: no other runs meanwhile.
 func (j *Job) InBand(f func()) {
 	if j.list.Loop == nil {

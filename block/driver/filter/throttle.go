@@ -104,8 +104,7 @@ func (f *throttle) ReopenPrepare(_ context.Context, o *block.Options, _ block.Mo
 
 // ReopenCommit implements block.Reopener.
 func (f *throttle) ReopenCommit() {
-	f.member.Leave()
-	f.member, f.next = f.next.Join(), nil
+	f.member, f.next = f.member.MoveTo(f.next), nil
 }
 
 // ReopenAbort implements block.Reopener.

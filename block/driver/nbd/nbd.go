@@ -62,6 +62,8 @@ type disk struct {
 	connecting bool          // guarded by mu
 	lost       time.Time     // guarded by mu: when link was lost
 	changed    chan struct{} // guarded by mu: closed when the connector succeeded
+	hurry      bool          // guarded by mu: requests do not wait for this connector
+	hurried    chan struct{} // guarded by mu: closed when hurry is set
 }
 
 func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance, error) {
@@ -176,23 +178,34 @@ func (d *disk) current() (*link, error) {
 		d.noteLoss()
 		if !d.connecting {
 			d.connecting = true
-			d.changed = make(chan struct{})
+			d.changed, d.hurried, d.hurry = make(chan struct{}), make(chan struct{}), false
 			d.wg.Add(1)
 			go d.reconnect()
 		}
 		wait := time.Until(d.lost.Add(d.delay))
-		if wait <= 0 {
+		if wait <= 0 || d.hurry {
 			return nil, unix.EIO
 		}
-		changed := d.changed
+		changed, hurried := d.changed, d.hurried
 		d.mu.Unlock()
 		t := time.NewTimer(wait)
 		select {
 		case <-changed:
+		case <-hurried:
 		case <-t.C:
 		}
 		t.Stop()
 		d.mu.Lock()
+	}
+}
+
+// CancelInFlight implements block.InFlightCanceller: nobody waits any longer for a lost server to come back.
+func (d *disk) CancelInFlight() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.connecting && !d.hurry {
+		d.hurry = true
+		close(d.hurried)
 	}
 }
 

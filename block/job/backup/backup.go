@@ -292,6 +292,12 @@ func (b *backup) loop(ctx context.Context, j *job.Job) error {
 	return settle(0)
 }
 
+// Cancel implements job.Canceller.
+func (b *backup) Cancel(*job.Job, bool) (force bool) {
+	b.Target.CancelInFlight()
+	return true
+}
+
 // Commit implements job.Committer.
 func (b *backup) Commit(*job.Job) { b.finishBitmap(true) }
 

@@ -228,7 +228,10 @@ func (m *mirror) Complete(j *job.Job) error {
 
 // Cancel implements job.Canceller: a ready mirror ends well when it is cancelled softly, leaving a copy of this moment.
 func (m *mirror) Cancel(j *job.Job, force bool) bool {
-	return force || !j.Info().Ready
+	if force = force || !j.Info().Ready; force && !m.commit {
+		m.Target.CancelInFlight()
+	}
+	return force
 }
 
 // Run implements job.Body.
@@ -354,10 +357,16 @@ func (m *mirror) atRest(ctx context.Context, j *job.Job, synced *bool, complete 
 		}
 		m.drained, ended = true, true
 	})
-	if ended {
-		err = m.target.Flush(ctx)
+	if !ended {
+		return false, nil
 	}
-	return ended, err
+	if err = m.target.Flush(ctx); err == nil {
+		return true, nil
+	}
+	j.LockedAnyway(func() { m.drained = false; m.Source.DrainEnd() }) // the guest is not to wait while the job stands still
+	err = m.failed(j, false, err)
+	j.PausePoint()
+	return false, err
 }
 
 // waitOps waits until at most n operations are on their way.
