@@ -77,6 +77,20 @@ func (b *Backend) Insert(n *Node) error {
 	return err
 }
 
+// Replace gives the backend another node in the place of the one it has: a guest device goes on with that.
+// Preconditions: the graph lock is held.
+func (b *Backend) Replace(n *Node) error {
+	if b.root == nil {
+		return b.Insert(n)
+	}
+	old := b.root.node
+	return drainBoth(func() error {
+		var t transaction
+		b.graph.moveEdge(&t, b.root, n)
+		return t.finish(b.graph.refresh(&t, n, old))
+	}, old, n)
+}
+
 // Remove takes the medium out, after all requests ended.
 // Preconditions: the graph lock is held.
 func (b *Backend) Remove() {

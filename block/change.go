@@ -338,6 +338,23 @@ func (n *Node) eachEdge(base *Node, visit func(*Child) bool) {
 	}
 }
 
+// OverlayOf finds the image in the chain from n on that has base, or filters above it, as its backing file; nil if there is none.
+func (n *Node) OverlayOf(base *Node) *Node {
+	base = base.SkipFilters()
+	for a := n.SkipFilters(); a != nil; {
+		c := a.COWChild()
+		if c == nil {
+			return nil
+		}
+		next := c.node.SkipFilters()
+		if next == base {
+			return a
+		}
+		a = next
+	}
+	return nil
+}
+
 // inherits tells whether the node takes defaults from another one, or from one that does.
 func (n *Node) inherits(from *Node) bool {
 	for n != nil && n != from {

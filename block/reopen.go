@@ -69,6 +69,9 @@ func (g *Graph) queueReopen(queue []*reopening, n *Node, o *Options, keep bool, 
 	}
 	r.explicit = o.Clone()
 	r.mode = n.mode
+	if !keep { // what is not said goes back to its default
+		r.mode.ReadOnly, r.mode.AutoReadOnly, r.mode.Direct, r.mode.NoFlush, r.mode.DetectZeroes = false, false, false, false, DetectOff
+	}
 	if parent != nil {
 		op := &opening{g: g, options: o, mode: parent.mode, parent: &Node{driver: parent.node.driver, mode: parent.mode, options: parent.options}, role: role}
 		op.inherit()

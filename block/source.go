@@ -13,7 +13,21 @@ type Source struct {
 	// takes it back. Unplug does so from a device that leaves the machine: a disk that was only made for it goes, too.
 	Claim   func(user string) (*Backend, error)
 	Release func()
+	// Replace gives the device, while it is in operation, another node by its name.
+	Replace func(node string) error
 	Unplug  func()
+}
+
+// ReplaceBy gives the device, while it is in operation, another node by its name.
+func (s *Source) ReplaceBy(node string) error {
+	if s.Replace == nil {
+		return errors.New("Cannot replace drive '" + s.Name + "'")
+	}
+	if err := s.Replace(node); err != nil {
+		return err
+	}
+	s.Name = node
+	return nil
 }
 
 // ID is the source's name.

@@ -724,6 +724,7 @@ const (
 	BlockdevDriverNullCo          BlockdevDriver = "null-co"
 	BlockdevDriverQcow2           BlockdevDriver = "qcow2"
 	BlockdevDriverRaw             BlockdevDriver = "raw"
+	BlockdevDriverSnapshotAccess  BlockdevDriver = "snapshot-access"
 	BlockdevDriverThrottle        BlockdevDriver = "throttle"
 )
 
@@ -981,6 +982,7 @@ type BlockdevOptions struct {
 	NullCo          *BlockdevOptionsNull          `json:"-" branch:"null-co"`
 	Qcow2           *BlockdevOptionsQcow2         `json:"-" branch:"qcow2"`
 	Raw             *BlockdevOptionsRaw           `json:"-" branch:"raw"`
+	SnapshotAccess  *BlockdevOptionsGenericFormat `json:"-" branch:"snapshot-access"`
 	Throttle        *BlockdevOptionsThrottle      `json:"-" branch:"throttle"`
 }
 
@@ -2111,6 +2113,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "null-co"},
 			{Name: "qcow2"},
 			{Name: "raw"},
+			{Name: "snapshot-access"},
 			{Name: "throttle"},
 		}},
 		{Name: "BlockdevOptionsFile", Kind: KindObject, Features: []string{"dynamic-auto-read-only"}, Members: []Member{
@@ -2315,6 +2318,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "null-co", Type: "BlockdevOptionsNull"},
 			{Name: "qcow2", Type: "BlockdevOptionsQcow2"},
 			{Name: "raw", Type: "BlockdevOptionsRaw"},
+			{Name: "snapshot-access", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "throttle", Type: "BlockdevOptionsThrottle"},
 		}},
 		{Name: "BlockdevRef", Kind: KindAlternate, Branches: []Member{

@@ -86,12 +86,16 @@ func (c *Copier) Next(pos int64) (off, n int64, ok bool) {
 	return c.marks.NextDirtyArea(pos, c.length, c.chunk())
 }
 
+// Clusters widens a range to whole clusters.
+func (c *Copier) Clusters(off, n int64) (first, end int64) {
+	end = min(off+n+c.cluster-1, c.length+c.cluster-1)
+	return off - off%c.cluster, end - end%c.cluster
+}
+
 // Copy copies what is marked in the clusters of a range, and waits for what others copy there. What failed is marked again; read tells
 // whether it was the source that failed.
 func (c *Copier) Copy(ctx context.Context, off, n int64) (read bool, err error) {
-	end := min(off+n+c.cluster-1, c.length+c.cluster-1)
-	end -= end % c.cluster
-	off -= off % c.cluster
+	off, end := c.Clusters(off, n)
 	for {
 		s, ok := c.claim(off, end)
 		if !ok {

@@ -34,8 +34,8 @@ type Drives struct {
 	OnUnplug func(n *block.Node)
 
 	mu     sync.Mutex
-	drives []*Drive                  // guarded by mu
-	users  map[string]*block.Backend // guarded by mu: of devices that took a node by its name
+	drives []*Drive                // guarded by mu
+	users  map[*block.Backend]bool // of devices on nodes
 
 	// Guarded by the graph lock.
 	roots  map[string]*block.Node
@@ -44,7 +44,7 @@ type Drives struct {
 
 // NewDrives makes an empty set over a new graph with all drivers.
 func NewDrives() *Drives {
-	return &Drives{Graph: block.NewGraph(All()), roots: map[string]*block.Node{}, users: map[string]*block.Backend{}, groups: map[string]*block.ThrottleGroup{}}
+	return &Drives{Graph: block.NewGraph(All()), roots: map[string]*block.Node{}, users: map[*block.Backend]bool{}, groups: map[string]*block.ThrottleGroup{}}
 }
 
 // List lists the drives in the order of their definition.
@@ -75,6 +75,7 @@ func (s *Drives) Source(name string) (src *block.Source, ok bool) {
 		src.WError, src.RError, src.CD = d.WError, d.RError, d.Media == "cdrom"
 		src.Claim = func(user string) (*block.Backend, error) { return s.claimDrive(d, user) }
 		src.Release, src.Unplug = func() { s.releaseDrive(d) }, func() { s.unplugDrive(d) }
+		src.Replace = func(node string) error { return s.replaceNode(d.Backend, node) }
 		return src, true
 	}
 	s.Graph.Lock()
@@ -83,9 +84,11 @@ func (s *Drives) Source(name string) (src *block.Source, ok bool) {
 	if n == nil {
 		return nil, false
 	}
-	src.Claim = func(user string) (*block.Backend, error) { return s.claimNode(name, user) }
-	src.Release = func() { s.releaseNode(name) }
+	var held *block.Backend
+	src.Claim = func(user string) (b *block.Backend, err error) { held, err = s.claimNode(name, user); return held, err }
+	src.Release = func() { s.releaseNode(held); held = nil }
 	src.Unplug = src.Release
+	src.Replace = func(node string) error { return s.replaceNode(held, node) }
 	return src, true
 }
 
@@ -165,18 +168,29 @@ func (s *Drives) claimNode(name, user string) (*block.Backend, error) {
 		b.Delete()
 		return nil, err
 	}
-	s.users[name] = b
+	s.users[b] = true
 	return b, nil
 }
 
-func (s *Drives) releaseNode(name string) {
+// replaceNode gives a device's backend another node.
+func (s *Drives) replaceNode(b *block.Backend, name string) error {
+	s.Graph.Lock()
+	defer s.Graph.Unlock()
+	n, err := s.Graph.Lookup("", name)
+	if err != nil {
+		return err
+	}
+	return b.Replace(n)
+}
+
+func (s *Drives) releaseNode(b *block.Backend) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.Graph.Lock()
 	defer s.Graph.Unlock()
-	if b := s.users[name]; b != nil {
+	if s.users[b] {
 		b.Delete()
-		delete(s.users, name)
+		delete(s.users, b)
 	}
 }
 
@@ -249,12 +263,12 @@ func (s *Drives) Close() error {
 	for _, d := range s.drives {
 		d.Backend.Delete()
 	}
-	for _, b := range s.users {
+	for b := range s.users {
 		b.Delete()
 	}
 	for _, n := range s.roots {
 		s.Graph.Unref(n)
 	}
-	s.drives, s.roots, s.users = nil, map[string]*block.Node{}, map[string]*block.Backend{}
+	s.drives, s.roots, s.users = nil, map[string]*block.Node{}, map[*block.Backend]bool{}
 	return first
 }

@@ -85,6 +85,8 @@ func run(vm *config.VM) (status int, err error) {
 func (s *session) start() error {
 	s.machine.Start()
 	if s.vm.LoadVM != "" {
+		s.mon.shell.Begin()
+		s.mon.settle()
 		if err := s.migration.LoadSnapshot(migration.Snapshot{Name: s.vm.LoadVM}); err != nil {
 			return err
 		}

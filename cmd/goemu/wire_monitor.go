@@ -275,6 +275,7 @@ func (s *session) closeMonitors() {
 	close(s.mon.ended)
 	if s.mon.server != nil {
 		s.mon.server.Flush(flushTime)
+		s.mon.shell.Settle(time.Now().Add(flushTime))
 	}
 }
 

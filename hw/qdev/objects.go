@@ -81,6 +81,13 @@ func (p *property) typed() any {
 
 // setTyped sets a property of a device that is not in operation yet.
 func (b *Base) setTyped(p *property, v any) error {
+	if r, ok := p.value.Interface().(interface{ ReplaceBy(name string) error }); ok && b.realized && !p.value.IsNil() {
+		text, err := Text(p.name, v)
+		if err == nil {
+			err = r.ReplaceBy(text)
+		}
+		return err
+	}
 	if b.realized {
 		if b.id != "" {
 			return fmt.Errorf("Attempt to set property '%s' on device '%s' (type '%s') after it was realized", p.name, b.id, b.class.Name)

@@ -13,8 +13,8 @@ import (
 	"goemu/block/blockcopy"
 )
 
-// Drivers is the filter of this package.
-var Drivers = []*block.Driver{driver}
+// Drivers are the filter of this package and the driver that shows what it keeps.
+var Drivers = []*block.Driver{driver, accessDriver}
 
 var driver = &block.Driver{
 	Name: "copy-before-write", Filter: true, Open: open,
@@ -33,6 +33,7 @@ type Filter struct {
 	copier        *blockcopy.Copier
 	breakSnapshot bool
 	timeout       time.Duration
+	snap          snapshot
 }
 
 func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance, error) {
@@ -106,6 +107,7 @@ func (f *Filter) init(ctx context.Context, source *block.Child, marks *bitmap.Bi
 		} else {
 			m.Merge(marks.Snapshot())
 		}
+		f.snap.init(m.Clone())
 	})
 	return nil
 }
@@ -161,7 +163,7 @@ func (f *Filter) RefreshLimits(l *block.Limits) error {
 
 // keep copies what is about to change.
 func (f *Filter) keep(ctx context.Context, off, n int64, fl block.Flags) error {
-	if fl&block.Unchanged != 0 {
+	if fl&block.Unchanged != 0 || f.snap.lost() {
 		return nil
 	}
 	if f.timeout > 0 {
@@ -170,11 +172,20 @@ func (f *Filter) keep(ctx context.Context, off, n int64, fl block.Flags) error {
 		defer cancel()
 	}
 	_, err := f.copier.Copy(ctx, off, n)
-	if err != nil && f.breakSnapshot {
-		f.copier.Do(func(m *bitmap.Map) { m.Clear() }) // the snapshot is lost: nothing needs to be kept for it
-		return nil
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
-	return err
+	first, end := f.copier.Clusters(off, n)
+	switch {
+	case err == nil:
+		f.snap.kept(first, end)
+	case f.breakSnapshot:
+		f.copier.Do(func(m *bitmap.Map) { m.Clear() }) // nothing needs to be kept any more
+		f.snap.lose(err, first, end)
+	default:
+		return err
+	}
+	return nil
 }
 
 // WriteV implements block.Writer.

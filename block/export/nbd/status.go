@@ -38,6 +38,9 @@ func (x *Export) run(ctx context.Context, pos, end int64) (n int64, zero bool, e
 		return min(e.end, end) - pos, false, nil
 	}
 	n, flags, err := x.status(ctx, pos, x.size-pos) // all of the extent, so that the next reads need not ask
+	if err != nil {                                 // of more than the client asked for, perhaps
+		n, flags, err = x.status(ctx, pos, end-pos)
+	}
 	if err != nil {
 		return 0, false, err
 	}

@@ -31,6 +31,7 @@ type Options struct {
 type commit struct {
 	Options
 	filter    *block.Node
+	lowest    *block.Node // the image next above the base
 	base      *block.Child
 	baseWasRO bool
 	frozen    bool
@@ -43,7 +44,7 @@ func New(ctx context.Context, l *job.List, o Options) (j *job.Job, err error) {
 		return nil, block.Errorf(unix.EINVAL, "Invalid files for merge: top and base are the same")
 	}
 	g := o.Top.Graph()
-	c := &commit{Options: o, baseWasRO: o.Base.ReadOnly()}
+	c := &commit{Options: o, baseWasRO: o.Base.ReadOnly(), lowest: o.Top.OverlayOf(o.Base)}
 	if !o.Top.ChainContains(o.Base) {
 		return nil, block.Errorf(unix.EINVAL, "'%s' is not in the backing chain of '%s'", o.Base.Name(), o.Top.Name())
 	}
@@ -144,7 +145,11 @@ func (c *commit) Run(j *job.Job) error {
 
 // step deals with the bytes from off on that are alike; n is their number. read tells which side an error is about.
 func (c *commit) step(ctx context.Context, top *block.Child, off, length int64, buf []byte) (n int64, copied, read bool, err error) {
-	s, _, err := c.Top.StatusAbove(ctx, c.Base, false, true, off, min(chunk, length-off))
+	lowest, include := c.lowest, true
+	if lowest == nil { // there are but filters
+		lowest, include = c.Base, false
+	}
+	s, _, err := c.Top.StatusAbove(ctx, lowest, include, true, off, min(chunk, length-off))
 	switch {
 	case err != nil:
 		return 0, false, true, err

@@ -276,13 +276,13 @@ func (m *mirror) markInitial(ctx context.Context, j *job.Job) error {
 			return err
 		}
 	}
-	base := m.Base
-	if m.Sync == Full {
-		base = nil
+	var lowest *block.Node // that is copied from; nil: all
+	if m.Sync != Full && m.Base != nil {
+		lowest = m.Source.OverlayOf(m.Base)
 	}
 	for off := int64(0); off < m.length && !j.Cancelled(); {
 		j.PausePoint()
-		depth, n, err := m.Source.AllocatedAbove(ctx, base, false, off, m.length-off)
+		depth, n, err := m.Source.AllocatedAbove(ctx, lowest, lowest != nil, off, m.length-off)
 		if err != nil {
 			return err
 		}

@@ -111,7 +111,7 @@ func (s *Service) startCommit(n, top, base *block.Node, a *qapi.BlockCommitArg) 
 		j, err = mirror.NewCommit(ctx, s.Jobs, mirror.Options{ID: id, Source: top, Target: base, Speed: speed, OnSourceError: policy(a.OnError),
 			OnTargetError: policy(a.OnError), FilterName: filter, Flags: fl})
 	} else {
-		if o := overlayOf(n, top); o != nil {
+		if o := n.OverlayOf(top); o != nil {
 			if err := o.Blocked(block.OpCommitTarget); err != nil {
 				return err
 			}

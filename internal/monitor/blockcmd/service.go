@@ -192,23 +192,6 @@ func cowBelow(n *block.Node) *block.Node {
 	return nil
 }
 
-// overlayOf finds the image in the chain from active on that has n, or filters above it, as its backing file; nil if there is none.
-func overlayOf(active, n *block.Node) *block.Node {
-	n = n.SkipFilters()
-	for a := active.SkipFilters(); a != nil; {
-		c := a.COWChild()
-		if c == nil {
-			return nil
-		}
-		next := c.Node().SkipFilters()
-		if next == n {
-			return a
-		}
-		a = next
-	}
-	return nil
-}
-
 // flags are what the members auto-finalize and auto-dismiss mean.
 func flags(autoFinalize, autoDismiss *bool) (f job.Flags) {
 	if !deref(autoFinalize, true) {

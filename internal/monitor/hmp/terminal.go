@@ -15,14 +15,15 @@ type terminal struct {
 	m    *Monitor
 	conn *monitor.Conn
 
-	mu    sync.Mutex
-	lines []string // to be run, one at a time
-	busy  bool
-	open  bool // a client is there
-	focus bool // a shared device shows this monitor
-	begun bool // Shell.Begin was called
-	wake  chan struct{}
-	held  []byte // what was printed before the connection was known or while a shared device shows another frontend
+	mu      sync.Mutex
+	lines   []string // to be run, one at a time
+	busy    bool
+	open    bool // a client is there
+	focus   bool // a shared device shows this monitor
+	begun   bool // Shell.Begin was called
+	greeted bool // and its greeting is out
+	wake    chan struct{}
+	held    []byte // what was printed before the connection was known or while a shared device shows another frontend
 }
 
 // prompt is printed before each line.
@@ -70,6 +71,9 @@ func (t *terminal) begin() {
 	if open {
 		t.greet()
 	}
+	t.mu.Lock()
+	t.greeted = true
+	t.mu.Unlock()
 	t.conn.Accept()
 }
 
@@ -78,7 +82,12 @@ func (s *Shell) Settle(end time.Time) {
 	monitor.Settle(end, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		return !slices.ContainsFunc(s.terminals, func(t *terminal) bool { return !t.conn.Idle() })
+		return !slices.ContainsFunc(s.terminals, func(t *terminal) bool {
+			t.mu.Lock()
+			greeted := t.greeted || !s.begun
+			t.mu.Unlock()
+			return !greeted || !t.conn.Idle()
+		})
 	})
 }
 
