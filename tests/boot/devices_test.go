@@ -43,7 +43,7 @@ var driven = []struct {
 		"cat /sys/bus/usb/devices/usb*/product | sort | uniq -c; for d in /sys/bus/usb/devices/*; do [ -f $d/serial ] && grep -q S2 $d/serial && cat $d/speed && s=$(ls $d/*/host*/target*/*/block); done; dd if=/dev/$s of=/dev/$s bs=64k seek=8 count=4 conv=fsync conv=notrunc; dd if=/dev/$s of=/dev/$s bs=64k skip=8 count=4 conv=fsync conv=notrunc; grep -c 'QEMU USB' /proc/bus/input/devices; dd if=/dev/$s bs=64k count=4 | md5sum",
 		func(t *testing.T, f *fixture) string { return "      2 xHCI Host Controller\n5000\n5\n" + f.begin(t) }},
 	{"watchdog", []string{"i6300esb"}, func(*fixture) []string { return []string{"-device", "i6300esb", "-watchdog-action", "none"} },
-		"cat /sys/class/watchdog/watchdog0/identity; echo V > /dev/watchdog0; cat /sys/class/watchdog/watchdog0/timeout", func(*testing.T, *fixture) string { return "i6300ESB timer\n30\n" }},
+		"cat /sys/class/watchdog/watchdog0/identity; echo V > /dev/watchdog0; cat /sys/class/watchdog/watchdog0/timeout", func(*testing.T, *fixture) string { return "i6300ESB timer\n30" }},
 	{"balloon", []string{"virtio_balloon"}, func(*fixture) []string { return []string{"-device", "virtio-balloon-pci"} },
 		"cat /sys/bus/virtio/drivers/virtio_balloon/virtio*/status", func(*testing.T, *fixture) string { return "0x0000000f" }},
 }
