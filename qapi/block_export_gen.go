@@ -68,12 +68,14 @@ const (
 
 // BlockExportOptions is the union BlockExportOptions. An export: a node offered to other programs.
 type BlockExportOptions struct {
-	Type         BlockExportType        `json:"type"`
-	Id           string                 `json:"id"`
-	NodeName     string                 `json:"node-name"`
-	Writable     *bool                  `json:"writable,omitempty"`
-	Writethrough *bool                  `json:"writethrough,omitempty"`
-	Nbd          *BlockExportOptionsNbd `json:"-" branch:"nbd"`
+	Type          BlockExportType        `json:"type"`
+	Id            string                 `json:"id"`
+	FixedIothread *bool                  `json:"fixed-iothread,omitempty"`
+	Iothread      *string                `json:"iothread,omitempty"`
+	NodeName      string                 `json:"node-name"`
+	Writable      *bool                  `json:"writable,omitempty"`
+	Writethrough  *bool                  `json:"writethrough,omitempty"`
+	Nbd           *BlockExportOptionsNbd `json:"-" branch:"nbd"`
 }
 
 // BlockExportDelArg are the arguments of block-export-del.
@@ -215,6 +217,8 @@ var moduleBlockExport = Module{Name: "block-export",
 		{Name: "BlockExportOptions", Kind: KindObject, Tag: "type", Members: []Member{
 			{Name: "type", Type: "BlockExportType"},
 			{Name: "id", Type: "str"},
+			{Name: "fixed-iothread", Type: "bool", Optional: true},
+			{Name: "iothread", Type: "str", Optional: true},
 			{Name: "node-name", Type: "str"},
 			{Name: "writable", Type: "bool", Optional: true},
 			{Name: "writethrough", Type: "bool", Optional: true},

@@ -15,6 +15,7 @@ import (
 	"goemu/block/driver"
 	"goemu/internal/chardev"
 	"goemu/internal/getopt"
+	"goemu/internal/iothread"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/blockcmd"
 	"goemu/internal/monitor/chardevcmd"
@@ -157,8 +158,9 @@ func (d *storageDaemon) makeMonitors(ctx context.Context) {
 	d.server = &qmp.Server{Registry: r, Version: version, Context: ctx}
 	d.block = blockcmd.New(blockcmd.Config{
 		Drives: d.drives, Loop: d.server.InBand(), Emit: d.server.Emit, Out: os.Stdout,
-		Settle: func() { d.server.Settle(time.Now().Add(flushTime)) },
-		Report: func(text string) { d.Errorf("%s", text) },
+		IOThread: func(id string) bool { _, ok := d.Graph.Object(id).(*iothread.Thread); return ok },
+		Settle:   func() { d.server.Settle(time.Now().Add(flushTime)) },
+		Report:   func(text string) { d.Errorf("%s", text) },
 	})
 	run := runcmd.NewService()
 	run.Graph, run.Registry, run.Version, run.End = d.Graph, r, version, d.endByCommand

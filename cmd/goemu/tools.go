@@ -10,6 +10,7 @@ import (
 	"goemu/cmd/goemu/img"
 	"goemu/cmd/goemu/nbd"
 	"goemu/cmd/goemu/qio"
+	"goemu/internal/iothread"
 	"goemu/internal/tlscreds"
 	"goemu/internal/tool"
 )
@@ -70,6 +71,26 @@ func addObjects(t *tool.Tool) {
 			err = set.Put(id, g)
 		}
 		return err
+	}
+	threads := iothread.Type()
+	t.Objects[threads.Name] = func(id string, o *block.Options) error {
+		thread := threads.New(id)
+		for _, p := range threads.Props {
+			if !o.Has(p.Name) {
+				continue
+			}
+			n, err := o.TakeUint(p.Name, 0)
+			if err == nil {
+				err = p.Set(thread, int64(n))
+			}
+			if err != nil {
+				return err
+			}
+		}
+		if err := thread.(*iothread.Thread).Complete(); err != nil {
+			return err
+		}
+		return set.Put(id, thread)
 	}
 	t.Graph.Object = func(id string) any { return set[id] }
 }

@@ -6,6 +6,8 @@ import (
 
 	"goemu/block"
 	"goemu/qapi"
+
+	"golang.org/x/sys/unix"
 )
 
 // NbdServerStart implements qapi.BlockExportCommands.
@@ -108,6 +110,9 @@ func (s *Service) NbdServerRemove(_ context.Context, a *qapi.NbdServerRemoveArg)
 
 // BlockExportAdd implements qapi.BlockExportCommands.
 func (s *Service) BlockExportAdd(ctx context.Context, a *qapi.BlockExportOptions) error {
+	if t := a.Iothread; t != nil && (s.IOThread == nil || !s.IOThread(*t)) {
+		return block.Errorf(unix.ENOENT, "iothread \"%s\" not found", *t)
+	}
 	o := block.OptionsOf("id", a.Id, "node-name", a.NodeName)
 	for name, v := range map[string]*bool{"writable": a.Writable, "writethrough": a.Writethrough, "allocation-depth": a.Nbd.AllocationDepth} {
 		if v != nil {
