@@ -60,6 +60,9 @@ func (h *backends) open(s *session) error {
 			notice(spec.Notice)
 		}
 	}
+	if err := s.readFSDevs(); err != nil {
+		return err
+	}
 	if err := h.openNetwork(s); err != nil {
 		return err
 	}

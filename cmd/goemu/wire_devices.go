@@ -20,6 +20,7 @@ import (
 	"goemu/hw/virtio/balloon"
 	"goemu/hw/virtio/blk"
 	"goemu/hw/virtio/net"
+	"goemu/hw/virtio/p9"
 	"goemu/hw/virtio/rng"
 	vscsi "goemu/hw/virtio/scsi"
 	"goemu/hw/virtio/serial"
@@ -33,7 +34,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		misc.Classes(hooks), watchdog.Classes(hooks.Watchdog),
 		ide.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
-		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(),
+		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), bridge.Classes(),
 		e1000.Classes(),

@@ -18,6 +18,7 @@ const (
 	IDRNG     = 4
 	IDBalloon = 5
 	IDSCSI    = 8
+	ID9P      = 9
 )
 
 // Device status bits (virtio 1.2, section 2.1).

@@ -315,6 +315,30 @@ func (p *parser) usb(string) error {
 	return nil
 }
 
+// fsdev is -fsdev: the driver, which comes first, and its options.
+func (p *parser) fsdev(v string) error {
+	p.VM.FSDevs = append(p.VM.FSDevs, config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "fsdriver")})
+	return nil
+}
+
+// virtfs is -virtfs: a file system and its device in one.
+func (p *parser) virtfs(v string) error {
+	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "fsdriver")}
+	driver, hasDriver := o.Get("fsdriver")
+	tag, hasTag := o.Get("mount_tag")
+	if !hasDriver || !hasTag || driver == "" {
+		return p.errorf("Usage: -virtfs fsdriver,mount_tag=tag")
+	}
+	id, ok := o.Get("id")
+	if !ok {
+		id = tag
+		o.Pairs = append(o.Pairs, config.Pair{Key: "id", Value: id})
+	}
+	p.VM.FSDevs = append(p.VM.FSDevs, o.Without("mount_tag"))
+	p.VM.Devices = append(p.VM.Devices, config.Options{Origin: p.origin, Pairs: []config.Pair{{Key: "driver", Value: "virtio-9p-pci"}, {Key: "fsdev", Value: id}, {Key: "mount_tag", Value: tag}}})
+	return nil
+}
+
 func (p *parser) usbDevice(v string) error {
 	p.VM.USBDevices = append(p.VM.USBDevices, config.Source{Origin: p.origin, Value: v})
 	return p.usb("")

@@ -48,6 +48,8 @@ func sections() []section {
 			{name: "hdc", arg: true, help: "/-hdd file  use 'file' as hard disk 2/3 image", apply: disk(2)},
 			{name: "hdd", arg: true, apply: disk(3)},
 			{name: "cdrom", arg: true, help: " file     use 'file' as CD-ROM image", apply: cdrom},
+			{name: "fsdev", arg: true, help: helpFSDev, apply: (*parser).fsdev},
+			{name: "virtfs", arg: true, help: helpVirtFS, apply: (*parser).virtfs},
 			{name: "snapshot", help: "       write to temporary files instead of disk image files", apply: (*parser).snapshot},
 		}},
 		{"USB convenience options:", []option{
@@ -126,6 +128,16 @@ const helpMachine = ` [type=]name[,prop[=value][,...]]
                 selects emulated machine ('-machine help' for list,
                 '-machine name,help' for its properties)
                 property accel=accel1[:accel2[:...]] selects accelerator`
+
+const helpFSDev = ` local,id=id,path=path,security_model=mapped-xattr|mapped-file|passthrough|none
+ [,writeout=immediate][,readonly=on][,fmode=fmode][,dmode=dmode][,multidevs=remap|forbid|warn]
+-fsdev synth,id=id
+                a directory of the host for a 9P device`
+
+const helpVirtFS = ` local,path=path,mount_tag=tag,security_model=mapped-xattr|mapped-file|passthrough|none
+        [,id=id][,writeout=immediate][,readonly=on][,fmode=fmode][,dmode=dmode][,multidevs=remap|forbid|warn]
+-virtfs synth,mount_tag=tag[,id=id]
+                a directory of the host in the guest: the same with its device`
 
 const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
                 select accelerator (use 'help' for a list); given several times, the later ones are fall-backs

@@ -50,8 +50,9 @@ type VM struct {
 	NoShutdown bool
 	NoACPI     bool
 	NoHPET     bool
-	USBDevices []Source // -usbdevice
-	Paused     bool     // -S
+	USBDevices []Source  // -usbdevice
+	FSDevs     []Options // -fsdev, and what -virtfs means besides its device
+	Paused     bool      // -S
 	Preconfig  bool
 	OnPanic    string // -action panic=, empty if not given
 	OnWatchdog string // -action watchdog= or -watchdog-action

@@ -19,6 +19,7 @@ import (
 // fixture is what all boots share.
 type fixture struct {
 	goemu, initrd, disk string
+	share               string // a directory
 	kernel              *guest.Kernel
 }
 
@@ -29,7 +30,8 @@ func prepare(t *testing.T, flavour string) *fixture {
 		t.Skip("whole boots take seconds each")
 	}
 	dir := t.TempDir()
-	f := &fixture{goemu: filepath.Join(dir, "goemu"), initrd: filepath.Join(dir, "initrd.gz"), disk: filepath.Join(dir, "disk.img")}
+	f := &fixture{goemu: filepath.Join(dir, "goemu"), initrd: filepath.Join(dir, "initrd.gz"), disk: filepath.Join(dir, "disk.img"), share: filepath.Join(dir, "share")}
+	require.NoError(t, os.Mkdir(f.share, 0o755))
 	out, err := exec.Command("go", "build", "-o", f.goemu, "goemu/cmd/goemu").CombinedOutput()
 	require.NoError(t, err, string(out))
 	if f.kernel, err = guest.GetKernel(flavour); err != nil {

@@ -4,6 +4,7 @@ import (
 	"crypto/md5"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -44,6 +45,13 @@ var driven = []struct {
 		func(t *testing.T, f *fixture) string { return "      2 xHCI Host Controller\n5000\n5\n" + f.begin(t) }},
 	{"watchdog", []string{"i6300esb"}, func(*fixture) []string { return []string{"-device", "i6300esb", "-watchdog-action", "none"} },
 		"cat /sys/class/watchdog/watchdog0/identity; echo V > /dev/watchdog0; cat /sys/class/watchdog/watchdog0/timeout", func(*testing.T, *fixture) string { return "i6300ESB timer\n30" }},
+	{"9p", []string{"9p", "9pnet_virtio"}, func(f *fixture) []string {
+		return []string{"-virtfs", "local,path=" + f.share + ",mount_tag=host,security_model=mapped-xattr", "-fsdev", "local,id=ro,path=" + f.share + ",security_model=none,readonly=on", "-device", "virtio-9p-pci,fsdev=ro,mount_tag=ro"}
+	}, "mkdir /a /b; mount -t 9p -o trans=virtio,version=9p2000.L,msize=524288 host /a; mount -t 9p -o trans=virtio,version=9p2000.L,ro ro /b; cd /a; echo hello > f; ln -s f l; ln f h; mkdir -p d/e; mknod n c 4 5; chown 7:8 f; chmod 640 f; " +
+		"mv d/e g; dd if=/dev/zero of=big bs=256k count=8; md5sum big; for i in 1 2 3 4; do (for j in 1 2 3 4 5 6 7 8; do echo $i > p$i$j; done) & done; wait; ls | wc -l; stat -c '%n %a %u:%g %F' f l n g; cat l; rm -r p* d; ls -1; cat /b/h; cd /; umount /a /b; echo done",
+		func(t *testing.T, f *fixture) string {
+			return fmt.Sprintf("%x  big\n", md5.Sum(make([]byte, 2<<20))) + "39\nf 640 7:8 regular file\nl 777 0:0 symbolic link\nn 644 0:0 character special file\ng 755 0:0 directory\nhello\nbig\nf\ng\nh\nl\nn\nhello\ndone"
+		}},
 	{"balloon", []string{"virtio_balloon"}, func(*fixture) []string { return []string{"-device", "virtio-balloon-pci"} },
 		"cat /sys/bus/virtio/drivers/virtio_balloon/virtio*/status", func(*testing.T, *fixture) string { return "0x0000000f" }},
 }
@@ -60,8 +68,11 @@ func TestDevices(t *testing.T) {
 		args = append(args, d.args(f)...)
 		run += "; echo == " + d.name + "; " + d.probe
 	}
-	require.NoError(t, guest.WriteInitramfs(f.initrd, guest.Spec{Busybox: bb, Kernel: f.kernel, Modules: append(modules, guest.DefaultModules...)}))
-	out := f.boot(t, run, 4*time.Minute, args...)
+	script := filepath.Join(t.TempDir(), "probe")
+	require.NoError(t, os.WriteFile(script, []byte(run+"\n"), 0o755))
+	require.NoError(t, guest.WriteInitramfs(f.initrd, guest.Spec{Busybox: bb, Kernel: f.kernel, Modules: append(modules, guest.DefaultModules...),
+		Files: map[string]string{"bin/probe": script}}))
+	out := f.boot(t, "sh /bin/probe", 4*time.Minute, args...)
 	for _, d := range driven {
 		require.Contains(t, section(out, d.name), d.want(t, f), d.name)
 	}

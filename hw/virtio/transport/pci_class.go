@@ -45,6 +45,15 @@ type WithClass struct {
 func (x *WithClass) values() (class, vectors uint32) { return x.Class, x.Vectors }
 func (x *WithClass) resolve(class, vectors uint32)   { x.Class, x.Vectors = class, vectors }
 
+// TwoVectors are those of device types with a single queue that say how many vectors they have.
+type TwoVectors struct {
+	IOEventFD
+	Vectors uint32 `prop:"vectors,default=2"`
+}
+
+func (x *TwoVectors) values() (class, vectors uint32) { return 0, x.Vectors }
+func (x *TwoVectors) resolve(_, vectors uint32)       { x.Vectors = vectors }
+
 // WithTwoVectors are those of device types that share two vectors among all queues.
 type WithTwoVectors struct {
 	IOEventFD
