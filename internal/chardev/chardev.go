@@ -212,6 +212,7 @@ func (p *Port) Write(data []byte) int {
 func (b *Backend) write(data []byte) int {
 	b.mu.Lock()
 	if b.closed || b.discard {
+		b.dropped(data)
 		b.mu.Unlock()
 		return len(data)
 	}
@@ -346,6 +347,13 @@ func (b *Backend) event(e Event) {
 // tell posts an event to the frontend.
 func (p *Port) tell(e Event) { p.loop.Post(func() { p.fe.Event(e) }) }
 
+// dropped logs output that nobody gets. Preconditions: b.mu is held.
+func (b *Backend) dropped(data []byte) {
+	if b.log != nil && !b.closed && len(data) > 0 {
+		b.log.write(data)
+	}
+}
+
 // setConnected records a connection or its end; without one, output is dropped if drop is set.
 func (b *Backend) setConnected(on, drop bool) {
 	b.mu.Lock()
@@ -356,6 +364,7 @@ func (b *Backend) setConnected(on, drop bool) {
 	changed := b.connected != on
 	b.connected, b.discard = on, drop && !on
 	if b.discard {
+		b.dropped(b.out)
 		b.out = b.out[:0]
 		b.notifyWritable()
 	}

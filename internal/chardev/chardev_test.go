@@ -297,3 +297,17 @@ func TestRing(t *testing.T) {
 		t.Errorf("read %q", got)
 	}
 }
+
+// TestLogOfDropped: output that nobody gets is in the log all the same.
+func TestLogOfDropped(t *testing.T) {
+	l := newLoop(t)
+	log := t.TempDir() + "/log"
+	for _, kind := range []string{"null,id=a", "pty,id=b", "socket,id=c,server=on,wait=off,path=" + t.TempDir() + "/s"} {
+		cs, b := open(t, l, kind+",logappend=on,logfile="+log, Hooks{})
+		attach(t, l, b, &fakeFront{}).WriteAll([]byte(kind[:4] + "\n"))
+		cs.Close()
+	}
+	if data, _ := os.ReadFile(log); string(data) != "null\npty,\nsock\n" {
+		t.Errorf("the log is %q", data)
+	}
+}

@@ -92,7 +92,7 @@ var life = []struct{ command, want string }{
 
 // TestDomains: the life of a domain of each machine.
 func TestDomains(t *testing.T) {
-	for machine, cdrom := range map[string]string{"pc": "hda"} {
+	for machine, cdrom := range map[string]string{"pc": "hda", "q35": "sda"} {
 		t.Run(machine, func(t *testing.T) { runDomain(t, machine, cdrom) })
 	}
 }
