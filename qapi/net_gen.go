@@ -70,6 +70,27 @@ type NetdevUserOptions struct {
 	TftpServerName *string   `json:"tftp-server-name,omitempty"`
 }
 
+// NetdevTapOptions is the struct NetdevTapOptions. A tap interface of the host.
+type NetdevTapOptions struct {
+	Ifname     *string `json:"ifname,omitempty"`
+	Fd         *string `json:"fd,omitempty"`
+	Fds        *string `json:"fds,omitempty"`
+	Script     *string `json:"script,omitempty"`
+	Downscript *string `json:"downscript,omitempty"`
+	Br         *string `json:"br,omitempty"`
+	Helper     *string `json:"helper,omitempty"`
+	Sndbuf     *uint64 `json:"sndbuf,omitempty"`
+	VnetHdr    *bool   `json:"vnet_hdr,omitempty"`
+	Vhost      *bool   `json:"vhost,omitempty"`
+	Queues     *uint32 `json:"queues,omitempty"`
+}
+
+// NetdevBridgeOptions is the struct NetdevBridgeOptions. A tap interface at a bridge of the host, which a helper makes.
+type NetdevBridgeOptions struct {
+	Br     *string `json:"br,omitempty"`
+	Helper *string `json:"helper,omitempty"`
+}
+
 // NetdevHubPortOptions is the struct NetdevHubPortOptions. A port of a hub.
 type NetdevHubPortOptions struct {
 	Hubid  int32   `json:"hubid"`
@@ -84,9 +105,11 @@ const (
 	NetClientDriverNone    NetClientDriver = "none"
 	NetClientDriverNic     NetClientDriver = "nic"
 	NetClientDriverUser    NetClientDriver = "user"
+	NetClientDriverTap     NetClientDriver = "tap"
 	NetClientDriverSocket  NetClientDriver = "socket"
 	NetClientDriverStream  NetClientDriver = "stream"
 	NetClientDriverDgram   NetClientDriver = "dgram"
+	NetClientDriverBridge  NetClientDriver = "bridge"
 	NetClientDriverHubport NetClientDriver = "hubport"
 )
 
@@ -99,6 +122,8 @@ type Netdev struct {
 	Socket  *NetdevSocketOptions  `json:"-" branch:"socket"`
 	Stream  *NetdevStreamOptions  `json:"-" branch:"stream"`
 	Dgram   *NetdevDgramOptions   `json:"-" branch:"dgram"`
+	Tap     *NetdevTapOptions     `json:"-" branch:"tap"`
+	Bridge  *NetdevBridgeOptions  `json:"-" branch:"bridge"`
 	Hubport *NetdevHubPortOptions `json:"-" branch:"hubport"`
 }
 
@@ -285,6 +310,23 @@ var moduleNet = Module{Name: "net",
 			{Name: "guestfwd", Type: "[]String", Optional: true},
 			{Name: "tftp-server-name", Type: "str", Optional: true},
 		}},
+		{Name: "NetdevTapOptions", Kind: KindObject, Members: []Member{
+			{Name: "ifname", Type: "str", Optional: true},
+			{Name: "fd", Type: "str", Optional: true},
+			{Name: "fds", Type: "str", Optional: true},
+			{Name: "script", Type: "str", Optional: true},
+			{Name: "downscript", Type: "str", Optional: true},
+			{Name: "br", Type: "str", Optional: true},
+			{Name: "helper", Type: "str", Optional: true},
+			{Name: "sndbuf", Type: "size", Optional: true},
+			{Name: "vnet_hdr", Type: "bool", Optional: true},
+			{Name: "vhost", Type: "bool", Optional: true},
+			{Name: "queues", Type: "uint32", Optional: true},
+		}},
+		{Name: "NetdevBridgeOptions", Kind: KindObject, Members: []Member{
+			{Name: "br", Type: "str", Optional: true},
+			{Name: "helper", Type: "str", Optional: true},
+		}},
 		{Name: "NetdevHubPortOptions", Kind: KindObject, Members: []Member{
 			{Name: "hubid", Type: "int32"},
 			{Name: "netdev", Type: "str", Optional: true},
@@ -293,9 +335,11 @@ var moduleNet = Module{Name: "net",
 			{Name: "none"},
 			{Name: "nic"},
 			{Name: "user"},
+			{Name: "tap"},
 			{Name: "socket"},
 			{Name: "stream"},
 			{Name: "dgram"},
+			{Name: "bridge"},
 			{Name: "hubport"},
 		}},
 		{Name: "Netdev", Kind: KindObject, Tag: "type", Members: []Member{
@@ -307,6 +351,8 @@ var moduleNet = Module{Name: "net",
 			{Name: "socket", Type: "NetdevSocketOptions"},
 			{Name: "stream", Type: "NetdevStreamOptions"},
 			{Name: "dgram", Type: "NetdevDgramOptions"},
+			{Name: "tap", Type: "NetdevTapOptions"},
+			{Name: "bridge", Type: "NetdevBridgeOptions"},
 			{Name: "hubport", Type: "NetdevHubPortOptions"},
 		}},
 		{Name: "RxState", Kind: KindEnum, Values: []Value{

@@ -4,6 +4,7 @@ import (
 	"goemu/internal/chardev"
 	"goemu/internal/netdev"
 	"goemu/internal/netdev/socket"
+	"goemu/internal/netdev/tap"
 	"goemu/internal/netdev/user"
 )
 
@@ -13,6 +14,8 @@ func netKinds(chars *chardev.Set) *netdev.Set {
 	user.Chardevs = chars
 	s.Kinds = map[string]netdev.Opener{
 		"user":    user.Open,
+		"tap":     tap.Open,
+		"bridge":  tap.OpenBridge,
 		"socket":  socket.Open,
 		"stream":  socket.OpenStream,
 		"dgram":   socket.OpenDgram,

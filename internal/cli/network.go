@@ -18,6 +18,20 @@ const helpNetdev = ` user,id=str[,ipv4=on|off][,net=addr[/mask]][,host=addr]
          [,tftp=dir][,tftp-server-name=name][,bootfile=f][,hostfwd=rule][,guestfwd=rule]
                 configure a user mode network backend with ID 'str',
                 its DHCP server and optional services
+-netdev tap,id=str[,fd=h][,fds=x:y:...:z][,ifname=name][,script=file][,downscript=dfile]
+         [,br=bridge][,helper=helper][,sndbuf=nbytes][,vnet_hdr=on|off][,vhost=off]
+         [,queues=n]
+                configure a host TAP network backend with ID 'str'
+                use network scripts 'file' (default=/etc/qemu-ifup)
+                to configure it and 'dfile' (default=/etc/qemu-ifdown)
+                to deconfigure it
+                use '[down]script=no' to disable script execution
+                use network helper 'helper' (default=/usr/lib/qemu/qemu-bridge-helper) to
+                configure it
+-netdev bridge,id=str[,br=bridge][,helper=helper]
+                configure a host TAP network backend with ID 'str' that is
+                connected to a bridge (default=br0)
+                using the program 'helper (default=/usr/lib/qemu/qemu-bridge-helper)
 -netdev socket,id=str[,fd=h][,listen=[host]:port][,connect=host:port]
                 configure a network backend to connect to another network
                 using a socket connection

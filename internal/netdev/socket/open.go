@@ -50,7 +50,7 @@ func Open(s *netdev.Set, n *qapi.Netdev, peer *netdev.Client) error {
 }
 
 func openFD(s *netdev.Set, kind, name, text string, peer *netdev.Client) error {
-	fd, err := takeFD(text)
+	fd, err := netdev.TakeFD(text)
 	if err != nil {
 		return err
 	}
@@ -287,7 +287,7 @@ func OpenDgram(s *netdev.Set, n *qapi.Netdev, peer *netdev.Client) error {
 	case remote == nil && local.Fd == nil:
 		return qapi.Errorf("type=inet or type=unix requires remote parameter")
 	case local.Fd != nil:
-		fd, err := takeFD(local.Fd.Str)
+		fd, err := netdev.TakeFD(local.Fd.Str)
 		if err != nil {
 			return err
 		}
@@ -312,7 +312,7 @@ func dgramMulticast(s *netdev.Set, name string, group *net.UDPAddr, local *qapi.
 			return fmt.Errorf("localaddr '%s' is not a valid IPv4 address", local.Inet.Host)
 		}
 	case local.Fd != nil:
-		fd, err := takeFD(local.Fd.Str)
+		fd, err := netdev.TakeFD(local.Fd.Str)
 		if err != nil {
 			return err
 		}

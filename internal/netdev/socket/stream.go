@@ -18,7 +18,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"goemu/internal/fdset"
 	"goemu/internal/netdev"
 )
 
@@ -169,22 +168,6 @@ func (p *stream) Close() {
 	}
 	p.mu.Unlock()
 	go p.wg.Wait()
-}
-
-// takeFD finds the descriptor that text names: a number, or a name under which a client has handed one over.
-func takeFD(text string) (int, error) {
-	if text == "" || text[0] < '0' || text[0] > '9' {
-		fd, ok := fdset.Default.TakeNamed(text)
-		if !ok {
-			return -1, fmt.Errorf("File descriptor named '%s' has not been found", text)
-		}
-		return fd, nil
-	}
-	fd, err := strconv.Atoi(text)
-	if err != nil {
-		return -1, fmt.Errorf("Invalid file descriptor number '%s'", text)
-	}
-	return fd, nil
 }
 
 // connOf takes a descriptor over as a connection.
