@@ -4,6 +4,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/clock"
 	"goemu/internal/memory"
+	"goemu/internal/netdev"
 	"goemu/migration/vmstate"
 	"goemu/target/x86"
 )
@@ -58,6 +59,9 @@ func (m *Machine) sections(load bool) []qdev.Section {
 		for _, d := range []*vmstate.Description[x86.State]{&x86.CPUCommonState, &x86.CPUState} {
 			out = append(out, qdev.Section{Name: d.Name, Instance: i, State: cpuSection{m, i, d}})
 		}
+	}
+	for i, st := range netdev.Main.States() {
+		out = append(out, qdev.Section{Name: st.Layout().Name, Instance: i, State: st})
 	}
 	out = append(out, m.Tree.Sections()...)
 	return append(out, m.keptSections(out, load)...)

@@ -30,7 +30,11 @@ import (
 	"gvisor.dev/gvisor/pkg/tcpip/transport/tcp"
 	"gvisor.dev/gvisor/pkg/tcpip/transport/udp"
 
+	"goemu/hw/qdev/qtest"
+	"goemu/hw/virtio/virtiotest"
 	"goemu/internal/netdev"
+	"goemu/migration/vmstate"
+	"goemu/migration/vmstate/vmstatetest"
 )
 
 var guestMAC = mac{0x52, 0x54, 0, 0x12, 0x34, 0x56}
@@ -657,6 +661,27 @@ func TestOptions(t *testing.T) {
 		}
 		s.Close()
 	}
+}
+
+// TestState takes over what QEMU's network saves, and saves the same.
+func TestState(t *testing.T) {
+	socket := filepath.Join(t.TempDir(), "qmp")
+	q := qtest.Start(t, "-M", "pc", "-m", "16", "-nodefaults", "-qmp", "unix:"+socket+",server=on,wait=off", "-netdev", "user,id=n")
+	q.In(0x61, 1) // once it answers, its monitor is there
+	want := virtiotest.MigrateQEMU(t, socket, "slirp")
+	g := open(t, "")
+	r := vmstate.NewReader(want)
+	require.NoError(t, g.u.State().Load(r, stateVersion))
+	require.Zero(t, r.Len())
+	var w vmstate.Writer
+	g.u.State().Save(&w)
+	require.Equal(t, want, w.Bytes())
+	g.sendUDP("0.0.0.0:68", "255.255.255.255:67", dhcpMessage(dhcpRequest, guestMAC, "10.0.2.16"))
+	g.nextUDP(68)
+	other := open(t, "")
+	vmstatetest.RoundTrip(t, stateVersion, g.u.State(), other.u.State())
+	require.Equal(t, g.u.dhcpd.macs, other.u.dhcpd.macs)
+	require.Error(t, other.u.State().Load(vmstate.NewReader([]byte{42}), stateVersion))
 }
 
 // FuzzFrames gives the network frames of a hostile guest, each behind its be16 length.
