@@ -65,7 +65,7 @@ func prepare(dir string) (*setup, error) {
 		fmt.Fprintln(os.Stderr, "bench: no gcc: the C works are left out")
 	}
 	bin := filepath.Join(dir, "gobench")
-	if err := command("go", "build", "-o", bin, "./tests/bench/guestgo"); err != nil {
+	if err := command("env", "CGO_ENABLED=0", "go", "build", "-o", bin, "./tests/bench/guestgo"); err != nil {
 		return nil, err
 	}
 	files["bin/gobench"] = bin
