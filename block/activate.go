@@ -4,6 +4,8 @@ import (
 	"context"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/block/bitmap"
 )
 
 // A VM that is coming in (a migration's destination) opens its images inactive: another process still owns them. Inactive nodes take no
@@ -65,6 +67,9 @@ func (n *Node) takeOver(ctx context.Context) error {
 		if err := a.InvalidateCache(ctx); err != nil {
 			return err
 		}
+	}
+	for _, b := range n.Bitmaps() { // they are ours again, too
+		b.Change(func(s *bitmap.State) { s.SkipStore = false })
 	}
 	if err := n.refreshLength(ctx); err != nil {
 		return Errnof(Errno(err), "Could not refresh total sector count")

@@ -184,6 +184,8 @@ type loader struct {
 	answers  bool // the source opened the return path
 	ram      ram.Loader
 	ramIDs   map[uint32]bool
+	bitmaps  bitmapLoader
+	bitmapID uint32 // number of the section "dirty-bitmap"
 	sections []qdev.Section
 	global   globalState
 	loaded   map[string]bool
@@ -212,6 +214,7 @@ func (l *loader) load(src io.Reader) error {
 	}
 	l.ram = ram.Loader{Blocks: e.M.RAM(), Dropped: e.M.Dropped}
 	l.ramIDs = map[uint32]bool{}
+	l.bitmaps.e = e
 	l.loaded = map[string]bool{}
 	withMachine(func() { l.sections = e.sections(&l.global, true) })
 	for {
@@ -277,6 +280,16 @@ func (l *loader) section(r *vmstate.Reader) error {
 		}
 		return l.footer(r, name, id)
 	}
+	if name == bitmapSectionName && instance == 0 && l.e.M.Graph != nil {
+		if version > bitmapVersion {
+			return wire.Invalid("savevm: unsupported version %d for '%s' v%d", version, name, bitmapVersion)
+		}
+		l.bitmapID = id
+		if err := l.bitmaps.load(r); err != nil {
+			return loadError(name, instance, err)
+		}
+		return l.footer(r, name, id)
+	}
 	s := l.find(name, instance)
 	if s == nil {
 		return wire.Invalid("Unknown savevm section or instance '%s' %d. Make sure that your current VM setup matches your saved VM setup, including any hotplugged devices",
@@ -315,6 +328,12 @@ func (l *loader) part(r *vmstate.Reader) error {
 	id := r.U32()
 	if r.Err() != nil {
 		return r.Err()
+	}
+	if id != 0 && id == l.bitmapID {
+		if err := l.bitmaps.load(r); err != nil {
+			return fmt.Errorf("%w\nerror while loading state section id %d(%s)", err, id, bitmapSectionName)
+		}
+		return l.footer(r, bitmapSectionName, id)
 	}
 	if !l.ramIDs[id] {
 		return wire.Invalid("Unknown savevm section %d", id)
@@ -361,6 +380,9 @@ func (l *loader) command(r *vmstate.Reader) error {
 		_, err = l.ch.Write(wire.Message(wire.RPPong, value))
 		return err
 	case wire.CmdPostcopyAdvise:
+		if n == 0 { // of bitmaps, which come before the end all the same
+			break
+		}
 		return wire.Invalid("Postcopy is not supported")
 	default:
 		return wire.Invalid("The command %s is not supported", name)
@@ -374,6 +396,7 @@ const maxDescription = 64 << 20
 // end acts on the end of the stream: the CPUs get their state, and what stands behind the end is read so that the source can send it.
 func (l *loader) end(r *vmstate.Reader) error {
 	withMachine(l.e.M.LoadDone)
+	l.bitmaps.finish()
 	l.e.global = ""
 	if l.loaded["globalstate\x000"] {
 		l.e.global = l.global.state()

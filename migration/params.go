@@ -18,12 +18,13 @@ const (
 	CapEvents
 	CapPauseBeforeSwitchover
 	CapReturnPath
+	CapDirtyBitmaps
 	CapLateBlockActivate
 	CapValidateUUID
 	numCapabilities
 )
 
-var capabilityNames = [numCapabilities]string{"auto-converge", "events", "pause-before-switchover", "return-path", "late-block-activate", "validate-uuid"}
+var capabilityNames = [numCapabilities]string{"auto-converge", "events", "pause-before-switchover", "return-path", "dirty-bitmaps", "late-block-activate", "validate-uuid"}
 
 func (c Capability) String() string { return capabilityNames[c] }
 

@@ -43,6 +43,7 @@ type outgoing struct {
 	sink       *wire.Sink
 	rp         *returnPath
 	throttle   throttle
+	bitmaps    []sentBitmap
 	wasRunning bool
 	inactive   bool // the disks were handed over
 
@@ -232,6 +233,10 @@ func (o *outgoing) begin() error {
 			o.sink.Bytes(c.data)
 		}
 	}
+	if err := o.takeBitmaps(); err != nil {
+		return err
+	}
+	o.announceBitmaps()
 	beginPart(o.sink, wire.SectionStart)
 	o.saver.Setup(o.sink)
 	footer(o.sink, ramSection)
@@ -427,6 +432,7 @@ func (o *outgoing) sendRest(g *globalState) error {
 	o.saver.Send(o.sink, unlimited)
 	o.saver.End(o.sink)
 	footer(o.sink, ramSection)
+	o.sendBitmaps()
 	o.sink.Bytes(state)
 	if err := o.sink.Flush(); err != nil {
 		return err
@@ -460,6 +466,7 @@ func (o *outgoing) finish() {
 	if o.get() == Cancelling {
 		o.takeBack()
 	}
+	o.giveBitmaps()
 	withMachine(func() {
 		vm := e.M.VM
 		if o.get() == Completed {

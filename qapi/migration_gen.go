@@ -70,6 +70,7 @@ const (
 	MigrationCapabilityEvents                MigrationCapability = "events"
 	MigrationCapabilityReturnPath            MigrationCapability = "return-path"
 	MigrationCapabilityPauseBeforeSwitchover MigrationCapability = "pause-before-switchover"
+	MigrationCapabilityDirtyBitmaps          MigrationCapability = "dirty-bitmaps"
 	MigrationCapabilityLateBlockActivate     MigrationCapability = "late-block-activate"
 	MigrationCapabilityValidateUuid          MigrationCapability = "validate-uuid"
 )
@@ -386,6 +387,7 @@ var moduleMigration = Module{Name: "migration",
 			{Name: "events"},
 			{Name: "return-path"},
 			{Name: "pause-before-switchover"},
+			{Name: "dirty-bitmaps"},
 			{Name: "late-block-activate"},
 			{Name: "validate-uuid"},
 		}},

@@ -114,10 +114,10 @@ func TestCorrupted(t *testing.T) {
 		dst := countingMachine(t, "", disk, "-S", "-incoming", "defer")
 		if dst.arrives("exec:cat " + bad) {
 			dst.must("quit", nil)
-			require.Zero(t, dst.wait(), dst.errs)
+			require.Zero(t, dst.wait(), "%s", dst.errs)
 			continue
 		}
-		require.Equal(t, 1, dst.wait(), dst.errs)
+		require.Equal(t, 1, dst.wait(), "%s", dst.errs)
 		require.Contains(t, dst.errs.String(), "load of migration failed: ")
 		require.NotContains(t, dst.errs.String(), "goroutine")
 	}
@@ -135,7 +135,7 @@ func (p *process) arrives(uri string) bool {
 			if !ok {
 				return false
 			}
-			if r, ok := m.Return.(map[string]any); ok {
+			if r, ok := m.Return.(map[string]any); ok && r["status"] != nil { // else it is the answer to migrate-incoming
 				if r["status"] != "inmigrate" {
 					return true
 				}

@@ -1,0 +1,377 @@
+package migration
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/bits"
+
+	"goemu/block"
+	"goemu/block/bitmap"
+	"goemu/migration/vmstate"
+	"goemu/migration/wire"
+)
+
+// Section "dirty-bitmap": the dirty bitmaps of the disks, whose content the destination's nodes of the same names get. Its parts are chunks
+// with a head of flags and, where they change, names, up to one with bitmapEOS (QEMU, docs of migration/block-dirty-bitmap.c).
+const (
+	bitmapSectionName                = "dirty-bitmap"
+	bitmapSection, bitmapVersion     = 1, 1
+	bitmapEOS                        = 0x01
+	bitmapZeroes                     = 0x02 // of bitmapBits: there is no content
+	bitmapHasName                    = 0x04
+	bitmapHasNode                    = 0x08
+	bitmapStart                      = 0x10 // be32 granularity, flags
+	bitmapComplete                   = 0x20
+	bitmapBits                       = 0x40 // be64 first sector, be32 number of sectors, be64 size, content
+	bitmapMore                       = 0x80 // flags have more bytes
+	bitmapEnabled, bitmapPersistent  = 0x01, 0x02
+	bitmapAutoload                   = 0x04 // of old versions, without meaning
+	bitmapChunk                      = 1024 // bytes of content sent at once
+	bitmapMaxChunk                   = 10 * bitmapChunk
+	bitmapContentAlign               = 32
+	sectorBits                       = 9
+	minGranularity, maxGranularity32 = bitmap.MinGranularity, 1 << 31
+)
+
+// sentBitmap is a bitmap that goes to the destination.
+type sentBitmap struct {
+	node  string
+	b     *bitmap.Bitmap
+	flags uint8 // bitmapEnabled, bitmapPersistent
+}
+
+// takeBitmaps lists the bitmaps of all disks and keeps others away from them; they are not stored in the images any more.
+func (o *outgoing) takeBitmaps() error {
+	if !o.e.Capability(CapDirtyBitmaps) {
+		return nil
+	}
+	return o.e.withGraph(func(context.Context) error {
+		g := o.e.M.Graph
+		seen := map[*block.Node]bool{}
+		add := func(n *block.Node, name string) error {
+			if seen[n] {
+				return nil
+			}
+			seen[n] = true
+			return o.takeOf(n, name)
+		}
+		for _, b := range g.Backends() {
+			n := b.Node()
+			for n != nil && n.Filtered() != nil && !hasNamedBitmaps(n) {
+				n = n.Filtered().Node()
+			}
+			if b.Name() != "" && n != nil && n.Filtered() == nil {
+				if err := add(n, b.Name()); err != nil {
+					return err
+				}
+			}
+		}
+		for _, n := range g.Nodes() {
+			if err := add(n, n.Name()); err != nil {
+				return err
+			}
+		}
+		for i := range o.bitmaps {
+			o.bitmaps[i].b.Change(func(s *bitmap.State) { s.Busy, s.SkipStore = true, true })
+		}
+		return nil
+	})
+}
+
+func hasNamedBitmaps(n *block.Node) bool {
+	for _, b := range n.Bitmaps() {
+		if b.Name() != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// takeOf lists the bitmaps of a node.
+func (o *outgoing) takeOf(n *block.Node, name string) error {
+	for _, b := range n.Bitmaps() {
+		switch {
+		case b.Name() == "":
+			continue
+		case name == "":
+			return fmt.Errorf("Bitmap '%s' in unnamed node can't be migrated", b.Name())
+		case name[0] == '#':
+			return fmt.Errorf("Bitmap '%s' in a node with auto-generated name '%s' can't be migrated", b.Name(), name)
+		case len(b.Name()) > 255:
+			return fmt.Errorf("Cannot migrate bitmap '%s' on node '%s': Name is longer than 255 bytes", b.Name(), name)
+		}
+		if err := block.CheckBitmap(b, block.BitmapChange); err != nil {
+			return err
+		}
+		s := sentBitmap{node: name, b: b}
+		if st := b.State(); st.Enabled {
+			s.flags |= bitmapEnabled
+		}
+		if b.State().Persistent {
+			s.flags |= bitmapPersistent
+		}
+		o.bitmaps = append(o.bitmaps, s)
+	}
+	return nil
+}
+
+// giveBitmaps lets others use the bitmaps again, and stores them unless the destination does.
+func (o *outgoing) giveBitmaps() {
+	arrived := o.get() == Completed
+	_ = o.e.withGraph(func(context.Context) error {
+		for _, s := range o.bitmaps {
+			s.b.Change(func(st *bitmap.State) { st.Busy, st.SkipStore = false, st.SkipStore && arrived })
+		}
+		return nil
+	})
+	o.bitmaps = nil
+}
+
+// announceBitmaps writes the section's beginning.
+func (o *outgoing) announceBitmaps() {
+	if !o.e.Capability(CapDirtyBitmaps) {
+		return
+	}
+	o.sink.U8(wire.SectionStart)
+	o.sink.U32(bitmapSection)
+	o.sink.Name(bitmapSectionName)
+	o.sink.U32(0)
+	o.sink.U32(bitmapVersion)
+	for _, s := range o.bitmaps {
+		o.bitmapHead(&s, bitmapStart)
+		o.sink.U32(uint32(s.b.Granularity()))
+		o.sink.U8(s.flags)
+	}
+	o.sink.U8(bitmapEOS)
+	footer(o.sink, bitmapSection)
+}
+
+func (o *outgoing) bitmapHead(s *sentBitmap, flags uint8) {
+	o.sink.U8(flags | bitmapHasNode | bitmapHasName)
+	o.sink.Name(s.node)
+	o.sink.Name(s.b.Name())
+}
+
+// sendBitmaps writes the section's end, when the bitmaps do not change any more.
+func (o *outgoing) sendBitmaps() {
+	if !o.e.Capability(CapDirtyBitmaps) {
+		return
+	}
+	o.sink.U8(wire.SectionEnd)
+	o.sink.U32(bitmapSection)
+	for i := range o.bitmaps {
+		s := &o.bitmaps[i]
+		s.b.Do(func(m *bitmap.Map) {
+			step := 8 * bitmapChunk * m.Granularity()
+			for off := int64(0); off < m.Size(); off += step {
+				o.sendBits(s, m, off, min(step, m.Size()-off))
+			}
+		})
+		o.bitmapHead(s, bitmapComplete)
+	}
+	o.sink.U8(bitmapEOS)
+	footer(o.sink, bitmapSection)
+}
+
+// sendBits writes a part of a bitmap's content.
+func (o *outgoing) sendBits(s *sentBitmap, m *bitmap.Map, off, n int64) {
+	size := (m.SerialSize(off, n) + bitmapContentAlign - 1) &^ (bitmapContentAlign - 1)
+	_, dirty := m.NextDirty(off, n)
+	flags := uint8(bitmapBits)
+	if !dirty {
+		flags |= bitmapZeroes
+	}
+	o.bitmapHead(s, flags)
+	o.sink.U64(uint64(off >> sectorBits))
+	o.sink.U32(uint32((n + 1<<sectorBits - 1) >> sectorBits))
+	if dirty {
+		b := make([]byte, size)
+		m.Serialize(b, off, n)
+		o.sink.U64(uint64(size))
+		o.sink.Bytes(b)
+	}
+}
+
+// gotBitmap is a bitmap that comes in.
+type gotBitmap struct {
+	node    *block.Node
+	b       *bitmap.Bitmap
+	enabled bool
+	whole   bool
+}
+
+// bitmapLoader reads the section. What it cannot make sense of keeps the bitmaps, and not the machine, from coming in.
+type bitmapLoader struct {
+	e       *Engine
+	node    *block.Node
+	now     *gotBitmap
+	name    string
+	list    []*gotBitmap
+	dropped bool
+}
+
+// load reads a part of the section.
+func (l *bitmapLoader) load(r *vmstate.Reader) error {
+	for {
+		flags := uint32(r.U8())
+		if flags&bitmapMore != 0 {
+			if flags = flags<<8 | uint32(r.U8()); flags&bitmapMore != 0 {
+				flags = flags<<16 | uint32(r.U16())
+			}
+		}
+		err := l.e.withGraph(func(ctx context.Context) error { return l.chunk(ctx, r, flags) })
+		switch {
+		case r.Err() != nil:
+			return r.Err()
+		case err != nil:
+			return err
+		case flags&bitmapEOS != 0:
+			return nil
+		}
+	}
+}
+
+// chunk reads a chunk. Preconditions: the graph lock is held.
+func (l *bitmapLoader) chunk(ctx context.Context, r *vmstate.Reader, flags uint32) error {
+	if flags&bitmapHasNode != 0 {
+		alias := string(r.Raw(int(r.U8())))
+		l.findNode(alias)
+	}
+	if flags&bitmapHasName != 0 {
+		l.name = string(r.Raw(int(r.U8())))
+		l.now = nil
+		for _, g := range l.list {
+			if g.node == l.node && g.b.Name() == l.name {
+				l.now = g
+			}
+		}
+	}
+	if r.Err() != nil {
+		return nil
+	}
+	switch {
+	case flags&bitmapStart != 0:
+		return l.start(ctx, r)
+	case flags&bitmapComplete != 0:
+		if l.known() {
+			l.now.b.Do((*bitmap.Map).Finish)
+			l.now.b.Change(func(s *bitmap.State) { s.Busy = false })
+			l.now.whole = true
+		}
+	case flags&bitmapBits != 0:
+		return l.bits(r, flags&bitmapZeroes != 0)
+	}
+	return nil
+}
+
+func (l *bitmapLoader) findNode(alias string) {
+	l.node = l.e.M.Graph.Find(alias)
+	if b := l.e.M.Graph.FindBackend(alias); b != nil && b.Node() != nil {
+		l.node = b.Node()
+		for l.node.Filtered() != nil {
+			l.node = l.node.Filtered().Node()
+		}
+	}
+	if l.node == nil {
+		l.drop(fmt.Sprintf("Cannot find device='%s' nor node-name='%s'", printable([]byte(alias)), printable([]byte(alias))))
+	}
+}
+
+// drop gives the bitmaps up.
+func (l *bitmapLoader) drop(why string) {
+	if !l.dropped {
+		l.e.report(why)
+		for _, g := range l.list {
+			g.node.RemoveBitmap(g.b)
+		}
+	}
+	l.dropped, l.list, l.now = true, nil, nil
+}
+
+// known tells whether the chunk is about a bitmap that has been announced.
+func (l *bitmapLoader) known() bool {
+	if !l.dropped && l.now == nil {
+		l.drop("Error: block device name is not set")
+	}
+	return !l.dropped
+}
+
+// start makes a bitmap.
+func (l *bitmapLoader) start(ctx context.Context, r *vmstate.Reader) error {
+	granularity, flags := r.U32(), r.U8()
+	if l.dropped || r.Err() != nil {
+		return nil
+	}
+	switch {
+	case l.node == nil:
+		l.drop("Error: block device name is not set")
+		return nil
+	case l.node.FindBitmap(l.name) != nil:
+		return wire.Invalid("Bitmap with the same name ('%s') already exists on destination", printable([]byte(l.name)))
+	case flags&^(bitmapEnabled|bitmapPersistent|bitmapAutoload) != 0:
+		return wire.Invalid("Unknown flags in migrated dirty bitmap header: %x", flags)
+	case granularity < minGranularity || granularity > maxGranularity32 || bits.OnesCount32(granularity) != 1 || l.name == "":
+		return wire.Invalid("Granularity of migrated dirty bitmap is invalid: 0x%x", granularity)
+	}
+	b, err := l.node.AddBitmap(ctx, l.name, int64(granularity))
+	if err != nil {
+		return wire.Invalid("%s", err)
+	}
+	b.Change(func(s *bitmap.State) { s.Enabled, s.Busy, s.Persistent = false, true, flags&bitmapPersistent != 0 })
+	l.now = &gotBitmap{node: l.node, b: b, enabled: flags&bitmapEnabled != 0}
+	l.list = append(l.list, l.now)
+	return nil
+}
+
+// bits reads a part of a bitmap's content.
+func (l *bitmapLoader) bits(r *vmstate.Reader, zeroes bool) error {
+	first, n := r.U64(), r.U32()
+	var content []byte
+	if !zeroes {
+		size := r.U64()
+		if r.Err() == nil && size > bitmapMaxChunk {
+			return errors.New("Bitmap migration stream buffer allocation request is too large")
+		}
+		content = r.Raw(int(size))
+	}
+	if r.Err() != nil || !l.known() {
+		return nil
+	}
+	off, length := int64(first<<sectorBits), int64(n)<<sectorBits
+	why := ""
+	l.now.b.Do(func(m *bitmap.Map) {
+		if first > uint64(m.Size())>>sectorBits || off%m.SerialAlign() != 0 || off+length < m.Size() && length%m.SerialAlign() != 0 {
+			why = fmt.Sprintf("Part of migrated bitmap '%s' does not fit into the destination's", l.now.b.Name())
+			return
+		}
+		if zeroes {
+			m.Fill(off, length, false)
+			return
+		}
+		need, have := m.SerialSize(off, length), int64(len(content))
+		if need > have || have > (need+bitmapContentAlign-1)&^(bitmapContentAlign-1) {
+			why = fmt.Sprintf("Migrated bitmap granularity doesn't match the destination bitmap '%s' granularity", l.now.b.Name())
+			return
+		}
+		m.Deserialize(content, off, length)
+	})
+	if why != "" {
+		l.drop(why)
+	}
+	return nil
+}
+
+// finish lets the bitmaps record again, before the machine runs. Those that are not whole are given up.
+func (l *bitmapLoader) finish() {
+	_ = l.e.withGraph(func(context.Context) error {
+		for _, g := range l.list {
+			if !g.whole {
+				g.node.RemoveBitmap(g.b)
+				continue
+			}
+			g.b.Change(func(s *bitmap.State) { s.Enabled = g.enabled })
+		}
+		return nil
+	})
+}
