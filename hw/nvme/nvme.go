@@ -11,6 +11,7 @@ import (
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/internal/clock"
+	"goemu/internal/hostmem"
 	"goemu/internal/memory"
 )
 
@@ -20,37 +21,39 @@ var le = binary.LittleEndian
 type Controller struct {
 	pci.Device
 	disk.Options
-	Serial     string `prop:"serial"`
-	CMBSize    uint32 `prop:"cmb_size_mb,default=0"`
-	NumQueues  uint32 `prop:"num_queues,default=0"`
-	MaxPairs   uint32 `prop:"max_ioqpairs,default=64"`
-	MSIXSize   uint16 `prop:"msix_qsize,default=65"`
-	AERLimit   uint8  `prop:"aerl,default=3"`
-	MaxEvents  uint32 `prop:"aer_max_queued,default=64"`
-	MaxData    uint8  `prop:"mdts,default=7"`
-	MaxVerify  uint8  `prop:"vsl,default=7"`
-	IntelID    bool   `prop:"use-intel-id,default=false"`
-	LegacyCMB  bool   `prop:"legacy-cmb,default=false"`
-	IOEventFD  bool   `prop:"ioeventfd,default=false"`
-	OwnMSIXBar bool   `prop:"msix-exclusive-bar,default=false"`
+	Serial     string           `prop:"serial"`
+	CMBSize    uint32           `prop:"cmb_size_mb,default=0"`
+	PMR        *hostmem.Backend `prop:"pmrdev"`
+	NumQueues  uint32           `prop:"num_queues,default=0"`
+	MaxPairs   uint32           `prop:"max_ioqpairs,default=64"`
+	MSIXSize   uint16           `prop:"msix_qsize,default=65"`
+	AERLimit   uint8            `prop:"aerl,default=3"`
+	MaxEvents  uint32           `prop:"aer_max_queued,default=64"`
+	MaxData    uint8            `prop:"mdts,default=7"`
+	MaxVerify  uint8            `prop:"vsl,default=7"`
+	IntelID    bool             `prop:"use-intel-id,default=false"`
+	LegacyCMB  bool             `prop:"legacy-cmb,default=false"`
+	IOEventFD  bool             `prop:"ioeventfd,default=false"`
+	OwnMSIXBar bool             `prop:"msix-exclusive-bar,default=false"`
 
-	bus        nsBus
-	own        *Namespace // of the option drive
-	namespaces [maxNamespaces + 1]*Namespace
-	regs       [barBytes]byte
-	page       uint64 // size of a page as the driver has chosen it
-	sqs        []*subQueue
-	cqs        []*compQueue
-	created    bool // the driver has made I/O queues
-	irqs       uint32
-	cmb        []byte
-	space      *memory.AddressSpace // DMA's, with the memory buffer where the driver wants it
-	buffer     *memory.Region       // the memory buffer in space
-	shadow     shadow
-	features   features
-	events     events
-	maxDiscard uint32 // blocks in a range
-	started    int64  // milliseconds of the virtual clock
+	bus                   nsBus
+	own                   *Namespace // of the option drive
+	namespaces            [maxNamespaces + 1]*Namespace
+	regs                  [barBytes]byte
+	page                  uint64 // size of a page as the driver has chosen it
+	sqs                   []*subQueue
+	cqs                   []*compQueue
+	created               bool // the driver has made I/O queues
+	irqs                  uint32
+	cmb                   []byte
+	space                 *memory.AddressSpace // DMA's, with the memory buffer where the driver wants it
+	buffer                *memory.Region       // the memory buffer in space
+	persistent, pmrWindow *memory.Region       // the persistent memory region in its register and in space
+	shadow                shadow
+	features              features
+	events                events
+	maxDiscard            uint32 // blocks in a range
+	started               int64  // milliseconds of the virtual clock
 }
 
 // nsBus is the bus that namespaces sit on.
@@ -148,8 +151,11 @@ func (c *Controller) Unrealize() {
 	if c.own != nil {
 		c.own.release()
 	}
-	if c.cmb != nil {
+	if c.space != c.DMA() {
 		c.space.Close()
+	}
+	if c.persistent != nil {
+		c.PMR.Release()
 	}
 }
 
@@ -183,6 +189,9 @@ func (c *Controller) realizePCI() error {
 	c.space = c.DMA()
 	if c.CMBSize != 0 {
 		c.addMemoryBuffer()
+	}
+	if c.PMR != nil {
+		return c.addPersistentMemory()
 	}
 	return nil
 }

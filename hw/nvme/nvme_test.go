@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,7 +18,9 @@ import (
 	"goemu/hw/qdev"
 	"goemu/hw/qdev/qtest"
 	"goemu/hw/virtio/virtiotest"
+	"goemu/internal/hostmem"
 	"goemu/internal/mainloop"
+	"goemu/internal/userobj"
 )
 
 const (
@@ -115,6 +118,7 @@ func newOurs(t testing.TB, path string, devices ...string) ours {
 	m := virtiotest.NewMachine(t, Classes())
 	drives := driver.NewDrives()
 	qdev.Link(&m.Tree.Links, func(id string) (*block.Source, bool) { return drives.Source(id) })
+	qdev.Link(&m.Tree.Links, func(id string) (*hostmem.Backend, bool) { return newMemory(t), true })
 	if _, err := drives.AddDrive("id=d,if=none,format=raw,file="+path, "none"); err != nil {
 		t.Fatal(err)
 	}
@@ -136,6 +140,23 @@ func newOurs(t testing.TB, path string, devices ...string) ours {
 		drives.Close()
 	})
 	return ours{m}
+}
+
+// newMemory is memory of 64 KiB that the host lends.
+func newMemory(t testing.TB) *hostmem.Backend {
+	t.Helper()
+	types := hostmem.Types(func() hostmem.Defaults { return hostmem.Defaults{CPUs: 1} })
+	typ := types[slices.IndexFunc(types, func(t *userobj.Type) bool { return t.Name == "memory-backend-ram" })]
+	b := typ.New("p").(*hostmem.Backend)
+	size := typ.Props[slices.IndexFunc(typ.Props, func(p userobj.Property) bool { return p.Name == "size" })]
+	if err := size.Set(b, uint64(64<<10)); err != nil {
+		t.Fatal(err)
+	}
+	if err := b.Complete(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(b.Close)
+	return b
 }
 
 func newQEMU(t testing.TB, path string, devices ...string) theirs {
@@ -565,6 +586,40 @@ func TestMemoryBuffer(t *testing.T) {
 	}
 	if got := c.read(at+0x1000, 4); !bytes.Equal(got, []byte{0, 5, 10, 15}) {
 		t.Errorf("data % x", got)
+	}
+}
+
+// TestPersistentMemory turns the region on and off, moves its window, and compares its registers with QEMU's.
+func TestPersistentMemory(t *testing.T) {
+	const option = "nvme,drive=d,serial=S,addr=5,pmrdev=p"
+	const pmrAt = 0xfe000000
+	path := image(t)
+	o := newOurs(t, path, option)
+	q := theirs{qtest.Start(t, "-M", "pc", "-m", "16", "-nodefaults", "-drive", "if=none,id=d,format=raw,file="+image(t), "-object", "memory-backend-ram,id=p,size=64k", "-device", option)}
+	for _, g := range []guest{o, q} {
+		g.setConfig(0x10, 4, barAt)
+		g.setConfig(0x20, 4, pmrAt)
+		g.setConfig(4, 2, 6)
+	}
+	equal := func(what string, f func(guest) uint64) {
+		t.Helper()
+		if got, want := f(o), f(q); got != want {
+			t.Errorf("%s: %x, want %x", what, got, want)
+		}
+	}
+	equal("capabilities", func(g guest) uint64 { return g.load(barAt, 8) })
+	for _, v := range []struct{ at, v uint64 }{{0, 0}, {regPMRCTL, 1}, {regPMRMSCU, 0xffffffff}, {regPMRMSCL, 0xffff0002}, {regPMRMSCL, 0xfffff002}, {regPMRMSCU, 0}, {regPMRMSCL, 0x80000002}, {regPMRCTL, 0}, {regPMRSTS, 0}} {
+		if v.at != 0 {
+			o.store(barAt+v.at, 4, v.v)
+			q.store(barAt+v.at, 4, v.v)
+		}
+		for at := uint64(regPMRCAP); at < 0xe20; at += 4 {
+			equal(fmt.Sprintf("register %x after %x", at, v), func(g guest) uint64 { return g.load(barAt+at, 4) })
+		}
+		equal("memory", func(g guest) uint64 {
+			g.store(pmrAt+0x100, 4, 0x12345678)
+			return g.load(pmrAt+0x100, 4)
+		})
 	}
 }
 

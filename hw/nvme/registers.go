@@ -8,6 +8,10 @@ func (c *Controller) initRegs() {
 	if c.cmb != nil {
 		v |= capMemoryBuf
 	}
+	if c.persistent != nil {
+		v |= capPersistent
+		c.put32(regPMRCAP, pmrReads|pmrWrites|pmrBAR<<pmrBARAt|pmrBarrier|pmrWindowed)
+	}
 	le.PutUint64(c.regs[regCAP:], v)
 	le.PutUint32(c.regs[regVS:], version14)
 	if c.cmb != nil && c.LegacyCMB {
@@ -79,6 +83,8 @@ func (c *Controller) write(at, size int, v uint64) {
 		}
 	case regCMBMSC + 4:
 		c.put32(at, uint32(v))
+	case regPMRCTL, regPMRMSCL, regPMRMSCU:
+		c.writePersistent(at, uint32(v))
 	}
 }
 

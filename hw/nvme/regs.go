@@ -17,11 +17,16 @@ const (
 	regCMBMSC = 0x50
 	regCMBSTS = 0x58
 
-	barBytes   = 0x1000
-	doorbells  = 0x1000
-	dbBytes    = 4
-	maxEntries = 0x7ff // of a queue, less one
-	version14  = 0x00010400
+	barBytes = 0x1000
+
+	regPMRCAP, regPMRCTL, regPMRSTS, regPMRMSCL, regPMRMSCU = 0xe00, 0xe04, 0xe08, 0xe14, 0xe18
+	pmrReads, pmrWrites, pmrBARAt, pmrBarrier, pmrWindowed  = 1 << 3, 1 << 4, 5, 2 << 10, 1 << 24
+	pmrEnable, pmrNotReady, pmrBadBase                      = 1 << 0, 1 << 8, 1 << 12
+	pmrWindowOn, pmrBaseUnit                                = 1 << 1, 1 << 12
+	doorbells                                               = 0x1000
+	dbBytes                                                 = 4
+	maxEntries                                              = 0x7ff // of a queue, less one
+	version14                                               = 0x00010400
 )
 
 // Capabilities: largest queue, contiguous queues, time limit, command sets, largest page, memory buffer.
@@ -34,6 +39,7 @@ const (
 	capMaxPage    = 4
 	capMaxPageAt  = 52
 	capMemoryBuf  = 1 << 57
+	capPersistent = 1 << 56
 	capSetsAt     = 37
 	capQueueCount = maxEntries
 )
