@@ -56,6 +56,7 @@ type Conversion struct {
 	next       int64 // up to where kind holds
 	kind       kind
 	data, done int64 // bytes to be copied, and copied
+	untold     int64 // of those, since Progress was called
 	offload    bool
 	failed     error
 	written    int64          // with InOrder: everything before it is written
@@ -357,7 +358,10 @@ func (c *Conversion) take(ctx context.Context) (s stretch, offload, ok bool) {
 	c.flying++
 	if c.copies(s.kind) {
 		c.done += s.n
-		c.Progress(float32(100 * float64(c.done) / float64(c.data)))
+		if c.untold += s.n; c.untold >= bufferSize || c.pos >= c.next { // in QEMU's steps
+			c.untold = 0
+			c.Progress(float32(100 * float64(c.done) / float64(c.data)))
+		}
 	}
 	return s, c.offload && s.kind == kindData, true
 }

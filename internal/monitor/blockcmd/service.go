@@ -162,11 +162,19 @@ func (s *Service) backend(device, id *string) (*block.Backend, error) {
 // deviceBackend finds the backend of a guest device.
 // Preconditions: the graph lock is held.
 func (s *Service) deviceBackend(id string) (*block.Backend, error) {
-	name := strings.TrimPrefix(id, "/machine/peripheral/")
+	name, above := strings.TrimPrefix(id, "/machine/peripheral/"), false
 	for _, b := range s.Graph.Backends() {
-		if d := b.AttachedDevice(); d != nil && (d.Name == id || d.Name == name || id != "" && strings.HasSuffix(d.Name, "/"+id)) { // or the end of a path
+		d := b.AttachedDevice()
+		switch {
+		case d == nil || id == "":
+		case d.Name == id, d.Name == name, strings.HasSuffix(d.Name, "/"+id): // or the end of a path
 			return b, nil
+		case strings.HasPrefix(d.Name, "/machine/peripheral/"+name+"/"):
+			above = true
 		}
+	}
+	if above {
+		return nil, block.Errorf(unix.EINVAL, "Device does not have a block device backend")
 	}
 	return nil, notFound(id)
 }
