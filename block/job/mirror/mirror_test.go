@@ -179,3 +179,23 @@ func TestRefusals(t *testing.T) {
 		require.EqualError(t, err, "Parameter 'granularity' expects a power of 2")
 	})
 }
+
+// A target whose backing file is not there yet gets whole clusters: the rest of one cannot come from there.
+func TestWholeClusters(t *testing.T) {
+	for _, blocking := range []bool{false, true} {
+		b := jobtest.New(t)
+		model := b.Chain()
+		b.Create("copy", "mid")
+		top := b.Open("top")
+		target := b.Open("copy", "file.driver", "file", "file.filename", b.Path("copy"), "backing", nil)
+		d := b.Disk(top)
+		j := b.Start(func() (*job.Job, error) {
+			return mirror.New(context.Background(), b.Jobs, mirror.Options{Source: top, Target: target, Sync: mirror.Top, Base: top.Backing().Node(), Blocking: blocking, Granularity: 4096})
+		})
+		ready(t, j)
+		b.Scribble(d, model, 9, 20)
+		b.Locked(func() { require.NoError(t, j.Complete()) })
+		require.NoError(t, j.AwaitEnd())
+		require.Equal(t, model, b.Content(d))
+	}
+}
