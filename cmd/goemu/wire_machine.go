@@ -50,7 +50,7 @@ func (s *session) makeObjectServices() {
 // announceMachine tells the services of the machine. Preconditions: the machine lock is held.
 func (s *session) announceMachine() {
 	m := s.machine
-	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Ports: m.Ports(), SetBoot: m.SetBoot, Space: m.Space, RAM: s.config.RAM, PCI: m.PCI(),
+	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Ports: m.Ports(), SetBoot: m.SetBoot, LAPIC: m.PrintLAPIC, Interrupts: m.PrintInterrupts, Space: m.Space, RAM: s.config.RAM, PCI: m.PCI(),
 		NMI: m.NMI, CanWake: m.Suspends, ResetReinjection: m.ResetReinjection}
 	t.USB = func() (string, bool) { return usb.Text(m.Tree) }
 	for _, n := range s.config.NUMA {

@@ -40,11 +40,13 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		{Name: "cpus", Help: "show infos for each CPU", Run: s.infoCPUs},
 		{Name: "hotpluggable-cpus", Help: "Show information about hotpluggable CPUs", Run: s.infoHotpluggable},
 		{Name: "iothreads", Help: "show iothreads", Run: s.infoIOThreads},
+		{Name: "lapic", Args: "apic-id:i?", Params: "[apic-id]", Help: "show local apic state (apic-id: local apic to read, default is which of current CPU)", Run: s.infoLAPIC},
 		{Name: "mem", Help: "show the active virtual memory mappings", Run: s.infoMem},
 		{Name: "memdev", Help: "show memory backends", Run: s.infoMemdev},
 		{Name: "memory_size_summary", Help: "show the amount of initially allocated and present hotpluggable (if enabled) memory in bytes.", Run: s.infoMemorySize},
 		{Name: "numa", Help: "show NUMA information", Run: s.infoNUMA},
 		{Name: "pci", Help: "show PCI info", Run: s.infoPCI},
+		{Name: "pic", Help: "show PIC state", Run: s.infoPIC},
 		{Name: "registers", Args: "cpustate_all:-a,vcpu:i?", Params: "[-a|vcpu]",
 			Help: "show the cpu registers (-a: show register info for all cpus; vcpu: specific vCPU to query; show the current CPU's registers if no argument is specified)",
 			Run:  s.infoRegisters},
@@ -74,6 +76,34 @@ func (s *Service) hmpCPU(m *hmp.Monitor, a *hmp.Args) error {
 		return nil
 	}
 	m.CPU = int(n)
+	return nil
+}
+
+// infoLAPIC shows the local APIC of the monitor's CPU or of the one with an APIC's number.
+func (s *Service) infoLAPIC(m *hmp.Monitor, a *hmp.Args) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	t, cpu := s.Machine(), m.CPU
+	if a.Has("apic-id") {
+		cpu = -1
+		for i := range t.CPUs {
+			if int64(t.CPU.Topology.APICID(i)) == a.Int("apic-id") {
+				cpu = i
+			}
+		}
+	}
+	if cpu < 0 || cpu >= len(t.CPUs) {
+		m.Printf("No CPU available\n")
+		return nil
+	}
+	t.LAPIC(m, cpu)
+	return nil
+}
+
+func (s *Service) infoPIC(m *hmp.Monitor, _ *hmp.Args) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	s.Machine().Interrupts(m)
 	return nil
 }
 

@@ -3,6 +3,7 @@ package machinecmd
 
 import (
 	"context"
+	"io"
 	"os"
 	"syscall"
 
@@ -39,6 +40,9 @@ type Target struct {
 	Space  func(s *x86.State) *memory.AddressSpace
 	Ports  *memory.AddressSpace
 	RAM    uint64
+	// LAPIC shows a CPU's local APIC, Interrupts the other interrupt controllers. They are called under the machine lock.
+	LAPIC      func(w io.Writer, cpu int)
+	Interrupts func(w io.Writer)
 	// NodeMemory are the sizes of the NUMA nodes, none without any.
 	NodeMemory []uint64
 	// SetBoot changes what the BIOS starts from.
