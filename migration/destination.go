@@ -280,7 +280,7 @@ func (l *loader) section(r *vmstate.Reader) error {
 		}
 		return l.footer(r, name, id)
 	}
-	if name == bitmapSectionName && instance == 0 && l.e.M.Graph != nil {
+	if name == bitmapSectionName && instance == 0 {
 		if version > bitmapVersion {
 			return wire.Invalid("savevm: unsupported version %d for '%s' v%d", version, name, bitmapVersion)
 		}

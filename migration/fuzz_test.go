@@ -2,8 +2,12 @@ package migration
 
 import (
 	"bytes"
+	"io"
+	"slices"
 	"testing"
 
+	"goemu/block"
+	"goemu/block/driver/null"
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
@@ -29,8 +33,8 @@ var chipState = vmstate.Description[chip]{Name: "chip", Version: 2, MinVersion: 
 		Fields: []vmstate.Field[chip]{vmstate.Of("sub", func(c *chip) *uint16 { return &c.sub })}}},
 }
 
-// newEngine makes the engine of a machine with a chip and a little RAM.
-func newEngine(t testing.TB) (*Engine, *chip, *memory.RAMBlock) {
+// newEngine makes the engine of a machine with a chip, a little RAM and a disk, with bitmaps if that is wanted.
+func newEngine(t testing.TB, bitmaps bool) (*Engine, *chip, *memory.RAMBlock) {
 	t.Helper()
 	b, err := memory.NewRAMBlock("pc.ram", 4*memory.PageSize)
 	if err != nil {
@@ -42,7 +46,24 @@ func newEngine(t testing.TB) (*Engine, *chip, *memory.RAMBlock) {
 	e.M = Machine{
 		Name: "pc", VM: mainloop.NewVM(mainloop.Main), RAM: func() []*memory.RAMBlock { return []*memory.RAMBlock{b} }, LoadDone: func() {},
 		Sections: func(bool) []qdev.Section { return []qdev.Section{{Name: "chip", State: chipState.Bind(c)}} },
+		Graph:    block.NewGraph(null.Drivers),
 		Dropped:  func(name string) bool { return name == "rom" },
+	}
+	e.M.Graph.Lock()
+	defer e.M.Graph.Unlock()
+	e.M.Graph.Messages = io.Discard
+	n, err := e.M.Graph.Open(t.Context(), "", block.OptionsOf("driver", "null-co", "node-name", "disk", "size", "1048576"), block.Mode{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bitmaps {
+		for _, name := range []string{"one", "two"} {
+			b, err := n.AddBitmap(t.Context(), name, 65536)
+			if err != nil {
+				t.Fatal(err)
+			}
+			b.Set(1<<17, 1<<18)
+		}
 	}
 	return e, c, b
 }
@@ -50,7 +71,7 @@ func newEngine(t testing.TB) (*Engine, *chip, *memory.RAMBlock) {
 // stream is what a source sends.
 func stream(t testing.TB) []byte {
 	t.Helper()
-	e, c, b := newEngine(t)
+	e, c, b := newEngine(t, true)
 	*c = chip{a: 1, b: [3]uint32{2, 3, 4}, c: [5]byte{5}, sub: 6}
 	copy(b.Bytes()[memory.PageSize:], "some content")
 	b.MarkDirty(0, b.Size())
@@ -58,21 +79,43 @@ func stream(t testing.TB) []byte {
 	g := new(globalState)
 	g.set(mainloop.StateRunning)
 	sink := wire.NewSink(&out)
+	e.caps[CapDirtyBitmaps] = true
+	o := newOutgoing(e)
+	o.sink = sink
+	if err := o.takeBitmaps(); err != nil {
+		t.Fatal(err)
+	}
 	e.writeState(sink, g, nil).Close()
 	if err := sink.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	return out.Bytes()
+	// The bitmaps' section is put in after the head and the configuration, as in a migration.
+	var part bytes.Buffer
+	o.sink = wire.NewSink(&part)
+	o.announceBitmaps()
+	o.sendBitmaps()
+	if err := o.sink.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	const head = 4 + 4 + 1 + 4 + len("pc")
+	return slices.Concat(out.Bytes()[:head], part.Bytes(), out.Bytes()[head:])
 }
 
 // TestStream loads what was saved.
 func TestStream(t *testing.T) {
-	e, c, b := newEngine(t)
+	e, c, b := newEngine(t, false)
 	if err := (&loader{e: e}).load(bytes.NewReader(stream(t))); err != nil {
 		t.Fatal(err)
 	}
 	if want := (chip{a: 1, b: [3]uint32{2, 3, 4}, c: [5]byte{5}, sub: 6}); *c != want || string(b.Bytes()[memory.PageSize:memory.PageSize+4]) != "some" || e.global != "running" {
 		t.Errorf("%+v %q", *c, e.global)
+	}
+	e.M.Graph.Lock()
+	defer e.M.Graph.Unlock()
+	for _, name := range []string{"one", "two"} {
+		if m := e.M.Graph.Find("disk").FindBitmap(name); m == nil || m.Count() != 1<<18 || !m.Get(1<<17) || !m.State().Enabled {
+			t.Errorf("bitmap %s has not come in: %+v", name, m)
+		}
 	}
 }
 
@@ -84,7 +127,7 @@ func FuzzStream(f *testing.F) {
 		f.Add(good[:n])
 	}
 	f.Fuzz(func(t *testing.T, data []byte) {
-		e, _, _ := newEngine(t)
+		e, _, _ := newEngine(t, false)
 		if err := (&loader{e: e}).load(bytes.NewReader(data)); err != nil && err.Error() == "" {
 			t.Error("an error without words")
 		}
