@@ -431,7 +431,9 @@ func (c *CPU) makeEntry(page uint64, m *mapping) (ir.TLBEntry, meta) {
 		switch {
 		case r.ReadOnly:
 			lowW = ir.TLBMMIO
-			mt.flags |= metaROM
+			if !r.Device() {
+				mt.flags |= metaROM
+			}
 		case r.RAM.HasCode(off>>ir.PageBits) || r.RAM.Tracked() && !r.RAM.Settled(off>>ir.PageBits):
 			lowW = ir.TLBNotDirty
 		}

@@ -21,7 +21,7 @@ func (s *session) addDevices() error {
 	disks := s.host.disks.List()
 	for _, d := range disks {
 		switch d.IF {
-		case "none", "virtio":
+		case "none", "virtio", "pflash":
 		case "ide":
 			if err := s.machine.AddDrive(d.Index, d.ID, d.Media == "cdrom"); err != nil {
 				return fmt.Errorf("-drive %s: %w", d.Text, withHint(err))

@@ -11,6 +11,32 @@ import (
 // firmwareDirs are where distributions keep firmware images, after the folders of -L.
 var firmwareDirs = []string{"/usr/share/seabios", "/usr/lib/ipxe/qemu", "/usr/share/qemu", "/usr/share/qemu-kvm", "/usr/local/share/qemu"}
 
+// chooseFirmware finds what a machine without a kernel starts: the disks that -drive or the machine's properties name as its flash
+// chips, or else an image.
+func (s *session) chooseFirmware() (err error) {
+	flash := &s.config.Props.Flash
+	for _, d := range s.host.disks.List() {
+		if d.IF != "pflash" {
+			continue
+		}
+		if d.Index < 0 || d.Index >= len(flash) || !s.typ.HasProp("pflash0") {
+			return fmt.Errorf("machine type does not support if=%s,bus=0,unit=%d", d.IF, max(d.Index, 0))
+		}
+		if flash[d.Index] != "" {
+			return fmt.Errorf("clashes with -machine")
+		}
+		flash[d.Index] = d.ID
+	}
+	switch {
+	case flash[1] != "" && flash[0] == "":
+		return fmt.Errorf("pflash1 requires pflash0")
+	case flash[0] != "" || s.vm.Boot.Kernel != "" || s.typ.Empty:
+		return nil
+	}
+	s.config.BIOS, err = firmware(s.vm)
+	return err
+}
+
 // firmware reads the image that a machine without a kernel starts.
 func firmware(vm *config.VM) ([]byte, error) {
 	name := vm.Firmware

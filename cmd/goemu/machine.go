@@ -63,11 +63,6 @@ func (s *session) machineConfig() (*pc.Config, error) {
 	}
 	c.SMBIOS = smbiosFields(vm.SMBIOS)
 	c.Boot = loader.Config{Kernel: vm.Boot.Kernel, Initrd: vm.Boot.Initrd, Cmdline: vm.Boot.Append}
-	if vm.Boot.Kernel == "" && !s.typ.Empty {
-		if c.BIOS, err = firmware(vm); err != nil {
-			return nil, err
-		}
-	}
 	return c, s.chooseAccel(c)
 }
 

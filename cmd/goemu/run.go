@@ -127,6 +127,9 @@ func (s *session) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.config.Serials = s.host.serials
+	if err := s.chooseFirmware(); err != nil {
+		return err
+	}
 	if err := s.chooseMemory(); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package pc
 
 import (
 	"goemu/hw/firmware/fwcfg"
+	"goemu/hw/flash"
 	"goemu/hw/ide/piix"
 	"goemu/hw/input"
 	"goemu/hw/intc/apic"
@@ -24,7 +25,7 @@ import (
 func Chips() []*qdev.Class {
 	return append([]*qdev.Class{
 		&isa.BridgeClass, &apic.Class, &ioapic.Class, &i8259.Class, &i8254.Class, &i8254.SpeakerClass, &mc146818.Class, &hpet.Class,
-		&fwcfg.Class, &misc.GEDClass, transport.MMIOClass,
+		&fwcfg.Class, &flash.Class, &misc.GEDClass, transport.MMIOClass,
 		&i440fx.Class, &i440fx.HostClass, &pcpiix.PIIX3Class, &pcpiix.PMClass, piix.PIIX3Class,
 		&q35.Class, &q35.HostClass, &ich9.Class, &ich9.SMBusClass,
 	}, input.Classes...)

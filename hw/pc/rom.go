@@ -1,6 +1,9 @@
 package pc
 
 import (
+	"strconv"
+
+	"goemu/hw/flash"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
@@ -16,6 +19,9 @@ func (m *Machine) mapBIOS() error {
 			return err
 		}
 	}
+	if m.cfg.Props.Flash[0] != "" {
+		return m.mapFlash()
+	}
 	size := uint64(len(m.cfg.BIOS))
 	if size == 0 {
 		return nil
@@ -29,6 +35,42 @@ func (m *Machine) mapBIOS() error {
 	m.mem.Add(rom, fourGiB-size, 0)
 	low := min(size, isaBIOSMax)
 	m.biosParent().Add(memory.NewAlias("isa-bios", rom, size-low, low), romTop-low, 1)
+	return nil
+}
+
+// mapFlash puts the flash chips at the end of the first 4 GiB, the first one at the top. What the first one ends with is also seen below
+// 1 MiB.
+func (m *Machine) mapFlash() error {
+	top, left := uint64(fourGiB), uint64(flash.MaxFirmware)
+	for i, drive := range m.cfg.Props.Flash {
+		if drive == "" {
+			break
+		}
+		f, err := flash.New(m.Tree, "system.flash"+strconv.Itoa(i), drive, left)
+		if err != nil {
+			return err
+		}
+		r := f.Region()
+		top, left = top-r.Size(), left-r.Size()
+		if f.Secure() { // the others see what is in it and can do nothing to it
+			m.mem.Add(memory.NewROMView(r.Name()+"-locked", r), top, 0)
+			if m.smmRoot != nil {
+				m.smmRoot.Add(r, top, 1)
+			}
+		} else {
+			m.mem.Add(r, top, 0)
+		}
+		if i != 0 {
+			continue
+		}
+		low := min(r.Size(), isaBIOSMax)
+		rom, err := memory.NewROM("isa-bios", low)
+		if err != nil {
+			return err
+		}
+		copy(rom.RAM().Bytes(), r.RAM().Bytes()[r.Size()-low:])
+		m.biosParent().Add(rom, romTop-low, 1)
+	}
 	return nil
 }
 

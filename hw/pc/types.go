@@ -99,6 +99,7 @@ type Props struct {
 	MaxRAMBelow4G                     uint64
 	MemoryBackend                     string // identifier of the object that stands for the main memory
 	OEMID, OEMTableID                 string
+	Flash                             [2]string // disks with the firmware, "" for none
 }
 
 // property is a row of the table of machine properties.
@@ -161,6 +162,8 @@ func properties() []property {
 		{"max-ram-below-4g", "size", "Maximum ram below the 4G boundary (32bit boundary)", maxRAM},
 		{"mem-merge", "bool", "Enable/disable memory merge support", boolean("mem-merge", func(p *Props) *bool { return &p.MemMerge })},
 		{"memory-backend", "string", "Set RAM backendValid value is ID of hostmem based backend", text(func(p *Props) *string { return &p.MemoryBackend }, "memory-backend", 255)},
+		{"pflash0", "str", "Node name or ID of a block device to use as a backend", text(func(p *Props) *string { return &p.Flash[0] }, "pflash0", 255)},
+		{"pflash1", "str", "Node name or ID of a block device to use as a backend", text(func(p *Props) *string { return &p.Flash[1] }, "pflash1", 255)},
 		{"pic", "OnOffAuto", "Enable i8259 PIC", onOffAuto("pic", func(p *Props) *qdev.OnOffAuto { return &p.PIC })},
 		{"pit", "OnOffAuto", "Enable i8254 PIT", onOffAuto("pit", func(p *Props) *qdev.OnOffAuto { return &p.PIT })},
 		{"rtc", "OnOffAuto", "Enable MC146818 RTC", onOffAuto("rtc", func(p *Props) *qdev.OnOffAuto { return &p.RTC })},
@@ -211,6 +214,9 @@ func (t *Type) SetProp(p *Props, name, value string) error {
 	}
 	return fmt.Errorf("Property '%s-machine.%s' not found", t.Name, name)
 }
+
+// HasProp tells whether the machine has a property.
+func (t *Type) HasProp(name string) bool { return slices.Contains(t.props, name) }
 
 // HelpProps is the answer to -machine TYPE,help.
 func (t *Type) HelpProps() string {

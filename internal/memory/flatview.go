@@ -33,6 +33,9 @@ func (v *FlatView) Find(addr uint64) *Range {
 	return nil
 }
 
+// Device tells whether the guest's writes to memory go to a device.
+func (r *Range) Device() bool { return r.ReadOnly && r.Region.ops != nil }
+
 // renderer collects ranges, the most important first.
 type renderer struct{ ranges []Range }
 
@@ -78,7 +81,11 @@ func (f *renderer) fill(r *Region, base, lo, last int64, readOnly bool) {
 			}
 			end = min(end, int64(next.Start)-1)
 		}
-		n := Range{Start: uint64(lo), Last: uint64(end), Region: r, Offset: uint64(lo - base), RAM: r.ram, ReadOnly: readOnly}
+		ram := r.ram
+		if r.covered {
+			ram = nil
+		}
+		n := Range{Start: uint64(lo), Last: uint64(end), Region: r, Offset: uint64(lo - base), RAM: ram, ReadOnly: readOnly}
 		f.ranges = append(f.ranges, Range{})
 		copy(f.ranges[i+1:], f.ranges[i:])
 		f.ranges[i] = n

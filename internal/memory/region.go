@@ -31,6 +31,7 @@ type Region struct {
 	Unlocked bool
 
 	readOnly bool
+	covered  bool // memory that can be written only through ops is read through them, too
 	disabled bool
 	target   *Region // of an alias
 	targetAt int64
@@ -86,6 +87,28 @@ func NewROM(name string, size uint64) (*Region, error) {
 		r.readOnly = true
 	}
 	return r, err
+}
+
+// NewROMDevice returns a region of memory that the guest reads directly, while its writes go to ops. SetDirect makes reads go there, too.
+func NewROMDevice(name string, size uint64, ops Ops) (*Region, error) {
+	r, err := NewROM(name, size)
+	if err == nil {
+		r.ops = ops
+	}
+	return r, err
+}
+
+// NewROMView returns a region that shows the memory of another, and ignores the guest's writes.
+func NewROMView(name string, of *Region) *Region {
+	return &Region{name: name, size: of.size, kind: kindRAM, ram: of.ram, readOnly: true}
+}
+
+// SetDirect says whether the guest's reads of a region from NewROMDevice reach the memory.
+func (r *Region) SetDirect(on bool) {
+	if r.covered == on {
+		r.covered = !on
+		r.changed()
+	}
 }
 
 // NewAlias returns a region that shows size bytes of target from offset on.

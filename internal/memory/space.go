@@ -112,6 +112,8 @@ func (as *AddressSpace) Store(addr uint64, size int, value uint64) Result {
 	case !r.ReadOnly:
 		r.RAM.store(off, size, value)
 		r.RAM.MarkDirty(off, uint64(size))
+	case r.Device():
+		return r.Region.dispatchWrite(off, size, value)
 	}
 	return OK
 }
@@ -167,9 +169,13 @@ func (as *AddressSpace) Write(addr uint64, p []byte) Result {
 		case r.RAM != nil:
 			off := r.Offset + (addr - r.Start)
 			n = int(min(uint64(len(p)), r.Last-addr+1))
-			if !r.ReadOnly {
+			switch {
+			case !r.ReadOnly:
 				copy(r.RAM.bytes[off:], p[:n])
 				r.RAM.MarkDirty(off, uint64(n))
+			case r.Device():
+				n = r.Region.accessSize(off, n)
+				res = max(res, r.Region.dispatchWrite(off, n, le(p[:n])))
 			}
 		default:
 			off := r.Offset + (addr - r.Start)
@@ -269,7 +275,7 @@ func (as *AddressSpace) BusStore(addr uint64, size int, value uint64) Result {
 	if r == nil {
 		return DecodeError
 	}
-	if r.RAM != nil {
+	if r.RAM != nil && !r.Device() {
 		return as.Store(addr, size, value)
 	}
 	if !r.Region.Unlocked {
