@@ -24,6 +24,7 @@ type codeCache struct {
 	next   int     // first free byte
 	floor  int     // what Flush keeps: the stubs
 	ready  int     // bytes that have memory behind them
+	shut   int     // where the last room was when rw was given back
 }
 
 func newCodeCache(size int) (*codeCache, error) {
@@ -57,11 +58,19 @@ func (c *codeCache) close() error {
 	return err
 }
 
-// cacheStep is how much of the cache gets memory at once: that costs less than taking a page fault for each page.
-const cacheStep = 256 << 10
+// cacheStep is how much of the cache gets memory at once: that costs less than taking a page fault for each page. shutStep is after how
+// many bytes the writable mapping gives its pages back: the code stays in the other one, and no memory counts twice for the process.
+const (
+	cacheStep = 256 << 10
+	shutStep  = 4 << 20
+)
 
 // room makes sure that the bytes before end have memory behind them, in both mappings. It is a hint only.
 func (c *codeCache) room(end int) {
+	if end < c.shut || end >= c.shut+shutStep {
+		_ = unix.Madvise(c.rw, unix.MADV_DONTNEED)
+		c.shut = end
+	}
 	for end = min(end, len(c.rw)); c.ready < end; {
 		n := min(cacheStep, len(c.rw)-c.ready)
 		_ = unix.Madvise(c.rw[c.ready:c.ready+n], unix.MADV_POPULATE_WRITE)
