@@ -37,7 +37,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.goemu, "goemu", "bin/goemu", "the goemu `binary`, with options if need be")
 	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
-	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware net idle start image nbd qmp migration …)")
+	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware net storage idle start image nbd qmp migration …)")
 	flag.StringVar(&o.imageSize, "image-size", "512M", "the `size` of the disk image for the image tools (4096M for the full measurement)")
 	flag.StringVar(&o.debian, "debian", "", "a disk `image` with an installed Debian whose login prompt is on the serial port")
 	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")
@@ -69,7 +69,7 @@ func bench(o options) error {
 		return err
 	}
 	rows = append(rows, r...)
-	measures := []func(options, *setup, [2]*emulator) ([]row, error){boots, firmware, works, networks, idle}
+	measures := []func(options, *setup, [2]*emulator) ([]row, error){boots, firmware, works, networks, disks, idle}
 	var s *setup
 	if !o.wantsGuests() {
 		measures = nil

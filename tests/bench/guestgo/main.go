@@ -33,6 +33,10 @@ func main() {
 		network(os.Args[2], os.Args[3])
 		return
 	}
+	if len(os.Args) == 4 && os.Args[1] == "storage" {
+		storage(os.Args[2], os.Args[3])
+		return
+	}
 	for _, w := range works {
 		if len(os.Args) > 1 && !slices.Contains(os.Args[1:], w.name) && !slices.Contains(os.Args[1:], "go") {
 			continue
