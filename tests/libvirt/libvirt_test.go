@@ -1,5 +1,6 @@
 // Package libvirt lets libvirt run a domain on goemu. libvirt's driver runs inside virsh (qemu:///embed), with its own folder: no daemon is
-// needed and none is disturbed.
+// needed and none is disturbed. Where the host has KVM, libvirt asks an emulator without it for its capabilities again and again, which
+// makes the test take a minute instead of seconds.
 package libvirt
 
 import (
