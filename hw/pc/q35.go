@@ -31,7 +31,7 @@ const (
 func q35Type(version string) *Type {
 	return &Type{
 		Name: "pc-q35-" + version, Desc: "Standard PC (Q35 + ICH9, 2009)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram",
-		NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", NIC: "e1000", DefaultCD: 2, props: q35Props, limit: q35Limit, split: q35Split,
+		NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", HasVGA: true, NIC: "e1000", DefaultCD: 2, props: q35Props, limit: q35Limit, split: q35Split,
 		build: buildQ35, version: version, Compat: compatFor(version),
 	}
 }
@@ -93,9 +93,11 @@ func buildQ35(m *Machine) (err error) {
 		return err
 	}
 	if m.cfg.Props.SMBus {
-		c.smbus, err = ich9.NewSMBus(m.Tree, m.pci)
+		if c.smbus, err = ich9.NewSMBus(m.Tree, m.pci); err != nil {
+			return err
+		}
 	}
-	return err
+	return m.displayAdapter()
 }
 
 // raiseSMIs is the chipset's system management interrupt: it goes to the first CPU or to all.
