@@ -36,8 +36,18 @@ func (p *parser) machine(v string) error {
 		o = o.Without(name)
 	}
 	p.VM.Machine.Origin = p.origin
-	p.VM.Machine.Pairs = append(p.VM.Machine.Pairs, o.Pairs...)
-	return nil
+	var smp []string
+	for _, pr := range o.Pairs { // the machine has what -smp says as a property, smp
+		if name, ok := strings.CutPrefix(pr.Key, "smp."); ok {
+			smp = append(smp, name+"="+pr.Value.(string))
+			continue
+		}
+		p.VM.Machine.Pairs = append(p.VM.Machine.Pairs, pr)
+	}
+	if smp == nil {
+		return nil
+	}
+	return p.smp(strings.Join(smp, ","))
 }
 
 func (p *parser) cpu(v string) error {

@@ -79,3 +79,14 @@ func FuzzParse(f *testing.F) {
 		Parse("goemu", []string{opt, val})
 	})
 }
+
+// TestMachineSMP gives the topology as a property of the machine.
+func TestMachineSMP(t *testing.T) {
+	r, err := Parse("goemu", []string{"-M", "pc,smp.cpus=2,smp.sockets=2,smp.cores=1,smp.threads=1,acpi=off"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if s := r.VM.SMP; s.CPUs != 2 || s.Sockets != 2 || s.MaxCPUs != 2 || len(r.VM.Machine.Pairs) != 2 {
+		t.Errorf("%+v, %+v", s, r.VM.Machine)
+	}
+}
