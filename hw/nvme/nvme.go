@@ -168,6 +168,7 @@ func (c *Controller) realizePCI() error {
 	if err := c.AddEndpoint(atExpress); err != nil {
 		return err
 	}
+	c.AddFunctionReset()
 	size := barBytes + 2*uint64(c.MaxPairs+1)*dbBytes
 	if c.OwnMSIXBar {
 		c.SetBAR(0, pci.BARMem64, c.region(ceilPow2(size)))

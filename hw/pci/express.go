@@ -75,17 +75,14 @@ func (d *Device) AddExpress(at int, typ ExpressType, port uint8) (int, error) {
 	return at, nil
 }
 
-// AddEndpoint adds the PCI Express capability of an endpoint at a place, with the reset of a single function.
+// AddEndpoint adds the PCI Express capability of an endpoint at a place.
 func (d *Device) AddEndpoint(at int) error {
 	typ := ExpressEndpoint
 	if d.bus.Express() && d.bus.Root() {
 		typ = ExpressIntegrated
 	}
-	if _, err := d.AddExpress(at, typ, 0); err != nil {
-		return err
-	}
-	d.AddFunctionReset()
-	return nil
+	_, err := d.AddExpress(at, typ, 0)
+	return err
 }
 
 // AddErrorControl makes the switches of the device's error reports writable.
