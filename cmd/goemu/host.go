@@ -11,6 +11,7 @@ import (
 	"goemu/hw/disk"
 	"goemu/hw/qdev"
 	"goemu/internal/chardev"
+	"goemu/internal/config"
 	"goemu/internal/mainloop"
 	"goemu/internal/netdev"
 	"goemu/internal/tool"
@@ -69,6 +70,16 @@ func (h *backends) open(s *session) error {
 	if err := h.openSerials(s); err != nil {
 		return err
 	}
+	if d := s.vm.Debugcon; d.Origin != "" {
+		b, err := h.openFor("debugcon", d, "invalid character backend")
+		if err != nil {
+			return err
+		}
+		if b == nil {
+			return at(d.Origin, fmt.Errorf("invalid character backend '%s'", d.Value))
+		}
+		h.share(b, d.Value)
+	}
 	if err := h.openDisks(s); err != nil {
 		return err
 	}
@@ -91,20 +102,34 @@ func (h *backends) openSerials(s *session) error {
 		return err
 	}
 	for i, src := range list {
-		b, err := h.chars.OpenLegacy(fmt.Sprintf("serial%d", i), src.Value, notice)
+		b, err := h.openFor(fmt.Sprintf("serial%d", i), src, "could not connect serial device to character backend")
 		if err != nil {
-			if errors.Is(err, chardev.ErrNotFound) {
-				return fmt.Errorf("%s: could not connect serial device to character backend '%s'", src.Origin, src.Value)
-			}
-			return fmt.Errorf("%s: %w\n%s: %s: could not connect serial device to character backend '%s'", src.Origin, err, progName(), src.Origin, src.Value)
+			return err
 		}
 		h.addSerial(b, src.Value)
 	}
 	return nil
 }
 
+// openFor opens what an option connects a device to; problem and the option's value say that this did not work.
+func (h *backends) openFor(id string, src config.Source, problem string) (*chardev.Backend, error) {
+	b, err := h.chars.OpenLegacy(id, src.Value, notice)
+	switch {
+	case err == nil:
+		return b, nil
+	case errors.Is(err, chardev.ErrNotFound):
+		return nil, fmt.Errorf("%s: %s '%s'", src.Origin, problem, src.Value)
+	}
+	return nil, fmt.Errorf("%s: %w\n%s: %s: %s '%s'", src.Origin, err, progName(), src.Origin, problem, src.Value)
+}
+
 func (h *backends) addSerial(b *chardev.Backend, value string) {
 	h.serials = append(h.serials, b)
+	h.share(b, value)
+}
+
+// share notes that a monitor shares a character device, which "mon:" asks for.
+func (h *backends) share(b *chardev.Backend, value string) {
 	if b != nil && strings.HasPrefix(value, "mon:") {
 		h.shared = append(h.shared, b)
 	}

@@ -99,15 +99,14 @@ func TestSerialPorts(t *testing.T) {
 func serialPorts(t *testing.T, program, kernel string) {
 	dir := t.TempDir()
 	path := func(name string) string { return filepath.Join(dir, name) }
-	config := fmt.Sprintf("[chardev \"four\"]\n  backend = \"file\"\n  path = %q\n[chardev \"debug\"]\n  backend = \"file\"\n  path = %q\n"+
-		"[device \"con\"]\n  driver = \"isa-debugcon\"\n  chardev = \"debug\"\n  iobase = \"0xe9\"\n", path("four"), path("debug"))
+	config := fmt.Sprintf("[chardev \"four\"]\n  backend = \"file\"\n  path = %q\n", path("four"))
 	require.NoError(t, os.WriteFile(path("config"), []byte(config), 0o644))
 	three, err := net.Listen("unix", path("three"))
 	require.NoError(t, err)
 	defer three.Close()
 	cmd := exec.Command(program, "-M", "pc", "-m", "16", "-display", "none", "-monitor", "none", "-kernel", kernel, "-readconfig", path("config"),
 		"-device", "isa-debug-exit,iobase=0xf4,iosize=1", "-chardev", "socket,id=three,path="+path("three")+",reconnect=1",
-		"-serial", "file:"+path("one"), "-serial", "unix:"+path("two")+",server=on,wait=on", "-serial", "chardev:three", "-serial", "chardev:four")
+		"-serial", "file:"+path("one"), "-serial", "unix:"+path("two")+",server=on,wait=on", "-serial", "chardev:three", "-serial", "chardev:four", "-debugcon", "file:"+path("debug"))
 	var errs strings.Builder
 	cmd.Stderr = &errs
 	require.NoError(t, cmd.Start())
@@ -142,4 +141,24 @@ func serialPorts(t *testing.T, program, kernel string) {
 	}
 	_, err = conn3.Read(make([]byte, 1))
 	require.ErrorIs(t, err, io.EOF)
+}
+
+// TestDebugconErrors compares what is said of wrong -debugcon options with QEMU.
+func TestDebugconErrors(t *testing.T) {
+	goemu := buildGoemu(t)
+	qemu, err := exec.LookPath("qemu-system-x86_64")
+	for _, v := range []string{"nope", "chardev:none-such"} {
+		run := func(program string) string {
+			out, _ := exec.Command(program, "-accel", "tcg", "-display", "none", "-nodefaults", "-debugcon", v).CombinedOutput()
+			return strings.ReplaceAll(string(out), filepath.Base(program), "QEMU")
+		}
+		got := run(goemu)
+		require.Contains(t, got, "-debugcon "+v+": invalid character backend '"+v+"'")
+		if err == nil {
+			require.Equal(t, run(qemu), got)
+		}
+	}
+	if err != nil {
+		t.Skip("ORACLE MISSING: qemu-system-x86_64")
+	}
 }

@@ -232,6 +232,17 @@ func (p *parser) serial(v string) error {
 	return nil
 }
 
+// debugcon reads -debugcon: a character device and the debug console that prints to it, both of that name.
+func (p *parser) debugcon(v string) error {
+	if p.VM.Debugcon.Origin != "" {
+		return p.errorf("already have a debugcon device")
+	}
+	p.VM.Debugcon = config.Source{Value: v, Origin: p.origin}
+	p.VM.Devices = append(p.VM.Devices, config.Options{Origin: p.origin,
+		Pairs: []config.Pair{{Key: "driver", Value: "isa-debugcon"}, {Key: "chardev", Value: "debugcon"}, {Key: "id", Value: "debugcon"}}})
+	return nil
+}
+
 func (p *parser) gdb(v string) error {
 	p.VM.GDB = config.Source{Value: v, Origin: p.origin}
 	return nil

@@ -123,6 +123,12 @@ func cdrom(p *parser, file string) error {
 	return nil
 }
 
+// pflash adds the next flash chip.
+func pflash(p *parser, file string) error {
+	p.VM.Drives = append(p.VM.Drives, config.Source{Origin: p.origin, Value: "file=" + doubleCommas(file) + ",if=pflash"})
+	return nil
+}
+
 func doubleCommas(s string) string { return strings.ReplaceAll(s, ",", ",,") }
 
 // finish makes the checks that need all options.

@@ -51,6 +51,7 @@ func sections() []section {
 			{name: "cdrom", arg: true, help: " file     use 'file' as CD-ROM image", apply: cdrom},
 			{name: "fsdev", arg: true, help: helpFSDev, apply: (*parser).fsdev},
 			{name: "virtfs", arg: true, help: helpVirtFS, apply: (*parser).virtfs},
+			{name: "pflash", arg: true, help: " file     use 'file' as a parallel flash image", apply: pflash},
 			{name: "snapshot", help: "       write to temporary files instead of disk image files", apply: (*parser).snapshot},
 		}},
 		{"USB convenience options:", []option{
@@ -90,6 +91,7 @@ func sections() []section {
 			{name: "qmp", arg: true, help: " dev         like -monitor but opens in 'control' mode", apply: (*parser).qmp},
 			{name: "qmp-pretty", arg: true, help: " dev  like -qmp but uses pretty JSON formatting", apply: (*parser).qmpPretty},
 			{name: "mon", arg: true, help: " [chardev=]name[,mode=readline|control][,pretty[=on|off]]", apply: (*parser).mon},
+			{name: "debugcon", arg: true, help: " dev    redirect the debug console to char device 'dev'", apply: (*parser).debugcon},
 			{name: "pidfile", arg: true, help: " file    write PID to 'file'", apply: (*parser).pidfile},
 			{name: "preconfig", help: "      pause QEMU before machine is initialized (experimental)", apply: (*parser).preconfig},
 			{name: "S", help: "              freeze CPU at startup", apply: (*parser).paused},

@@ -23,6 +23,7 @@ type VM struct {
 	AddFDs     []Options
 	Traces     []Options
 	Serials    []Source
+	Debugcon   Source // -debugcon: what the device of that name, which Devices has, prints to
 	Monitors   []Monitor
 	NoMonitor  bool // -monitor none
 	Drives     []Source
