@@ -160,6 +160,49 @@ type HotpluggableCPU struct {
 	QomPath    *string                `json:"qom-path,omitempty"`
 }
 
+// NumaOptionsType is the enum NumaOptionsType. What an option about NUMA says.
+type NumaOptionsType string
+
+// The values of NumaOptionsType.
+const (
+	NumaOptionsTypeNode NumaOptionsType = "node"
+	NumaOptionsTypeDist NumaOptionsType = "dist"
+	NumaOptionsTypeCpu  NumaOptionsType = "cpu"
+)
+
+// NumaOptions is the union NumaOptions. An option about NUMA.
+type NumaOptions struct {
+	Type NumaOptionsType  `json:"type"`
+	Node *NumaNodeOptions `json:"-" branch:"node"`
+	Dist *NumaDistOptions `json:"-" branch:"dist"`
+	Cpu  *NumaCpuOptions  `json:"-" branch:"cpu"`
+}
+
+// NumaNodeOptions is the struct NumaNodeOptions. A NUMA node.
+type NumaNodeOptions struct {
+	Nodeid *uint16  `json:"nodeid,omitempty"`
+	Cpus   []uint16 `json:"cpus,omitempty"`
+	Mem    *uint64  `json:"mem,omitempty"`
+	Memdev *string  `json:"memdev,omitempty"`
+}
+
+// NumaDistOptions is the struct NumaDistOptions. The distance between two NUMA nodes. That from a node to itself is 10.
+type NumaDistOptions struct {
+	Src uint16 `json:"src"`
+	Dst uint16 `json:"dst"`
+	Val uint8  `json:"val"`
+}
+
+// NumaCpuOptions is the struct NumaCpuOptions. The NUMA node (member node-id, which has to be there) of all CPUs at a place of the topology.
+type NumaCpuOptions struct {
+	NodeId    *int64 `json:"node-id,omitempty"`
+	SocketId  *int64 `json:"socket-id,omitempty"`
+	DieId     *int64 `json:"die-id,omitempty"`
+	ClusterId *int64 `json:"cluster-id,omitempty"`
+	CoreId    *int64 `json:"core-id,omitempty"`
+	ThreadId  *int64 `json:"thread-id,omitempty"`
+}
+
 // MemoryInfo is the struct MemoryInfo.
 type MemoryInfo struct {
 	BaseMemory    uint64  `json:"base-memory"`
@@ -217,6 +260,8 @@ type MachineCommands interface {
 	QueryMemdev(ctx context.Context) ([]*Memdev, error)
 	// QueryHotpluggableCpus is the command query-hotpluggable-cpus. The places for CPUs, with a CPU or without.
 	QueryHotpluggableCpus(ctx context.Context) ([]*HotpluggableCPU, error)
+	// SetNumaNode is the command set-numa-node. Says something about NUMA, as -numa does, while the machine is not made yet (-preconfig).
+	SetNumaNode(ctx context.Context, arg *NumaOptions) error
 	// QueryMemorySizeSummary is the command query-memory-size-summary. How much memory the machine has.
 	QueryMemorySizeSummary(ctx context.Context) (*MemoryInfo, error)
 	// Balloon is the command balloon. Ask the guest to make do with less memory, or let it have more.
@@ -314,19 +359,26 @@ func BindMachine(r *Registry, c MachineCommands) {
 		return c.QueryHotpluggableCpus(ctx)
 	})
 	r.bind(&moduleMachine.Commands[14], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[NumaOptions]("NumaOptions", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.SetNumaNode(ctx, arg)
+	})
+	r.bind(&moduleMachine.Commands[15], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
 		return c.QueryMemorySizeSummary(ctx)
 	})
-	r.bind(&moduleMachine.Commands[15], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMachine.Commands[16], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BalloonArg]("q_obj_balloon-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.Balloon(ctx, arg)
 	})
-	r.bind(&moduleMachine.Commands[16], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMachine.Commands[17], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
@@ -454,6 +506,37 @@ var moduleMachine = Module{Name: "machine",
 			{Name: "props", Type: "CpuInstanceProperties"},
 			{Name: "qom-path", Type: "str", Optional: true},
 		}},
+		{Name: "NumaOptionsType", Kind: KindEnum, Values: []Value{
+			{Name: "node"},
+			{Name: "dist"},
+			{Name: "cpu"},
+		}},
+		{Name: "NumaOptions", Kind: KindObject, Tag: "type", Members: []Member{
+			{Name: "type", Type: "NumaOptionsType"},
+		}, Branches: []Member{
+			{Name: "node", Type: "NumaNodeOptions"},
+			{Name: "dist", Type: "NumaDistOptions"},
+			{Name: "cpu", Type: "NumaCpuOptions"},
+		}},
+		{Name: "NumaNodeOptions", Kind: KindObject, Members: []Member{
+			{Name: "nodeid", Type: "uint16", Optional: true},
+			{Name: "cpus", Type: "[]uint16", Optional: true},
+			{Name: "mem", Type: "size", Optional: true},
+			{Name: "memdev", Type: "str", Optional: true},
+		}},
+		{Name: "NumaDistOptions", Kind: KindObject, Members: []Member{
+			{Name: "src", Type: "uint16"},
+			{Name: "dst", Type: "uint16"},
+			{Name: "val", Type: "uint8"},
+		}},
+		{Name: "NumaCpuOptions", Kind: KindObject, Members: []Member{
+			{Name: "node-id", Type: "int", Optional: true},
+			{Name: "socket-id", Type: "int", Optional: true},
+			{Name: "die-id", Type: "int", Optional: true},
+			{Name: "cluster-id", Type: "int", Optional: true},
+			{Name: "core-id", Type: "int", Optional: true},
+			{Name: "thread-id", Type: "int", Optional: true},
+		}},
 		{Name: "MemoryInfo", Kind: KindObject, Members: []Member{
 			{Name: "base-memory", Type: "size"},
 			{Name: "plugged-memory", Type: "size", Optional: true},
@@ -483,6 +566,7 @@ var moduleMachine = Module{Name: "machine",
 		{Name: "pmemsave", Arg: "q_obj_pmemsave-arg"},
 		{Name: "query-memdev", Ret: "[]Memdev", Preconfig: true},
 		{Name: "query-hotpluggable-cpus", Ret: "[]HotpluggableCPU", Preconfig: true},
+		{Name: "set-numa-node", Arg: "NumaOptions", Preconfig: true},
 		{Name: "query-memory-size-summary", Ret: "MemoryInfo"},
 		{Name: "balloon", Arg: "q_obj_balloon-arg"},
 		{Name: "query-balloon", Ret: "BalloonInfo"},

@@ -25,10 +25,10 @@ func (s *session) chooseMemory() (err error) {
 		}
 		c.Backend = b
 	}
-	if c.NUMA, err = numaNodes(s.vm.NUMA, c.RAM, s.vm.SMP.MaxCPUs, s.object); err != nil {
+	if c.NUMA, err = s.numa.finish(c.RAM); err != nil {
 		return err
 	}
-	byNode := len(c.NUMA) > 0 && c.NUMA[0].Backend != nil
+	byNode := s.numa.backends
 	switch {
 	case byNode && c.Backend != nil:
 		return errors.New("'-machine memory-backend' and '-numa memdev' properties are mutually exclusive")

@@ -109,6 +109,7 @@ type session struct {
 	host      backends
 	machine   *pc.Machine
 	config    *pc.Config
+	numa      *numaMap
 	mon       monitors
 	migration *migration.Engine
 	qtest     *qtest.Server // nil without -qtest
@@ -130,7 +131,7 @@ func (s *session) open(ctx context.Context) (err error) {
 	if err := s.chooseFirmware(); err != nil {
 		return err
 	}
-	if err := s.chooseMemory(); err != nil {
+	if err := s.readNUMA(); err != nil {
 		return err
 	}
 	s.makeMonitors(ctx)
@@ -144,6 +145,9 @@ func (s *session) open(ctx context.Context) (err error) {
 
 // build makes the machine with its devices.
 func (s *session) build(ctx context.Context) error {
+	if err := s.chooseMemory(); err != nil {
+		return err
+	}
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	m, err := pc.New(*s.config)

@@ -8,7 +8,7 @@ import (
 
 // cpuNode is a CPU's place in the tree of objects, with its model's properties.
 func (m *Machine) cpuNode(i int, c CPU) *qom.Node {
-	cfg, top := m.cfg.CPU, m.cfg.CPU.Topology
+	cfg := m.cfg.CPU
 	n := qom.New(cfg.TypeName(), c)
 	fixed := func(name, typ string, v any) {
 		n.AddProperty(qom.Property{Name: name, Type: typ, Get: func() any { return v }})
@@ -23,9 +23,8 @@ func (m *Machine) cpuNode(i int, c CPU) *qom.Node {
 	for _, p := range cfg.Properties() {
 		fixed(p.Name, p.Type, p.Value)
 	}
-	threads, cores, dies := max(top.Threads, 1), max(top.Cores, 1), max(top.Dies, 1)
-	for name, v := range map[string]int{"thread-id": i % threads, "core-id": i / threads % cores, "die-id": i / (threads * cores) % dies,
-		"socket-id": i / (threads * cores * dies), "node-id": m.nodeOf(i)} {
+	p := cfg.Topology.Place(i)
+	for name, v := range map[string]int{"thread-id": p.Thread, "core-id": p.Core, "die-id": p.Die, "socket-id": p.Socket, "node-id": m.nodeOf(i)} {
 		fixed(name, "int32", int64(v))
 	}
 	fixed("apic-id", "uint32", uint64(c.APICID()))

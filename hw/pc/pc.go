@@ -100,12 +100,17 @@ type FWCfgItem struct {
 	Data []byte
 }
 
-// NUMANode is a node of -numa: its memory in bytes, where that comes from (nil: the machine's RAM), and its CPUs.
+// NUMANode is a node of -numa: its memory in bytes, where that comes from (nil: the machine's RAM), its CPUs, and its distance to each
+// node, nil if the user gave none.
 type NUMANode struct {
-	Memory  uint64
-	Backend MemoryBackend
-	CPUs    []int
+	Memory   uint64
+	Backend  MemoryBackend
+	CPUs     []int
+	Distance []uint8
 }
+
+// LocalDistance is the distance from a node to itself, the shortest there is (ACPI 5.2.17).
+const LocalDistance = 10
 
 // MemoryBackend is memory of the host that one user can take.
 type MemoryBackend interface {

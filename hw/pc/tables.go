@@ -102,11 +102,7 @@ var pciKinds = map[string]acpi.PCIKind{
 func (m *Machine) numa(a *acpi.Machine) {
 	addr := uint64(0)
 	for i, n := range m.cfg.NUMA {
-		node := acpi.Node{Distance: make([]uint8, len(m.cfg.NUMA))}
-		for j := range node.Distance {
-			node.Distance[j] = 20
-		}
-		node.Distance[i] = 10
+		node := acpi.Node{Distance: n.Distance}
 		for left := n.Memory; left > 0; {
 			if addr == m.map_.below {
 				addr = fourGiB

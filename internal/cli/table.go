@@ -29,7 +29,7 @@ func sections() []section {
 			{name: "accel", arg: true, help: helpAccel, apply: (*parser).accel},
 			{name: "smp", arg: true, help: helpSMP, apply: (*parser).smp},
 			{name: "overcommit", arg: true, help: " [mem-lock=on|off][,cpu-pm=on|off]\n                run with overcommit hints\n                mem-lock=on|off controls memory lock support (default: off)\n                cpu-pm=on|off is for hardware virtualization and has no effect", apply: (*parser).overcommit},
-			{name: "numa", arg: true, help: " node[,mem=size][,cpus=firstcpu[-lastcpu]][,nodeid=node]", apply: (*parser).numa},
+			{name: "numa", arg: true, help: helpNUMA, apply: (*parser).numa},
 			{name: "set", arg: true, help: " group.id.arg=value\n                set <arg> parameter for item <id> of type <group>\n                i.e. -set drive.$id.file=/path/to/image", apply: (*parser).set},
 			{name: "global", arg: true, help: " driver.property=value\n-global driver=driver,property=property,value=value\n                set a global default for a driver property", apply: (*parser).global},
 			{name: "boot", arg: true, help: " [order=drives][,once=drives][,menu=on|off]\n      [,splash-time=sp_time][,reboot-timeout=rb_time][,strict=on|off]\n                'drives': floppy (a), hard disk (c), CD-ROM (d), network (n)\n                'sp_time': the period that the boot menu waits if menu=on, unit is ms\n                'rb_timeout': the timeout before guest reboot when boot failed, unit is ms", apply: (*parser).boot},
@@ -131,6 +131,11 @@ const helpMachine = ` [type=]name[,prop[=value][,...]]
                 selects emulated machine ('-machine help' for list,
                 '-machine name,help' for its properties)
                 property accel=accel1[:accel2[:...]] selects accelerator`
+
+const helpNUMA = ` node[,mem=size][,cpus=firstcpu[-lastcpu]][,nodeid=node]
+-numa node[,memdev=id][,cpus=firstcpu[-lastcpu]][,nodeid=node]
+-numa dist,src=source,dst=destination,val=distance
+-numa cpu,node-id=node[,socket-id=x][,core-id=y][,thread-id=z]`
 
 const helpFSDev = ` local,id=id,path=path,security_model=mapped-xattr|mapped-file|passthrough|none
  [,writeout=immediate][,readonly=on][,fmode=fmode][,dmode=dmode][,multidevs=remap|forbid|warn]

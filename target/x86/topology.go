@@ -13,3 +13,12 @@ func (t Topology) APICID(n int) uint32 {
 	}
 	return uint32(id | n<<shift)
 }
+
+// Place is where a CPU is: the number of its thread in the core, of the core in the die, of the die in the socket, and of the socket.
+type Place struct{ Socket, Die, Core, Thread int }
+
+// Place is where CPU number n is.
+func (t Topology) Place(n int) Place {
+	threads, cores, dies := max(t.Threads, 1), max(t.Cores, 1), max(t.Dies, 1)
+	return Place{Thread: n % threads, Core: n / threads % cores, Die: n / (threads * cores) % dies, Socket: n / (threads * cores * dies)}
+}

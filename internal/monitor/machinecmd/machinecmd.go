@@ -73,6 +73,8 @@ type Service struct {
 	Supported *x86.Features
 	// Machine is nil before the machine is made.
 	Machine func() *Target
+	// SetNUMA takes what set-numa-node says, as long as there is no machine.
+	SetNUMA func(*qapi.NumaOptions) error
 	// Objects are the user's objects.
 	Objects func() *userobj.Set
 }
@@ -112,12 +114,11 @@ func (s *Service) QueryTarget(context.Context) (*qapi.TargetInfo, error) {
 
 // place is the place of a CPU in the topology.
 func (t *Target) place(cpu int) *qapi.CpuInstanceProperties {
-	top := t.CPU.Topology
-	threads, cores, dies := max(top.Threads, 1), max(top.Cores, 1), max(top.Dies, 1)
-	socket, core, thread := int64(cpu/(threads*cores*dies)), int64(cpu/threads%cores), int64(cpu%threads)
+	at := t.CPU.Topology.Place(cpu)
+	socket, core, thread := int64(at.Socket), int64(at.Core), int64(at.Thread)
 	p := &qapi.CpuInstanceProperties{SocketId: &socket, CoreId: &core, ThreadId: &thread}
-	if dies > 1 {
-		die := int64(cpu / (threads * cores) % dies)
+	if t.CPU.Topology.Dies > 1 {
+		die := int64(at.Die)
 		p.DieId = &die
 	}
 	if n, ok := t.Nodes(cpu); ok {
@@ -125,6 +126,16 @@ func (t *Target) place(cpu int) *qapi.CpuInstanceProperties {
 		p.NodeId = &node
 	}
 	return p
+}
+
+// SetNumaNode implements qapi.MachineCommands.
+func (s *Service) SetNumaNode(_ context.Context, o *qapi.NumaOptions) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	if s.Machine() != nil {
+		return qapi.Errorf("The command is permitted only before the machine has been created")
+	}
+	return s.SetNUMA(o)
 }
 
 // QueryCpusFast implements qapi.MachineCommands.
