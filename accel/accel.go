@@ -63,9 +63,6 @@ type Bus interface {
 	// ReadIO and WriteIO access the I/O port space; size is 1, 2 or 4. They take the machine lock themselves.
 	ReadIO(port uint16, size int) uint32
 	WriteIO(port uint16, size int, value uint32)
-	// ReadMMIO and WriteMMIO access guest physical addresses that are not RAM; they take the machine lock themselves.
-	ReadMMIO(addr uint64, size int) uint64
-	WriteMMIO(addr uint64, size int, value uint64)
 }
 
 // Shutdown tells the machine why a CPU asks it to stop or restart.

@@ -20,7 +20,7 @@ func (c *CPU) readMMIO(phys uint64, size int) uint64 {
 	if c.isAPICPage(phys & pageMask) {
 		return uint64(c.ic.ReadPage(uint32(phys&^pageMask), size))
 	}
-	v := c.accel.machine.ReadMMIO(phys, size)
+	v, _ := c.space().BusLoad(phys, size)
 	c.afterDevice()
 	return v
 }
@@ -33,7 +33,7 @@ func (c *CPU) writeMMIO(phys uint64, size int, v uint64) {
 		c.ic.WritePage(uint32(phys&^pageMask), size, uint32(v))
 		return
 	}
-	c.accel.machine.WriteMMIO(phys, size, v)
+	c.space().BusStore(phys, size, v)
 	c.afterDevice()
 }
 

@@ -54,12 +54,6 @@ func (m *testMachine) finish(code int) {
 	}
 }
 
-func (m *testMachine) ReadMMIO(addr uint64, size int) uint64 {
-	v, _ := m.as.BusLoad(addr, size)
-	return v
-}
-func (m *testMachine) WriteMMIO(addr uint64, size int, v uint64) { m.as.BusStore(addr, size, v) }
-
 func (m *testMachine) Stopping() bool { return false }
 
 func (m *testMachine) Request(why accel.Shutdown, text string) {

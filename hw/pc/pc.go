@@ -385,17 +385,6 @@ func (m *Machine) WriteIO(port uint16, size int, value uint32) {
 	m.ports.BusStore(uint64(port), size, uint64(value))
 }
 
-// ReadMMIO implements accel.Bus.
-func (m *Machine) ReadMMIO(addr uint64, size int) uint64 {
-	v, _ := m.memory.BusLoad(addr, size)
-	return v
-}
-
-// WriteMMIO implements accel.Bus.
-func (m *Machine) WriteMMIO(addr uint64, size int, value uint64) {
-	m.memory.BusStore(addr, size, value)
-}
-
 // Stopping implements accel.Machine.
 func (m *Machine) Stopping() bool { return m.VM.Stopping() }
 
