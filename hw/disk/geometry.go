@@ -3,7 +3,9 @@ package disk
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
+	"slices"
 
 	"goemu/block"
 )
@@ -13,6 +15,15 @@ type CHS struct {
 	Cyls  uint32 `prop:"cyls,default=0"`
 	Heads uint32 `prop:"heads,default=0"`
 	Secs  uint32 `prop:"secs,default=0"`
+
+	LCyls  uint32 `prop:"lcyls,default=0"`
+	LHeads uint32 `prop:"lheads,default=0"`
+	LSecs  uint32 `prop:"lsecs,default=0"`
+}
+
+// BIOSGeometry implements qdev.Shaped.
+func (c *CHS) BIOSGeometry() (cyls, heads, secs uint32, ok bool) {
+	return c.LCyls, c.LHeads, c.LSecs, c.LCyls|c.LHeads|c.LSecs != 0
 }
 
 // Geometry is what a BIOS of the last century calls the shape of a disk.
@@ -29,6 +40,24 @@ const (
 	TranslateLarge
 	TranslateRECHS
 )
+
+var translationNames = [...]string{"auto", "none", "lba", "large", "rechs"}
+
+// String is the translation's name.
+func (t Translation) String() string { return translationNames[t] }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (t *Translation) UnmarshalText(text []byte) error {
+	i := slices.Index(translationNames[:], string(text))
+	if i < 0 {
+		return errors.New("unknown translation")
+	}
+	*t = Translation(i)
+	return nil
+}
+
+// PropertyType implements qdev.TypeNamer.
+func (Translation) PropertyType() string { return "BiosAtaTranslation" }
 
 // MBR partition table.
 const (

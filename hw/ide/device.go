@@ -37,7 +37,8 @@ type Device struct {
 type HD struct {
 	Device
 	disk.CHS
-	RotationRate uint16 `prop:"rotation_rate,default=0"`
+	Translation  disk.Translation `prop:"bios-chs-trans,default=auto" help:"Logical CHS translation algorithm, auto/none/lba/large/rechs"`
+	RotationRate uint16           `prop:"rotation_rate,default=0"`
 }
 
 // CD is the device type ide-cd.
@@ -67,7 +68,11 @@ func (h *HD) Realize() error {
 		if err != nil {
 			n = 0
 		}
-		return h.CHS.Geometry(b, n, maxCyls, maxHeads, maxSecs)
+		g, t, err := h.CHS.Geometry(b, n, maxCyls, maxHeads, maxSecs)
+		if h.Translation != disk.TranslateAuto {
+			t = h.Translation
+		}
+		return g, t, err
 	})
 }
 

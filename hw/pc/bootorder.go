@@ -72,6 +72,9 @@ func (m *Machine) bootItems() error {
 	return m.fw.AddFile("etc/boot-fail-wait", binary.LittleEndian.AppendUint32(nil, uint32(int32(b.Restart))))
 }
 
+// pciPath is where the paths of PCI's devices begin.
+const pciPath = "/pci@i0cf8/"
+
 // bootList is the file "bootorder": the paths of devices with a bootindex in their order.
 func (m *Machine) bootList() ([]byte, error) {
 	type place struct {
@@ -91,7 +94,7 @@ func (m *Machine) bootList() ([]byte, error) {
 		if slices.ContainsFunc(list, func(p place) bool { return p.index == index }) {
 			return nil, fmt.Errorf("The bootindex %d has already been used", index)
 		}
-		list = append(list, place{index, "/pci@i0cf8/" + qdev.FirmwarePath(d) + suffix})
+		list = append(list, place{index, pciPath + qdev.FirmwarePath(d) + suffix})
 	}
 	slices.SortFunc(list, func(a, b place) int { return int(a.index) - int(b.index) })
 	var lines []string
@@ -107,16 +110,36 @@ func (m *Machine) bootList() ([]byte, error) {
 	return append([]byte(strings.Join(lines, "\n")), 0), nil
 }
 
-// readyBoot completes what firmware is told when all devices are there.
-func (m *Machine) readyBoot() error {
+// geometries is the file "bios-geometry": the paths of disks with what the BIOS is to report of them, in the order in which they came.
+func (m *Machine) geometries() []byte {
+	var lines []string
+	for _, d := range m.Tree.Devices() {
+		if s, is := d.(qdev.Shaped); is {
+			if cyls, heads, secs, ok := s.BIOSGeometry(); ok {
+				_, suffix, _ := s.BootPlace()
+				lines = append(lines, fmt.Sprintf("%s%s%s %d %d %d", pciPath, qdev.FirmwarePath(d), suffix, cyls, heads, secs))
+			}
+		}
+	}
+	if lines == nil {
+		return nil
+	}
+	return append([]byte(strings.Join(lines, "\n")), 0)
+}
+
+// describeBoot tells firmware what is there to boot from. Devices may have come and gone since it was last done; a reset, too, removes some.
+func (m *Machine) describeBoot() error {
 	if m.fw == nil {
 		return nil
 	}
 	list, err := m.bootList()
-	if err != nil {
-		return err
+	if err == nil {
+		err = m.fw.ReplaceFile("bootorder", list)
 	}
-	return m.fw.AddFile("bootorder", list)
+	if err == nil {
+		err = m.fw.ReplaceFile("bios-geometry", m.geometries())
+	}
+	return err
 }
 
 func b2i(b bool) int {

@@ -252,7 +252,7 @@ func (m *Machine) AddDevice(s []qdev.Setting) (qdev.Device, error) { return m.Tr
 
 // Ready prepares the boot: call it when all devices are there. It resets the machine; VM.Start then lets it run.
 func (m *Machine) Ready(ctx context.Context) error {
-	if err := m.readyBoot(); err != nil {
+	if err := m.describeBoot(); err != nil {
 		return err
 	}
 	if !m.cfg.Type.Empty {
@@ -292,6 +292,7 @@ func (m *Machine) reset(cause mainloop.ShutdownCause) {
 	}
 	m.tablesRead = false
 	m.Tree.Reset()
+	_ = m.describeBoot() // fails if a device that was added has the index of another; the order stays then
 	for _, c := range m.cpus {
 		c.Reset()
 	}

@@ -21,3 +21,9 @@ func FirmwarePath(d Device) string {
 type Bootable interface {
 	BootPlace() (index int32, suffix string, ok bool)
 }
+
+// Shaped is a disk for which the user can give a geometry that the BIOS is to report, whatever its own; ok is false if there is none.
+type Shaped interface {
+	Bootable
+	BIOSGeometry() (cyls, heads, secs uint32, ok bool)
+}

@@ -247,6 +247,12 @@ func (b *Bus) DevicePath(d qdev.Device) string {
 	return path
 }
 
+// FirmwareName implements qdev.FirmwareBus.
+func (b *Bus) FirmwareName(d qdev.Device) string {
+	u := d.(Unit).SCSI()
+	return fmt.Sprintf("channel@%x/disk@%x,%x", u.Channel, u.Target, u.LUN)
+}
+
 // RealizeChild implements qdev.BusRealizer: it gives the device an address.
 func (b *Bus) RealizeChild(dev qdev.Device) error {
 	u, ok := dev.(Unit)

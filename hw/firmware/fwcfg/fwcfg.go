@@ -165,6 +165,17 @@ func (f *FWCfg) AddHooked(name string, data []byte, hooks Hooks) error {
 	return nil
 }
 
+// ReplaceFile gives a named item other bytes; it is added if there is none of that name.
+func (f *FWCfg) ReplaceFile(name string, data []byte) error {
+	i := slices.IndexFunc(f.files, func(x file) bool { return x.name == name })
+	if i < 0 {
+		return f.AddFile(name, data)
+	}
+	f.files[i].data = data
+	f.updateDirectory()
+	return nil
+}
+
 // updateDirectory rebuilds the list of named items; they are numbered in the order of their names.
 func (f *FWCfg) updateDirectory() {
 	be := binary.BigEndian

@@ -44,6 +44,14 @@ func (m *Model) release(back func()) {
 	}
 }
 
+// BootPlace implements qdev.Bootable.
+func (m *Model) BootPlace() (index int32, suffix string, ok bool) {
+	return m.Props.BootIndex.N, "/disk@0,0", m.Props.BootIndex.Set
+}
+
+// BIOSGeometry implements qdev.Shaped.
+func (m *Model) BIOSGeometry() (cyls, heads, secs uint32, ok bool) { return m.Props.BIOSGeometry() }
+
 // check checks the options, in QEMU's order and words.
 func (m *Model) check() error {
 	for _, f := range []func() error{m.checkQueues, m.Props.CheckSizes, m.checkLimits} {

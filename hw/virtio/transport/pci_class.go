@@ -124,6 +124,14 @@ func (f *pciFixed[T, P, X]) BootPlace() (index int32, suffix string, ok bool) {
 	return bootPlace(P(&f.Type))
 }
 
+// BIOSGeometry implements qdev.Shaped.
+func (f *pciFunction[T, P, X]) BIOSGeometry() (cyls, heads, secs uint32, ok bool) {
+	if s, is := any(P(&f.Type)).(qdev.Shaped); is {
+		return s.BIOSGeometry()
+	}
+	return 0, 0, 0, false
+}
+
 func bootPlace(t virtio.Type) (index int32, suffix string, ok bool) {
 	if b, has := t.(qdev.Bootable); has {
 		return b.BootPlace()
