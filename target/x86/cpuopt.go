@@ -97,6 +97,7 @@ func ParseOption(option string, supported *Features, acc string, defaults ...Def
 		return nil, nil, fmt.Errorf("unable to find CPU model '%s'", name)
 	}
 	cfg, missing := NewConfig(m, supported)
+	cfg.Name = name
 	want := cfg.Features
 	for w := range want {
 		want[w] |= missing[w]

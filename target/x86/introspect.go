@@ -1,6 +1,7 @@
 package x86
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 )
@@ -49,7 +50,7 @@ func (f *Features) Names() (out []string) {
 }
 
 // TypeName is the type of the CPUs' objects.
-func (c *Config) TypeName() string { return c.Model.Name + TypeSuffix }
+func (c *Config) TypeName() string { return cmp.Or(c.Name, c.Model.Name) + TypeSuffix }
 
 // Property is a property of a CPU that is no feature bit.
 type Property struct {

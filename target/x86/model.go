@@ -56,6 +56,7 @@ func (t Topology) PerSocket() int { return max(t.Dies, 1) * max(t.Cores, 1) * ma
 // Config is a CPU model with the user's changes applied: what a machine gives its CPUs.
 type Config struct {
 	Model    *Model
+	Name     string // by which the model was asked for, maybe an alias; empty: the model's own
 	Features Features
 	Level    uint32
 	XLevel   uint32
