@@ -224,7 +224,8 @@ func roundFP(lg uint) vecFunc {
 }
 
 // dotFP is DPPS and DPPD: products selected by the high four bits of Imm are added in pairs; the sum goes where the low bits say. Which of
-// several NaNs an element gets follows AMD's processors: the last addition has the element's own side first, an earlier one second.
+// several NaNs an element gets is the processor's choice. This is that of the Xeon it was tried on: the last addition has the element's
+// own side first, an earlier one second.
 func dotFP(lg uint) vecFunc {
 	return func(o *vecOp) {
 		per := 16 >> lg

@@ -15,7 +15,7 @@ type VectorCase struct {
 	Code   []byte
 	Mem    bool // has the memory operand [RBX + disp8]
 	FP     bool // follows MXCSR
-	Approx bool // the result may differ between hosts
+	Approx bool // the result, or which NaN it is, may differ between hosts
 	Helper bool // needs a helper of the accelerator
 	X87    bool // uses x87 or MMX registers
 	GPR    bool // writes a general register
@@ -51,7 +51,7 @@ func RandomVector(rnd *rand.Rand, i int) VectorCase {
 	mem := r.attr&vReg == 0 && (r.attr&vMem != 0 || rnd.IntN(2) == 0)
 	c := VectorCase{Name: r.name, Mem: mem, FP: r.vop.Info().FP, X87: isMMX || r.usesMMX(), row: r, vex: vex, mmx: isMMX}
 	c.GPR = r.vop.Info().Use&ir.UseDst != 0
-	c.Approx = r.vop == ir.VRcpF32 || r.vop == ir.VRsqrtF32
+	c.Approx = r.vop == ir.VRcpF32 || r.vop == ir.VRsqrtF32 || r.vop == ir.VDpF32 || r.vop == ir.VDpF64
 	switch r.op {
 	case 0x2c, 0x2d, 0x2e, 0x2f, 0x8c, 0x8e, 0x90, 0x91, 0x92, 0x93:
 		c.Helper = m == 1

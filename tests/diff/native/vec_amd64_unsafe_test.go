@@ -479,7 +479,7 @@ func (f *vecFixture) unmasked(n int) {
 	for i := range frontend.NumVectorRows() {
 		for range n {
 			c := frontend.RandomVector(f.rnd, i)
-			if !c.FP || c.Helper || c.X87 {
+			if !c.FP || c.Helper || c.X87 || c.Approx {
 				break
 			}
 			if !c.On(&hostFeatures) {
