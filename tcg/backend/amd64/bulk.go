@@ -19,7 +19,7 @@ func (c *compiler) bulkUsable() bool {
 	return b != nil && c.e.pin[b.Dst] == RDI && c.e.pin[b.Src] == RSI && c.e.pin[b.Count] == RCX && c.e.pin[b.Value] == RAX
 }
 
-// bulk does a bulk operation with the host's string instruction if each string lies in one page that may be accessed directly. Anything
+// bulk does a bulk operation on the spot if each string lies in one page that may be accessed directly. Anything
 // else goes to the helper, which d describes. It reports false if the instruction is nothing for it.
 func (c *compiler) bulk(in *ir.Inst, t target, d desc) bool {
 	if in.Imm2 == ir.BulkNone || !c.bulkUsable() {
@@ -39,7 +39,7 @@ func (c *compiler) bulk(in *ir.Inst, t target, d desc) bool {
 		c.alu(aluAdd, 8, RSI, R(src))
 	}
 	c.alu(aluAdd, 8, RDI, R(dst))
-	c.repString(in.Imm2, size)
+	c.stringOp(in.Imm2, size, u)
 	c.alu(aluSub, 8, RDI, R(dst))
 	if src != NoReg {
 		c.alu(aluSub, 8, RSI, R(src))
@@ -61,6 +61,32 @@ func (c *compiler) bulkCheck(base Reg, m ir.MemOp, write bool, t, u Reg) int {
 	jcc := c.tlbCompare(m.MMU, write, t, u, 0)
 	c.load(8, t, M(t, tlbAddend))
 	return jcc
+}
+
+// shortString is the largest number of elements with which a loop is done before the host's instruction gets going.
+const shortString = 16
+
+// stringOp emits what REP MOVS or REP STOS does; u is scratch.
+func (c *compiler) stringOp(kind, size uint8, u Reg) {
+	c.aluImm(aluCmp, 8, R(RCX), shortString)
+	long := c.jccFwd(byte(ir.CondA))
+	c.aluImm(aluCmp, 8, R(RCX), 0)
+	none := c.jccFwd(byte(ir.CondE))
+	loop, value := c.pos(), RAX
+	if kind == ir.BulkCopy {
+		value = u
+		c.load(size, u, M(RSI, 0))
+		c.aluImm(aluAdd, 8, R(RSI), int32(size))
+	}
+	c.store(size, M(RDI, 0), value)
+	c.aluImm(aluAdd, 8, R(RDI), int32(size))
+	c.aluImm(aluSub, 8, R(RCX), 1)
+	c.bindTo(c.jccFwd(byte(ir.CondNE)), loop)
+	done := c.jmpFwd()
+	c.bind(long)
+	c.repString(kind, size)
+	c.bind(done)
+	c.bind(none)
 }
 
 // repString emits REP MOVS or REP STOS.
