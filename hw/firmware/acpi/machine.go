@@ -5,7 +5,6 @@ import "slices"
 // Machine describes a machine as far as its tables need it.
 type Machine struct {
 	CPUs       []CPU
-	CPUHotplug uint16 // port of the registers for CPUs that come and go, 0 for none
 	PCI        *PCI   // nil: no PCI (microvm)
 	PM         *PM    // nil: hardware-reduced, with a GED
 	MCFG       *Range // the extended configuration space, nil while it has no place
