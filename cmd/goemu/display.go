@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"goemu/hw/pci"
-	"goemu/hw/qdev"
 	"goemu/internal/cli"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/uicmd"
@@ -99,7 +98,7 @@ func (s *session) openVNCServer(ctx context.Context, o *vnc.Options) error {
 		if d == nil {
 			return fmt.Errorf("Device '%s' not found", o.Display)
 		}
-		if c = findConsole(d, o.Head); c == nil {
+		if c = ui.Main.Find(d, o.Head); c == nil {
 			return ui.NotBound(o.Display, o.Head)
 		}
 	}
@@ -126,15 +125,6 @@ func (s *session) openVNCServer(ctx context.Context, o *vnc.Options) error {
 	if o.To != 0 {
 		if where := v.Where(); where != "" {
 			fmt.Fprintf(os.Stderr, "VNC server running on %s\n", where)
-		}
-	}
-	return nil
-}
-
-func findConsole(d qdev.Device, head int) *ui.Console {
-	for _, c := range ui.Main.List() {
-		if o, ok := c.Owner.(qdev.Device); ok && o.Dev() == d.Dev() && c.Head == head {
-			return c
 		}
 	}
 	return nil

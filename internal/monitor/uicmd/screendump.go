@@ -37,10 +37,8 @@ func (s *Service) find(device string, head int) (*ui.Console, error) {
 	if d == nil {
 		return nil, &qapi.Error{Class: qapi.QapiErrorClassDeviceNotFound, Desc: fmt.Sprintf("Device '%s' not found", device)}
 	}
-	for _, c := range s.Consoles.List() {
-		if o, ok := c.Owner.(qdev.Device); ok && o.Dev() == d.Dev() && c.Head == head {
-			return c, nil
-		}
+	if c := s.Consoles.Find(d, head); c != nil {
+		return c, nil
 	}
 	return nil, ui.NotBound(device, head)
 }
