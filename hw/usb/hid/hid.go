@@ -8,6 +8,7 @@ import (
 	"goemu/hw/usb"
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
+	"goemu/ui"
 	"goemu/ui/input"
 )
 
@@ -58,14 +59,9 @@ type versionProps struct {
 	Version uint32 `prop:"usb_version,default=2"`
 }
 
-// displayProps is the option of devices that may belong to a screen.
+// displayProps is the option of devices that may belong to one screen.
 type displayProps struct {
 	Display string `prop:"display"`
-}
-
-// FindScreen returns the console of the device with an identifier, for input.Router.Bind.
-var FindScreen = func(display string, head uint32) (screen any, err error) {
-	return nil, fmt.Errorf("Device '%s' not found", display)
 }
 
 // Info implements usb.Model.
@@ -76,20 +72,15 @@ func (d *device) realize(k kind, version uint32, in input.Device, name string, m
 	if version != 1 && version != 2 {
 		return fmt.Errorf("Invalid usb version %d for usb hid device", int32(version))
 	}
-	var screen any
-	if display != "" {
-		var err error
-		if screen, err = FindScreen(display, head); err != nil {
-			return err
-		}
-	}
 	d.kind = k
 	d.Describe(describe(k, version))
 	d.endpoint = d.Endpoint(usb.In, 1)
 	d.timer = mainloop.NewTimer(clock.Virtual, func() { d.due = true; d.Wakeup(d.endpoint) })
 	input.Main.Add(in, name, mask)
-	if screen != nil {
-		input.Main.Bind(in, screen)
+	if owner := d.Tree().Find(display); owner != nil { // QEMU lets a device that finds no screen serve all of them
+		if c := ui.Main.Find(owner, int(head)); c != nil {
+			input.Main.Bind(in, c)
+		}
 	}
 	return nil
 }
