@@ -49,7 +49,6 @@ var compat = []struct {
 		{"virtio-blk-device", "report-discard-granularity", "off"},
 		{"virtio-net-pci-base", "vectors", "3"},
 		{"nvme", "msix-exclusive-bar", "on"},
-		{"ICH9-LPC", "x-smi-cpu-hotunplug", "off"},
 	}},
 	{"5.1", [][3]string{
 		{"virtio-blk-device", "num-queues", "1"},
@@ -57,7 +56,6 @@ var compat = []struct {
 		{"nvme", "use-intel-id", "on"},
 		{"pvpanic", "events", "1"},
 		{"virtio-pci", "x-ats-page-aligned", "off"},
-		{"ICH9-LPC", "x-smi-cpu-hotplug", "off"},
 	}},
 	{"5.0", [][3]string{
 		{"pci-host-bridge", "x-config-reg-migration-enabled", "off"},

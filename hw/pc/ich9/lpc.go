@@ -4,7 +4,6 @@ package ich9
 
 import (
 	"encoding/binary"
-	"errors"
 
 	"goemu/hw/isa"
 	"goemu/hw/misc"
@@ -64,8 +63,6 @@ type LPC struct {
 		NoReboot  bool `prop:"noreboot,default=true"`
 		SMMCompat bool `prop:"smm-compat,default=false"`
 		Broadcast bool `prop:"x-smi-broadcast,default=on"`
-		PlugSMI   bool `prop:"x-smi-cpu-hotplug,default=on"`
-		UnplugSMI bool `prop:"x-smi-cpu-hotunplug,default=on"`
 	}
 	options struct { // of power management
 		ACPIHotplug bool  `prop:"acpi-pci-hotplug-with-bridge-support"`
@@ -149,9 +146,6 @@ func (l *LPC) PCIInfo() pci.Info {
 
 // Realize implements qdev.Device.
 func (l *LPC) Realize() error {
-	if l.props.UnplugSMI && !l.props.PlugSMI {
-		return errors.New("cpu hot-unplug requires cpu hot-plug")
-	}
 	l.ISA = isa.NewBus(l, "isa.0", l.c.Memory, l.c.IO)
 	l.ISA.SetIRQs(l.c.GSI[:isa.Lines])
 	l.SetWritable32(regPMBase, pmBaseMask&^0xff|acpiOn|sciSelect)

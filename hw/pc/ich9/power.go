@@ -164,7 +164,8 @@ func (o *apmOps) Write(off uint64, _ int, v uint64) {
 // RTCAlarm reports an alarm of the real-time clock.
 func (l *LPC) RTCAlarm() { l.power.acpi.RTCAlarm() }
 
-// Features of system management interrupts that firmware may ask for.
+// Features of system management interrupts that firmware may ask for. Those for CPUs that come and go are not offered, but a guest that
+// comes from QEMU may have them, and asks for them again when it wakes up.
 const (
 	smiBroadcast = 1 << iota // an interrupt goes to all CPUs
 	smiPlug
@@ -173,7 +174,6 @@ const (
 
 // negotiation is how firmware and chipset agree on them, by files of the firmware configuration device.
 type negotiation struct {
-	host       uint64
 	guest      [8]byte
 	ok         [1]byte
 	negotiated uint64
@@ -188,7 +188,7 @@ func (n *negotiation) reset() {
 func (n *negotiation) lock() {
 	want := binary.LittleEndian.Uint64(n.guest[:])
 	plug := want & (smiPlug | smiUnplug)
-	if n.ok[0] != 0 || want&^n.host != 0 || want&smiBroadcast == 0 && plug != 0 || plug == smiUnplug {
+	if n.ok[0] != 0 || want&^(smiBroadcast|smiPlug|smiUnplug) != 0 || want&smiBroadcast == 0 && plug != 0 || plug == smiUnplug {
 		return
 	}
 	n.negotiated, n.ok[0] = want, 1
@@ -197,15 +197,10 @@ func (n *negotiation) lock() {
 // OfferSMI gives firmware the files to negotiate with.
 func (l *LPC) OfferSMI(fw *fwcfg.FWCfg) error {
 	n := &l.smi
-	for bit, on := range map[uint64]bool{smiBroadcast: l.props.Broadcast, smiPlug: l.props.PlugSMI, smiUnplug: l.props.UnplugSMI} {
-		if on {
-			n.host |= bit
-		}
-	}
-	if n.host == 0 {
+	if !l.props.Broadcast {
 		return nil
 	}
-	if err := fw.AddFile("etc/smi/supported-features", binary.LittleEndian.AppendUint64(nil, n.host)); err != nil {
+	if err := fw.AddFile("etc/smi/supported-features", binary.LittleEndian.AppendUint64(nil, smiBroadcast)); err != nil {
 		return err
 	}
 	if err := fw.AddHooked("etc/smi/requested-features", n.guest[:], fwcfg.Hooks{Writable: true}); err != nil {
