@@ -314,6 +314,21 @@ func (q *Queue) Rejoin() bool {
 	return true
 }
 
+// Each takes chains until there are none and has serve, which may wait for the host, deal with each. It returns what a Handler does.
+func (q *Queue) Each(serve func(*Queue, *ring.Element)) bool {
+	for {
+		e := q.Pop()
+		if e == nil {
+			return true
+		}
+		q.Spread()
+		serve(q, e)
+		if !q.Rejoin() {
+			return false
+		}
+	}
+}
+
 // Pop takes the next chain, nil if there is none. A driver's mistake breaks the device.
 func (q *Queue) Pop() *ring.Element {
 	if q.dev.Broken() {

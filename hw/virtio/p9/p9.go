@@ -149,19 +149,7 @@ const (
 )
 
 // handle serves the queue.
-func (m *Model) handle(q *virtio.Queue) bool {
-	for {
-		e := q.Pop()
-		if e == nil {
-			return true
-		}
-		q.Spread()
-		m.serve(q, e)
-		if !q.Rejoin() {
-			return false
-		}
-	}
-}
+func (m *Model) handle(q *virtio.Queue) bool { return q.Each(m.serve) }
 
 func (m *Model) serve(q *virtio.Queue, e *ring.Element) {
 	if e.InLen() < headerBytes {

@@ -36,19 +36,7 @@ func address(p []byte) (target, lun uint32, ok bool) {
 }
 
 // requests serves a request queue.
-func (m *Model) requests(q *virtio.Queue) bool {
-	for {
-		e := q.Pop()
-		if e == nil {
-			return true
-		}
-		q.Spread()
-		m.serve(q, e)
-		if !q.Rejoin() {
-			return false
-		}
-	}
-}
+func (m *Model) requests(q *virtio.Queue) bool { return q.Each(m.serve) }
 
 // skip drops the first n bytes of a vector.
 func skip(iov [][]byte, n int) [][]byte {
@@ -108,19 +96,7 @@ const (
 )
 
 // control serves the control queue.
-func (m *Model) control(q *virtio.Queue) bool {
-	for {
-		e := q.Pop()
-		if e == nil {
-			return true
-		}
-		q.Spread()
-		m.controlRequest(q, e)
-		if !q.Rejoin() {
-			return false
-		}
-	}
-}
+func (m *Model) control(q *virtio.Queue) bool { return q.Each(m.controlRequest) }
 
 func (m *Model) controlRequest(q *virtio.Queue, e *ring.Element) {
 	var buf [taskRequest]byte
