@@ -84,13 +84,13 @@ func (s *server) lcreate(o *operation) error {
 
 // read reads from a file, straight into the guest's buffers, or from an attribute.
 func (s *server) read(o *operation) error {
-	n, off, count := o.request.u32(), o.request.u64(), int(min(o.request.u32(), 1<<30))
+	n, off, count := o.request.u32(), o.request.u64(), int64(min(o.request.u32(), 1<<30))
 	f, done, err := s.use(n)
 	if err != nil || o.short {
 		return unix.EINVAL
 	}
 	defer done()
-	data := cut(o.in, readHeader, count)
+	data := block.IovSlice(nil, o.in, readHeader, count)
 	switch {
 	case f.xattr != nil && !f.xattr.write:
 		if off < uint64(len(f.xattr.data)) {
@@ -111,8 +111,8 @@ func (s *server) read(o *operation) error {
 
 // write writes to a file, straight from the guest's buffers, or to an attribute.
 func (s *server) write(o *operation) error {
-	n, off, count := o.request.u32(), o.request.u64(), int(min(o.request.u32(), 1<<30))
-	data := cut(o.out, writeHeader, count)
+	n, off, count := o.request.u32(), o.request.u64(), int64(min(o.request.u32(), 1<<30))
+	data := block.IovSlice(nil, o.out, writeHeader, count)
 	f, err := s.fid(n)
 	if err != nil || o.short || off > 1<<62 {
 		return unix.EINVAL

@@ -92,22 +92,6 @@ func header(n int, typ uint8, tag uint16) []byte {
 	return le.AppendUint16(b, tag)
 }
 
-// cut drops the first n bytes of a vector, and what is behind the next limit ones.
-func cut(iov [][]byte, n, limit int) (out [][]byte) {
-	for _, b := range iov {
-		if n >= len(b) {
-			n -= len(b)
-			continue
-		}
-		b, n = b[n:], 0
-		b = b[:min(len(b), limit)]
-		if limit -= len(b); len(b) > 0 {
-			out = append(out, b)
-		}
-	}
-	return out
-}
-
 // errno is the number of an error.
 func errno(err error) unix.Errno {
 	if e, ok := err.(unix.Errno); ok {

@@ -110,9 +110,23 @@ func (s *server) follow(o *operation, at *fsdev.Path, count int) (qids []qid, er
 	return qids, err
 }
 
-// made replies with the identifier of something new.
-func (s *server) made(o *operation, path fsdev.Path) error {
-	st, err := s.fs.Stat(path)
+// create makes something new in the directory of a fid, by do, and replies with its identifier. err is what was wrong with the name.
+func (s *server) create(o *operation, n uint32, name string, err error, do func(dir *fid) error) error {
+	if err == nil {
+		err = o.bad()
+	}
+	if err != nil {
+		return err
+	}
+	f, done, err := s.use(n)
+	if err != nil {
+		return err
+	}
+	defer done()
+	if err := do(f); err != nil {
+		return err
+	}
+	st, err := s.fs.Stat(f.path.Join(name))
 	if err != nil {
 		return err
 	}
@@ -130,63 +144,21 @@ func (s *server) mkdir(o *operation) error {
 	n := o.request.u32()
 	name, err := o.name()
 	mode, gid := o.request.u32(), o.request.u32()
-	if err == nil {
-		err = o.bad()
-	}
-	if err != nil {
-		return err
-	}
-	f, done, err := s.use(n)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if err := s.fs.Mkdir(f.path, name, mode, f.owner(gid)); err != nil {
-		return err
-	}
-	return s.made(o, f.path.Join(name))
+	return s.create(o, n, name, err, func(f *fid) error { return s.fs.Mkdir(f.path, name, mode, f.owner(gid)) })
 }
 
 func (s *server) mknod(o *operation) error {
 	n := o.request.u32()
 	name, err := o.name()
 	mode, major, minor, gid := o.request.u32(), o.request.u32(), o.request.u32(), o.request.u32()
-	if err == nil {
-		err = o.bad()
-	}
-	if err != nil {
-		return err
-	}
-	f, done, err := s.use(n)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if err := s.fs.Mknod(f.path, name, mode, unix.Mkdev(major, minor), f.owner(gid)); err != nil {
-		return err
-	}
-	return s.made(o, f.path.Join(name))
+	return s.create(o, n, name, err, func(f *fid) error { return s.fs.Mknod(f.path, name, mode, unix.Mkdev(major, minor), f.owner(gid)) })
 }
 
 func (s *server) symlink(o *operation) error {
 	n := o.request.u32()
 	name, err := o.name()
 	target, gid := o.request.str(), o.request.u32()
-	if err == nil {
-		err = o.bad()
-	}
-	if err != nil {
-		return err
-	}
-	f, done, err := s.use(n)
-	if err != nil {
-		return err
-	}
-	defer done()
-	if err := s.fs.Symlink(f.path, name, target, f.owner(gid)); err != nil {
-		return err
-	}
-	return s.made(o, f.path.Join(name))
+	return s.create(o, n, name, err, func(f *fid) error { return s.fs.Symlink(f.path, name, target, f.owner(gid)) })
 }
 
 func (s *server) readlink(o *operation) error {

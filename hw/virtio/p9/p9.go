@@ -169,7 +169,7 @@ func (m *Model) serve(q *virtio.Queue, e *ring.Element) {
 		limit = writeHeader
 	}
 	msg := gather(e.Out, limit)
-	op := &operation{request: request{b: msg, at: headerBytes}, typ: typ, tag: tag, in: cut(e.In, 0, int(min(e.InLen(), 1<<30))), out: e.Out}
+	op := &operation{request: request{b: msg, at: headerBytes}, typ: typ, tag: tag, in: block.IovSlice(nil, e.In, 0, 1<<30), out: e.Out}
 	n := m.server.do(op)
 	q.Push(e, uint32(n))
 }
