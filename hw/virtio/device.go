@@ -147,6 +147,9 @@ func (d *Device) setStarted(on bool) {
 
 // Reset is the reset of the whole device, from the driver or the machine.
 func (d *Device) Reset() {
+	if p, ok := d.model.(Patient); ok {
+		p.GiveUp()
+	}
 	if d.started {
 		d.setStarted(false)
 	}

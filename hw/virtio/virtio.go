@@ -111,6 +111,9 @@ type Transport interface {
 // Starter is a Model that wants to know when its queues begin to be served.
 type Starter interface{ Started() }
 
+// Patient is a Model with requests that may wait for the driver, so that a reset, which waits for them, has to tell it to give them up.
+type Patient interface{ GiveUp() }
+
 // FeatureModel is a Model that acts on the driver's choice of features; it hears of none at a reset.
 type FeatureModel interface{ FeaturesSet(f uint64) }
 

@@ -89,7 +89,7 @@ func (m *Model) Setup(qdev.Device, int) error {
 
 // Teardown implements virtio.Type.
 func (m *Model) Teardown() {
-	m.server.cancelAll()
+	m.server.giveUp()
 	m.Close()
 	m.server.reset()
 	m.server.fs.Close()
@@ -139,8 +139,12 @@ func (m *Model) SetStatus(uint8) {}
 // Reset implements virtio.Model: the driver's files are closed.
 func (m *Model) Reset() {
 	m.server.reset()
+	m.server.renew()
 	m.unblock()
 }
+
+// GiveUp implements virtio.Patient.
+func (m *Model) GiveUp() { m.server.giveUp() }
 
 // Driver's mistakes that break the device, in QEMU's words.
 const (
@@ -172,6 +176,7 @@ func (m *Model) serve(q *virtio.Queue, e *ring.Element) {
 	op := &operation{request: request{b: msg, at: headerBytes}, typ: typ, tag: tag, in: block.IovSlice(nil, e.In, 0, 1<<30), out: e.Out}
 	n := m.server.do(op)
 	q.Push(e, uint32(n))
+	close(op.done) // only now, as the reply to a flush comes after
 }
 
 // operation is a request under way.
@@ -184,7 +189,6 @@ type operation struct {
 	moved   int // data behind the reply that is in place already
 	ctx     context.Context
 	cancel  context.CancelFunc
-	given   bool // up, by a flush; guarded by the server's mu
 	done    chan struct{}
 }
 

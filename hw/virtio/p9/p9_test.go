@@ -6,12 +6,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
 
 	"goemu/hw/qdev"
+	"goemu/hw/virtio/virtiotest"
 	"goemu/internal/fsdev"
 )
 
@@ -168,6 +171,68 @@ func TestFiles(t *testing.T) {
 			require.True(t, os.IsNotExist(err))
 		})
 	}
+}
+
+// Cases of requests that waited forever, found by reading.
+
+// TestCase1: two requests give each other up.
+func TestCase1(t *testing.T) {
+	s := newClient(t, t.TempDir()).s
+	var ops []*operation
+	for tag := range uint16(2) {
+		o := &operation{request: request{b: message(1 - tag)}, typ: tFlush, tag: tag, in: [][]byte{make([]byte, 100)}}
+		s.begin(o)
+		ops = append(ops, o)
+	}
+	var wg sync.WaitGroup
+	for _, o := range ops {
+		wg.Go(func() {
+			s.finish(o, s.dispatch(o))
+			close(o.done)
+		})
+	}
+	wg.Wait()
+}
+
+// TestCase2: the driver resets the device while a request waits to be given up.
+func TestCase2(t *testing.T) {
+	FindDevice = func(id string) *fsdev.Device { return &fsdev.Device{ID: id, Driver: "synth"} }
+	defer func() { FindDevice = func(string) *fsdev.Device { return nil } }()
+	m := virtiotest.NewMachine(t, Classes())
+	const devfn, ring, out, in = 5 << 3, 0x10000, 0x20000, 0x30000
+	var s *server
+	virtiotest.Locked(func() {
+		d, err := m.Add("virtio-9p-pci", "addr", "5", "fsdev", "x", "mount_tag", "t")
+		require.NoError(t, err)
+		s = d.(interface{ VirtioDevice() *Model }).VirtioDevice().server
+	})
+	t.Cleanup(m.Close)
+	f := m.Map(devfn)
+	f.EnableMSIX(2)
+	f.Negotiate(1 << 32)
+	q := virtiotest.NewDriver(f.Mem, ring, queueSize, false)
+	f.SetupQueue(0, q, 0)
+	virtiotest.Locked(func() { f.SetCom(virtiotest.ComStatus, 1, virtiotest.StatusReady) })
+	send := func(typ uint8, args ...any) {
+		b := message(args...)
+		b = append(header(headerBytes+len(b), typ, 1), b...)
+		f.Mem.Write(out, b)
+		q.Add(virtiotest.Buf{Addr: out, Len: uint32(len(b))}, virtiotest.Buf{Addr: in, Len: 4096, Write: true})
+		f.Kick(0)
+	}
+	ask := func(typ uint8, args ...any) {
+		send(typ, args...)
+		require.Eventually(t, func() bool { _, _, ok := q.Next(); return ok }, 10*time.Second, time.Millisecond)
+		reply, _ := f.Mem.Load(in+4, 1)
+		require.EqualValues(t, typ+1, reply)
+	}
+	ask(tVersion, uint32(8192), version2000L)
+	ask(tAttach, uint32(0), ^uint32(0), "", "", uint32(0))
+	ask(tWalk, uint32(0), uint32(1), uint16(1), "FLUSH")
+	ask(tLopen, uint32(1), uint32(unix.O_WRONLY))
+	send(tWrite, uint32(1), uint64(0), uint32(1), []byte{1})
+	require.Eventually(t, func() bool { s.mu.Lock(); defer s.mu.Unlock(); return len(s.active) == 1 }, 10*time.Second, time.Millisecond)
+	virtiotest.Locked(func() { f.SetCom(virtiotest.ComStatus, 1, 0) })
 }
 
 // TestReadOnly refuses all changes.

@@ -48,6 +48,8 @@ type server struct {
 	// Guarded by mu.
 	fids    map[uint32]*fid
 	active  map[uint16]*operation
+	ctx     context.Context // of all requests
+	cancel  context.CancelFunc
 	msize   uint32
 	mounted bool
 	places  map[place]uint64
@@ -60,6 +62,7 @@ const maxFids = 1 << 20
 
 func newServer(fs fsdev.FS, dev *fsdev.Device) (*server, error) {
 	s := &server{fs: fs, dev: dev, fids: map[uint32]*fid{}, active: map[uint16]*operation{}, msize: minMessage, places: map[place]uint64{}}
+	s.renew()
 	st, err := fs.Stat(nil)
 	switch {
 	case err != nil:
@@ -106,14 +109,17 @@ func (s *server) remap(dev, ino uint64) uint64 {
 	return n<<bits | ino&(1<<bits-1)
 }
 
-// cancelAll gives up what can be given up.
-func (s *server) cancelAll() {
+// giveUp gives up what can be given up, and what comes until renew.
+func (s *server) giveUp() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for _, o := range s.active {
-		o.given = true
-		o.cancel()
-	}
+	s.cancel()
+}
+
+func (s *server) renew() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.ctx, s.cancel = context.WithCancel(context.Background())
 }
 
 // reset forgets all of the guest's numbers.
@@ -199,20 +205,28 @@ var handlers = map[uint8]handler{
 
 // do does a request and writes the reply; it returns how long that is, 0 for one that was given up.
 func (s *server) do(o *operation) int {
-	o.ctx, o.cancel = context.WithCancel(context.Background())
+	s.begin(o)
+	return s.finish(o, s.dispatch(o))
+}
+
+// begin makes a request one that can be given up.
+func (s *server) begin(o *operation) {
 	o.done = make(chan struct{})
 	s.mu.Lock()
+	defer s.mu.Unlock()
+	o.ctx, o.cancel = context.WithCancel(s.ctx)
 	s.active[o.tag] = o
-	s.mu.Unlock()
-	err := s.dispatch(o)
+}
+
+// finish writes the reply to a request that has ended in err.
+func (s *server) finish(o *operation, err error) int {
 	s.mu.Lock()
 	if s.active[o.tag] == o {
 		delete(s.active, o.tag)
 	}
-	given := o.given
 	s.mu.Unlock()
+	given := o.ctx.Err() != nil
 	o.cancel()
-	defer close(o.done)
 	if given && errors.Is(err, unix.EINTR) {
 		return 0
 	}
@@ -321,15 +335,17 @@ func (s *server) flush(o *operation) error {
 	}
 	s.mu.Lock()
 	other := s.active[tag]
-	if other != nil && other != o {
-		other.given = true
-		other.cancel()
-	}
 	s.mu.Unlock()
-	if other != nil && other != o {
-		<-other.done
+	if other == nil || other == o {
+		return nil
 	}
-	return nil
+	other.cancel()
+	select {
+	case <-other.done:
+		return nil
+	case <-o.ctx.Done(): // two that wait for each other would do so forever
+		return unix.EINTR
+	}
 }
 
 // clunk ends a fid.
