@@ -4,7 +4,7 @@ import (
 	"debug/elf"
 	"fmt"
 	"io"
-	"os/exec"
+	"os"
 	"path/filepath"
 	"testing"
 
@@ -14,10 +14,7 @@ import (
 
 // TestDump: a dump has QEMU's notes and segments of RAM, whose contents are those that pmemsave sees; errors are QEMU's.
 func TestDump(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	qemu := findQEMU(t)
 	dir := t.TempDir()
 	args := []string{"-accel", "tcg", "-M", "pc", "-nodefaults", "-m", "16", "-smp", "2", "-S", "-display", "none", "-qmp", "stdio"}
 	commands := func(name string) []string {
@@ -46,7 +43,7 @@ func TestDump(t *testing.T) {
 		want.Off, got.Off = 0, 0
 		require.Equal(t, want, got, "the first segment of memory")
 		low := content(t, g.Progs[1])
-		data, err := exec.Command("cat", filepath.Join(dir, "gm")).Output()
+		data, err := os.ReadFile(filepath.Join(dir, "gm"))
 		require.NoError(t, err)
 		at := g.Progs[1].Paddr
 		size := min(uint64(len(low)), 0xa0000-at)

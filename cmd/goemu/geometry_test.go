@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -67,7 +66,7 @@ func (p *ports) file(name string) string {
 func TestGeometry(t *testing.T) {
 	disk := filepath.Join(t.TempDir(), "disk")
 	require.NoError(t, os.WriteFile(disk, make([]byte, 30<<20), 0o644))
-	said := func(program string, options string) string {
+	bios := func(program string, options string) string {
 		args := []string{"-nodefaults", "-display", "none", "-accel", "tcg", "-S", "-qtest", "stdio", "-qtest-log", "none", "-M"}
 		for i := range 3 {
 			options = strings.ReplaceAll(options, fmt.Sprintf("drive=%d", i), fmt.Sprintf("share-rw=on,drive=d%d", i))
@@ -76,23 +75,14 @@ func TestGeometry(t *testing.T) {
 		for i := range 3 {
 			args = append(args, "-blockdev", fmt.Sprintf("driver=raw,node-name=d%d,file.driver=file,file.locking=off,file.filename=%s", i, disk))
 		}
-		cmd := exec.Command(program, args...)
-		in, err := cmd.StdinPipe()
-		require.NoError(t, err)
-		out, err := cmd.StdoutPipe()
-		require.NoError(t, err)
-		cmd.Stderr = os.Stderr
-		require.NoError(t, cmd.Start())
-		defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-		p := &ports{t, in, bufio.NewScanner(out)}
+		in, out, end := talkTo(t, program, args...)
+		defer end()
+		p := &ports{t, in, out}
 		p.call("outb 0x70 0x39")
 		return fmt.Sprintf("translations %#x\n%s\n%s", p.inb(0x71), p.file("bios-geometry"), p.file("bootorder"))
 	}
 	goemu := buildGoemu(t)
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64")
-	}
+	qemu := findQEMU(t)
 	for _, options := range []string{
 		"pc -device ide-hd,drive=0,bios-chs-trans=none,bus=ide.0,unit=0 -device ide-hd,drive=1,bios-chs-trans=lba,bus=ide.0,unit=1 -device ide-hd,drive=2,bus=ide.1,bios-chs-trans=rechs",
 		"pc -device ide-hd,drive=0,bus=ide.0,bios-chs-trans=large,cyls=100,heads=2,secs=3 -device ide-hd,drive=1,cyls=2000,heads=16,secs=63,bus=ide.1,lcyls=1,lheads=2,lsecs=3",
@@ -100,14 +90,10 @@ func TestGeometry(t *testing.T) {
 		"q35 -device ide-hd,drive=0,bus=ide.2,lheads=1 -device virtio-blk-pci,drive=1,lcyls=5",
 		"pc",
 	} {
-		require.Equal(t, said(qemu, options), said(goemu, options), options)
+		require.Equal(t, bios(qemu, options), bios(goemu, options), options)
 	}
 	for _, options := range []string{"-device ide-hd,drive=d,bios-chs-trans=often", "-device ide-hd,drive=d,lcyls=-1x"} {
-		run := func(program string) string {
-			args := append([]string{"-nodefaults", "-display", "none", "-accel", "tcg", "-blockdev", "driver=null-co,node-name=d"}, strings.Fields(options)...)
-			out, _ := exec.Command(program, args...).CombinedOutput()
-			return strings.ReplaceAll(string(out), filepath.Base(program), "QEMU")
-		}
-		require.Equal(t, run(qemu), run(goemu))
+		args := append([]string{"-nodefaults", "-display", "none", "-accel", "tcg", "-blockdev", "driver=null-co,node-name=d"}, strings.Fields(options)...)
+		require.Equal(t, said(t, qemu, args...), said(t, goemu, args...))
 	}
 }

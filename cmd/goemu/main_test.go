@@ -1,7 +1,9 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -21,7 +23,44 @@ func buildGoemu(t *testing.T) string {
 	return bin
 }
 
-// run runs goemu and returns what it printed and its status.
+// findQEMU finds the emulator that goemu is compared with.
+func findQEMU(t *testing.T) string {
+	t.Helper()
+	path, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
+	}
+	return path
+}
+
+// said runs a program, which is to end by itself, and returns all that it says, with QEMU for its name.
+func said(t *testing.T, program string, args ...string) string {
+	t.Helper()
+	out, _ := runGoemu(t, program, args...)
+	return strings.ReplaceAll(out, filepath.Base(program), "QEMU")
+}
+
+// talkTo starts a program that answers what is written to it, line by line. The caller ends it.
+func talkTo(t *testing.T, program string, args ...string) (in io.Writer, out *bufio.Scanner, end func()) {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	in, err := cmd.StdinPipe()
+	require.NoError(t, err)
+	pipe, err := cmd.StdoutPipe()
+	require.NoError(t, err)
+	cmd.Stderr = os.Stderr
+	require.NoError(t, cmd.Start())
+	watchdog := time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Kill() })
+	out = bufio.NewScanner(pipe)
+	out.Buffer(nil, 16<<20)
+	return in, out, func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		watchdog.Stop()
+	}
+}
+
+// runGoemu runs goemu and returns what it printed and its status.
 func runGoemu(t *testing.T, bin string, args ...string) (string, int) {
 	t.Helper()
 	cmd := exec.Command(bin, args...)

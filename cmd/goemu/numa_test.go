@@ -65,10 +65,7 @@ var qomPath = regexp.MustCompile(`"qom-path":"[^"]*",`)
 // TestNUMA compares with QEMU which node CPUs belong to and what is refused.
 func TestNUMA(t *testing.T) {
 	goemu := buildGoemu(t)
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64")
-	}
+	qemu := findQEMU(t)
 	for _, c := range numaCases {
 		assert.Equal(t, numaSaid(qemu, c), numaSaid(goemu, c), c)
 	}

@@ -26,10 +26,7 @@ var badObjects = []string{"memory-backend-ram,id=m", "memory-backend-ram,size=1"
 
 // TestBadObjects: what QEMU refuses is refused in its words.
 func TestBadObjects(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	qemu := findQEMU(t)
 	goemu, dir := buildGoemu(t), t.TempDir()
 	for _, o := range badObjects {
 		o = strings.ReplaceAll(o, "DIR", dir)
@@ -52,10 +49,7 @@ func failure(t *testing.T, program string, args ...string) string {
 
 // TestObjectHelp: the options of objects are QEMU's, but for those that are not there.
 func TestObjectHelp(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	qemu := findQEMU(t)
 	absent := []string{"  prealloc-context=", "  pmem="}
 	for _, typ := range objectNames() {
 		if typ == "authz-listfile" { // QEMU's help for it fails
@@ -87,10 +81,7 @@ var memoryArgs = [][]string{
 
 // TestMemoryBackends: memory and threads of several kinds look to management tools as in QEMU.
 func TestMemoryBackends(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	qemu := findQEMU(t)
 	goemu := buildGoemu(t)
 	commands := []string{`{"execute":"query-memdev"}`, `{"execute":"query-memory-size-summary"}`, `{"execute":"qom-get","arguments":{"path":"/objects/pc.ram","property":"type"}}`,
 		`{"execute":"object-del","arguments":{"id":"m"}}`, `{"execute":"qom-get","arguments":{"path":"/objects/io","property":"poll-max-ns"}}`,

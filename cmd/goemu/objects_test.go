@@ -1,12 +1,10 @@
 package main
 
 import (
-	"bufio"
 	"encoding/json"
 	"os/exec"
 	"path/filepath"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -39,10 +37,7 @@ var objectCommands = []string{
 // TestObjectCommands: replies are QEMU's, errors word by word.
 func TestObjectCommands(t *testing.T) {
 	args := []string{"-accel", "tcg", "-M", "pc", "-nodefaults", "-smp", "2,maxcpus=3,sockets=3,cores=1,threads=1", "-S", "-display", "none", "-qmp", "stdio"}
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	qemu := findQEMU(t)
 	want, got := talkQMP(t, qemu, args, objectCommands), talkQMP(t, buildGoemu(t), args, objectCommands)
 	for i, c := range objectCommands {
 		require.JSONEq(t, want[i], got[i], c)
@@ -62,17 +57,8 @@ func TestMemsave(t *testing.T) {
 // talkQMP sends commands one by one and returns the replies without events.
 func talkQMP(t *testing.T, program string, args, commands []string) (out []string) {
 	t.Helper()
-	cmd := exec.Command(program, args...)
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	pipe, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	watchdog := time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Kill() })
-	defer watchdog.Stop()
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	lines := bufio.NewScanner(pipe)
-	lines.Buffer(nil, 16<<20)
+	in, lines, end := talkTo(t, program, args...)
+	defer end()
 	reply := func() string {
 		for lines.Scan() {
 			var m map[string]json.RawMessage

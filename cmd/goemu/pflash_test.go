@@ -5,7 +5,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -23,24 +22,17 @@ func TestPflash(t *testing.T) {
 		programs = append(programs, qemu)
 	}
 	for _, program := range programs {
-		cmd := exec.Command(program, "-accel", "tcg", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio", "-pflash", code, "-pflash", vars)
-		cmd.Stdin = strings.NewReader(`{"execute":"qmp_capabilities"}{"execute":"query-block","id":1}{"execute":"quit"}`)
-		out, err := cmd.Output()
-		require.NoError(t, err, program)
+		args := []string{"-accel", "tcg", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio", "-pflash", code, "-pflash", vars}
+		var reply struct {
+			Return []struct {
+				Device   string
+				Inserted struct{ File string }
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(talkQMP(t, program, args, []string{`{"execute":"query-block"}`})[0]), &reply))
 		files := map[string]string{}
-		for line := range strings.Lines(string(out)) {
-			var reply struct {
-				ID     int
-				Return []struct {
-					Device   string
-					Inserted struct{ File string }
-				}
-			}
-			if json.Unmarshal([]byte(line), &reply) == nil && reply.ID == 1 {
-				for _, d := range reply.Return {
-					files[d.Device] = d.Inserted.File
-				}
-			}
+		for _, d := range reply.Return {
+			files[d.Device] = d.Inserted.File
 		}
 		require.Equal(t, map[string]string{"pflash0": code, "pflash1": vars}, files, program)
 	}

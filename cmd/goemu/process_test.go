@@ -16,10 +16,7 @@ import (
 
 // TestBadProcessOptions: options about the process are refused in QEMU's words.
 func TestBadProcessOptions(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	qemu := findQEMU(t)
 	goemu := buildGoemu(t)
 	for _, args := range [][]string{{"-overcommit", "x=1"}, {"-overcommit", "mem-lock=7"}, {"-msg", "foo=1"}, {"-msg", "timestamp=z"}, {"-sandbox", "foo=1"},
 		{"-sandbox", "on,spawn=x"}, {"-sandbox", "z"}, {"-audiodev", "none"}, {"-audiodev", "none,id=a,foo=1"}, {"-audiodev", "foo,id=a"}} {

@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bufio"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -32,10 +30,7 @@ func TestQTest(t *testing.T) {
 	got := converse(t, link, append(common, "-accel", "nosuch", "-accel", "qtest"), qtestCommands)
 	stopped := converse(t, link, append(common, "-S"), qtestCommands)
 	require.Equal(t, got, stopped)
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	qemu := findQEMU(t)
 	require.Equal(t, converse(t, qemu, append(common, "-accel", "tcg", "-S"), qtestCommands), got)
 }
 
@@ -52,16 +47,8 @@ func TestQTestClock(t *testing.T) {
 // converse sends commands one by one and returns all that is answered, with reports of interrupts.
 func converse(t *testing.T, program string, args, commands []string) (out []string) {
 	t.Helper()
-	cmd := exec.Command(program, args...)
-	in, err := cmd.StdinPipe()
-	require.NoError(t, err)
-	pipe, err := cmd.StdoutPipe()
-	require.NoError(t, err)
-	require.NoError(t, cmd.Start())
-	watchdog := time.AfterFunc(60*time.Second, func() { _ = cmd.Process.Kill() })
-	defer watchdog.Stop()
-	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
-	lines := bufio.NewScanner(pipe)
+	in, lines, end := talkTo(t, program, args...)
+	defer end()
 	for _, c := range commands {
 		_, err := in.Write([]byte(c + "\n"))
 		require.NoError(t, err)

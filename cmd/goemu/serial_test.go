@@ -146,19 +146,14 @@ func serialPorts(t *testing.T, program, kernel string) {
 // TestDebugconErrors compares what is said of wrong -debugcon options with QEMU.
 func TestDebugconErrors(t *testing.T) {
 	goemu := buildGoemu(t)
-	qemu, err := exec.LookPath("qemu-system-x86_64")
+	args := []string{"-accel", "tcg", "-display", "none", "-nodefaults", "-debugcon"}
+	got := map[string]string{}
 	for _, v := range []string{"nope", "chardev:none-such"} {
-		run := func(program string) string {
-			out, _ := exec.Command(program, "-accel", "tcg", "-display", "none", "-nodefaults", "-debugcon", v).CombinedOutput()
-			return strings.ReplaceAll(string(out), filepath.Base(program), "QEMU")
-		}
-		got := run(goemu)
-		require.Contains(t, got, "-debugcon "+v+": invalid character backend '"+v+"'")
-		if err == nil {
-			require.Equal(t, run(qemu), got)
-		}
+		got[v] = said(t, goemu, append(args, v)...)
+		require.Contains(t, got[v], "-debugcon "+v+": invalid character backend '"+v+"'")
 	}
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64")
+	qemu := findQEMU(t)
+	for v, text := range got {
+		require.Equal(t, said(t, qemu, append(args, v)...), text)
 	}
 }
