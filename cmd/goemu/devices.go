@@ -55,26 +55,12 @@ func (s *session) addDevices() error {
 func settings(o config.Options) ([]qdev.Setting, error) {
 	var out []qdev.Setting
 	for _, p := range o.Pairs {
-		v, err := settingText(p.Key, p.Value)
+		v, err := qdev.Text(p.Key, p.Value)
 		if err != nil {
 			return nil, err
 		}
-		out = append(out, qdev.Setting{Name: p.Key, Value: v})
+		_, number := p.Value.(json.Number)
+		out = append(out, qdev.Setting{Name: p.Key, Value: v, Number: number})
 	}
 	return out, nil
-}
-
-func settingText(key string, v any) (string, error) {
-	switch v := v.(type) {
-	case string:
-		return v, nil
-	case bool:
-		if v {
-			return "on", nil
-		}
-		return "off", nil
-	case json.Number:
-		return v.String(), nil
-	}
-	return "", fmt.Errorf("Invalid parameter type for '%s', expected: string", key)
 }

@@ -50,6 +50,7 @@ type codec struct {
 	quoted      bool
 	link        bool
 	parse       func(p *property, links *Links, s string) error
+	number      func(p *property, s string) error // nil if a number of JSON means what its text means
 	format      func(p *property) string
 }
 
@@ -57,7 +58,7 @@ type codec struct {
 var special = map[reflect.Type]codec{
 	reflect.TypeFor[Size]():      {typeName: "size", showDefault: true, parse: parseSizeProp, format: formatUint},
 	reflect.TypeFor[OnOffAuto](): {typeName: "OnOffAuto", showDefault: true, quoted: true, parse: parseOnOffAuto, format: formatOnOffAuto},
-	reflect.TypeFor[DevFn]():     {typeName: "int32", showDefault: true, parse: parseDevFn, format: formatInt},
+	reflect.TypeFor[DevFn]():     {typeName: "int32", showDefault: true, parse: parseDevFn, number: parseDevFnNumber, format: formatInt},
 	reflect.TypeFor[MACAddr]():   {typeName: "str", parse: parseMAC, format: formatMAC},
 }
 
@@ -215,6 +216,21 @@ func parseDevFn(p *property, _ *Links, s string) error {
 		return notTaken(p, s)
 	}
 	p.value.SetInt(int64(a<<3 | b))
+	return nil
+}
+
+// parseDevFnNumber takes slot and function as one number.
+func parseDevFnNumber(p *property, s string) error {
+	v, err := strconv.ParseInt(s, 10, 64)
+	switch {
+	case err != nil:
+		return fmt.Errorf("Invalid parameter type for '%s', expected: integer", p.name)
+	case v != int64(int32(v)):
+		return fmt.Errorf("Parameter '%s' expects int32_t", p.name)
+	case v < -1 || v > 255:
+		return fmt.Errorf("Parameter '%s' expects a value between -1 and 255", p.name)
+	}
+	p.value.SetInt(v)
 	return nil
 }
 

@@ -62,7 +62,7 @@ func newHotTree(t *testing.T, log *[]string) (*Tree, *hotBus) {
 
 func pairs(list ...string) (out []Setting) {
 	for i := 0; i < len(list); i += 2 {
-		out = append(out, Setting{list[i], list[i+1]})
+		out = append(out, Setting{Name: list[i], Value: list[i+1]})
 	}
 	return out
 }

@@ -8,7 +8,18 @@ import (
 )
 
 // Setting is one name=value pair for a device.
-type Setting struct{ Name, Value string }
+type Setting struct {
+	Name, Value string
+	Number      bool // the value is a number of JSON, which some properties do not take as they take its text
+}
+
+// apply sets the property of a device; links resolves identifiers of backends.
+func (s Setting) apply(d Device, links *Links) error {
+	if p := d.Dev().property(s.Name); s.Number && p != nil && p.codec.number != nil {
+		return p.codec.number(p, s.Value)
+	}
+	return Set(d, links, s.Name, s.Value)
+}
 
 // PropertyInfo describes one property of a device type, as -device X,help and device-list-properties show it.
 type PropertyInfo struct {
@@ -112,7 +123,7 @@ func (b *Base) Settings() (list []Setting) {
 	for i := range b.props {
 		p := &b.props[i]
 		if !strings.HasPrefix(p.name, hiddenPrefix) {
-			list = append(list, Setting{p.name, p.human()})
+			list = append(list, Setting{Name: p.name, Value: p.human()})
 		}
 	}
 	return list

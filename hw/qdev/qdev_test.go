@@ -80,7 +80,7 @@ func TestAddErrors(t *testing.T) {
 func settings(args string) (out []Setting) {
 	for _, a := range strings.Split(args, ",") {
 		n, v, _ := strings.Cut(a, "=")
-		out = append(out, Setting{n, v})
+		out = append(out, Setting{Name: n, Value: v})
 	}
 	return out
 }

@@ -108,7 +108,7 @@ func (t *Tree) Create(c *Class, on BusNode, settings ...Setting) (Device, error)
 		return nil, err
 	}
 	for _, s := range settings {
-		if err := Set(d, &t.Links, s.Name, s.Value); err != nil {
+		if err := s.apply(d, &t.Links); err != nil {
 			return nil, err
 		}
 	}
@@ -163,7 +163,7 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	}
 	d.Dev().id, d.Dev().hot = id, t.Hot
 	for _, s := range rest {
-		if err := Set(d, &t.Links, s.Name, s.Value); err != nil {
+		if err := s.apply(d, &t.Links); err != nil {
 			return nil, err
 		}
 	}
