@@ -89,17 +89,13 @@ func (r *rig) cont() {
 	r.note("destination " + r.dst.state())
 }
 
-// finish stops the export, continues and tries to export again.
-func (r *rig) finish() {
-	r.Helper()
-	r.try(r.dst, "nbd-server-stop", nil)
-	r.cont()
-	r.export(r.dst, "fmt", true)
-}
-
-// errors notes what a process has printed.
+// errors ends a process, so that nothing it prints is still on its way, and notes what it has printed.
 func (r *rig) errors(p *process) {
 	r.Helper()
+	if p.cmd.ProcessState == nil {
+		p.must("quit", nil)
+		p.wait()
+	}
 	for _, line := range strings.Split(strings.TrimSpace(p.errs.String()), "\n") {
 		for _, name := range []string{"goemu: ", "qemu-system-x86_64: "} {
 			if rest, ok := strings.CutPrefix(line, name); ok {
@@ -119,16 +115,47 @@ const (
 		"and unshared by an unnamed block device (uses node 'prot' as 'root' child)."
 )
 
-// whole is the usual order: export, migrate, continue, stop the export, continue.
-func whole(format, device, node string, writable bool, more ...string) func(*rig) {
+// steps makes a run of its parts.
+func steps(list ...func(*rig)) func(*rig) {
 	return func(r *rig) {
-		r.both(format, device, more...)
-		r.export(r.dst, node, writable)
-		r.migrate()
-		r.cont()
-		r.finish()
-		r.errors(r.dst)
+		r.Helper()
+		for _, step := range list {
+			step(r)
+		}
 	}
+}
+
+// both launches source and destination with a qcow2 image.
+func both(more ...string) func(*rig) {
+	return func(r *rig) { r.both("qcow2", blkDevice, more...) }
+}
+
+// alone launches a destination with a qcow2 image and another node.
+func alone(more ...string) func(*rig) {
+	return func(r *rig) { r.dst = r.start("dst", "qcow2", blkDevice, append(more, nullNode...)...) }
+}
+
+var nullNode = []string{"-blockdev", "driver=null-co,node-name=null,size=1048576"}
+
+// export makes the destination offer a node for writing.
+func export(node string) func(*rig) {
+	return func(r *rig) { r.export(r.dst, node, true) }
+}
+
+func stopExport(r *rig) { r.try(r.dst, "nbd-server-stop", nil) }
+
+func lateActivation(r *rig) { r.dst.on("late-block-activate") }
+
+func dstErrors(r *rig) { r.errors(r.dst) }
+
+func addDevice(r *rig) {
+	r.try(r.dst, "device_add", map[string]any{"driver": "virtio-blk-pci", "drive": "null", "id": "vd1"})
+}
+
+// whole is the usual order: export, migrate, continue, stop the export, continue, export again.
+func whole(format, device, node string, writable bool, more ...string) func(*rig) {
+	return steps(func(r *rig) { r.both(format, device, more...); r.export(r.dst, node, writable) },
+		(*rig).migrate, (*rig).cont, stopExport, (*rig).cont, export("fmt"), dstErrors)
 }
 
 var conflictRuns = []conflictRun{
@@ -150,66 +177,22 @@ var conflictRuns = []conflictRun{
 	{"below the format stopped", whole("qcow2", blkDevice, "prot", true, "-S"),
 		"add: ok; source completed; destination paused; cont: DENIED BELOW; destination paused; stop: ok; cont: ok; destination running; add: DENIED; stderr PROGRAM: DENIED BELOW",
 		""},
-	{"late activation", func(r *rig) {
-		r.both("qcow2", blkDevice, "-S")
-		r.dst.on("late-block-activate")
-		r.export(r.dst, "fmt", true)
-		r.migrate()
-		r.cont()
-		r.finish()
-		r.errors(r.dst)
-	},
+	{"late activation", steps(both("-S"), lateActivation, export("fmt"), (*rig).migrate, (*rig).cont, stopExport, (*rig).cont, export("fmt"), dstErrors),
 		"add: ok; source completed; destination paused; cont: DENIED; destination paused; stop: ok; cont: ok; destination running; add: DENIED",
 		"add: ok; source completed; destination paused; cont: ok; destination running; stop: ok; cont: ok; destination running; add: DENIED; stderr DENIED"},
-	{"export after completion", func(r *rig) {
-		r.both("qcow2", blkDevice, "-S")
-		r.migrate()
-		r.export(r.dst, "fmt", true)
-		r.cont()
-		r.errors(r.dst)
-	},
+	{"export after completion", steps(both("-S"), (*rig).migrate, export("fmt"), (*rig).cont, dstErrors),
 		"source completed; destination paused; add: DENIED; cont: ok; destination running",
 		"source completed; destination paused; add: ok; cont: ok; destination running; stderr DENIED"},
-	{"export after completion and late activation", func(r *rig) {
-		r.both("qcow2", blkDevice, "-S")
-		r.dst.on("late-block-activate")
-		r.migrate()
-		r.export(r.dst, "fmt", true)
-		r.cont()
-		r.errors(r.dst)
-	},
+	{"export after completion and late activation", steps(both("-S"), lateActivation, (*rig).migrate, export("fmt"), (*rig).cont, dstErrors),
 		"source completed; destination paused; add: DENIED; cont: ok; destination running",
 		""},
-	{"cont early", func(r *rig) {
-		r.both("qcow2", blkDevice, "-S")
-		r.cont()
-		r.export(r.dst, "fmt", true)
-		r.cont()
-		r.migrate()
-		r.errors(r.dst)
-	},
+	{"cont early", steps(both("-S"), (*rig).cont, export("fmt"), (*rig).cont, (*rig).migrate, dstErrors),
 		"cont: ok; destination inmigrate; add: ok; cont: DENIED; destination inmigrate; source completed; destination paused; stderr PROGRAM: DENIED",
 		"cont: ok; destination inmigrate; add: ok; cont: ok; destination inmigrate; source completed; destination running; stderr PROGRAM: DENIED"},
-	{"cont early and export below the format", func(r *rig) {
-		r.both("qcow2", blkDevice, "-S")
-		r.export(r.dst, "prot", true)
-		r.cont()
-		r.try(r.dst, "nbd-server-stop", nil)
-		r.cont()
-		r.migrate()
-		r.errors(r.dst)
-	},
+	{"cont early and export below the format", steps(both("-S"), export("prot"), (*rig).cont, stopExport, (*rig).cont, (*rig).migrate, dstErrors),
 		"add: ok; cont: DENIED BELOW; destination inmigrate; stop: ok; cont: ok; destination inmigrate; source completed; destination running",
 		""},
-	{"export again", func(r *rig) {
-		r.both("qcow2", blkDevice, "-S")
-		r.export(r.dst, "fmt", true)
-		r.try(r.dst, "nbd-server-stop", nil)
-		r.migrate()
-		r.cont()
-		r.export(r.dst, "fmt", true)
-		r.errors(r.dst)
-	},
+	{"export again", steps(both("-S"), export("fmt"), stopExport, (*rig).migrate, (*rig).cont, export("fmt"), dstErrors),
 		"add: ok; stop: ok; source completed; destination paused; cont: ok; destination running; add: DENIED",
 		""},
 	{"export of the source", func(r *rig) {
@@ -226,41 +209,22 @@ var conflictRuns = []conflictRun{
 	},
 		"add: ok; source failed; stderr PROGRAM: qemu_savevm_state_complete_precopy_non_iterable: bdrv_inactivate_all() failed (-1); stderr PROGRAM: load of migration failed: Input/output error",
 		""},
-	{"paused source", func(r *rig) {
-		r.both("qcow2", blkDevice)
-		r.src.must("stop", nil)
-		r.migrate()
-	},
+	{"paused source", steps(both(), func(r *rig) { r.src.must("stop", nil) }, (*rig).migrate),
 		"source completed; destination paused",
 		""},
-	{"ordinary machine", func(r *rig) {
-		r.dst = r.start("dst", "qcow2", blkDevice)
-		r.export(r.dst, "fmt", true)
-		r.export(r.dst, "fmt", false)
-	},
+	{"ordinary machine", steps(alone(), export("fmt"), func(r *rig) { r.export(r.dst, "fmt", false) }),
 		"add: DENIED; add: ok",
 		""},
 	{"job", func(r *rig) {
-		r.both("qcow2", blkDevice, "-S", "-blockdev", "driver=null-co,node-name=null,size=1048576")
+		r.both("qcow2", blkDevice, append([]string{"-S"}, nullNode...)...)
 		r.try(r.dst, "blockdev-mirror", map[string]any{"job-id": "j", "device": "null", "target": "fmt", "sync": "full"})
 	},
 		"blockdev-mirror: Block node is read-only",
 		""},
-	{"device added while coming in", func(r *rig) {
-		r.dst = r.start("dst", "qcow2", blkDevice, "-blockdev", "driver=null-co,node-name=null,size=1048576", "-incoming", "defer")
-		r.export(r.dst, "null", true)
-		r.try(r.dst, "device_add", map[string]any{"driver": "virtio-blk-pci", "drive": "null", "id": "vd1"})
-		r.cont()
-		r.try(r.dst, "nbd-server-stop", nil)
-		r.cont()
-	},
+	{"device added while coming in", steps(alone("-incoming", "defer"), export("null"), addDevice, (*rig).cont, stopExport, (*rig).cont),
 		"add: ok; device_add: ok; cont: DENIED NULL; destination inmigrate; stop: ok; cont: ok; destination inmigrate",
 		"add: ok; device_add: ok; cont: ok; destination inmigrate; stop: ok; cont: ok; destination inmigrate"},
-	{"device added to a running machine", func(r *rig) {
-		r.dst = r.start("dst", "qcow2", blkDevice, "-blockdev", "driver=null-co,node-name=null,size=1048576")
-		r.export(r.dst, "null", true)
-		r.try(r.dst, "device_add", map[string]any{"driver": "virtio-blk-pci", "drive": "null", "id": "vd1"})
-	},
+	{"device added to a running machine", steps(alone(), export("null"), addDevice),
 		"add: ok; device_add: DENIED NULL",
 		""},
 	{"snapshot loaded", func(r *rig) {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
@@ -209,5 +210,13 @@ func (p *process) becomes(want string) {
 	p.t.Helper()
 	for end := time.Now().Add(limit); p.state() != want; time.Sleep(20 * time.Millisecond) {
 		require.True(p.t, time.Now().Before(end), "the machine does not get to state %s: %s", want, p.errs.String())
+	}
+}
+
+// prints waits until the process has printed a text.
+func (p *process) prints(text string) {
+	p.t.Helper()
+	for end := time.Now().Add(limit); !strings.Contains(p.errs.String(), text); time.Sleep(20 * time.Millisecond) {
+		require.True(p.t, time.Now().Before(end), "%q is not in %s", text, p.errs)
 	}
 }
