@@ -7,12 +7,13 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
 // firmwareGroup is the works that start with the firmware, as a user's disk does.
 const firmwareGroup = "firmware"
+
+var firmwareWorks = []string{"grub-menu", "grub-linux", "debian-login"}
 
 // powerOn is a work that ends when the serial port has shown a text.
 type powerOn struct {
@@ -33,24 +34,20 @@ menuentry "goemu-menu" {
 
 // firmware measures the time from power-on: to GRUB's menu, through GRUB and a kernel to userspace, to Debian's login prompt.
 func firmware(o options, s *setup, pair [2]*emulator) ([]row, error) {
-	if !slices.ContainsFunc([]string{"grub-menu", "grub-linux", "debian-login"}, func(n string) bool { return o.selected(n, firmwareGroup) }) {
-		return nil, nil
-	}
-	dir := filepath.Dir(s.disk)
-	menu, err := grubISO(dir, "menu", "60")
+	menu, err := grubISO(s.dir, "menu", "60")
 	if err != nil {
 		return nil, err
 	}
-	auto, err := grubISO(dir, "auto", "0", s.kernel, s.initrd)
+	auto, err := grubISO(s.dir, "auto", "0", s.kernel, s.initrd)
 	if err != nil {
 		return nil, err
 	}
 	works := []powerOn{
-		{"grub-menu", "goemu-menu", []string{"-cdrom", menu}},
-		{"grub-linux", "GOEMU-EXIT 0", []string{"-cdrom", auto}},
+		{firmwareWorks[0], "goemu-menu", []string{"-cdrom", menu}},
+		{firmwareWorks[1], "GOEMU-EXIT 0", []string{"-cdrom", auto}},
 	}
 	if o.debian != "" {
-		works = append(works, powerOn{"debian-login", "login: ", []string{"-drive", "if=virtio,snapshot=on,file=" + o.debian}})
+		works = append(works, powerOn{firmwareWorks[2], "login: ", []string{"-drive", "if=virtio,snapshot=on,file=" + o.debian}})
 	} else {
 		fmt.Fprintln(os.Stderr, "bench: no -debian image: the boot to a login prompt is left out")
 	}
@@ -59,11 +56,14 @@ func firmware(o options, s *setup, pair [2]*emulator) ([]row, error) {
 		if !o.selected(w.name, firmwareGroup) {
 			continue
 		}
-		t, err := alternate(o.runs, pair, func(e *emulator) (float64, error) { return e.powerOn(&w) })
+		r, err := alternate(o.runs, pair, func(e *emulator) ([]result, error) {
+			ns, err := e.powerOn(&w)
+			return one(w.name, firmwareGroup, ns), err
+		})
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, row{Name: w.name, Group: firmwareGroup, QEMU: t[0], Goemu: t[1]})
+		rows = append(rows, r...)
 	}
 	return rows, nil
 }

@@ -39,6 +39,8 @@ type imageWork struct {
 	prepare    []string // commands of QEMU's tool that come before each run
 }
 
+func (w imageWork) String() string { return w.name }
+
 var imageWorks = []imageWork{
 	{"raw-qcow2", "convert -f raw -O qcow2 %in.raw %out.qcow2", "%out.qcow2", nil},
 	{"qcow2-raw", "convert -f qcow2 -O raw %in.qcow2 %out.raw", "%out.raw", nil},
@@ -52,15 +54,12 @@ var imageWorks = []imageWork{
 }
 
 // images measures the image tools on warm caches.
-func images(o options, dir string) ([]row, error) {
-	if !o.wantsImages() {
-		return nil, nil
-	}
+func images(o options, s *setup, _ [2]*emulator) ([]row, error) {
 	size, err := strconv.ParseInt(strings.TrimSuffix(o.imageSize, "M"), 10, 64)
 	if err != nil {
 		return nil, fmt.Errorf("-image-size: %w", err)
 	}
-	in := filepath.Join(dir, "in")
+	in := filepath.Join(s.dir, "in")
 	if err := makeImages(in, size<<20, o.selected("check-1T", imageGroup)); err != nil {
 		return nil, err
 	}
@@ -71,29 +70,14 @@ func images(o options, dir string) ([]row, error) {
 		if !o.selected(w.name, imageGroup) {
 			continue
 		}
-		r, err := w.measure(o, dir, in, size<<20, pair)
+		r, err := w.measure(o, s.dir, in, size<<20, pair)
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%s: %w", w.name, err)
 		}
-		rows = append(rows, r)
+		rows = append(rows, r...)
 	}
-	more, err := nbdWorks(o, dir, in+".raw", pair)
+	more, err := servers(o, s.dir, in+".raw", pair)
 	return append(rows, more...), err
-}
-
-// wantsImages tells whether -only asks for a work of the image tools.
-func (o options) wantsImages() bool {
-	return o.selected("", imageGroup) || o.selected("", nbdGroup) || strings.Contains(o.only, nbdGroup+"-") || slices.ContainsFunc(imageWorks, func(w imageWork) bool { return o.selected(w.name, imageGroup) })
-}
-
-// wantsGuests tells whether -only asks for anything else.
-func (o options) wantsGuests() bool {
-	for s := range strings.SplitSeq(o.only, ",") {
-		if s != imageGroup && s != nbdGroup && !strings.HasPrefix(s, "nbd-") && s != "qmp" && s != migrationGroup && !slices.Contains(migrationWorks, s) && !strings.HasPrefix(s, "qmp-") && !slices.ContainsFunc(imageWorks, func(w imageWork) bool { return w.name == s }) {
-			return true
-		}
-	}
-	return false
 }
 
 // makeImages makes the source images with QEMU's tool.
@@ -153,38 +137,31 @@ func mixedImage(name string, size int64) error {
 }
 
 // measure runs a work alternately and compares what came out.
-func (w imageWork) measure(o options, dir, in string, size int64, pair [2]*toolset) (row, error) {
-	var t [2][]float64
-	for range o.runs {
-		for i, p := range pair {
-			out := filepath.Join(dir, "out"+strconv.Itoa(i))
-			fill := strings.NewReplacer("%in", in, "%out", out, "%size", strconv.FormatInt(size, 10)).Replace
-			for _, c := range w.prepare {
-				if err := command("qemu-img", strings.Fields(fill(c))...); err != nil {
-					return row{}, fmt.Errorf("%s: %w", w.name, err)
-				}
-			}
-			ns, err := p.run(strings.Fields(fill(w.args)))
-			if err != nil {
-				return row{}, fmt.Errorf("%s: %w", w.name, err)
-			}
-			t[i] = append(t[i], ns)
-			if w.result != "" {
-				if err := command("qemu-img", "compare", "-f", "raw", in+".raw", fill(w.result)); err != nil {
-					return row{}, fmt.Errorf("%s: %w", w.name, err)
-				}
-			}
-			if err := removeAll(out + ".*"); err != nil {
-				return row{}, err
+func (w imageWork) measure(o options, dir, in string, size int64, pair [2]*toolset) ([]row, error) {
+	out := filepath.Join(dir, "out")
+	fill := strings.NewReplacer("%in", in, "%out", out, "%size", strconv.FormatInt(size, 10)).Replace
+	rows, err := alternate(o.runs, pair, func(p *toolset) ([]result, error) {
+		for _, c := range w.prepare {
+			if err := command("qemu-img", strings.Fields(fill(c))...); err != nil {
+				return nil, err
 			}
 		}
+		ns, err := p.run(strings.Fields(fill(w.args)))
+		if err != nil {
+			return nil, err
+		}
+		if w.result != "" {
+			if err := command("qemu-img", "compare", "-f", "raw", in+".raw", fill(w.result)); err != nil {
+				return nil, err
+			}
+		}
+		return one(w.name, imageGroup, ns), removeAll(out + ".*")
+	})
+	for i := range rows {
+		rows[i].QEMURSS, rows[i].GoemuRSS = float64(pair[0].peak)/1024, float64(pair[1].peak)/1024
 	}
-	r := row{Name: w.name, Group: imageGroup, QEMURSS: float64(pair[0].peak) / 1024, GoemuRSS: float64(pair[1].peak) / 1024}
 	pair[0].peak, pair[1].peak = 0, 0
-	slices.Sort(t[0])
-	slices.Sort(t[1])
-	r.QEMU, r.Goemu = t[0][len(t[0])/2], t[1][len(t[1])/2]
-	return r, nil
+	return rows, err
 }
 
 // removeAll removes the files that match.
@@ -215,18 +192,25 @@ func (p *toolset) run(args []string) (float64, error) {
 	return float64(took), nil
 }
 
-// nbdWorks measures small requests through a server, each tool with its own.
-func nbdWorks(o options, dir, image string, pair [2]*toolset) (rows []row, err error) {
-	for _, w := range []struct {
-		name string
-		args []string
-	}{
-		{"nbd-read4k", []string{"-s", "4096", "-S", "1118208"}},
-		{"nbd-write4k", []string{"-w", "-s", "4096", "-S", "1118208"}},
-		{"nbd-read2M", []string{"-s", "2097152", "-c", "200"}},
-		{"nbd-write2M", []string{"-w", "-s", "2097152", "-c", "200"}},
-		{"nbd-copy", nil},
-	} {
+// nbdWork is a work of the NBD servers: arguments of "bench", or none for the copier.
+type nbdWork struct {
+	name string
+	args []string
+}
+
+func (w nbdWork) String() string { return w.name }
+
+var nbdWorks = []nbdWork{
+	{"nbd-read4k", []string{"-s", "4096", "-S", "1118208"}},
+	{"nbd-write4k", []string{"-w", "-s", "4096", "-S", "1118208"}},
+	{"nbd-read2M", []string{"-s", "2097152", "-c", "200"}},
+	{"nbd-write2M", []string{"-w", "-s", "2097152", "-c", "200"}},
+	{"nbd-copy", nil},
+}
+
+// servers measures small requests through a server, each tool with its own.
+func servers(o options, dir, image string, pair [2]*toolset) (rows []row, err error) {
+	for _, w := range nbdWorks {
 		if !o.selected(w.name, nbdGroup) {
 			continue
 		}
@@ -234,19 +218,14 @@ func nbdWorks(o options, dir, image string, pair [2]*toolset) (rows []row, err e
 			fmt.Fprintf(os.Stderr, "%s: skipped: %s is not installed\n", w.name, copier)
 			continue
 		}
-		var t [2][]float64
-		for range o.runs {
-			for i, p := range pair {
-				ns, err := p.overNBD(dir, image, w.args)
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", w.name, err)
-				}
-				t[i] = append(t[i], ns)
-			}
+		r, err := alternate(o.runs, pair, func(p *toolset) ([]result, error) {
+			ns, err := p.overNBD(dir, image, w.args)
+			return one(w.name, nbdGroup, ns), err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", w.name, err)
 		}
-		slices.Sort(t[0])
-		slices.Sort(t[1])
-		rows = append(rows, row{Name: w.name, Group: nbdGroup, QEMU: t[0][len(t[0])/2], Goemu: t[1][len(t[1])/2]})
+		rows = append(rows, r...)
 	}
 	return rows, nil
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,6 +23,8 @@ type row struct {
 	// Peak memory in MiB, where it counts.
 	QEMURSS  float64 `json:"qemu_rss_mib,omitempty"`
 	GoemuRSS float64 `json:"goemu_rss_mib,omitempty"`
+
+	sum string // of the result
 }
 
 // ratio is how many times faster goemu is than QEMU.
@@ -33,11 +36,55 @@ type options struct {
 	runs                         int
 }
 
+// measure is a part of the benchmark.
+type measure struct {
+	names []string // the groups and works by which -only asks for it; nil for whatever no other measure has
+	guest bool     // whether it boots the guest
+	run   func(o options, s *setup, pair [2]*emulator) ([]row, error)
+}
+
+var measures = []measure{
+	{append(namesOf(imageWorks, imageWork.String), append(namesOf(nbdWorks, nbdWork.String), imageGroup, nbdGroup)...), false, images},
+	{append(namesOf(monitorWorks, monitorWork.String), monitorGroup), false, monitors},
+	{append(migrationWorks, migrationGroup), false, moves},
+	{append(namesOf(bootWorks, bootWork.String), bootGroup), true, boots},
+	{append(firmwareWorks, firmwareGroup), true, firmware},
+	{nil, true, programs},
+	{append(netNames(), netGroup), true, networks},
+	{append(namesOf(storages, adapter.String), storageGroup), true, disks},
+	{[]string{idleGroup}, true, idle},
+}
+
+func namesOf[T any](list []T, name func(T) string) (names []string) {
+	for _, x := range list {
+		names = append(names, name(x))
+	}
+	return names
+}
+
+// has tells whether a name in -only is this measure's.
+func (m *measure) has(name string) bool {
+	if m.names == nil {
+		return !slices.ContainsFunc(measures, func(x measure) bool { return slices.Contains(x.names, name) })
+	}
+	return slices.Contains(m.names, name)
+}
+
+// of returns the options with what -only says about one measure; false if it says something, and nothing about that.
+func (o options) of(m *measure) (options, bool) {
+	if o.only == "" {
+		return o, true
+	}
+	names := slices.DeleteFunc(strings.Split(o.only, ","), func(s string) bool { return !m.has(s) })
+	o.only = strings.Join(names, ",")
+	return o, len(names) > 0
+}
+
 func main() {
 	var o options
 	flag.StringVar(&o.goemu, "goemu", "bin/goemu", "the goemu `binary`, with options if need be")
 	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
-	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware net storage idle start image nbd qmp migration …)")
+	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware net storage idle image nbd qmp migration …)")
 	flag.StringVar(&o.imageSize, "image-size", "512M", "the `size` of the disk image for the image tools (4096M for the full measurement)")
 	flag.StringVar(&o.debian, "debian", "", "a disk `image` with an installed Debian whose login prompt is on the serial port")
 	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")
@@ -56,29 +103,20 @@ func bench(o options) error {
 		return err
 	}
 	defer os.RemoveAll(dir)
-	rows, err := images(o, dir)
-	if err != nil {
-		return err
-	}
-	r, err := monitors(o, dir)
-	if err != nil {
-		return err
-	}
-	rows = append(rows, r...)
-	if r, err = moves(o, dir); err != nil {
-		return err
-	}
-	rows = append(rows, r...)
-	measures := []func(options, *setup, [2]*emulator) ([]row, error){boots, firmware, works, networks, disks, idle}
-	var s *setup
-	if !o.wantsGuests() {
-		measures = nil
-	} else if s, err = prepare(dir); err != nil {
-		return err
-	}
+	var rows []row
+	s := &setup{dir: dir}
 	pair := [2]*emulator{{"QEMU", strings.Fields(o.qemu)}, {"goemu", strings.Fields(o.goemu)}}
 	for _, m := range measures {
-		r, err := m(o, s, pair)
+		part, ok := o.of(&m)
+		if !ok {
+			continue
+		}
+		if m.guest && s.kernel == "" {
+			if err := s.prepare(); err != nil {
+				return err
+			}
+		}
+		r, err := m.run(part, s, pair)
 		if err != nil {
 			return err
 		}

@@ -13,54 +13,85 @@ import (
 
 const bootLimit = 5 * time.Minute
 
+// bootGroup is the whole runs.
+const bootGroup = "boot"
+
+type bootWork struct {
+	name  string
+	extra []string
+}
+
+func (w bootWork) String() string { return w.name }
+
+var bootWorks = []bootWork{{"boot", nil}, {"boot-smp4", []string{"-smp", "4"}}}
+
 // boots measures whole runs, from the start of the process to its end: to userspace and off again.
-func boots(o options, s *setup, pair [2]*emulator) ([]row, error) {
-	var rows []row
-	for _, b := range []struct {
-		name  string
-		extra []string
-	}{{"boot", nil}, {"boot-smp4", []string{"-smp", "4"}}} {
-		if !o.selected(b.name, "boot") {
+func boots(o options, s *setup, pair [2]*emulator) (rows []row, err error) {
+	for _, b := range bootWorks {
+		if !o.selected(b.name, bootGroup) {
 			continue
 		}
-		times, err := alternate(o.runs, pair, func(e *emulator) (float64, error) {
+		r, err := alternate(o.runs, pair, func(e *emulator) ([]result, error) {
 			_, d, err := e.boot(s, "true", bootLimit, b.extra...)
-			return float64(d), err
+			return one(b.name, bootGroup, float64(d)), err
 		})
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, row{Name: b.name, Group: "boot", QEMU: times[0], Goemu: times[1]})
+		rows = append(rows, r...)
 	}
 	return rows, nil
 }
 
-// alternate runs f for each emulator in turn and returns the medians.
-func alternate(runs int, pair [2]*emulator, f func(*emulator) (float64, error)) (med [2]float64, err error) {
-	var t [2][]float64
+func one(name, group string, ns float64) []result {
+	return []result{{name: name, group: group, ns: ns}}
+}
+
+// alternate runs f for QEMU and goemu in turn and returns a row with the medians for each of its results, which must be the same each time.
+func alternate[T any](runs int, pair [2]T, f func(T) ([]result, error)) (rows []row, err error) {
+	emulators := [2]string{"QEMU", "goemu"}
+	times := map[string]*[2][]float64{}
 	for range runs {
-		for i, e := range pair {
-			v, err := f(e)
+		for i, p := range pair {
+			results, err := f(p)
 			if err != nil {
-				return med, err
+				return nil, err
 			}
-			t[i] = append(t[i], v)
+			for _, r := range results {
+				if times[r.name] == nil {
+					times[r.name] = new([2][]float64)
+					rows = append(rows, row{Name: r.name, Group: r.group, sum: r.sum})
+				}
+				if at := slices.IndexFunc(rows, func(x row) bool { return x.Name == r.name }); rows[at].sum != r.sum {
+					return nil, fmt.Errorf("%s: %s computed %s, not %s", r.name, emulators[i], r.sum, rows[at].sum)
+				}
+				times[r.name][i] = append(times[r.name][i], r.ns)
+			}
 		}
 	}
-	for i := range t {
-		med[i] = median(t[i])
+	for i := range rows {
+		r := &rows[i]
+		for k, t := range times[r.Name] {
+			if len(t) == 0 {
+				return nil, fmt.Errorf("%s: no result of %s", r.Name, emulators[k])
+			}
+			slices.Sort(t)
+			*[2]*float64{&r.QEMU, &r.Goemu}[k] = t[len(t)/2]
+		}
 	}
-	return med, nil
+	return rows, nil
 }
 
-// median sorts the values.
-func median(t []float64) float64 {
-	slices.Sort(t)
-	return t[len(t)/2]
+// console measures what a program in the guest prints about the works that are asked for.
+func console(o options, s *setup, pair [2]*emulator, run string, asked func(result) bool, extra ...string) ([]row, error) {
+	return alternate(o.runs, pair, func(e *emulator) ([]result, error) {
+		out, _, err := e.boot(s, run, 10*time.Minute, extra...)
+		return slices.DeleteFunc(parse(out), func(r result) bool { return !asked(r) }), err
+	})
 }
 
-// works measures the guest's programs.
-func works(o options, s *setup, pair [2]*emulator) ([]row, error) {
+// programs measures the guest's programs.
+func programs(o options, s *setup, pair [2]*emulator) ([]row, error) {
 	nat, err := native(s)
 	if err != nil {
 		return nil, err
@@ -73,60 +104,26 @@ func works(o options, s *setup, pair [2]*emulator) ([]row, error) {
 	if len(s.programs) == 1 {
 		run = "gobench " + args
 	}
-	var all [2]map[string][]result
-	for i := range all {
-		all[i] = map[string][]result{}
-	}
-	var order []result
-	for n := range o.runs {
-		for i, e := range pair {
-			out, _, err := e.boot(s, run, 10*time.Minute)
-			if err != nil {
-				return nil, err
-			}
-			for _, r := range parse(out) {
-				all[i][r.name] = append(all[i][r.name], r)
-				if n == 0 && i == 0 && o.selected(r.name, r.group) {
-					order = append(order, r)
-				}
-			}
-		}
-	}
-	var rows []row
-	for _, w := range order {
-		r := row{Name: w.name, Group: w.group}
+	rows, err := console(o, s, pair, run, func(r result) bool { return o.selected(r.name, r.group) })
+	for i := range rows {
+		r := &rows[i]
 		for _, n := range nat {
-			if n.name == w.name {
-				r.Native = n.ns
-				if n.sum != w.sum {
-					return nil, fmt.Errorf("%s: QEMU computed %s, this machine %s", w.name, w.sum, n.sum)
-				}
+			if n.name != r.Name {
+				continue
+			}
+			if r.Native = n.ns; n.sum != r.sum {
+				return nil, fmt.Errorf("%s: QEMU computed %s, this machine %s", r.Name, r.sum, n.sum)
 			}
 		}
-		for i, e := range pair {
-			rs := all[i][w.name]
-			if len(rs) == 0 {
-				return nil, fmt.Errorf("%s: no result of %s", e.name, w.name)
-			}
-			for _, x := range rs {
-				if x.sum != w.sum {
-					return nil, fmt.Errorf("%s: %s computed %s, not %s", w.name, e.name, x.sum, w.sum)
-				}
-			}
-			slices.SortFunc(rs, func(a, b result) int { return int(a.ns - b.ns) })
-			*[2]*float64{&r.QEMU, &r.Goemu}[i] = rs[len(rs)/2].ns
-		}
-		rows = append(rows, r)
 	}
-	return rows, nil
+	return rows, err
 }
 
+const idleGroup = "idle"
+
 // idle measures what a guest that does nothing costs: processor time in ten seconds, and memory beyond the guest's RAM.
-func idle(o options, s *setup, pair [2]*emulator) ([]row, error) {
-	if !o.selected("idle", "idle") {
-		return nil, nil
-	}
-	cpu, mem := row{Name: "idle-cpu-10s", Group: "idle"}, row{Name: "memory-MiB", Group: "idle"}
+func idle(_ options, s *setup, pair [2]*emulator) ([]row, error) {
+	cpu, mem := row{Name: "idle-cpu-10s", Group: idleGroup}, row{Name: "memory-MiB", Group: idleGroup}
 	for i, e := range pair {
 		c, m, err := idleOf(e, s)
 		if err != nil {

@@ -80,8 +80,7 @@ var migrationWorks = []string{"migrate-idle", "down-idle", "migrate-dirty", "dow
 
 // moves measures migrations of a 2 GiB guest over a unix socket, and snapshots of a 1 GiB guest: all of it and, of migrations, how long
 // the guest stands still.
-func moves(o options, dir string) (rows []row, err error) {
-	pair := [2]*emulator{{"QEMU", strings.Fields(o.qemu)}, {"goemu", strings.Fields(o.goemu)}}
+func moves(o options, s *setup, pair [2]*emulator) (rows []row, err error) {
 	for _, w := range []struct {
 		name, define string
 		run          func(e *emulator, dir, kernel string) ([2]float64, error)
@@ -94,28 +93,21 @@ func moves(o options, dir string) (rows []row, err error) {
 		if !o.selected(w.name, migrationGroup) && !o.selected(w.second, migrationGroup) {
 			continue
 		}
-		src, kernel := filepath.Join(dir, "moved.asm"), filepath.Join(dir, "moved")
+		src, kernel := filepath.Join(s.dir, "moved.asm"), filepath.Join(s.dir, "moved")
 		if err := os.WriteFile(src, []byte(movedGuest), 0o600); err != nil {
 			return nil, err
 		}
 		if err := command("nasm", "-f", "bin", w.define, "-o", kernel, src); err != nil {
 			return nil, err
 		}
-		var second [2][]float64
-		first, err := alternate(max(o.runs, 1), pair, func(e *emulator) (float64, error) {
-			v, err := w.run(e, dir, kernel)
-			for i := range pair {
-				if pair[i] == e {
-					second[i] = append(second[i], v[1])
-				}
-			}
-			return v[0], err
+		r, err := alternate(max(o.runs, 1), pair, func(e *emulator) ([]result, error) {
+			t, err := w.run(e, s.dir, kernel)
+			return append(one(w.name, migrationGroup, t[0]), one(w.second, migrationGroup, t[1])...), err
 		})
 		if err != nil {
 			return nil, err
 		}
-		rows = append(rows, row{Name: w.name, Group: migrationGroup, QEMU: first[0], Goemu: first[1]},
-			row{Name: w.second, Group: migrationGroup, QEMU: median(second[0]), Goemu: median(second[1])})
+		rows = append(rows, r...)
 	}
 	return rows, nil
 }
@@ -129,7 +121,7 @@ type machine struct {
 
 func launch(e *emulator, dir, name string, args ...string) (*machine, error) {
 	socket := filepath.Join(dir, name+".qmp")
-	a := append(append([]string{}, e.argv[1:]...), "-M", "pc", "-nodefaults", "-display", "none", "-qmp", "unix:"+socket+",server=on,wait=off")
+	a := append(append([]string{}, e.argv[1:]...), "-nodefaults", "-display", "none", "-qmp", "unix:"+socket+",server=on,wait=off")
 	m := &machine{cmd: exec.Command(e.argv[0], append(a, args...)...)}
 	m.cmd.Stderr = os.Stderr
 	if err := m.cmd.Start(); err != nil {
@@ -138,9 +130,11 @@ func launch(e *emulator, dir, name string, args ...string) (*machine, error) {
 	var err error
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if m.c, err = net.Dial("unix", socket); err == nil {
-			m.in = bufio.NewReader(m.c)
-			_, err = m.ask(`{"execute": "qmp_capabilities"}`)
-			return m, err
+			m.in = bufio.NewReaderSize(m.c, 1<<16)
+			if _, err = m.ask(`{"execute": "qmp_capabilities"}`); err == nil {
+				return m, nil
+			}
+			break
 		}
 	}
 	m.close()
@@ -192,7 +186,7 @@ func filled(serial string) error {
 func migrateOnce(e *emulator, dir, kernel string) (t [2]float64, err error) {
 	serial, channel := filepath.Join(dir, "serial"), filepath.Join(dir, "migration")
 	_ = os.Remove(serial)
-	args := []string{"-m", "2G", "-kernel", kernel, "-serial", "file:" + serial}
+	args := []string{"-M", "pc", "-m", "2G", "-kernel", kernel, "-serial", "file:" + serial}
 	src, err := launch(e, dir, "src", args...)
 	if err != nil {
 		return t, err
@@ -245,7 +239,7 @@ func snapshotOnce(e *emulator, dir, kernel string) (t [2]float64, err error) {
 		return t, err
 	}
 	defer os.Remove(image)
-	m, err := launch(e, dir, "src", "-m", "1G", "-kernel", kernel, "-serial", "file:"+serial, "-drive", "if=none,id=d,format=qcow2,file="+image)
+	m, err := launch(e, dir, "src", "-M", "pc", "-m", "1G", "-kernel", kernel, "-serial", "file:"+serial, "-drive", "if=none,id=d,format=qcow2,file="+image)
 	if err != nil {
 		return t, err
 	}

@@ -6,7 +6,6 @@ import (
 	"net"
 	"path/filepath"
 	"slices"
-	"time"
 
 	"goemu/tests/guest"
 )
@@ -16,6 +15,20 @@ const netGroup = "net"
 
 // netNICs are the adapters that are measured.
 var netNICs = []string{"virtio-net", "e1000"}
+
+// netWorks are the works that guestgo/net.go does with each.
+var netWorks = []string{"recv", "send", "request", "connect"}
+
+// netNames are the adapters and their works.
+func netNames() (names []string) {
+	for _, nic := range netNICs {
+		names = append(names, nic)
+		for _, w := range netWorks {
+			names = append(names, nic+"-"+w)
+		}
+	}
+	return names
+}
 
 // netBytes is how much guestgo/net.go expects and sends.
 const netBytes = 64 << 20
@@ -46,12 +59,6 @@ func serveNet(c net.Conn) {
 // networks measures throughput and latency of TCP through the user network: receiving and sending 64 MiB, 3000 requests and answers on
 // one connection, 300 connections.
 func networks(o options, s *setup, pair [2]*emulator) ([]row, error) {
-	wanted := slices.DeleteFunc(slices.Clone(netNICs), func(nic string) bool {
-		return !o.selected(nic, netGroup) && !slices.ContainsFunc([]string{"recv", "send", "request", "connect"}, func(w string) bool { return o.selected(nic+"-"+w, netGroup) })
-	})
-	if len(wanted) == 0 {
-		return nil, nil
-	}
 	l, err := net.Listen("tcp4", "127.0.0.1:0")
 	if err != nil {
 		return nil, err
@@ -74,44 +81,28 @@ func networks(o options, s *setup, pair [2]*emulator) ([]row, error) {
 	if err != nil {
 		return nil, err
 	}
-	dir := filepath.Dir(s.disk)
 	n := *s
-	n.kernel, n.initrd = k.Image, filepath.Join(dir, "net-initrd.gz")
+	n.kernel, n.initrd = k.Image, filepath.Join(s.dir, "net-initrd.gz")
 	modules := append([]string{"virtio_net", "e1000"}, guest.DefaultModules...)
-	if err := guest.WriteInitramfs(n.initrd, guest.Spec{Busybox: bb, Kernel: k, Modules: modules, Files: map[string]string{"bin/gobench": filepath.Join(dir, "gobench")}}); err != nil {
+	if err := guest.WriteInitramfs(n.initrd, guest.Spec{Busybox: bb, Kernel: k, Modules: modules, Files: map[string]string{"bin/gobench": filepath.Join(s.dir, "gobench")}}); err != nil {
 		return nil, err
 	}
 	var rows []row
-	for _, nic := range wanted {
+	for _, nic := range netNICs {
+		asked := func(r result) bool { return o.selected(r.name, netGroup) || o.selected(nic, netGroup) }
+		if !slices.ContainsFunc(netWorks, func(w string) bool { return asked(result{name: nic + "-" + w}) }) {
+			continue
+		}
 		device := nic
 		if nic == "virtio-net" {
 			device = "virtio-net-pci"
 		}
 		run := fmt.Sprintf("ip link set eth0 up; ip addr add 10.0.2.15/24 dev eth0; sleep 3; gobench net %s 10.0.2.2:%d", nic, l.Addr().(*net.TCPAddr).Port)
-		times := map[string]*[2][]float64{}
-		var order []string
-		for range o.runs {
-			for i, e := range pair {
-				out, _, err := e.boot(&n, run, 10*time.Minute, "-nic", "user,model="+device)
-				if err != nil {
-					return nil, err
-				}
-				for _, r := range parse(out) {
-					if !o.selected(r.name, netGroup) && !o.selected(nic, netGroup) {
-						continue
-					}
-					if times[r.name] == nil {
-						times[r.name] = new([2][]float64)
-						order = append(order, r.name)
-					}
-					times[r.name][i] = append(times[r.name][i], r.ns)
-				}
-			}
+		r, err := console(o, &n, pair, run, asked, "-nic", "user,model="+device)
+		if err != nil {
+			return nil, err
 		}
-		for _, name := range order {
-			t := times[name]
-			rows = append(rows, row{Name: name, Group: netGroup, QEMU: median(t[0]), Goemu: median(t[1])})
-		}
+		rows = append(rows, r...)
 	}
 	return rows, nil
 }

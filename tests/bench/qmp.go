@@ -1,38 +1,32 @@
 package main
 
-import (
-	"bufio"
-	"fmt"
-	"net"
-	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
-	"time"
-)
+import "time"
 
-// monitorWorks are commands that are asked for again and again, each after the reply to the one before.
-var monitorWorks = []struct {
+const monitorGroup = "qmp"
+
+// monitorWork is a command that is asked for again and again, each time after the reply to the one before.
+type monitorWork struct {
 	name, command string
 	times         int
-}{
+}
+
+func (w monitorWork) String() string { return w.name }
+
+var monitorWorks = []monitorWork{
 	{"qmp-status", `{"execute": "query-status"}`, 5000},
 	{"qmp-commands", `{"execute": "query-commands"}`, 500},
 	{"qmp-error", `{"execute": "chardev-remove", "arguments": {"id": "nosuch"}}`, 5000},
 }
 
 // monitors measures round trips of QMP over a unix socket.
-func monitors(o options, dir string) (rows []row, err error) {
+func monitors(o options, s *setup, pair [2]*emulator) (rows []row, err error) {
 	for _, w := range monitorWorks {
-		if !o.selected(w.name, "qmp") {
+		if !o.selected(w.name, monitorGroup) {
 			continue
 		}
-		r := row{Name: w.name, Group: "qmp"}
-		for _, e := range []struct {
-			command string
-			into    *float64
-		}{{o.qemu, &r.QEMU}, {o.goemu, &r.Goemu}} {
-			if *e.into, err = monitorTime(strings.Fields(e.command), dir, w.command, w.times, o.runs); err != nil {
+		r := row{Name: w.name, Group: monitorGroup}
+		for i, into := range []*float64{&r.QEMU, &r.Goemu} {
+			if *into, err = w.best(pair[i], s.dir, max(o.runs, 1)); err != nil {
 				return nil, err
 			}
 		}
@@ -41,48 +35,21 @@ func monitors(o options, dir string) (rows []row, err error) {
 	return rows, nil
 }
 
-// monitorTime is the best time of one emulator for all round trips.
-func monitorTime(program []string, dir, command string, times, runs int) (best float64, err error) {
-	socket := filepath.Join(dir, "qmp.sock")
-	cmd := exec.Command(program[0], append(program[1:], "-M", "none", "-nodefaults", "-display", "none", "-qmp", "unix:"+socket+",server=on,wait=off")...)
-	cmd.Stderr = os.Stderr
-	if err := cmd.Start(); err != nil {
+// best is the best time of one emulator for all round trips.
+func (w monitorWork) best(e *emulator, dir string, runs int) (best float64, err error) {
+	m, err := launch(e, dir, "monitor", "-M", "none")
+	if err != nil {
 		return 0, err
 	}
-	defer func() {
-		_ = cmd.Process.Kill()
-		_ = cmd.Wait()
-		os.Remove(socket)
-	}()
-	var c net.Conn
-	for end := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		if c, err = net.Dial("unix", socket); err == nil {
-			break
-		}
-		if time.Now().After(end) {
-			return 0, err
-		}
-	}
-	defer c.Close()
-	in := bufio.NewReaderSize(c, 1<<16)
-	ask := func(text string) error {
-		if _, err := c.Write([]byte(text)); err != nil {
-			return err
-		}
-		_, err := in.ReadSlice('\n')
-		return err
-	}
-	if _, err := in.ReadSlice('\n'); err != nil {
-		return 0, err
-	}
-	if err := ask(`{"execute": "qmp_capabilities"}`); err != nil {
-		return 0, err
-	}
-	for range max(runs, 1) {
+	defer m.close()
+	for range runs {
 		start := time.Now()
-		for range times {
-			if err := ask(command); err != nil {
-				return 0, fmt.Errorf("%s: %w", program[0], err)
+		for range w.times {
+			if _, err := m.c.Write([]byte(w.command)); err != nil {
+				return 0, err
+			}
+			if _, err := m.in.ReadSlice('\n'); err != nil {
+				return 0, err
 			}
 		}
 		if d := float64(time.Since(start)); best == 0 || d < best {

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"goemu/tests/guest"
 )
@@ -16,12 +15,17 @@ const storageGroup = "storage"
 // storageBytes is what guestgo/storage.go expects of a disk and of a shared file.
 const storageBytes = 64 << 20
 
-// storages are the adapters that are measured, with their options and the program that the guest runs.
-var storages = []struct {
+// adapter is a kind of disk, or of shared directory.
+type adapter struct {
 	name string
 	args []string // IMAGE and DIR stand for places of the host
 	run  string
-}{
+}
+
+func (a adapter) String() string { return a.name }
+
+// storages are the adapters that are measured, with their options and the program that the guest runs.
+var storages = []adapter{
 	{"nvme", []string{"-drive", "if=none,id=b,format=raw,file=IMAGE", "-device", "nvme,drive=b,serial=1"}, "gobench storage nvme /dev/nvme0n1"},
 	{"ahci", []string{"-drive", "if=none,id=b,format=raw,file=IMAGE", "-device", "ahci,id=a", "-device", "ide-hd,bus=a.0,drive=b"}, "gobench storage ahci /dev/sda"},
 	{"virtio-scsi", []string{"-drive", "if=none,id=b,format=raw,file=IMAGE", "-device", "virtio-scsi-pci", "-device", "scsi-hd,drive=b"}, "gobench storage virtio-scsi /dev/sda"},
@@ -43,32 +47,15 @@ func disks(o options, s *setup, pair [2]*emulator) ([]row, error) {
 				return nil, err
 			}
 		}
-		dir := filepath.Dir(n.initrd)
 		args := slices.Clone(d.args)
 		for i := range args {
-			args[i] = strings.NewReplacer("IMAGE", filepath.Join(dir, "storage.img"), "DIR", filepath.Join(dir, "shared")).Replace(args[i])
+			args[i] = strings.NewReplacer("IMAGE", filepath.Join(s.dir, "storage.img"), "DIR", filepath.Join(s.dir, "shared")).Replace(args[i])
 		}
-		times := map[string]*[2][]float64{}
-		var order []string
-		for range o.runs {
-			for i, e := range pair {
-				out, _, err := e.boot(&n, "sleep 2; "+d.run, 10*time.Minute, args...)
-				if err != nil {
-					return nil, err
-				}
-				for _, r := range parse(out) {
-					if times[r.name] == nil {
-						times[r.name] = new([2][]float64)
-						order = append(order, r.name)
-					}
-					times[r.name][i] = append(times[r.name][i], r.ns)
-				}
-			}
+		r, err := console(o, &n, pair, "sleep 2; "+d.run, func(result) bool { return true }, args...)
+		if err != nil {
+			return nil, err
 		}
-		for _, name := range order {
-			t := times[name]
-			rows = append(rows, row{Name: name, Group: storageGroup, QEMU: median(t[0]), Goemu: median(t[1])})
-		}
+		rows = append(rows, r...)
 	}
 	return rows, nil
 }
@@ -83,16 +70,15 @@ func storageGuest(s *setup) error {
 	if err != nil {
 		return err
 	}
-	dir := filepath.Dir(s.disk)
-	s.kernel, s.initrd = k.Image, filepath.Join(dir, "storage-initrd.gz")
-	if err := os.MkdirAll(filepath.Join(dir, "shared"), 0o755); err != nil {
+	s.kernel, s.initrd = k.Image, filepath.Join(s.dir, "storage-initrd.gz")
+	if err := os.MkdirAll(filepath.Join(s.dir, "shared"), 0o755); err != nil {
 		return err
 	}
 	for _, f := range []string{"storage.img", "shared/big"} {
-		if err := os.WriteFile(filepath.Join(dir, f), make([]byte, storageBytes), 0o644); err != nil {
+		if err := os.WriteFile(filepath.Join(s.dir, f), make([]byte, storageBytes), 0o644); err != nil {
 			return err
 		}
 	}
 	modules := append([]string{"nvme", "ahci", "virtio_scsi", "sd_mod", "9p", "9pnet_virtio"}, guest.DefaultModules...)
-	return guest.WriteInitramfs(s.initrd, guest.Spec{Busybox: bb, Kernel: k, Modules: modules, Files: map[string]string{"bin/gobench": filepath.Join(dir, "gobench")}})
+	return guest.WriteInitramfs(s.initrd, guest.Spec{Busybox: bb, Kernel: k, Modules: modules, Files: map[string]string{"bin/gobench": filepath.Join(s.dir, "gobench")}})
 }

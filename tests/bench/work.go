@@ -42,50 +42,51 @@ func parse(out []byte) (rs []result) {
 
 // setup is what the benchmark boots.
 type setup struct {
+	dir                  string // for files
 	kernel, initrd, disk string
 	programs             []string // host paths, run natively too
 }
 
-// prepare builds the guest's programs and its initramfs in dir.
-func prepare(dir string) (*setup, error) {
-	s := &setup{initrd: filepath.Join(dir, "initrd.gz"), disk: filepath.Join(dir, "disk.img")}
+// prepare builds the guest's programs and its initramfs.
+func (s *setup) prepare() error {
+	s.initrd, s.disk = filepath.Join(s.dir, "initrd.gz"), filepath.Join(s.dir, "disk.img")
 	files := map[string]string{}
 	if cc, err := exec.LookPath("gcc"); err == nil {
 		src, err := filepath.Glob("tests/bench/guestc/*.c")
 		if err != nil {
-			return nil, err
+			return err
 		}
-		bin := filepath.Join(dir, "bench")
+		bin := filepath.Join(s.dir, "bench")
 		if err := command(cc, append([]string{"-O2", "-static", "-o", bin}, src...)...); err != nil {
-			return nil, err
+			return err
 		}
 		files["bin/bench"] = bin
 		s.programs = append(s.programs, bin)
 	} else {
 		fmt.Fprintln(os.Stderr, "bench: no gcc: the C works are left out")
 	}
-	bin := filepath.Join(dir, "gobench")
+	bin := filepath.Join(s.dir, "gobench")
 	if err := command("env", "CGO_ENABLED=0", "go", "build", "-o", bin, "./tests/bench/guestgo"); err != nil {
-		return nil, err
+		return err
 	}
 	files["bin/gobench"] = bin
 	s.programs = append(s.programs, bin)
 	k, err := guest.GetKernel("cloud-amd64")
 	if err != nil {
-		return nil, err
+		return err
 	}
 	bb, err := guest.GetBusybox()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	s.kernel = k.Image
 	if err := os.WriteFile(s.disk, nil, 0o644); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.Truncate(s.disk, 64<<20); err != nil {
-		return nil, err
+		return err
 	}
-	return s, guest.WriteInitramfs(s.initrd, guest.Spec{Busybox: bb, Kernel: k, Modules: guest.DefaultModules, Files: files})
+	return guest.WriteInitramfs(s.initrd, guest.Spec{Busybox: bb, Kernel: k, Modules: guest.DefaultModules, Files: files})
 }
 
 func command(name string, args ...string) error {
