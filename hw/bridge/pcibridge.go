@@ -152,7 +152,7 @@ func (b *expressToPCI) Reset() {
 
 // WriteConfig implements pci.ConfigWriter.
 func (b *expressToPCI) WriteConfig(addr, size int, v uint32) {
-	b.writeConfig(addr, size, v)
+	b.Bridge.WriteConfig(addr, size, v)
 	b.slots.configWritten(addr, size)
 }
 

@@ -144,7 +144,7 @@ func (p *port) express() error {
 func (p *expressBridge) forwardARI() {
 	at := p.ExpressCapability()
 	p.Set32(at+expDevCap2, p.Get32(at+expDevCap2)|expForwardARI)
-	p.SetWritable16(at+expDevCtl2, binary.LittleEndian.Uint16(p.Writable[at+expDevCtl2:])|expForwardARI)
+	p.MakeWritable16(at+expDevCtl2, expForwardARI)
 }
 
 // errors adds advanced error reporting.
@@ -173,7 +173,7 @@ func (p *expressBridge) addErrors(several bool) {
 	p.Set32(atErrors+errControl, can)
 	p.SetWritable32(atErrors+errControl, enable)
 	if p.model.typ != pci.ExpressToPCI {
-		p.SetWritable16(pci.RegBridgeControl, binary.LittleEndian.Uint16(p.Writable[pci.RegBridgeControl:])|ctlSERR)
+		p.MakeWritable16(pci.RegBridgeControl, ctlSERR)
 		binary.LittleEndian.PutUint16(p.ClearOnes[pci.RegStatus:], binary.LittleEndian.Uint16(p.ClearOnes[pci.RegStatus:])|secondarySERR)
 	}
 	if p.model.typ == pci.ExpressRootPort {
@@ -193,14 +193,6 @@ func (p *port) resetErrors() {
 	p.Set16(at, p.Get16(at)&^expErrorReports)
 }
 
-// writeConfig is a write without the slot's part.
-func (p *expressBridge) writeConfig(addr, size int, v uint32) {
-	p.Bridge.WriteConfig(addr, size, v)
-	if p.model.functionOnly && p.FunctionReset(addr, size, v) {
-		p.ResetFunction()
-	}
-}
-
 // upstream is the port of a switch towards the root complex.
 type upstream struct{ port }
 
@@ -212,6 +204,3 @@ func (u *upstream) Reset() {
 	u.ResetBridge()
 	u.resetErrors()
 }
-
-// WriteConfig implements pci.ConfigWriter.
-func (u *upstream) WriteConfig(addr, size int, v uint32) { u.writeConfig(addr, size, v) }

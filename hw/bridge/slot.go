@@ -269,7 +269,7 @@ func (s *slotPort) empty() {
 // WriteConfig implements pci.ConfigWriter.
 func (s *slotPort) WriteConfig(addr, size int, v uint32) {
 	ctl, sta := s.Get16(s.reg(slotCtl)), s.Get16(s.reg(slotSta))
-	s.writeConfig(addr, size, v)
+	s.Bridge.WriteConfig(addr, size, v)
 	touches := func(n int) bool { return addr < s.reg(n)+2 && addr+size > s.reg(n) }
 	// part is what has been written to a register.
 	part := func(n int) uint16 {

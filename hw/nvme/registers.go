@@ -1,7 +1,5 @@
 package nvme
 
-import "goemu/hw/pci"
-
 // initRegs fills in the registers that never change.
 func (c *Controller) initRegs() {
 	v := uint64(capQueueCount | capCQR | capTimeout | capNVM | capManySets | capAdminOnly | capMaxPage<<capMaxPageAt)
@@ -221,13 +219,3 @@ func (c *Controller) updatePin() {
 		c.SetINTx(c.irqs&^c.get32(regINTMS) != 0)
 	}
 }
-
-// WriteConfig implements pci.ConfigWriter: a reset of the function resets the controller.
-func (c *Controller) WriteConfig(addr, size int, v uint32) {
-	c.DefaultWriteConfig(addr, size, v)
-	if c.FunctionReset(addr, size, v) {
-		c.ResetFunction()
-	}
-}
-
-var _ pci.ConfigWriter = (*Controller)(nil)

@@ -107,6 +107,11 @@ func (d *Device) Set32(at int, v uint32) { binary.LittleEndian.PutUint32(d.Confi
 // SetWritable16 sets which bits of a register the guest may change.
 func (d *Device) SetWritable16(at int, v uint16) { binary.LittleEndian.PutUint16(d.Writable[at:], v) }
 
+// MakeWritable16 lets the guest change more bits of a register.
+func (d *Device) MakeWritable16(at int, v uint16) {
+	d.SetWritable16(at, binary.LittleEndian.Uint16(d.Writable[at:])|v)
+}
+
 // SetWritable32 sets which bits of a register the guest may change.
 func (d *Device) SetWritable32(at int, v uint32) { binary.LittleEndian.PutUint32(d.Writable[at:], v) }
 
@@ -267,6 +272,7 @@ func (d *Device) DefaultWriteConfig(addr, size int, v uint32) {
 	}
 	d.msiConfigWritten(addr, size)
 	d.msixConfigWritten(addr, size)
+	d.functionReset()
 }
 
 // commandChanged acts on the bus master and interrupt disable bits.

@@ -1,10 +1,6 @@
 package pci
 
-import (
-	"encoding/binary"
-
-	"goemu/hw/qdev"
-)
+import "goemu/hw/qdev"
 
 // Registers of the PCI Express capability (PCI Express Base Specification, section 7.5.3).
 const (
@@ -88,15 +84,15 @@ func (d *Device) AddEndpoint(at int) error {
 // AddErrorControl makes the switches of the device's error reports writable.
 func (d *Device) AddErrorControl() {
 	at := d.express
-	d.SetWritable16(at+expDevCtl, binary.LittleEndian.Uint16(d.Writable[at+expDevCtl:])|expErrorReports)
+	d.MakeWritable16(at+expDevCtl, expErrorReports)
 	d.ClearOnes[at+expDevStatus] |= expErrorsSeen
 }
 
-// AddFunctionReset offers the reset of the function alone; FunctionReset tells of it.
+// AddFunctionReset offers the reset of the function alone.
 func (d *Device) AddFunctionReset() {
 	at := d.express
 	d.Set32(at+expDevCap, d.Get32(at+expDevCap)|expFLR)
-	d.SetWritable16(at+expDevCtl, binary.LittleEndian.Uint16(d.Writable[at+expDevCtl:])|expReset)
+	d.MakeWritable16(at+expDevCtl, expReset)
 }
 
 // AddLinkControl makes the link's control bits writable that endpoints keep.
@@ -128,27 +124,27 @@ func (d *Device) SetPower(on bool) {
 	}
 	d.off = !on
 	d.updateMappings()
-	if d.master != nil {
-		d.master.SetEnabled(d.Mastering() && on)
-	}
+	d.commandChanged()
 	if !on {
-		qdev.Reset(d.fn)
-		d.reset()
+		d.powerOn()
 	}
 }
 
-// FunctionReset tells whether a write to configuration space asks for a reset of the function.
-func (d *Device) FunctionReset(addr, size int, v uint32) bool {
-	high := d.express + expDevCtl + 1
-	return d.express != 0 && addr <= high && addr+size > high && v>>(8*(high-addr))&(expReset>>8) != 0
+// functionReset does the reset of the function that the guest has asked for.
+func (d *Device) functionReset() {
+	if d.express == 0 {
+		return
+	}
+	if high := &d.Config[d.express+expDevCtl+1]; *high&(expReset>>8) != 0 {
+		d.powerOn()
+		*high &^= expReset >> 8
+	}
 }
 
-// ResetFunction is the reset that FunctionReset tells of.
-func (d *Device) ResetFunction() {
+// powerOn puts the function into its power-on state.
+func (d *Device) powerOn() {
 	qdev.Reset(d.fn)
 	d.reset()
-	high := d.express + expDevCtl + 1
-	d.Config[high] &^= expReset >> 8
 }
 
 // AddPowerCapability adds the capability of functions that have no state but D0.
