@@ -11,7 +11,6 @@ import (
 // A VM that is coming in (a migration's destination) opens its images inactive: another process still owns them. Inactive nodes take no
 // locks and refuse writers. What guest devices request of their backends meanwhile is kept and not applied. Resuming activates every node,
 // then applies the kept requests; if one conflicts with what others do, the VM must not run, and nothing is left half-applied.
-
 //
 // A relaxed graph does as QEMU 7.2: a resume while the VM is still coming in applies what devices do, but not yet what they deny others. That
 // is tried when the VM starts to run, a failure is only told, and it is tried again whenever somebody lets go of an image.
@@ -136,11 +135,7 @@ func (b *Backend) enable() error {
 	}
 	b.generous = b.graph.Relaxed && b.graph.inMigrate
 	if b.root != nil {
-		shared := b.shared
-		if b.generous {
-			shared = PermAll
-		}
-		if err := b.graph.SetPerm(b.root, b.perm, shared); err != nil {
+		if err := b.graph.SetPerm(b.root, b.perm, b.grants(b.shared)); err != nil {
 			return err
 		}
 	}

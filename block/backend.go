@@ -59,10 +59,15 @@ func (b *Backend) applied() (perm, shared Perm) {
 	if b.disabled {
 		return 0, PermAll
 	}
+	return b.perm, b.grants(b.shared)
+}
+
+// grants is what the backend lets others do that was asked to share only so much.
+func (b *Backend) grants(shared Perm) Perm {
 	if b.generous {
-		return b.perm, PermAll
+		return PermAll
 	}
-	return b.perm, b.shared
+	return shared
 }
 
 // Insert gives the backend a medium. The node gets one more reference.
@@ -152,11 +157,7 @@ func (b *Backend) Perm() (perm, shared Perm) { return b.perm, b.shared }
 // Preconditions: the graph lock is held.
 func (b *Backend) SetPerm(perm, shared Perm) error {
 	if b.root != nil && !b.disabled {
-		applied := shared
-		if b.generous {
-			applied = PermAll
-		}
-		if err := b.graph.SetPerm(b.root, perm, applied); err != nil {
+		if err := b.graph.SetPerm(b.root, perm, b.grants(shared)); err != nil {
 			return err
 		}
 	}

@@ -104,11 +104,11 @@ func (o *outgoing) takeOf(n *block.Node, name string) error {
 		if err := block.CheckBitmap(b, block.BitmapChange); err != nil {
 			return err
 		}
-		s := sentBitmap{node: name, b: b}
-		if st := b.State(); st.Enabled {
+		s, state := sentBitmap{node: name, b: b}, b.State()
+		if state.Enabled {
 			s.flags |= bitmapEnabled
 		}
-		if b.State().Persistent {
+		if state.Persistent {
 			s.flags |= bitmapPersistent
 		}
 		o.bitmaps = append(o.bitmaps, s)

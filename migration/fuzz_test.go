@@ -11,6 +11,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/migration/ram"
 	"goemu/migration/vmstate"
 	"goemu/migration/wire"
 )
@@ -85,7 +86,9 @@ func stream(t testing.TB) []byte {
 	if err := o.takeBitmaps(); err != nil {
 		t.Fatal(err)
 	}
-	e.writeState(sink, g, nil).Close()
+	saver := ram.NewSaver(e.M.RAM(), nil)
+	e.writeState(sink, saver, g)
+	saver.Close()
 	if err := sink.Flush(); err != nil {
 		t.Fatal(err)
 	}

@@ -125,7 +125,9 @@ func (e *Engine) saveState(n *block.Node, g *globalState) (size uint64, err erro
 
 	w := newStateWriter(n)
 	o.sink = wire.NewSink(w)
-	o.saver = e.writeState(o.sink, g, func(r *ram.Saver) { o.ram.Store(r) })
+	o.saver = ram.NewSaver(e.M.RAM(), nil)
+	o.ram.Store(o.saver)
+	e.writeState(o.sink, o.saver, g)
 	err = o.sink.Flush()
 	if werr := w.Close(); err == nil {
 		err = werr
@@ -143,12 +145,8 @@ func (e *Engine) saveState(n *block.Node, g *globalState) (size uint64, err erro
 	return uint64(o.sink.Total()), err
 }
 
-// writeState writes the stream of a machine that stands still. begin, if given, gets what sends the RAM beforehand.
-func (e *Engine) writeState(out *wire.Sink, g *globalState, begin func(*ram.Saver)) *ram.Saver {
-	saver := ram.NewSaver(e.M.RAM(), nil)
-	if begin != nil {
-		begin(saver)
-	}
+// writeState writes the stream of a machine that stands still.
+func (e *Engine) writeState(out *wire.Sink, saver *ram.Saver, g *globalState) {
 	var desc, state []byte
 	withMachine(func() { state, desc = e.saveSections(g) })
 	var head vmstate.Writer
@@ -167,7 +165,6 @@ func (e *Engine) writeState(out *wire.Sink, g *globalState, begin func(*ram.Save
 	out.Bytes(state)
 	out.U8(wire.EOF)
 	putDescription(out, desc)
-	return saver
 }
 
 // LoadSnapshot makes the machine, which does not run, what it was when a snapshot was taken. When it fails, disks or machine may be partly

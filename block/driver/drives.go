@@ -35,7 +35,7 @@ type Drives struct {
 
 	mu     sync.Mutex
 	drives []*Drive                // guarded by mu
-	users  map[*block.Backend]bool // of devices on nodes
+	users  map[*block.Backend]bool // guarded by mu: of devices on nodes
 
 	// Guarded by the graph lock.
 	roots  map[string]*block.Node

@@ -259,18 +259,18 @@ func (g *graphDump) edge(parent any, c *block.Child) {
 	g.edges = append([]*qapi.XDbgBlockGraphEdge{e}, g.edges...)
 }
 
-// permissions lists a set of permissions, in reverse order, too.
+// permissions lists a set of permissions from the last to the first.
 func permissions(p block.Perm) []qapi.BlockPermission {
 	list := []qapi.BlockPermission{}
 	for _, x := range []struct {
 		bit  block.Perm
 		name qapi.BlockPermission
 	}{
-		{block.PermConsistentRead, qapi.BlockPermissionConsistentRead}, {block.PermWrite, qapi.BlockPermissionWrite},
-		{block.PermWriteUnchanged, qapi.BlockPermissionWriteUnchanged}, {block.PermResize, qapi.BlockPermissionResize},
+		{block.PermResize, qapi.BlockPermissionResize}, {block.PermWriteUnchanged, qapi.BlockPermissionWriteUnchanged},
+		{block.PermWrite, qapi.BlockPermissionWrite}, {block.PermConsistentRead, qapi.BlockPermissionConsistentRead},
 	} {
 		if p&x.bit != 0 {
-			list = append([]qapi.BlockPermission{x.name}, list...)
+			list = append(list, x.name)
 		}
 	}
 	return list

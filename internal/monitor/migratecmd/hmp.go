@@ -115,10 +115,8 @@ func (s *Service) hmpSetParameter(m *hmp.Monitor, a *hmp.Args) error {
 	if !slices.Contains(membersOf("MigrateSetParameters"), name) {
 		return errors.New("invalid parameter value: " + name)
 	}
-	if name == "max-bandwidth" {
-		if strings.Trim(text, "0123456789") == "" {
-			text += "M"
-		}
+	if name == "max-bandwidth" && strings.Trim(text, "0123456789") == "" {
+		text += "M"
 	}
 	o, err := qapi.FromOpts("MigrateSetParameters", [][2]string{{name, text}})
 	if err != nil {
