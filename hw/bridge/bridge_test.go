@@ -101,7 +101,7 @@ func TestSlot(t *testing.T) {
 		t.Error(err)
 	}
 	ctl(ctlIndicatorBlinks)
-	dev.Dev().SetLeaving(false, false)
+	dev.Dev().SetLeavingFor(0)
 	if err := tree.RequestUnplug(dev, "e"); err == nil || err.Error() != "Hot-unplug failed: guest is busy (power indicator blinking)" {
 		t.Error(err)
 	}

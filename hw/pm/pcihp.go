@@ -1,8 +1,10 @@
 package pm
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
@@ -130,7 +132,7 @@ func (h *PCIHotplug) eject(bus int, slots uint32) {
 	s := &h.buses[bus]
 	s.up &^= 1 << slot
 	s.down &^= 1 << slot
-	for _, d := range append([]qdev.Device(nil), b.Devices()...) {
+	for _, d := range slices.Clone(b.Devices()) {
 		if slotOf(d) != slot || fixed(d) {
 			continue
 		}
@@ -164,7 +166,7 @@ func (h *PCIHotplug) PrePlug(d qdev.Device) error {
 	return nil
 }
 
-var errNoSelector = fmt.Errorf("Unsupported bus. Bus doesn't have property 'acpi-pcihp-bsel' set")
+var errNoSelector = errors.New("Unsupported bus. Bus doesn't have property 'acpi-pcihp-bsel' set")
 
 // Plugged implements qdev.HotplugHandler.
 func (h *PCIHotplug) Plugged(d qdev.Device) error {
@@ -193,13 +195,12 @@ func (h *PCIHotplug) adopt(br pci.BridgeDevice) {
 	sec.SetHandler(h)
 }
 
-// RequestUnplug implements qdev.HotplugHandler.
+// RequestUnplug implements qdev.HotplugHandler. It can be repeated at any time, since requests are lost while a guest starts.
 func (h *PCIHotplug) RequestUnplug(d qdev.Device) error {
 	n := d.Dev().Parent().(*pci.Bus).Selector()
 	if n < 0 {
 		return errNoSelector
 	}
-	d.Dev().SetLeaving(true, true)
 	h.buses[n].down |= 1 << slotOf(d)
 	h.Notify()
 	return nil

@@ -67,8 +67,7 @@ type Base struct {
 	noState  bool
 	node     *qom.Node // nil for devices of their own
 	hot      bool      // came while the machine was running
-	leaving  bool      // the guest was asked to let go of it
-	// leavingUntil is the guest's time in milliseconds from which on it can be asked again, 0 for never.
+	// leavingUntil is the guest's time in milliseconds from which on it can be asked again to let go of the device.
 	leavingUntil int64
 	parts        []*qom.Node // objects below it that are devices for users
 	inputs       []*IRQ

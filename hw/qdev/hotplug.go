@@ -69,7 +69,7 @@ func (t *Tree) FindDevice(name string) (Device, error) {
 // RequestUnplug asks the guest to let go of a device. name is how the user called it.
 func (t *Tree) RequestUnplug(d Device, name string) error {
 	b := d.Dev()
-	if b.leaving && (b.leavingUntil == 0 || b.leavingUntil > now()) {
+	if b.leavingUntil > now() {
 		return fmt.Errorf("Device %s is already in the process of unplug", name)
 	}
 	var h HotplugHandler
@@ -88,20 +88,8 @@ func (t *Tree) RequestUnplug(d Device, name string) error {
 // now is the guest's time in milliseconds.
 func now() int64 { return clock.Virtual.Now() / 1_000_000 }
 
-// SetLeaving notes that the guest has been asked to let go of the device, or that the request has come to nothing. If again is set, the
-// guest can be asked once more, since requests are lost while it starts.
-func (b *Base) SetLeaving(on, again bool) {
-	b.leaving, b.leavingUntil = on, 0
-	if again {
-		b.leavingUntil = now()
-	}
-}
-
 // SetLeavingFor notes that the guest has been asked to let go of the device, and may be asked again after so many milliseconds.
-func (b *Base) SetLeavingFor(ms int64) { b.leaving, b.leavingUntil = true, now()+ms }
-
-// Leaving tells whether the guest has been asked to let go of the device.
-func (b *Base) Leaving() bool { return b.leaving }
+func (b *Base) SetLeavingFor(ms int64) { b.leavingUntil = now() + ms }
 
 // Unplugged takes a device out that the guest has let go of, with all devices on its buses, and tells of each.
 func (t *Tree) Unplugged(d Device) {

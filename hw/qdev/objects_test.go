@@ -30,7 +30,7 @@ func (b *hotBus) Plugged(d Device) error {
 
 func (b *hotBus) RequestUnplug(d Device) error {
 	b.events = append(b.events, "asked for "+d.Dev().ID())
-	d.Dev().SetLeaving(true, false)
+	d.Dev().SetLeavingFor(5000)
 	return nil
 }
 
