@@ -86,6 +86,19 @@ var (
 	ofRoot   = append([]string{"pcie-root-port-base"}, ofSlot...)
 )
 
+// made returns a function that makes a T of a model.
+func made[T any, P interface {
+	*T
+	qdev.Device
+	setModel(*model)
+}](m *model) func() qdev.Device {
+	return func() qdev.Device {
+		d := P(new(T))
+		d.setModel(m)
+		return d
+	}
+}
+
 // Classes lists the device types.
 func Classes() []*qdev.Class {
 	seat := func(name, desc string, device uint16) *qdev.Class {
@@ -98,35 +111,15 @@ func Classes() []*qdev.Class {
 	}
 	return []*qdev.Class{
 		{Name: "pcie-root-port", Parents: ofRoot, Bus: pci.BusType, Desc: "PCI Express Root Port", Category: qdev.Bridge,
-			New: func() qdev.Device {
-				g := new(genericRootPort)
-				g.model = &modelRootPort
-				return g
-			}, State: qdev.State(&rootPortState)},
+			New: made[genericRootPort](&modelRootPort), State: qdev.State(&rootPortState)},
 		{Name: "ioh3420", Parents: ofRoot, Bus: pci.BusType, Desc: "Intel IOH device id 3420 PCIE Root Port", Category: qdev.Bridge,
-			New: func() qdev.Device {
-				i := new(intelRootPort)
-				i.model = &modelIOH
-				return i
-			}, State: qdev.State(&iohState)},
+			New: made[intelRootPort](&modelIOH), State: qdev.State(&iohState)},
 		{Name: "x3130-upstream", Parents: ofPort, Bus: pci.BusType, Desc: "TI X3130 Upstream Port of PCI Express Switch", Category: qdev.Bridge,
-			New: func() qdev.Device {
-				u := new(upstream)
-				u.model = &modelUpstream
-				return u
-			}, State: qdev.State(&upstreamState)},
+			New: made[upstream](&modelUpstream), State: qdev.State(&upstreamState)},
 		{Name: "xio3130-downstream", Parents: ofSlot, Bus: pci.BusType, Desc: "TI X3130 Downstream Port of PCI Express Switch", Category: qdev.Bridge,
-			New: func() qdev.Device {
-				d := new(downstream)
-				d.model = &modelDownstream
-				return d
-			}, State: qdev.State(&downstreamState)},
+			New: made[downstream](&modelDownstream), State: qdev.State(&downstreamState)},
 		{Name: "pcie-pci-bridge", Parents: ofBridge, Bus: pci.BusType, Category: qdev.Bridge,
-			New: func() qdev.Device {
-				b := new(expressToPCI)
-				b.model = &modelToPCI
-				return b
-			}, State: qdev.State(&expressToPCIState)},
+			New: made[expressToPCI](&modelToPCI), State: qdev.State(&expressToPCIState)},
 		seat("pci-bridge", "Standard PCI Bridge", deviceBridge),
 		seat("pci-bridge-seat", "Standard PCI Bridge (multiseat)", deviceBridgeSeat),
 		{Name: "i82801b11-bridge", Parents: ofBridge, Bus: pci.BusType, Category: qdev.Bridge,

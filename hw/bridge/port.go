@@ -77,6 +77,8 @@ type port struct {
 	LogMax uint16 `prop:"aer_log_max,default=8"`
 }
 
+func (p *expressBridge) setModel(m *model) { p.model = m }
+
 // PCIInfo implements pci.Function.
 func (p *expressBridge) PCIInfo() pci.Info {
 	m := p.model
