@@ -27,8 +27,8 @@ func Start(t testing.TB, args ...string) *QEMU {
 	return start(t, append([]string{"-S"}, args...))
 }
 
-// StartHalted is Start with a clock that runs: firmware of one instruction stops the CPU.
-func StartHalted(t testing.TB, args ...string) *QEMU {
+// StartHurried is Start for a PC whose virtual clock runs as fast as it can, from timer to timer: firmware of one instruction stops the CPU.
+func StartHurried(t testing.TB, args ...string) *QEMU {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "qtest")
 	if err != nil {
@@ -41,7 +41,28 @@ func StartHalted(t testing.TB, args ...string) *QEMU {
 	if err := os.WriteFile(bios, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return start(t, append([]string{"-bios", bios}, args...))
+	q := start(t, append([]string{"-M", "pc", "-bios", bios, "-icount", "shift=0,sleep=off"}, args...))
+	const chip = 1<<31 | 1<<11 | 3<<8
+	q.Out(0xcf8, 4, chip|0x40)
+	q.Out(0xcfc, 4, pmPort|1)
+	q.Out(0xcf8, 4, chip|0x80)
+	q.Out(0xcfc, 1, 1)
+	return q
+}
+
+// The power management timer of a PC: its port, frequency and width.
+const (
+	pmPort = 0xb000
+	pmHz   = 3_579_545
+	pmMask = 1<<24 - 1
+)
+
+// Pass waits until at least ns nanoseconds of the virtual clock have passed. Preconditions: StartHurried started q, and ns is at most a second.
+func (q *QEMU) Pass(ns int64) {
+	q.t.Helper()
+	start := q.In(pmPort+8, 4)
+	for int64((q.In(pmPort+8, 4)-start)&pmMask) <= ns*pmHz/1e9 {
+	}
 }
 
 func start(t testing.TB, args []string) *QEMU {

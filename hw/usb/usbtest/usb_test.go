@@ -111,7 +111,7 @@ func (q theirs) read(addr uint64, n int) []byte {
 	return b
 }
 func (q theirs) write(addr uint64, b []byte) { q.Command("write %#x %#x 0x%x", addr, len(b), b) }
-func (theirs) step(ns int64)                 { time.Sleep(time.Duration(ns) + time.Millisecond) }
+func (q theirs) step(ns int64)               { q.Pass(ns) }
 
 func image(t testing.TB) string {
 	t.Helper()
@@ -171,11 +171,11 @@ func newOurs(t testing.TB, path string, devices ...string) ours {
 }
 
 func newQEMU(t testing.TB, path string, devices ...string) theirs {
-	args := []string{"-M", "pc", "-m", "16", "-nodefaults", "-drive", "if=none,id=d,format=raw,file=" + path}
+	args := []string{"-m", "16", "-nodefaults", "-drive", "if=none,id=d,format=raw,file=" + path}
 	for _, d := range devices {
 		args = append(args, "-device", d)
 	}
-	return theirs{qtest.StartHalted(t, args...)}
+	return theirs{qtest.StartHurried(t, args...)}
 }
 
 // TestConfig compares the configuration space.
