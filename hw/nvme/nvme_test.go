@@ -2,18 +2,14 @@ package nvme
 
 import (
 	"bytes"
-	"encoding/hex"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
-	"goemu/block"
-	"goemu/block/driver"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/hw/qdev/qtest"
@@ -24,7 +20,6 @@ import (
 )
 
 const (
-	devfn = 5 << 3
 	barAt = 0xfd000000
 
 	asqAt, acqAt, sqAt, cqAt = 0x10000, 0x11000, 0x12000, 0x13000
@@ -33,113 +28,19 @@ const (
 	diskBytes                = 4 << 20
 )
 
-// guest is a machine with the controller: ours or QEMU's.
-type guest interface {
-	config(reg uint32, size int) uint32
-	setConfig(reg uint32, size int, v uint32)
-	load(addr uint64, size int) uint64
-	store(addr uint64, size int, v uint64)
-	read(addr uint64, n int) []byte
-	write(addr uint64, b []byte)
-}
-
-type ours struct{ *virtiotest.Machine }
-
-func locked(f func()) {
-	mainloop.Lock.Lock()
-	defer mainloop.Lock.Unlock()
-	f()
-}
-
-func (m ours) config(reg uint32, size int) (v uint32) {
-	locked(func() { v = m.Config(devfn, reg, size) })
-	return v
-}
-func (m ours) setConfig(reg uint32, size int, v uint32) {
-	locked(func() { m.SetConfig(devfn, reg, size, v) })
-}
-func (m ours) load(addr uint64, size int) (v uint64) {
-	locked(func() { v, _ = m.Mem.Load(addr, size) })
-	return v
-}
-func (m ours) store(addr uint64, size int, v uint64) { locked(func() { m.Mem.Store(addr, size, v) }) }
-func (m ours) read(addr uint64, n int) []byte {
-	b := make([]byte, n)
-	locked(func() { m.Mem.Read(addr, b) })
-	return b
-}
-func (m ours) write(addr uint64, b []byte) { locked(func() { m.Mem.Write(addr, b) }) }
-
-type theirs struct{ *qtest.QEMU }
-
-func (q theirs) config(reg uint32, size int) uint32 {
-	q.Out(0xcf8, 4, 1<<31|devfn<<8|reg&^3)
-	return q.In(uint16(0xcfc+reg&3), size)
-}
-func (q theirs) setConfig(reg uint32, size int, v uint32) {
-	q.Out(0xcf8, 4, 1<<31|devfn<<8|reg&^3)
-	q.Out(uint16(0xcfc+reg&3), size, v)
-}
-func (q theirs) load(addr uint64, size int) uint64     { return q.Load(addr, size) }
-func (q theirs) store(addr uint64, size int, v uint64) { q.Store(addr, size, v) }
-func (q theirs) read(addr uint64, n int) []byte {
-	b, _ := hex.DecodeString(strings.TrimPrefix(q.Command("read %#x %#x", addr, n)[0], "0x"))
-	return b
-}
-func (q theirs) write(addr uint64, b []byte) { q.Command("write %#x %#x 0x%x", addr, len(b), b) }
-
 // image makes a disk of which the second half is a hole.
-func image(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "nvme") // the test's own directory may have commas in its name
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "d.img")
-	b := make([]byte, diskBytes/2)
-	for i := range b {
-		b[i] = byte(i>>9 ^ i*5)
-	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, diskBytes); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+func image(t testing.TB) string { return virtiotest.Image(t, diskBytes/2, diskBytes) }
 
 const uuid = "3f2504e0-4f89-41d3-9a0c-0305e82c3301"
 
-// newOurs makes our machine with the devices, each a list of name=value pairs behind the driver.
-func newOurs(t testing.TB, path string, devices ...string) ours {
+// newOurs makes our machine with devices.
+func newOurs(t testing.TB, path string, devices ...string) virtiotest.Ours {
 	t.Helper()
-	m := virtiotest.NewMachine(t, Classes())
-	drives := driver.NewDrives()
-	qdev.Link(&m.Tree.Links, func(id string) (*block.Source, bool) { return drives.Source(id) })
-	qdev.Link(&m.Tree.Links, func(id string) (*hostmem.Backend, bool) { return newMemory(t), true })
-	if _, err := drives.AddDrive("id=d,if=none,format=raw,file="+path, "none"); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range devices {
-		words := strings.Split(d, ",")
-		var pairs []string
-		for _, w := range words[1:] {
-			name, value, _ := strings.Cut(w, "=")
-			pairs = append(pairs, name, value)
-		}
-		var err error
-		locked(func() { _, err = m.Add(words[0], pairs...) })
-		if err != nil {
-			t.Fatal(d, err)
-		}
-	}
-	t.Cleanup(func() {
-		locked(m.Tree.Close)
-		drives.Close()
-	})
-	return ours{m}
+	lent := newMemory(t) // goes after the machine
+	m := virtiotest.NewOurs(t, path, Classes())
+	qdev.Link(&m.Tree.Links, func(string) (*hostmem.Backend, bool) { return lent, true })
+	m.Plug(devices...)
+	return m
 }
 
 // newMemory is memory of 64 KiB that the host lends.
@@ -159,12 +60,8 @@ func newMemory(t testing.TB) *hostmem.Backend {
 	return b
 }
 
-func newQEMU(t testing.TB, path string, devices ...string) theirs {
-	args := []string{"-M", "pc", "-m", "16", "-nodefaults", "-drive", "if=none,id=d,format=raw,file=" + path}
-	for _, d := range devices {
-		args = append(args, "-device", d)
-	}
-	return theirs{qtest.Start(t, args...)}
+func newQEMU(t testing.TB, path string, devices ...string) virtiotest.Theirs {
+	return virtiotest.Theirs{QEMU: qtest.Start(t, virtiotest.PCArgs(path, devices...)...)}
 }
 
 // TestConfig compares the configuration space.
@@ -174,7 +71,7 @@ func TestConfig(t *testing.T) {
 			d += ",drive=d,serial=S,addr=5"
 			o, q := newOurs(t, image(t), d), newQEMU(t, image(t), d)
 			for reg := uint32(0); reg < 256; reg += 4 {
-				if got, want := o.config(reg, 4), q.config(reg, 4); got != want {
+				if got, want := o.Config(reg, 4), q.Config(reg, 4); got != want {
 					t.Errorf("config %02x: %08x, want %08x", reg, got, want)
 				}
 			}
@@ -182,9 +79,9 @@ func TestConfig(t *testing.T) {
 				if reg == 0x88 {
 					continue // resets
 				}
-				o.setConfig(reg, 4, ^uint32(0))
-				q.setConfig(reg, 4, ^uint32(0))
-				if got, want := o.config(reg, 4), q.config(reg, 4); got != want {
+				o.SetConfig(reg, 4, ^uint32(0))
+				q.SetConfig(reg, 4, ^uint32(0))
+				if got, want := o.Config(reg, 4), q.Config(reg, 4); got != want {
 					t.Errorf("config %02x after writing ones: %08x, want %08x", reg, got, want)
 				}
 			}
@@ -194,7 +91,7 @@ func TestConfig(t *testing.T) {
 
 // client drives a controller.
 type client struct {
-	guest
+	virtiotest.Guest
 	t          testing.TB
 	tail, head [2]uint32 // of the admin and the I/O queue
 	phase      [2]uint16
@@ -203,17 +100,17 @@ type client struct {
 const queueLen = 8
 
 // start brings the controller up with admin queues.
-func start(t testing.TB, g guest) *client {
-	c := &client{guest: g, t: t, phase: [2]uint16{1, 1}}
-	g.setConfig(pci.RegBAR0, 4, barAt)
-	g.setConfig(pci.RegBAR0+4, 4, 0)
-	g.setConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
-	g.write(asqAt, make([]byte, prpAt-asqAt))
-	g.store(barAt+regAQA, 4, (queueLen-1)<<16|(queueLen-1))
-	g.store(barAt+regASQ, 8, asqAt)
-	g.store(barAt+regACQ, 4, acqAt)
-	g.store(barAt+regACQ+4, 4, 0)
-	g.store(barAt+regCC, 4, ccEnable|sqEntryBits<<ccSQEntryAt|cqEntryBits<<ccCQEntryAt)
+func start(t testing.TB, g virtiotest.Guest) *client {
+	c := &client{Guest: g, t: t, phase: [2]uint16{1, 1}}
+	g.SetConfig(pci.RegBAR0, 4, barAt)
+	g.SetConfig(pci.RegBAR0+4, 4, 0)
+	g.SetConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
+	g.Write(asqAt, make([]byte, prpAt-asqAt))
+	g.Store(barAt+regAQA, 4, (queueLen-1)<<16|(queueLen-1))
+	g.Store(barAt+regASQ, 8, asqAt)
+	g.Store(barAt+regACQ, 4, acqAt)
+	g.Store(barAt+regACQ+4, 4, 0)
+	g.Store(barAt+regCC, 4, ccEnable|sqEntryBits<<ccSQEntryAt|cqEntryBits<<ccCQEntryAt)
 	return c
 }
 
@@ -245,19 +142,19 @@ func (c *client) send(m cmd) string {
 	for i, v := range m.dw {
 		le.PutUint32(b[40+4*i:], v)
 	}
-	c.write(dataAt, bytes.Repeat([]byte{0xa5}, dataMax))
+	c.Write(dataAt, bytes.Repeat([]byte{0xa5}, dataMax))
 	if m.data != nil {
-		c.write(dataAt, m.data)
+		c.Write(dataAt, m.data)
 	}
-	c.write(at, b)
+	c.Write(at, b)
 	c.tail[q] = (c.tail[q] + 1) % queueLen
-	c.store(barAt+doorbells+uint64(q)*8, 4, uint64(c.tail[q]))
+	c.Store(barAt+doorbells+uint64(q)*8, 4, uint64(c.tail[q]))
 	if m.post {
 		return "pending"
 	}
 	out := c.completion(q)
 	if m.in > 0 {
-		out += fmt.Sprintf(" % x", c.read(dataAt, m.in))
+		out += fmt.Sprintf(" % x", c.Read(dataAt, m.in))
 	}
 	return out
 }
@@ -267,16 +164,15 @@ func (c *client) completion(q int) string {
 	c.t.Helper()
 	at := []uint64{acqAt, cqAt}[q] + uint64(c.head[q])*cqEntry
 	for end := time.Now().Add(20 * time.Second); ; {
-		if o, ok := c.guest.(ours); ok {
-			_ = o
+		if _, ok := c.Guest.(virtiotest.Ours); ok {
 			mainloop.Main.RunPending()
 		}
-		b := c.read(at, cqEntry)
+		b := c.Read(at, cqEntry)
 		if le.Uint16(b[14:])&1 == c.phase[q] {
 			if c.head[q]++; c.head[q] == queueLen {
 				c.head[q], c.phase[q] = 0, c.phase[q]^1
 			}
-			c.store(barAt+doorbells+uint64(q)*8+4, 4, uint64(c.head[q]))
+			c.Store(barAt+doorbells+uint64(q)*8+4, 4, uint64(c.head[q]))
 			return fmt.Sprintf("%x status %x", b[:14], le.Uint16(b[14:])>>1)
 		}
 		if time.Now().After(end) {
@@ -441,7 +337,7 @@ func TestConversation(t *testing.T) {
 	paths := []string{image(t), image(t)}
 	a, b := start(t, newOurs(t, paths[0], devices...)), start(t, newQEMU(t, paths[1], devices...))
 	for at := uint64(0); at < 0x60; at += 4 {
-		if got, want := a.load(barAt+at, 4), b.load(barAt+at, 4); got != want {
+		if got, want := a.Load(barAt+at, 4), b.Load(barAt+at, 4); got != want {
 			t.Errorf("register %02x: %x, want %x", at, got, want)
 		}
 	}
@@ -463,9 +359,9 @@ func TestConversation(t *testing.T) {
 		}
 	}
 	for _, c := range []*client{a, b} {
-		c.store(barAt+regCC, 4, c.load(barAt+regCC, 4)|1<<ccShut)
+		c.Store(barAt+regCC, 4, c.Load(barAt+regCC, 4)|1<<ccShut)
 	}
-	if got, want := a.load(barAt+regCSTS, 4), b.load(barAt+regCSTS, 4); got != want {
+	if got, want := a.Load(barAt+regCSTS, 4), b.Load(barAt+regCSTS, 4); got != want {
 		t.Errorf("status after shutting down: %x, want %x", got, want)
 	}
 	x, _ := os.ReadFile(paths[0])
@@ -510,14 +406,14 @@ func TestIdentify(t *testing.T) {
 func TestEvents(t *testing.T) {
 	device := "nvme,drive=d,serial=ABC,addr=5"
 	var all [2][]string
-	for i, g := range []guest{newOurs(t, image(t), device), newQEMU(t, image(t), device)} {
+	for i, g := range []virtiotest.Guest{newOurs(t, image(t), device), newQEMU(t, image(t), device)} {
 		c := start(t, g)
 		out := &all[i]
 		c.send(cmd{op: admAsyncEvent, post: true})
 		c.send(cmd{op: admAsyncEvent, post: true})
-		c.store(barAt+doorbells+8*9, 4, 1)
+		c.Store(barAt+doorbells+8*9, 4, 1)
 		*out = append(*out, c.completion(0))
-		c.store(barAt+doorbells, 4, 99)
+		c.Store(barAt+doorbells, 4, 99)
 		*out = append(*out, c.send(cmd{op: admSetFeatures, dw: [6]uint32{featEvents, 0xff}}))
 		*out = append(*out, c.send(cmd{op: admGetLog, dw: [6]uint32{15<<16 | logErrors}}))
 		*out = append(*out, c.completion(0))
@@ -545,16 +441,16 @@ func TestShadowDoorbells(t *testing.T) {
 		t.Fatal(s)
 	}
 	for i := range uint32(20) {
-		c.store(values+8, 4, uint64((c.tail[1]+1)%queueLen))
+		c.Store(values+8, 4, uint64((c.tail[1]+1)%queueLen))
 		if s := c.send(cmd{queue: 1, op: cmdRead, nsid: 1, dw: [6]uint32{i, 0, 0}, in: 4}); !strings.Contains(s, "status 0") {
 			t.Fatal(i, s)
 		}
-		c.store(values+12, 4, uint64(c.head[1]))
-		if e := c.load(events+8, 4); e != uint64(c.tail[1]) {
+		c.Store(values+12, 4, uint64(c.head[1]))
+		if e := c.Load(events+8, 4); e != uint64(c.tail[1]) {
 			t.Errorf("event index %d, tail %d", e, c.tail[1])
 		}
 	}
-	c.store(values+8, 4, 12345) // beyond the queue: as if it had not been written
+	c.Store(values+8, 4, 12345) // beyond the queue: as if it had not been written
 	if s := c.send(cmd{queue: 1, op: cmdFlush, nsid: 1}); !strings.Contains(s, "status 0") {
 		t.Error(s)
 	}
@@ -564,11 +460,11 @@ func TestShadowDoorbells(t *testing.T) {
 func TestMemoryBuffer(t *testing.T) {
 	c := start(t, newOurs(t, image(t), "nvme,drive=d,serial=ABC,addr=5,cmb_size_mb=1"))
 	const at = 0xfc000000
-	c.setConfig(pci.RegCommand, 2, 0)
-	c.setConfig(pci.RegBAR0+8, 4, at)
-	c.setConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
-	c.store(barAt+regCMBMSC, 8, 0x7000000000|mscShow|mscMap)
-	if v := c.load(barAt+regCMBSZ, 4); v != 1<<12|cmbMiB|cmbSupports {
+	c.SetConfig(pci.RegCommand, 2, 0)
+	c.SetConfig(pci.RegBAR0+8, 4, at)
+	c.SetConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
+	c.Store(barAt+regCMBMSC, 8, 0x7000000000|mscShow|mscMap)
+	if v := c.Load(barAt+regCMBSZ, 4); v != 1<<12|cmbMiB|cmbSupports {
 		t.Errorf("size %x", v)
 	}
 	c.send(cmd{op: admCreateCQ, prp1: cqAt, dw: [6]uint32{(queueLen-1)<<16 | 1, 3}})
@@ -579,12 +475,12 @@ func TestMemoryBuffer(t *testing.T) {
 	b[0] = cmdRead
 	le.PutUint32(b[4:], 1)
 	le.PutUint64(b[24:], 0x7000001000)
-	c.write(at, b)
-	c.store(barAt+doorbells+8, 4, 1)
+	c.Write(at, b)
+	c.Store(barAt+doorbells+8, 4, 1)
 	if s := c.completion(1); !strings.HasSuffix(s, "status 0") {
 		t.Fatal(s)
 	}
-	if got := c.read(at+0x1000, 4); !bytes.Equal(got, []byte{0, 5, 10, 15}) {
+	if got := c.Read(at+0x1000, 4); !bytes.Equal(got, []byte{0, 5, 10, 15}) {
 		t.Errorf("data % x", got)
 	}
 }
@@ -595,30 +491,30 @@ func TestPersistentMemory(t *testing.T) {
 	const pmrAt = 0xfe000000
 	path := image(t)
 	o := newOurs(t, path, option)
-	q := theirs{qtest.Start(t, "-M", "pc", "-m", "16", "-nodefaults", "-drive", "if=none,id=d,format=raw,file="+image(t), "-object", "memory-backend-ram,id=p,size=64k", "-device", option)}
-	for _, g := range []guest{o, q} {
-		g.setConfig(0x10, 4, barAt)
-		g.setConfig(0x20, 4, pmrAt)
-		g.setConfig(4, 2, 6)
+	q := virtiotest.Theirs{QEMU: qtest.Start(t, append(virtiotest.PCArgs(image(t), option), "-object", "memory-backend-ram,id=p,size=64k")...)}
+	for _, g := range []virtiotest.Guest{o, q} {
+		g.SetConfig(0x10, 4, barAt)
+		g.SetConfig(0x20, 4, pmrAt)
+		g.SetConfig(4, 2, 6)
 	}
-	equal := func(what string, f func(guest) uint64) {
+	equal := func(what string, f func(virtiotest.Guest) uint64) {
 		t.Helper()
 		if got, want := f(o), f(q); got != want {
 			t.Errorf("%s: %x, want %x", what, got, want)
 		}
 	}
-	equal("capabilities", func(g guest) uint64 { return g.load(barAt, 8) })
+	equal("capabilities", func(g virtiotest.Guest) uint64 { return g.Load(barAt, 8) })
 	for _, v := range []struct{ at, v uint64 }{{0, 0}, {regPMRCTL, 1}, {regPMRMSCU, 0xffffffff}, {regPMRMSCL, 0xffff0002}, {regPMRMSCL, 0xfffff002}, {regPMRMSCU, 0}, {regPMRMSCL, 0x80000002}, {regPMRCTL, 0}, {regPMRSTS, 0}} {
 		if v.at != 0 {
-			o.store(barAt+v.at, 4, v.v)
-			q.store(barAt+v.at, 4, v.v)
+			o.Store(barAt+v.at, 4, v.v)
+			q.Store(barAt+v.at, 4, v.v)
 		}
 		for at := uint64(regPMRCAP); at < 0xe20; at += 4 {
-			equal(fmt.Sprintf("register %x after %x", at, v), func(g guest) uint64 { return g.load(barAt+at, 4) })
+			equal(fmt.Sprintf("register %x after %x", at, v), func(g virtiotest.Guest) uint64 { return g.Load(barAt+at, 4) })
 		}
-		equal("memory", func(g guest) uint64 {
-			g.store(pmrAt+0x100, 4, 0x12345678)
-			return g.load(pmrAt+0x100, 4)
+		equal("memory", func(g virtiotest.Guest) uint64 {
+			g.Store(pmrAt+0x100, 4, 0x12345678)
+			return g.Load(pmrAt+0x100, 4)
 		})
 	}
 }
@@ -626,7 +522,7 @@ func TestPersistentMemory(t *testing.T) {
 func TestOptionErrors(t *testing.T) {
 	m := newOurs(t, image(t)).Machine
 	add := func(pairs ...string) (err error) {
-		locked(func() { _, err = m.Add("nvme", pairs...) })
+		virtiotest.Locked(func() { _, err = m.Add("nvme", pairs...) })
 		return err
 	}
 	for _, c := range []struct{ option, value, want string }{
@@ -642,7 +538,7 @@ func TestOptionErrors(t *testing.T) {
 	if err := add("serial", "x", "id", "n"); err != nil {
 		t.Fatal(err)
 	}
-	locked(func() {
+	virtiotest.Locked(func() {
 		if _, err := m.Add("nvme-ns", "nsid", "1"); err == nil || err.Error() != "block backend not configured" {
 			t.Error(err)
 		}
@@ -677,20 +573,20 @@ func FuzzController(f *testing.F) {
 		defer m.Mem.View().Find(0).RAM.Free()
 		c := start(t, m)
 		c.queues()
-		c.write(asqAt, queue[:min(len(queue), 0x1000)])
-		c.write(sqAt, queue[:min(len(queue), 0x1000)])
+		c.Write(asqAt, queue[:min(len(queue), 0x1000)])
+		c.Write(sqAt, queue[:min(len(queue), 0x1000)])
 		for len(script) >= 8 {
 			at, size, v := uint64(le.Uint16(script)), 1<<(script[2]&3), uint64(le.Uint32(script[4:]))
 			switch script[3] & 3 {
 			case 0:
-				m.store(barAt+at&0xff, size, v)
+				m.Store(barAt+at&0xff, size, v)
 			case 1:
-				m.store(barAt+doorbells+at&0x1f, 4, v)
+				m.Store(barAt+doorbells+at&0x1f, 4, v)
 			case 2:
-				m.store(asqAt+at&0x7fff, size, v)
+				m.Store(asqAt+at&0x7fff, size, v)
 			case 3:
-				m.setConfig(uint32(at)&0xfc, 4, uint32(v))
-				m.load(barAt+uint64(v)&0x1fff, size)
+				m.SetConfig(uint32(at)&0xfc, 4, uint32(v))
+				m.Load(barAt+uint64(v)&0x1fff, size)
 			}
 			mainloop.Main.RunPending()
 			script = script[8:]

@@ -79,28 +79,23 @@ func TestRegisters(t *testing.T) {
 	m, _ := newMachine(t)
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	q.Out(0xcf8, 4, 1<<31|devfn<<8|pci.RegBAR0)
-	q.Out(0xcfc, 4, bar)
-	q.Out(0xcf8, 4, 1<<31|devfn<<8|pci.RegCommand)
-	q.Out(0xcfc, 2, pci.CommandMemory)
+	q.SetConfig(devfn, pci.RegBAR0, 4, bar)
+	q.SetConfig(devfn, pci.RegCommand, 2, pci.CommandMemory)
 	for _, v := range []uint32{0, 0x35, 0x13, 0x22, 2, 6, 7, 0} {
 		for reg := uint32(0); reg < 256; reg++ {
 			for _, size := range []int{1, 2, 4} {
 				if reg%uint32(size) != 0 {
 					continue
 				}
-				q.Out(0xcf8, 4, 1<<31|devfn<<8|reg&^3)
-				if got, want := m.Config(devfn, reg, size), q.In(uint16(0xcfc+reg&3), size); got != want {
+				if got, want := m.Config(devfn, reg, size), q.Config(devfn, reg, size); got != want {
 					t.Errorf("after %x: config %02x, %d bytes: %x, want %x", v, reg, size, got, want)
 				}
 			}
 		}
 		m.SetConfig(devfn, cfgConfig, 2, v)
-		q.Out(0xcf8, 4, 1<<31|devfn<<8|cfgConfig)
-		q.Out(0xcfc, 2, v)
+		q.SetConfig(devfn, cfgConfig, 2, v)
 		m.SetConfig(devfn, cfgLock, 1, v)
-		q.Out(0xcf8, 4, 1<<31|devfn<<8|cfgLock)
-		q.Out(0xcfc, 1, v)
+		q.SetConfig(devfn, cfgLock, 1, v)
 		for at := uint64(0); at < esbBytes; at += 4 {
 			got, _ := m.Mem.Load(bar+at, 4)
 			if want := q.Load(bar+at, 4); got != want {

@@ -4,6 +4,7 @@ package qtest
 
 import (
 	"bufio"
+	"encoding/hex"
 	"fmt"
 	"io"
 	"os"
@@ -41,12 +42,10 @@ func StartHurried(t testing.TB, args ...string) *QEMU {
 	if err := os.WriteFile(bios, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	q := start(t, append([]string{"-M", "pc", "-bios", bios, "-icount", "shift=0,sleep=off"}, args...))
-	const chip = 1<<31 | 1<<11 | 3<<8
-	q.Out(0xcf8, 4, chip|0x40)
-	q.Out(0xcfc, 4, pmPort|1)
-	q.Out(0xcf8, 4, chip|0x80)
-	q.Out(0xcfc, 1, 1)
+	q := start(t, append([]string{"-bios", bios, "-icount", "shift=0,sleep=off"}, args...))
+	const chip = 1<<3 | 3
+	q.SetConfig(chip, 0x40, 4, pmPort|1)
+	q.SetConfig(chip, 0x80, 1, 1)
 	return q
 }
 
@@ -153,4 +152,35 @@ func (q *QEMU) Load(addr uint64, size int) uint64 {
 func (q *QEMU) Store(addr uint64, size int, v uint64) {
 	q.t.Helper()
 	q.Command("write%s 0x%x 0x%x", memSuffix[size], addr, v)
+}
+
+// Read reads a piece of memory.
+func (q *QEMU) Read(addr uint64, n int) []byte {
+	q.t.Helper()
+	f := q.Command("read %#x %#x", addr, n)
+	b, err := hex.DecodeString(strings.TrimPrefix(f[0], "0x"))
+	if err != nil {
+		q.t.Fatal(err)
+	}
+	return b
+}
+
+// Write writes a piece of memory.
+func (q *QEMU) Write(addr uint64, b []byte) {
+	q.t.Helper()
+	q.Command("write %#x %#x 0x%x", addr, len(b), b)
+}
+
+// Config reads from the configuration space of a function on the first PCI bus.
+func (q *QEMU) Config(devfn uint8, reg uint32, size int) uint32 {
+	q.t.Helper()
+	q.Out(0xcf8, 4, 1<<31|uint32(devfn)<<8|reg&^3)
+	return q.In(uint16(0xcfc+reg&3), size)
+}
+
+// SetConfig writes to the configuration space of a function on the first PCI bus.
+func (q *QEMU) SetConfig(devfn uint8, reg uint32, size int, v uint32) {
+	q.t.Helper()
+	q.Out(0xcf8, 4, 1<<31|uint32(devfn)<<8|reg&^3)
+	q.Out(uint16(0xcfc+reg&3), size, v)
 }

@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"goemu/hw/qdev"
+	"goemu/hw/virtio/virtiotest"
 	"goemu/ui"
 	"goemu/ui/input"
 )
@@ -18,8 +19,8 @@ func (noScreen) Invalidate() {}
 func TestDisplay(t *testing.T) {
 	m := newOurs(t, image(t), "piix3-usb-uhci,addr=5,id=u", "usb-storage,drive=d,bus=u.0,id=owner")
 	var screen *ui.Console
-	locked(func() { screen = ui.Main.Add(m.Tree.Find("owner"), 0, noScreen{}) })
-	defer locked(func() { screen.Close() })
+	virtiotest.Locked(func() { screen = ui.Main.Add(m.Tree.Find("owner"), 0, noScreen{}) })
+	defer virtiotest.Locked(func() { screen.Close() })
 	for _, c := range []struct {
 		name      string
 		pairs     []string
@@ -32,7 +33,7 @@ func TestDisplay(t *testing.T) {
 		{"usb-kbd", []string{"display", "owner"}, input.KindKey, true, false},
 		{"usb-kbd", nil, input.KindKey, true, true},
 	} {
-		locked(func() {
+		virtiotest.Locked(func() {
 			d, err := m.Add(c.name, append([]string{"bus", "u.0"}, c.pairs...)...)
 			if err != nil {
 				t.Fatal(c.name, c.pairs, err)

@@ -3,17 +3,12 @@ package usbtest
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
-	"goemu/block"
-	"goemu/block/driver"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/hw/qdev/qtest"
@@ -32,7 +27,6 @@ import (
 var le = binary.LittleEndian
 
 const (
-	devfn  = 5 << 3
 	barMem = 0xfd000000
 	barIO  = 0xc000
 
@@ -41,50 +35,12 @@ const (
 
 // guest is a machine with the controller: ours or QEMU's.
 type guest interface {
-	config(reg uint32, size int) uint32
-	setConfig(reg uint32, size int, v uint32)
-	load(addr uint64, size int) uint64
-	store(addr uint64, size int, v uint64)
-	in(port uint16, size int) uint32
-	out(port uint16, size int, v uint32)
-	read(addr uint64, n int) []byte
-	write(addr uint64, b []byte)
+	virtiotest.Guest
 	step(ns int64)
 }
 
-type ours struct{ *virtiotest.Machine }
+type ours struct{ virtiotest.Ours }
 
-func locked(f func()) {
-	mainloop.Lock.Lock()
-	defer mainloop.Lock.Unlock()
-	f()
-}
-
-func (m ours) config(reg uint32, size int) (v uint32) {
-	locked(func() { v = m.Config(devfn, reg, size) })
-	return v
-}
-func (m ours) setConfig(reg uint32, size int, v uint32) {
-	locked(func() { m.SetConfig(devfn, reg, size, v) })
-}
-func (m ours) load(addr uint64, size int) (v uint64) {
-	locked(func() { v, _ = m.Mem.Load(addr, size) })
-	return v
-}
-func (m ours) store(addr uint64, size int, v uint64) { locked(func() { m.Mem.Store(addr, size, v) }) }
-func (m ours) in(port uint16, size int) (v uint32) {
-	locked(func() { x, _ := m.IO.Load(uint64(port), size); v = uint32(x) })
-	return v
-}
-func (m ours) out(port uint16, size int, v uint32) {
-	locked(func() { m.IO.Store(uint64(port), size, uint64(v)) })
-}
-func (m ours) read(addr uint64, n int) []byte {
-	b := make([]byte, n)
-	locked(func() { m.Mem.Read(addr, b) })
-	return b
-}
-func (m ours) write(addr uint64, b []byte) { locked(func() { m.Mem.Write(addr, b) }) }
 func (m ours) step(ns int64) {
 	mainloop.Main.RunPending()
 	clock.Virtual.Set(clock.Virtual.Now() + ns)
@@ -92,44 +48,11 @@ func (m ours) step(ns int64) {
 	mainloop.Main.RunPending()
 }
 
-type theirs struct{ *qtest.QEMU }
+type theirs struct{ virtiotest.Theirs }
 
-func (q theirs) config(reg uint32, size int) uint32 {
-	q.Out(0xcf8, 4, 1<<31|devfn<<8|reg&^3)
-	return q.In(uint16(0xcfc+reg&3), size)
-}
-func (q theirs) setConfig(reg uint32, size int, v uint32) {
-	q.Out(0xcf8, 4, 1<<31|devfn<<8|reg&^3)
-	q.Out(uint16(0xcfc+reg&3), size, v)
-}
-func (q theirs) load(addr uint64, size int) uint64     { return q.Load(addr, size) }
-func (q theirs) store(addr uint64, size int, v uint64) { q.Store(addr, size, v) }
-func (q theirs) in(port uint16, size int) uint32       { return q.In(port, size) }
-func (q theirs) out(port uint16, size int, v uint32)   { q.Out(port, size, v) }
-func (q theirs) read(addr uint64, n int) []byte {
-	b, _ := hex.DecodeString(strings.TrimPrefix(q.Command("read %#x %#x", addr, n)[0], "0x"))
-	return b
-}
-func (q theirs) write(addr uint64, b []byte) { q.Command("write %#x %#x 0x%x", addr, len(b), b) }
-func (q theirs) step(ns int64)               { q.Pass(ns) }
+func (q theirs) step(ns int64) { q.Pass(ns) }
 
-func image(t testing.TB) string {
-	t.Helper()
-	dir, err := os.MkdirTemp("", "usb")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	path := filepath.Join(dir, "d.img")
-	b := make([]byte, 1<<20)
-	for i := range b {
-		b[i] = byte(i>>9 ^ i*5)
-	}
-	if err := os.WriteFile(path, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
+func image(t testing.TB) string { return virtiotest.Image(t, 1<<20, 1<<20) }
 
 func classes() []*qdev.Class {
 	var all []*qdev.Class
@@ -139,43 +62,18 @@ func classes() []*qdev.Class {
 	return all
 }
 
-// newOurs makes our machine with the devices, each a list of name=value pairs behind the driver.
+// newOurs makes our machine with devices.
 func newOurs(t testing.TB, path string, devices ...string) ours {
 	t.Helper()
 	clock.Virtual.SetFake(1_000_000_000)
-	m := virtiotest.NewMachine(t, classes())
-	drives := driver.NewDrives()
-	qdev.Link(&m.Tree.Links, func(id string) (*block.Source, bool) { return drives.Source(id) })
-	if _, err := drives.AddDrive("id=d,if=none,format=raw,file="+path, "none"); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range devices {
-		words := strings.Split(d, ",")
-		var pairs []string
-		for _, w := range words[1:] {
-			name, value, _ := strings.Cut(w, "=")
-			pairs = append(pairs, name, value)
-		}
-		var err error
-		locked(func() { _, err = m.Add(words[0], pairs...) })
-		if err != nil {
-			t.Fatal(d, err)
-		}
-	}
-	locked(m.Tree.Reset)
-	t.Cleanup(func() {
-		locked(m.Tree.Close)
-		drives.Close()
-	})
+	m := virtiotest.NewOurs(t, path, classes())
+	m.Plug(devices...)
+	virtiotest.Locked(m.Tree.Reset)
 	return ours{m}
 }
 
 func newQEMU(t testing.TB, path string, devices ...string) theirs {
-	args := []string{"-m", "16", "-nodefaults", "-drive", "if=none,id=d,format=raw,file=" + path}
-	for _, d := range devices {
-		args = append(args, "-device", d)
-	}
-	return theirs{qtest.StartHurried(t, args...)}
+	return theirs{virtiotest.Theirs{QEMU: qtest.StartHurried(t, virtiotest.PCArgs(path, devices...)...)}}
 }
 
 // TestConfig compares the configuration space.
@@ -185,14 +83,14 @@ func TestConfig(t *testing.T) {
 			d += ",addr=5"
 			o, q := newOurs(t, image(t), d), newQEMU(t, image(t), d)
 			for reg := uint32(0); reg < 256; reg += 4 {
-				if got, want := o.config(reg, 4), q.config(reg, 4); got != want {
+				if got, want := o.Config(reg, 4), q.Config(reg, 4); got != want {
 					t.Errorf("config %02x: %08x, want %08x", reg, got, want)
 				}
 			}
 			for reg := uint32(0x10); reg < 256; reg += 4 {
-				o.setConfig(reg, 4, ^uint32(0))
-				q.setConfig(reg, 4, ^uint32(0))
-				if got, want := o.config(reg, 4), q.config(reg, 4); got != want {
+				o.SetConfig(reg, 4, ^uint32(0))
+				q.SetConfig(reg, 4, ^uint32(0))
+				if got, want := o.Config(reg, 4), q.Config(reg, 4); got != want {
 					t.Errorf("config %02x after writing ones: %08x, want %08x", reg, got, want)
 				}
 			}
@@ -207,20 +105,20 @@ func TestRegisters(t *testing.T) {
 			o, q := newOurs(t, image(t), d+",addr=5", "usb-tablet", "usb-storage,drive=d"), newQEMU(t, image(t), d+",addr=5", "usb-tablet", "usb-storage,drive=d")
 			compare := func(when string) {
 				for at := uint64(0); at < 0x600; at += 4 {
-					if got, want := o.load(barMem+at, 4), q.load(barMem+at, 4); got != want {
+					if got, want := o.Load(barMem+at, 4), q.Load(barMem+at, 4); got != want {
 						t.Errorf("%s: register %03x: %08x, want %08x", when, at, got, want)
 					}
 				}
 			}
 			for _, g := range []guest{o, q} {
-				g.setConfig(pci.RegBAR0, 4, barMem)
-				g.setConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
+				g.SetConfig(pci.RegBAR0, 4, barMem)
+				g.SetConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
 			}
 			compare("at first")
 			for _, at := range []uint64{0x24, 0x28, 0x2c, 0x34, 0x54, 0x58, 0x64, 0x68, 0x6c, 0x70, 0x74, 0x78, 0x440, 0x450, 0x480, 0x490, 0x1020, 0x1024, 0x1028} {
 				for _, v := range []uint64{0x5a5a5a50, 0xa5a5a580, 0x00010200} {
-					o.store(barMem+at, 4, v)
-					q.store(barMem+at, 4, v)
+					o.Store(barMem+at, 4, v)
+					q.Store(barMem+at, 4, v)
 				}
 			}
 			compare("after writes")
@@ -239,17 +137,17 @@ type host interface {
 type uhciHost struct{ guest }
 
 func (h uhciHost) start() {
-	h.setConfig(0x20, 4, barIO)
-	h.setConfig(pci.RegCommand, 2, pci.CommandIO|pci.CommandMaster)
+	h.SetConfig(0x20, 4, barIO)
+	h.SetConfig(pci.RegCommand, 2, pci.CommandIO|pci.CommandMaster)
 	for i := range uint64(1024) {
-		h.store(listAt+4*i, 4, headAt|2)
+		h.Store(listAt+4*i, 4, headAt|2)
 	}
-	h.write(headAt, []byte{1, 0, 0, 0, 1, 0, 0, 0})
-	h.out(barIO+8, 4, listAt)
-	h.out(barIO+0x10, 2, 0x200)
-	h.out(barIO+0x10, 2, 0)
-	h.out(barIO+0x10, 2, 4)
-	h.out(barIO, 2, 1)
+	h.Write(headAt, []byte{1, 0, 0, 0, 1, 0, 0, 0})
+	h.Out(barIO+8, 4, listAt)
+	h.Out(barIO+0x10, 2, 0x200)
+	h.Out(barIO+0x10, 2, 0)
+	h.Out(barIO+0x10, 2, 4)
+	h.Out(barIO, 2, 1)
 	h.step(1_000_000)
 }
 
@@ -265,16 +163,16 @@ func (h uhciHost) transfer(addr, endpoint uint8, pids []int, data [][]byte) stri
 		b = le.AppendUint32(b, 1<<23|1<<24|3<<27)
 		b = le.AppendUint32(b, token)
 		b = le.AppendUint32(b, at)
-		h.write(uint64(tdAt+32*i), b)
+		h.Write(uint64(tdAt+32*i), b)
 		if pid != 1 && len(data[i]) > 0 {
-			h.write(uint64(at), data[i])
+			h.Write(uint64(at), data[i])
 		}
 		at += uint32(len(data[i])+63) &^ 63
 	}
-	h.store(headAt+4, 4, tdAt)
+	h.Store(headAt+4, 4, tdAt)
 	await(h.guest, func() bool {
 		for i := range pids {
-			if c := h.load(uint64(tdAt+32*i+4), 4); c&(1<<23) != 0 {
+			if c := h.Load(uint64(tdAt+32*i+4), 4); c&(1<<23) != 0 {
 				return c&(1<<19) != 0
 			} else if c&(1<<22) != 0 {
 				return true
@@ -282,32 +180,32 @@ func (h uhciHost) transfer(addr, endpoint uint8, pids []int, data [][]byte) stri
 		}
 		return true
 	})
-	s, at := fmt.Sprintf("sts %x head %x", h.in(barIO+2, 2), h.load(headAt+4, 4)), uint32(dataAt)
+	s, at := fmt.Sprintf("sts %x head %x", h.In(barIO+2, 2), h.Load(headAt+4, 4)), uint32(dataAt)
 	for i, pid := range pids {
-		s += fmt.Sprintf(" td %x", h.load(uint64(tdAt+32*i+4), 4))
+		s += fmt.Sprintf(" td %x", h.Load(uint64(tdAt+32*i+4), 4))
 		if pid == 1 && len(data[i]) > 0 {
-			s += fmt.Sprintf(" %x", h.read(uint64(at), len(data[i])))
-			h.write(uint64(at), make([]byte, len(data[i])))
+			s += fmt.Sprintf(" %x", h.Read(uint64(at), len(data[i])))
+			h.Write(uint64(at), make([]byte, len(data[i])))
 		}
 		at += uint32(len(data[i])+63) &^ 63
 	}
-	h.store(headAt+4, 4, 1)
+	h.Store(headAt+4, 4, 1)
 	h.step(2_000_000)
-	h.out(barIO+2, 2, 0x1f)
+	h.Out(barIO+2, 2, 0x1f)
 	return s
 }
 
 type ehciHost struct{ guest }
 
 func (h ehciHost) start() {
-	h.setConfig(pci.RegBAR0, 4, barMem)
-	h.setConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
-	h.store(barMem+0x60, 4, 1)
-	h.store(barMem+0x64, 4, 0x1100)
-	h.store(barMem+0x64, 4, 0x1000)
-	h.store(barMem+0x38, 4, headAt)
+	h.SetConfig(pci.RegBAR0, 4, barMem)
+	h.SetConfig(pci.RegCommand, 2, pci.CommandMemory|pci.CommandMaster)
+	h.Store(barMem+0x60, 4, 1)
+	h.Store(barMem+0x64, 4, 0x1100)
+	h.Store(barMem+0x64, 4, 0x1000)
+	h.Store(barMem+0x38, 4, headAt)
 	h.head(0, 0, 0, 1)
-	h.store(barMem+0x20, 4, 0x80021)
+	h.Store(barMem+0x20, 4, 0x80021)
 	h.step(1_000_000)
 }
 
@@ -319,7 +217,7 @@ func (h ehciHost) head(addr, endpoint uint8, toggle, next uint32) {
 	for _, v := range w {
 		b = le.AppendUint32(b, v)
 	}
-	h.write(headAt, b)
+	h.Write(headAt, b)
 }
 
 func (h ehciHost) transfer(addr, endpoint uint8, pids []int, data [][]byte) string {
@@ -335,16 +233,16 @@ func (h ehciHost) transfer(addr, endpoint uint8, pids []int, data [][]byte) stri
 		for p := range uint32(5) {
 			b = le.AppendUint32(b, at&^(0xfff*min(p, 1))+p*4096)
 		}
-		h.write(uint64(tdAt+64*i), b)
+		h.Write(uint64(tdAt+64*i), b)
 		if pid != 1 && len(data[i]) > 0 {
-			h.write(uint64(at), data[i])
+			h.Write(uint64(at), data[i])
 		}
 		at += uint32(len(data[i])+63) &^ 63
 	}
 	h.head(addr, endpoint, 1, tdAt)
 	await(h.guest, func() bool {
 		for i := range pids {
-			if c := h.load(uint64(tdAt+64*i+8), 4); c&(1<<6) != 0 {
+			if c := h.Load(uint64(tdAt+64*i+8), 4); c&(1<<6) != 0 {
 				return true
 			} else if c&(1<<7) != 0 {
 				return endpoint == 1 && len(data[0]) == 8 // the answer is that there is nothing to say
@@ -352,18 +250,18 @@ func (h ehciHost) transfer(addr, endpoint uint8, pids []int, data [][]byte) stri
 		}
 		return true
 	})
-	s, at := fmt.Sprintf("sts %x", h.load(barMem+0x24, 4)&0x37), uint32(dataAt)
+	s, at := fmt.Sprintf("sts %x", h.Load(barMem+0x24, 4)&0x37), uint32(dataAt)
 	for i, pid := range pids {
-		s += fmt.Sprintf(" td %x", h.load(uint64(tdAt+64*i+8), 4))
+		s += fmt.Sprintf(" td %x", h.Load(uint64(tdAt+64*i+8), 4))
 		if pid == 1 && len(data[i]) > 0 {
-			s += fmt.Sprintf(" %x", h.read(uint64(at), len(data[i])))
-			h.write(uint64(at), make([]byte, len(data[i])))
+			s += fmt.Sprintf(" %x", h.Read(uint64(at), len(data[i])))
+			h.Write(uint64(at), make([]byte, len(data[i])))
 		}
 		at += uint32(len(data[i])+63) &^ 63
 	}
 	h.head(addr, endpoint, 1, 1)
 	h.step(2_000_000)
-	h.store(barMem+0x24, 4, 0x3f)
+	h.Store(barMem+0x24, 4, 0x3f)
 	return s
 }
 
@@ -553,26 +451,26 @@ func FuzzControllers(f *testing.F) {
 		}
 		m := newOurs(t, image(t), devices...)
 		defer m.Mem.View().Find(0).RAM.Free()
-		m.setConfig(0x20, 4, barIO)
-		m.setConfig(pci.RegBAR0, 4, barMem)
-		m.setConfig(pci.RegCommand, 2, 7)
+		m.SetConfig(0x20, 4, barIO)
+		m.SetConfig(pci.RegBAR0, 4, barMem)
+		m.SetConfig(pci.RegCommand, 2, 7)
 		for i := 0; i < 0x4000 && len(mem) > 0; i += len(mem) {
-			m.write(listAt+uint64(i), mem)
+			m.Write(listAt+uint64(i), mem)
 		}
 		for n := 0; len(script) >= 8 && n < 300; n++ {
 			at, size, v := uint64(le.Uint16(script)), 1<<(script[2]%3), uint64(le.Uint32(script[4:]))
 			switch script[3] & 3 {
 			case 0:
-				m.out(uint16(barIO+at&0x1f), size, uint32(v))
-				m.store(barMem+at&0x3fff, size, v)
+				m.Out(uint16(barIO+at&0x1f), size, uint32(v))
+				m.Store(barMem+at&0x3fff, size, v)
 			case 1:
-				m.store(listAt+at&0x3fff, size, v)
+				m.Store(listAt+at&0x3fff, size, v)
 			case 2:
 				m.step(int64(v & 0xffffff))
 			case 3:
-				m.load(barMem+at&0x3fff, size)
-				m.in(uint16(barIO+at&0x1f), size)
-				m.store(barMem+v&0x3fff, 4, listAt+at&^63)
+				m.Load(barMem+at&0x3fff, size)
+				m.In(uint16(barIO+at&0x1f), size)
+				m.Store(barMem+v&0x3fff, 4, listAt+at&^63)
 			}
 			script = script[8:]
 		}

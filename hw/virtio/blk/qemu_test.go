@@ -1,9 +1,7 @@
 package blk
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -19,18 +17,7 @@ import (
 // image makes a disk image and opens it.
 func image(t testing.TB) (path string, b *block.Backend) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "blk") // the test's own directory may have commas in its name
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	path = filepath.Join(dir, "d.img")
-	if err := os.WriteFile(path, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(path, 10<<20); err != nil {
-		t.Fatal(err)
-	}
+	path = virtiotest.Image(t, 0, 10<<20)
 	g := driver.NewDrives()
 	t.Cleanup(func() { g.Close() })
 	d, err := g.AddDrive("if=none,id=x,format=raw,file="+path, "ide")
@@ -78,41 +65,33 @@ func TestPCIConfig(t *testing.T) {
 				t.Fatal(err)
 			}
 			defer m.Close()
-			qc := func(reg uint32) uint32 {
-				q.Out(0xcf8, 4, 1<<31|devfn<<8|reg)
-				return q.In(0xcfc, 4)
-			}
 			for reg := uint32(0); reg < 256; reg += 4 {
-				if got, want := m.Config(devfn, reg, 4), qc(reg); got != want {
+				if got, want := m.Config(devfn, reg, 4), q.Config(devfn, reg, 4); got != want {
 					t.Errorf("config %02x: %08x, want %08x", reg, got, want)
 				}
 			}
 			for reg := uint32(0x10); reg < 0x28; reg += 4 {
 				m.SetConfig(devfn, reg, 4, ^uint32(0))
-				qc(reg)
-				q.Out(0xcfc, 4, ^uint32(0))
-				if got, want := m.Config(devfn, reg, 4), qc(reg); got != want {
+				q.SetConfig(devfn, reg, 4, ^uint32(0))
+				if got, want := m.Config(devfn, reg, 4), q.Config(devfn, reg, 4); got != want {
 					t.Errorf("size of BAR at %02x: %08x, want %08x", reg, got, want)
 				}
 			}
-			compareModern(t, m, q, qc)
-			compareLegacy(t, m, q, qc)
+			compareModern(t, m, q)
+			compareLegacy(t, m, q)
 		})
 	}
 }
 
 // compareModern holds one conversation through the modern interface with both devices.
-func compareModern(t *testing.T, m *virtiotest.Machine, q *qtest.QEMU, qc func(uint32) uint32) {
+func compareModern(t *testing.T, m *virtiotest.Machine, q *qtest.QEMU) {
 	if m.Config(devfn, 0x20, 4) == 0 {
 		return
 	}
 	f := m.Map(devfn)
-	qc(0x20)
-	q.Out(0xcfc, 4, uint32(f.Modern))
-	qc(0x24)
-	q.Out(0xcfc, 4, 0)
-	qc(4)
-	q.Out(0xcfc, 4, 7)
+	q.SetConfig(devfn, 0x20, 4, uint32(f.Modern))
+	q.SetConfig(devfn, 0x24, 4, 0)
+	q.SetConfig(devfn, 4, 4, 7)
 	for _, s := range modernScript {
 		at := f.Modern + s.at
 		if s.write {
@@ -199,15 +178,13 @@ var modernScript = func() (s []access) {
 }()
 
 // compareLegacy does the same through the legacy interface.
-func compareLegacy(t *testing.T, m *virtiotest.Machine, q *qtest.QEMU, qc func(uint32) uint32) {
+func compareLegacy(t *testing.T, m *virtiotest.Machine, q *qtest.QEMU) {
 	if m.Config(devfn, 0x10, 4) == 0 {
 		return
 	}
 	f := m.Map(devfn)
-	qc(0x10)
-	q.Out(0xcfc, 4, uint32(f.Legacy))
-	qc(4)
-	q.Out(0xcfc, 4, 7)
+	q.SetConfig(devfn, 0x10, 4, uint32(f.Legacy))
+	q.SetConfig(devfn, 4, 4, 7)
 	rd := func(off uint64, size int) {
 		got, _ := m.IO.Load(f.Legacy+off, size)
 		if want := uint64(q.In(uint16(f.Legacy+off), size)); got != want {

@@ -3,8 +3,6 @@ package scsi
 import (
 	"bytes"
 	"fmt"
-	"os"
-	"path/filepath"
 	"testing"
 	"time"
 
@@ -28,22 +26,7 @@ const (
 // images makes a disk of 4 MiB and a disc of 1 MiB.
 func images(t testing.TB) (hd, cd string) {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "vscsi") // the test's own directory may have commas in its name
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { os.RemoveAll(dir) })
-	hd, cd = filepath.Join(dir, "hd.img"), filepath.Join(dir, "cd.iso")
-	for path, n := range map[string]int{hd: 4 << 20, cd: 1 << 20} {
-		b := make([]byte, n)
-		for i := range b {
-			b[i] = byte(i>>9 ^ i*5)
-		}
-		if err := os.WriteFile(path, b, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return hd, cd
+	return virtiotest.Image(t, 4<<20, 4<<20), virtiotest.Image(t, 1<<20, 1<<20)
 }
 
 // newAdapter makes our adapter with a disk at 0:0 and a CD-ROM drive at 1:3.

@@ -6,6 +6,7 @@ import (
 
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
+	"goemu/hw/qdev/qtest"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
 )
@@ -26,8 +27,8 @@ type Machine struct {
 	IO   *memory.AddressSpace
 	Tree *qdev.Tree
 	Bus  *pci.Bus
-	// Mirror, if set, answers accesses to configuration space instead of the bus.
-	Mirror *Relay
+	// Mirror, if set, is whose configuration space answers instead of the bus's.
+	Mirror *qtest.QEMU
 
 	mu    sync.Mutex
 	msgs  map[uint32]int // guarded by mu: messages by data
@@ -110,16 +111,10 @@ func Locked(f func()) {
 	f()
 }
 
-// Relay is somebody else's configuration space.
-type Relay struct {
-	Config    func(reg uint32, size int) uint32
-	SetConfig func(reg uint32, size int, v uint32)
-}
-
 // Config reads from the configuration space of a function.
 func (m *Machine) Config(devfn uint8, reg uint32, size int) uint32 {
 	if m.Mirror != nil {
-		return m.Mirror.Config(reg, size)
+		return m.Mirror.Config(devfn, reg, size)
 	}
 	m.IO.Store(pci.PortConfigAddress, 4, uint64(configBit|uint32(devfn)<<8|reg&^3))
 	v, _ := m.IO.Load(pci.PortConfigData+uint64(reg&3), size)
@@ -129,7 +124,7 @@ func (m *Machine) Config(devfn uint8, reg uint32, size int) uint32 {
 // SetConfig writes to the configuration space of a function.
 func (m *Machine) SetConfig(devfn uint8, reg uint32, size int, v uint32) {
 	if m.Mirror != nil {
-		m.Mirror.SetConfig(reg, size, v)
+		m.Mirror.SetConfig(devfn, reg, size, v)
 		return
 	}
 	m.IO.Store(pci.PortConfigAddress, 4, uint64(configBit|uint32(devfn)<<8|reg&^3))

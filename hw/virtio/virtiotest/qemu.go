@@ -72,25 +72,17 @@ func MigrateQEMU(t testing.TB, socket, section string) []byte {
 // function that writes to the legacy BAR.
 func DriveQEMU(t testing.TB, q *qtest.QEMU, devfn uint8, drive func(f *Function, legacy func(off uint64, size int, v uint64))) {
 	t.Helper()
-	devBit := uint32(configBit) | uint32(devfn)<<8
-	conf := func(reg uint32, size int, v uint32) {
-		q.Out(0xcf8, 4, devBit|reg&^3)
-		q.Out(uint16(0xcfc+reg&3), size, v)
-	}
 	rec := NewMachine(t)
 	f := rec.Map(devfn) // gives the addresses; nothing is there
-	conf(0x10, 4, uint32(f.Legacy))
-	conf(0x14, 4, uint32(f.MSIX))
-	conf(0x20, 4, uint32(f.Modern))
-	conf(0x24, 4, 0)
-	conf(4, 2, 7)
+	q.SetConfig(devfn, 0x10, 4, uint32(f.Legacy))
+	q.SetConfig(devfn, 0x14, 4, uint32(f.MSIX))
+	q.SetConfig(devfn, 0x20, 4, uint32(f.Modern))
+	q.SetConfig(devfn, 0x24, 4, 0)
+	q.SetConfig(devfn, 4, 2, 7)
 	for _, at := range []uint64{f.Modern, f.MSIX} {
 		rec.Mem.Root().Add(memory.NewIO("mirror", 0x4000, &relay{q, at}), at, 5)
 	}
-	rec.Mirror = &Relay{Config: func(reg uint32, size int) uint32 {
-		q.Out(0xcf8, 4, devBit|reg&^3)
-		return q.In(uint16(0xcfc+reg&3), size)
-	}, SetConfig: conf}
+	rec.Mirror = q
 	drive(f, func(port uint64, size int, v uint64) { q.Out(uint16(f.Legacy+port), size, uint32(v)) })
 }
 
