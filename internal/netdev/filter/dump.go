@@ -50,11 +50,7 @@ func (d *dump) open(*base) error {
 	}
 	f, err := os.OpenFile(d.file, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
-		var e *os.PathError
-		if errors.As(err, &e) {
-			err = e.Err
-		}
-		return fmt.Errorf("net dump: can't open %s: %s", d.file, capital(err.Error()))
+		return fmt.Errorf("net dump: can't open %s: %s", d.file, netdev.Reason(err))
 	}
 	h := le.AppendUint32(nil, pcapMagic)
 	h = le.AppendUint16(le.AppendUint16(h, pcapMajor), pcapMinor)
@@ -62,20 +58,13 @@ func (d *dump) open(*base) error {
 	h = le.AppendUint32(le.AppendUint32(h, uint32(d.maxLen)), pcapEthernet)
 	if _, err := f.Write(h); err != nil {
 		_ = f.Close()
-		return fmt.Errorf("net dump write error: %s", capital(err.Error()))
+		return fmt.Errorf("net dump write error: %s", netdev.Reason(err))
 	}
 	d.f, d.start = f, time.Now().Unix()
 	return nil
 }
 
 var le = binary.LittleEndian
-
-func capital(s string) string {
-	if s == "" {
-		return s
-	}
-	return string(s[0]&^0x20) + s[1:]
-}
 
 func (d *dump) pass(_ *base, _ *netdev.Client, data []byte, _ bool) bool {
 	d.mu.Lock()

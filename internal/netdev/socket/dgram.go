@@ -96,7 +96,7 @@ func multicast(group *net.UDPAddr, local net.IP) (net.PacketConn, error) {
 	}
 	c, err := listen(group)
 	if err != nil {
-		return nil, fmt.Errorf("can't bind ip=%s to socket: %s", group.IP, reason(err))
+		return nil, fmt.Errorf("can't bind ip=%s to socket: %s", group.IP, netdev.Reason(err))
 	}
 	var no error
 	raw, err := c.(*net.UDPConn).SyscallConn()
@@ -107,16 +107,16 @@ func multicast(group *net.UDPAddr, local net.IP) (net.PacketConn, error) {
 				m.Interface = [4]byte(local.To4())
 			}
 			if e := unix.SetsockoptIPMreq(int(fd), unix.IPPROTO_IP, unix.IP_ADD_MEMBERSHIP, m); e != nil {
-				no = fmt.Errorf("can't add socket to multicast group %s: %s", group.IP, reason(e))
+				no = fmt.Errorf("can't add socket to multicast group %s: %s", group.IP, netdev.Reason(e))
 				return
 			}
 			if e := unix.SetsockoptInt(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_LOOP, 1); e != nil {
-				no = fmt.Errorf("can't force multicast message to loopback: %s", reason(e))
+				no = fmt.Errorf("can't force multicast message to loopback: %s", netdev.Reason(e))
 				return
 			}
 			if local != nil {
 				if e := unix.SetsockoptInet4Addr(int(fd), unix.IPPROTO_IP, unix.IP_MULTICAST_IF, m.Interface); e != nil {
-					no = fmt.Errorf("can't set the default network send interface: %s", reason(e))
+					no = fmt.Errorf("can't set the default network send interface: %s", netdev.Reason(e))
 				}
 			}
 		})

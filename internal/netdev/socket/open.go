@@ -55,7 +55,7 @@ func openFD(s *netdev.Set, kind, name, text string, peer *netdev.Client) error {
 		return err
 	}
 	if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil {
-		return fmt.Errorf("%s: Can't use file descriptor %d: %s", name, fd, reason(err))
+		return fmt.Errorf("%s: Can't use file descriptor %d: %s", name, fd, netdev.Reason(err))
 	}
 	ok, err := isStream(fd)
 	switch {
@@ -102,7 +102,7 @@ func openListen(s *netdev.Set, name, text string, peer *netdev.Client) error {
 	lc := net.ListenConfig{Control: reuse}
 	l, err := lc.Listen(context.Background(), "tcp4", a.String())
 	if err != nil {
-		return fmt.Errorf("can't bind ip=%s to socket: %s", a.IP, reason(err))
+		return fmt.Errorf("can't bind ip=%s to socket: %s", a.IP, netdev.Reason(err))
 	}
 	p := newStream(s, "socket", name, peer)
 	p.Client().SetLinkDown(true)
@@ -133,7 +133,7 @@ func openConnect(s *netdev.Set, name, text string, peer *netdev.Client) error {
 	var d net.Dialer
 	c, err := d.Dial("tcp4", a.String())
 	if err != nil {
-		return fmt.Errorf("can't connect socket: %s", reason(err))
+		return fmt.Errorf("can't connect socket: %s", netdev.Reason(err))
 	}
 	p := newStream(s, "socket", name, peer)
 	p.Client().SetInfo("socket: connect to %s", a)
@@ -174,7 +174,7 @@ func openUDP(s *netdev.Set, name string, o *qapi.NetdevSocketOptions, peer *netd
 	}
 	c, err := listen(local)
 	if err != nil {
-		return fmt.Errorf("can't bind ip=%s to socket: %s", local.IP, reason(err))
+		return fmt.Errorf("can't bind ip=%s to socket: %s", local.IP, netdev.Reason(err))
 	}
 	newDgram(s, "socket", name, peer, c, remote).Client().SetInfo("socket: udp=%s", remote)
 	return nil
@@ -292,7 +292,7 @@ func OpenDgram(s *netdev.Set, n *qapi.Netdev, peer *netdev.Client) error {
 			return err
 		}
 		if _, err := unix.FcntlInt(uintptr(fd), unix.F_GETFL, 0); err != nil {
-			return fmt.Errorf("%s: Can't use file descriptor %d: %s", n.Id, fd, reason(err))
+			return fmt.Errorf("%s: Can't use file descriptor %d: %s", n.Id, fd, netdev.Reason(err))
 		}
 		return openDgramFD(s, "dgram", n.Id, fd, peer)
 	case local.Inet != nil:
@@ -318,7 +318,7 @@ func dgramMulticast(s *netdev.Set, name string, group *net.UDPAddr, local *qapi.
 		}
 		c, err := packetOf(fd)
 		if err != nil {
-			return fmt.Errorf("%s: Can't use file descriptor %d: %s", name, fd, reason(err))
+			return fmt.Errorf("%s: Can't use file descriptor %d: %s", name, fd, netdev.Reason(err))
 		}
 		newDgram(s, "dgram", name, peer, c, group).Client().SetInfo("fd=%d (cloned mcast=%s)", fd, group)
 		return nil
@@ -344,7 +344,7 @@ func dgramInet(s *netdev.Set, name string, local, remote *qapi.InetSocketAddress
 	}
 	c, err := listen(l)
 	if err != nil {
-		return fmt.Errorf("can't bind ip=%s to socket: %s", l.IP, reason(err))
+		return fmt.Errorf("can't bind ip=%s to socket: %s", l.IP, netdev.Reason(err))
 	}
 	newDgram(s, "dgram", name, peer, c, r).Client().SetInfo("udp=%s/%s", l, r)
 	return nil
@@ -360,11 +360,11 @@ func dgramUnix(s *netdev.Set, name, local, remote string, peer *netdev.Client) e
 		}
 	}
 	if err := os.Remove(local); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("failed to unlink socket %s: %s", local, reason(err))
+		return fmt.Errorf("failed to unlink socket %s: %s", local, netdev.Reason(err))
 	}
 	c, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: local, Net: "unixgram"})
 	if err != nil {
-		return fmt.Errorf("can't bind unix=%s to socket: %s", local, reason(err))
+		return fmt.Errorf("can't bind unix=%s to socket: %s", local, netdev.Reason(err))
 	}
 	p := newDgram(s, "dgram", name, peer, c, &net.UnixAddr{Name: remote, Net: "unixgram"})
 	p.path = local

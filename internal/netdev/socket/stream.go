@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -182,16 +181,6 @@ func packetOf(fd int) (net.PacketConn, error) {
 	f := os.NewFile(uintptr(fd), "socket")
 	defer f.Close()
 	return net.FilePacketConn(f)
-}
-
-// reason is the text of the errno behind an error.
-func reason(err error) string {
-	var e syscall.Errno
-	if !errors.As(err, &e) {
-		return err.Error()
-	}
-	s := e.Error()
-	return strings.ToUpper(s[:1]) + s[1:]
 }
 
 // address reads HOST:PORT, of IPv4; an empty host is any address.

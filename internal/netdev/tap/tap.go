@@ -45,20 +45,10 @@ type port struct {
 	wg   sync.WaitGroup
 }
 
-// reason is the text of the errno behind an error.
-func reason(err error) string {
-	var e syscall.Errno
-	if !errors.As(err, &e) {
-		return err.Error()
-	}
-	s := e.Error()
-	return strings.ToUpper(s[:1]) + s[1:]
-}
-
 // newPort takes a descriptor over.
 func newPort(s *netdev.Set, kind, id string, fd, index int, vnet bool, peer *netdev.Client) (*port, error) {
 	if err := unix.SetNonblock(fd, true); err != nil {
-		return nil, fmt.Errorf("Failed to set FD nonblocking: %s", reason(err))
+		return nil, fmt.Errorf("Failed to set FD nonblocking: %s", netdev.Reason(err))
 	}
 	p := &port{vnet: vnet}
 	p.f = os.NewFile(uintptr(fd), device) // after it is nonblocking, so that reads wait in the poller
@@ -179,7 +169,7 @@ func launch(script, name string) error {
 	case errors.As(err, &exit):
 		return fmt.Errorf("network script %s failed with status %d", script, exit.Sys().(syscall.WaitStatus))
 	case err != nil:
-		return fmt.Errorf("could not launch network script %s: %s", script, reason(err))
+		return fmt.Errorf("could not launch network script %s: %s", script, netdev.Reason(err))
 	}
 	return nil
 }
@@ -218,12 +208,7 @@ func Open(s *netdev.Set, n *qapi.Netdev, peer *netdev.Client) error {
 	case o.Fds != nil:
 		return openFDs(s, n.Id, strings.Split(*o.Fds, ":"), peer)
 	case o.Helper != nil:
-		fd, err := runHelper(*o.Helper, text(o.Br, defaultBridge))
-		if err != nil {
-			return err
-		}
-		_, flags, _ := getInterface(fd)
-		p, err := newPort(s, "tap", n.Id, fd, 0, flags&unix.IFF_VNET_HDR != 0, peer)
+		p, err := openHelper(s, "tap", n.Id, *o.Helper, text(o.Br, defaultBridge), peer)
 		if err == nil {
 			p.Client().SetInfo("helper=%s", *o.Helper)
 		}
@@ -241,7 +226,7 @@ func openFDs(s *netdev.Set, id string, names []string, peer *netdev.Client) erro
 		}
 		_, flags, err := getInterface(fd)
 		if err != nil {
-			return fmt.Errorf("Unable to query TUNGETIFF on FD %d: %s", fd, reason(err))
+			return fmt.Errorf("Unable to query TUNGETIFF on FD %d: %s", fd, netdev.Reason(err))
 		}
 		p, err := newPort(s, "tap", id, fd, i, flags&unix.IFF_VNET_HDR != 0, peer)
 		if err != nil {
@@ -284,7 +269,7 @@ func openNew(s *netdev.Set, id string, o *qapi.NetdevTapOptions, queues int, pee
 // openQueue opens a queue of an interface.
 func openQueue(name string, o *qapi.NetdevTapOptions, multi bool) (fd int, vnet bool, real string, err error) {
 	if fd, err = unix.Open(device, unix.O_RDWR|unix.O_CLOEXEC, 0); err != nil {
-		return fd, false, "", fmt.Errorf("could not open %s: %s", device, reason(err))
+		return fd, false, "", fmt.Errorf("could not open %s: %s", device, netdev.Reason(err))
 	}
 	flags := uint16(unix.IFF_TAP | unix.IFF_NO_PI)
 	if o.VnetHdr == nil || *o.VnetHdr {
@@ -306,7 +291,7 @@ func openQueue(name string, o *qapi.NetdevTapOptions, multi bool) (fd int, vnet 
 		if name != defaultName {
 			shown = fmt.Sprintf("%s (%s)", device, name)
 		}
-		return fd, false, "", fmt.Errorf("could not configure %s: %s", shown, reason(err))
+		return fd, false, "", fmt.Errorf("could not configure %s: %s", shown, netdev.Reason(err))
 	}
 	sndbuf := uint64(math.MaxInt32)
 	if o.Sndbuf != nil && *o.Sndbuf != 0 {
@@ -314,7 +299,7 @@ func openQueue(name string, o *qapi.NetdevTapOptions, multi bool) (fd int, vnet 
 	}
 	if err := setSendBuffer(fd, int(sndbuf)); err != nil && o.Sndbuf != nil {
 		_ = unix.Close(fd)
-		return fd, false, "", fmt.Errorf("TUNSETSNDBUF ioctl failed: %s", reason(err))
+		return fd, false, "", fmt.Errorf("TUNSETSNDBUF ioctl failed: %s", netdev.Reason(err))
 	}
 	return fd, vnet, real, nil
 }
@@ -322,16 +307,21 @@ func openQueue(name string, o *qapi.NetdevTapOptions, multi bool) (fd int, vnet 
 // OpenBridge is the Opener of the kind bridge.
 func OpenBridge(s *netdev.Set, n *qapi.Netdev, peer *netdev.Client) error {
 	helper, br := text(n.Bridge.Helper, defaultHelper), text(n.Bridge.Br, defaultBridge)
-	fd, err := runHelper(helper, br)
-	if err != nil {
-		return err
-	}
-	_, flags, _ := getInterface(fd)
-	p, err := newPort(s, "bridge", n.Id, fd, 0, flags&unix.IFF_VNET_HDR != 0, peer)
+	p, err := openHelper(s, "bridge", n.Id, helper, br, peer)
 	if err == nil {
 		p.Client().SetInfo("helper=%s,br=%s", helper, br)
 	}
 	return err
+}
+
+// openHelper takes the interface that a program opens at a bridge.
+func openHelper(s *netdev.Set, kind, id, helper, br string, peer *netdev.Client) (*port, error) {
+	fd, err := runHelper(helper, br)
+	if err != nil {
+		return nil, err
+	}
+	_, flags, _ := getInterface(fd)
+	return newPort(s, kind, id, fd, 0, flags&unix.IFF_VNET_HDR != 0, peer)
 }
 
 // runHelper lets a program open an interface at a bridge; it hands the descriptor over through a socket, which is its descriptor 3. A
@@ -339,7 +329,7 @@ func OpenBridge(s *netdev.Set, n *qapi.Netdev, peer *netdev.Client) error {
 func runHelper(helper, br string) (int, error) {
 	pair, err := unix.Socketpair(unix.AF_UNIX, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
 	if err != nil {
-		return -1, fmt.Errorf("socketpair() failed: %s", reason(err))
+		return -1, fmt.Errorf("socketpair() failed: %s", netdev.Reason(err))
 	}
 	theirs := os.NewFile(uintptr(pair[1]), "helper")
 	defer unix.Close(pair[0])
