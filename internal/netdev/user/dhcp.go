@@ -124,7 +124,7 @@ func (u *Network) dhcp4(from mac, b []byte) {
 	if len(r) < bootpSize {
 		r = r[:bootpSize]
 	}
-	u.sendUDP(netip.AddrPortFrom(u.host, dhcpServer), netip.AddrPortFrom(netip.AddrFrom4([4]byte{255, 255, 255, 255}), dhcpClient), r)
+	u.sendUDP(netip.AddrPortFrom(u.host, dhcpServer), netip.AddrPortFrom(everybody, dhcpClient), r)
 }
 
 // dhcpOptions finds the type of a message and the address that it asks for.

@@ -27,7 +27,10 @@ const (
 
 type mac [6]byte
 
-var broadcast = mac{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+var (
+	broadcast = mac{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+	everybody = netip.AddrFrom4([4]byte{255, 255, 255, 255})
+)
 
 // macOf is the Ethernet address of one of the network's own addresses.
 func macOf(a netip.Addr) mac {

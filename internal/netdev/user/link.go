@@ -100,11 +100,6 @@ func (l *link) WritePackets(list stack.PacketBufferList) (int, tcpip.Error) {
 }
 
 func (l *link) write(pkt *stack.PacketBuffer) {
-	select {
-	case <-l.ready:
-	default:
-		return
-	}
 	b := frames.Get().(*[]byte)
 	defer frames.Put(b)
 	f := append((*b)[:0], make([]byte, etherSize)...)

@@ -81,7 +81,7 @@ func (u *Network) sendIP(dst netip.Addr, frame []byte, off *netdev.Offload) {
 	to, ok := u.neigh.lookup(dst)
 	switch {
 	case ok:
-	case dst.Is4() && dst == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case dst == everybody:
 		to = broadcast
 	case dst.Is6() && dst.IsMulticast():
 		b := dst.As16()

@@ -207,7 +207,7 @@ const (
 // udpFrom takes a datagram of the guest.
 func (u *Network) udpFrom(from mac, src, dst netip.AddrPort, b []byte) {
 	switch {
-	case dst.Port() == dhcpServer && dst.Addr().Is4() && (dst.Addr() == u.host || dst.Addr() == netip.AddrFrom4([4]byte{255, 255, 255, 255})):
+	case dst.Port() == dhcpServer && dst.Addr().Is4() && (dst.Addr() == u.host || dst.Addr() == everybody):
 		u.dhcp4(from, b)
 		return
 	case dst.Port() == dhcp6Server && dst.Addr().Is6() && (dst.Addr() == dhcpAgents || dst.Addr() == u.host6):

@@ -167,8 +167,14 @@ func (u *Network) SetOffloads(o netdev.GuestOffloads) {
 	u.guest.Store(v)
 }
 
-// send gives the guest a frame; what the guest does not want to do itself is done here.
+// send gives the guest a frame; what the guest does not want to do itself is done here. Frames are lost until there is a client:
+// forwarded ports may get something as soon as they are open.
 func (u *Network) send(frame []byte, off *netdev.Offload) {
+	select {
+	case <-u.link.ready:
+	default:
+		return
+	}
 	if off != nil {
 		need := uint32(takesCsum)
 		switch off.GSOType {
@@ -189,7 +195,7 @@ func (u *Network) send(frame []byte, off *netdev.Offload) {
 // server. ok is false if they go nowhere.
 func (u *Network) translate(a netip.Addr) (host netip.Addr, ok bool) {
 	switch {
-	case a.Is4() && u.net.Contains(a) || a == netip.AddrFrom4([4]byte{255, 255, 255, 255}):
+	case a.Is4() && u.net.Contains(a) || a == everybody:
 		if a == u.dns {
 			return resolver(false)
 		}

@@ -35,6 +35,7 @@ import (
 	"goemu/internal/netdev"
 	"goemu/migration/vmstate"
 	"goemu/migration/vmstate/vmstatetest"
+	"goemu/qapi"
 )
 
 var guestMAC = mac{0x52, 0x54, 0, 0x12, 0x34, 0x56}
@@ -535,6 +536,17 @@ func TestHostForward(t *testing.T) {
 	require.False(t, valid)
 	_, err = net.Dial("tcp4", tcpFwd.bound().String())
 	require.Error(t, err)
+}
+
+// TestBeforeClient: a datagram for a guest that is not there yet only waits for its address.
+func TestBeforeClient(t *testing.T) {
+	c, err := parseConfig(&qapi.NetdevUserOptions{})
+	require.NoError(t, err)
+	u, err := newNetwork(c)
+	require.NoError(t, err)
+	defer u.Close()
+	u.sendUDP(netip.AddrPortFrom(u.host, 1), netip.AddrPortFrom(u.dhcp, 2), []byte("x"))
+	require.Len(t, u.neigh.asked[u.dhcp].frames, 1)
 }
 
 func TestGuestForward(t *testing.T) {
