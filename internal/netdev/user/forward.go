@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/netip"
 	"os/exec"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -194,7 +195,7 @@ func (f *hostForward) serveUDP() {
 		n, from, err := f.conn.ReadFromUDPAddrPort(b)
 		if err != nil {
 			f.u.mu.Lock()
-			ended := f.u.isClosed() || !containsForward(f.u.fwds, f)
+			ended := f.u.isClosed() || !slices.Contains(f.u.fwds, f)
 			f.u.mu.Unlock()
 			if ended {
 				return
@@ -211,15 +212,6 @@ func (f *hostForward) serveUDP() {
 		f.mu.Unlock()
 		f.u.sendUDP(shown, f.guest, b[:n])
 	}
-}
-
-func containsForward(list []*hostForward, f *hostForward) bool {
-	for _, x := range list {
-		if x == f {
-			return true
-		}
-	}
-	return false
 }
 
 // forwardOf finds the forwarding that a datagram of the guest is an answer to.
@@ -293,13 +285,13 @@ func (u *Network) addGuestForward(rule string) error {
 		return bad
 	}
 	g := &guestForward{addr: netip.AddrPortFrom(addr, uint16(port))}
-	conflict := !u.net.Contains(addr) || addr == u.host || addr == u.dns
-	for _, o := range u.guests {
-		conflict = conflict || o.addr == g.addr
+	taken := slices.ContainsFunc(u.guests, func(o *guestForward) bool { return o.addr == g.addr })
+	if taken || !u.net.Contains(addr) || addr == u.host || addr == u.dns {
+		return qapi.Errorf("Conflicting/invalid host:port in guest forwarding rule '%s'", rule)
 	}
 	label := "guestfwd.tcp." + text
-	command, isCommand := strings.CutPrefix(rest, "cmd:")
-	if !isCommand && !conflict {
+	var isCommand bool
+	if g.command, isCommand = strings.CutPrefix(rest, "cmd:"); !isCommand {
 		if Chardevs == nil {
 			return qapi.Errorf("Could not open guest forwarding device '%s'", label)
 		}
@@ -307,10 +299,6 @@ func (u *Network) addGuestForward(rule string) error {
 			return qapi.Errorf("%s\nCould not open guest forwarding device '%s'", err, label)
 		}
 	}
-	if conflict {
-		return qapi.Errorf("Conflicting/invalid host:port in guest forwarding rule '%s'", rule)
-	}
-	g.command = command
 	u.guests = append([]*guestForward{g}, u.guests...)
 	return nil
 }

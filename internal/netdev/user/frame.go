@@ -184,7 +184,7 @@ func (u *Network) putIP(frame []byte, src, dst netip.Addr, proto uint8) {
 	be.PutUint16(p[10:], netdev.Fold(netdev.Sum(0, p[:ip4Size])))
 }
 
-// sendUDP sends the guest a datagram, in fragments if need be.
+// sendUDP sends the guest a datagram.
 func (u *Network) sendUDP(src, dst netip.AddrPort, b []byte) {
 	frame, d := newFrame(src.Addr(), udpSize+len(b))
 	be.PutUint16(d, src.Port())
@@ -196,12 +196,17 @@ func (u *Network) sendUDP(src, dst netip.AddrPort, b []byte) {
 		sum = 0xffff
 	}
 	be.PutUint16(d[6:], sum)
-	u.putIP(frame, src.Addr(), dst.Addr(), protoUDP)
+	u.sendPacket(src.Addr(), dst.Addr(), protoUDP, frame, d)
+}
+
+// sendPacket sends the guest a packet that newFrame has made, in fragments if need be.
+func (u *Network) sendPacket(src, dst netip.Addr, proto uint8, frame, body []byte) {
 	if len(frame) > etherSize+mtu {
-		u.fragment(src.Addr(), dst.Addr(), protoUDP, d)
+		u.fragment(src, dst, proto, body)
 		return
 	}
-	u.sendIP(dst.Addr(), frame, nil)
+	u.putIP(frame, src, dst, proto)
+	u.sendIP(dst, frame, nil)
 }
 
 // fragment sends a packet in pieces.

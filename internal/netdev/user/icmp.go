@@ -57,19 +57,20 @@ func (u *Network) echo(src, dst netip.Addr, b []byte) {
 func (u *Network) sendEcho(from, to netip.Addr, rest []byte) {
 	frame, body := newFrame(from, 4+len(rest))
 	copy(body[4:], rest)
-	proto := uint8(protoICMP)
-	var sum uint32
 	if from.Is6() {
-		body[0], proto = echoReply6, protoICMPv6
-		sum = pseudo(from, to, protoICMPv6, len(body))
+		body[0] = echoReply6
+	}
+	u.sendICMP(from, to, frame, body)
+}
+
+// sendICMP sends a message whose checksum is still zero.
+func (u *Network) sendICMP(from, to netip.Addr, frame, body []byte) {
+	proto, sum := uint8(protoICMP), uint32(0)
+	if from.Is6() {
+		proto, sum = protoICMPv6, pseudo(from, to, protoICMPv6, len(body))
 	}
 	be.PutUint16(body[2:], netdev.Fold(netdev.Sum(sum, body)))
-	u.putIP(frame, from, to, proto)
-	if len(frame) > etherSize+mtu {
-		u.fragment(from, to, proto, body)
-		return
-	}
-	u.sendIP(to, frame, nil)
+	u.sendPacket(from, to, proto, frame, body)
 }
 
 // sendUnreachable tells the guest that a ping goes nowhere.
@@ -85,13 +86,7 @@ func (u *Network) sendUnreachable(guest, dst netip.Addr, b []byte) {
 	frame, msg := newFrame(own, icmpHeader+len(orig))
 	msg[0], msg[1] = typ, code
 	copy(msg[icmpHeader:], orig)
-	var sum uint32
-	if own.Is6() {
-		sum = pseudo(own, guest, protoICMPv6, len(msg))
-	}
-	be.PutUint16(msg[2:], netdev.Fold(netdev.Sum(sum, msg)))
-	u.putIP(frame, own, guest, proto)
-	u.sendIP(guest, frame, nil)
+	u.sendICMP(own, guest, frame, msg)
 }
 
 // listenEcho makes a socket for pings, if the host lets its users have such.

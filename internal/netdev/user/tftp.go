@@ -16,7 +16,7 @@ const (
 	tftpRead, tftpData, tftpAck = 1, 3, 4
 	tftpError, tftpOptionAck    = 5, 6
 
-	errNotFound, errAccess, errIllegal, errUnknownTransfer = 1, 2, 4, 5
+	errNotFound, errAccess, errIllegal = 1, 2, 4
 
 	defaultBlock = 512
 	maxBlock     = 1428
