@@ -101,8 +101,17 @@ func (h *Hub) Clients() (list []*Client) {
 	return list
 }
 
+// Hub is the hub that the client is connected to, nil if there is none.
+func (c *Client) Hub() *Hub {
+	if p := c.Peer(); p != nil {
+		if h, ok := p.port.(*hubPort); ok {
+			return h.hub
+		}
+	}
+	return nil
+}
+
 // InHub tells whether the client is a port of a hub or connected to one.
 func (c *Client) InHub() bool {
-	p := c.Peer()
-	return c.Kind == KindHubPort || p != nil && p.Kind == KindHubPort
+	return c.Kind == KindHubPort || c.Hub() != nil
 }

@@ -68,12 +68,8 @@ func (s *Service) hmpRemoveForward(m *hmp.Monitor, a *hmp.Args) error {
 func (s *Service) hmpUsernet(m *hmp.Monitor, _ *hmp.Args) error {
 	for _, u := range user.Networks(s.Set) {
 		hub := -1
-		for _, h := range s.Set.Hubs() {
-			for _, p := range h.Clients() {
-				if p.Peer() == u.Client() {
-					hub = h.ID
-				}
-			}
+		if h := u.Client().Hub(); h != nil {
+			hub = h.ID
 		}
 		m.Printf("Hub %d (%s):\n%s", hub, u.Client().Name, u.Info())
 	}

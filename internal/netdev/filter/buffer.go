@@ -46,14 +46,17 @@ func (f *buffer) open(b *base) error {
 		return errors.New("Parameter 'interval' expects a non-zero interval")
 	}
 	f.timer = mainloop.NewTimer(clock.Virtual, func() {
-		f.timer.Mod(clock.Virtual.Now() + int64(f.interval)*1000)
+		f.arm()
 		f.release(b)
 	})
 	if b.status == "on" {
-		f.timer.Mod(clock.Virtual.Now() + int64(f.interval)*1000)
+		f.arm()
 	}
 	return nil
 }
+
+// arm begins an interval.
+func (f *buffer) arm() { f.timer.Mod(clock.Virtual.Now() + int64(f.interval)*1000) }
 
 func (f *buffer) pass(_ *base, sender *netdev.Client, data []byte, tx bool) bool {
 	f.mu.Lock()
@@ -82,7 +85,7 @@ func (f *buffer) switched(b *base) {
 		f.release(b)
 		return
 	}
-	f.timer.Mod(clock.Virtual.Now() + int64(f.interval)*1000)
+	f.arm()
 }
 
 func (f *buffer) close(b *base) {

@@ -102,18 +102,6 @@ func (b *base) Close() {
 	b.kind.close(b)
 }
 
-// oneOf checks the value of a property that takes some words only.
-func oneOf(name string, words ...string) func(*base, string) error {
-	return func(_ *base, v string) error {
-		for _, w := range words {
-			if v == w {
-				return nil
-			}
-		}
-		return fmt.Errorf("Invalid parameter '%s'", v)
-	}
-}
-
 // newType makes a type with the properties that all have and its own.
 func newType(name string, fresh func() kind, own ...userobj.Property) *userobj.Type {
 	fixed := func(b *base, _ string) error {
@@ -124,7 +112,12 @@ func newType(name string, fresh func() kind, own ...userobj.Property) *userobj.T
 	}
 	props := []userobj.Property{
 		userobj.Field("netdev", "string", "", func(b *base) *string { return &b.netdev }, fixed),
-		userobj.Field("queue", "NetFilterDirection", "", func(b *base) *string { return &b.queue }, oneOf("queue", "all", "rx", "tx")),
+		userobj.Field("queue", "NetFilterDirection", "", func(b *base) *string { return &b.queue }, func(_ *base, v string) error {
+			if _, ok := directions[v]; !ok {
+				return fmt.Errorf("Invalid parameter '%s'", v)
+			}
+			return nil
+		}),
 		userobj.Field("status", "string", "", func(b *base) *string { return &b.status }, func(b *base, v string) error {
 			if v != "on" && v != "off" {
 				return errors.New("Invalid value for netfilter status, should be 'on' or 'off'")
