@@ -10,7 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Local is a directory of the host.
+// local is a directory of the host.
 type local struct {
 	*Device
 	root int // descriptor of the directory
@@ -20,7 +20,7 @@ type local struct {
 func newLocal(d *Device) (FS, error) {
 	fd, err := unix.Open(d.Path, unix.O_DIRECTORY|unix.O_RDONLY|unix.O_CLOEXEC, 0)
 	if err != nil {
-		return nil, fmt.Errorf("failed to open '%s': %s", d.Path, Text(err))
+		return nil, fmt.Errorf("failed to open '%s': %s", d.Path, text(err))
 	}
 	l := &local{Device: d, root: fd}
 	switch d.Model {
@@ -34,8 +34,8 @@ func newLocal(d *Device) (FS, error) {
 	return l, nil
 }
 
-// Text is the text of an error as the C library has it.
-func Text(err error) string {
+// text is the text of an error as the C library has it.
+func text(err error) string {
 	s := err.Error()
 	if e := unix.Errno(0); errors.As(err, &e) {
 		s = e.Error()
@@ -69,10 +69,15 @@ func (l *local) dir(p Path) (fd int, err error) {
 			break
 		}
 		up := fd
-		fd, err = unix.Openat(up, n, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		fd, err = subdir(up, n)
 		_ = unix.Close(up)
 	}
 	return fd, err
+}
+
+// subdir opens a directory in a directory, for use with the …at calls.
+func subdir(dir int, name string) (int, error) {
+	return unix.Openat(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 }
 
 func retryInt(f func() (int, error)) (n int, err error) {
@@ -117,20 +122,15 @@ func (l *local) stat(fd int, name string, st *unix.Stat_t) error {
 
 // Statfs implements FS.
 func (l *local) Statfs(p Path) (st unix.Statfs_t, err error) {
-	err = l.withPath(p, func(_ int, fd int) error { return unix.Fstatfs(fd, &st) })
-	return st, err
-}
-
-// withPath calls f with the directory of a path, and a descriptor that stands for what is there.
-func (l *local) withPath(p Path, f func(dir, fd int) error) error {
-	return l.at(p, func(dir int, name string) error {
+	err = l.at(p, func(dir int, name string) error {
 		fd, err := unix.Openat(dir, name, unix.O_PATH|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
 		if err != nil {
 			return err
 		}
 		defer unix.Close(fd)
-		return f(dir, fd)
+		return unix.Fstatfs(fd, &st)
 	})
+	return st, err
 }
 
 // proc is a name for what a descriptor stands for.

@@ -131,6 +131,11 @@ const (
 	metaRoot = ".virtfs_metadata_root"
 
 	metaMode, metaDirMode, maxMeta = 0o600, 0o700, 4096
+
+	metaUID   = "virtfs.uid"
+	metaGID   = "virtfs.gid"
+	metaPerms = "virtfs.mode"
+	metaDev   = "virtfs.rdev"
 )
 
 // fileKeeper is for mapped-file.
@@ -147,7 +152,7 @@ func (fileKeeper) open(dir int, name string, flags int) (fd int, err error) {
 			return -1, err
 		}
 	}
-	m, err := unix.Openat(dir, metaDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	m, err := subdir(dir, metaDir)
 	if err != nil {
 		return -1, err
 	}
@@ -178,13 +183,13 @@ func (k fileKeeper) load(dir int, name string, st *unix.Stat_t) error {
 	m := k.read(dir, name)
 	for key, v := range m {
 		switch key {
-		case "virtfs.uid":
+		case metaUID:
 			st.Uid = uint32(v)
-		case "virtfs.gid":
+		case metaGID:
 			st.Gid = uint32(v)
-		case "virtfs.mode":
+		case metaPerms:
 			st.Mode = uint32(v)
-		case "virtfs.rdev":
+		case metaDev:
 			st.Rdev = v
 		}
 	}
@@ -197,13 +202,13 @@ func (k fileKeeper) create(_ *local, dir int, name string, mode uint32, dev uint
 
 func (k fileKeeper) change(dir int, name string, a attrs) error {
 	m := k.read(dir, name)
-	for key, v := range map[string]*uint32{"virtfs.uid": a.uid, "virtfs.gid": a.gid, "virtfs.mode": a.mode} {
+	for key, v := range map[string]*uint32{metaUID: a.uid, metaGID: a.gid, metaPerms: a.mode} {
 		if v != nil {
 			m[key] = uint64(*v)
 		}
 	}
 	if a.dev != nil && *a.dev != 0 {
-		m["virtfs.rdev"] = *a.dev
+		m[metaDev] = *a.dev
 	}
 	fd, err := k.open(dir, name, unix.O_CREAT|unix.O_WRONLY|unix.O_TRUNC)
 	if err != nil {
@@ -211,7 +216,7 @@ func (k fileKeeper) change(dir int, name string, a attrs) error {
 	}
 	defer unix.Close(fd)
 	var b bytes.Buffer
-	for _, key := range []string{"virtfs.uid", "virtfs.gid", "virtfs.mode", "virtfs.rdev"} {
+	for _, key := range []string{metaUID, metaGID, metaPerms, metaDev} {
 		if v, ok := m[key]; ok {
 			fmt.Fprintf(&b, "%s=%d\n", key, v)
 		}
@@ -222,11 +227,11 @@ func (k fileKeeper) change(dir int, name string, a attrs) error {
 
 // meta opens the directories with the attributes of two files, the second one after it has been made.
 func (fileKeeper) meta(oldDir, newDir int) (from, to int, err error) {
-	if from, err = unix.Openat(oldDir, metaDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err != nil {
+	if from, err = subdir(oldDir, metaDir); err != nil {
 		return -1, -1, err
 	}
 	if err = unix.Mkdirat(newDir, metaDir, metaDirMode); err == nil || err == unix.EEXIST {
-		to, err = unix.Openat(newDir, metaDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		to, err = subdir(newDir, metaDir)
 	}
 	if err != nil {
 		_ = unix.Close(from)
@@ -256,20 +261,17 @@ func (k fileKeeper) rename(oldDir int, oldName string, newDir int, newName strin
 }
 
 func (k fileKeeper) unlink(dir int, name string, isDir bool) error {
-	remove := func(dir int) {
-		if m, err := unix.Openat(dir, metaDir, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0); err == nil {
-			_ = unix.Unlinkat(m, name, 0)
-			_ = unix.Close(m)
-		}
-	}
 	if isDir {
-		d, err := unix.Openat(dir, name, unix.O_PATH|unix.O_DIRECTORY|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+		d, err := subdir(dir, name)
 		if err != nil {
 			return err
 		}
 		_ = unix.Unlinkat(d, metaDir, unix.AT_REMOVEDIR) // fails if files are left, as the removal will
 		_ = unix.Close(d)
 	}
-	remove(dir)
+	if m, err := subdir(dir, metaDir); err == nil {
+		_ = unix.Unlinkat(m, name, 0)
+		_ = unix.Close(m)
+	}
 	return nil
 }
