@@ -317,10 +317,10 @@ func (l *local) Link(old, dir Path, name string) error {
 func (l *local) Rename(oldDir Path, oldName string, newDir Path, newName string) error {
 	return l.in(oldDir, oldName, func(from int, oldName string) error {
 		return l.in(newDir, newName, func(to int, newName string) error {
-			if err := l.keep.rename(from, oldName, to, newName); err != nil {
+			if err := unix.Renameat(from, oldName, to, newName); err != nil {
 				return err
 			}
-			return unix.Renameat(from, oldName, to, newName)
+			return l.keep.rename(from, oldName, to, newName)
 		})
 	})
 }
@@ -331,11 +331,13 @@ func (l *local) Unlink(dir Path, name string, isDir bool) error {
 		flags := 0
 		if isDir {
 			flags = unix.AT_REMOVEDIR
+			l.keep.empty(fd, name)
 		}
-		if err := l.keep.unlink(fd, name, isDir); err != nil {
-			return err
+		err := unix.Unlinkat(fd, name, flags)
+		if err == nil {
+			l.keep.unlink(fd, name)
 		}
-		return unix.Unlinkat(fd, name, flags)
+		return err
 	})
 }
 

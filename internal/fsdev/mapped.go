@@ -37,10 +37,12 @@ type keeper interface {
 	// create sets those of a new file.
 	create(l *local, dir int, name string, mode uint32, dev uint64, o Owner) error
 	change(dir int, name string, a attrs) error
-	// link, rename and unlink make what is kept follow the files: link after, the others before it is done.
+	// link, rename and unlink make what is kept follow the files, after it is done.
 	link(oldDir int, oldName string, newDir int, newName string) error
 	rename(oldDir int, oldName string, newDir int, newName string) error
-	unlink(dir int, name string, isDir bool) error
+	unlink(dir int, name string)
+	// empty removes what is kept in a directory that is about to be removed, unless something is left of it.
+	empty(dir int, name string)
 }
 
 // plainKeeper is for models in which the host keeps all.
@@ -50,7 +52,8 @@ func (plainKeeper) load(int, string, *unix.Stat_t) error  { return nil }
 func (plainKeeper) change(int, string, attrs) error       { return nil }
 func (plainKeeper) link(int, string, int, string) error   { return nil }
 func (plainKeeper) rename(int, string, int, string) error { return nil }
-func (plainKeeper) unlink(int, string, bool) error        { return nil }
+func (plainKeeper) unlink(int, string)                    {}
+func (plainKeeper) empty(int, string)                     {}
 func (plainKeeper) create(l *local, dir int, name string, mode uint32, _ uint64, o Owner) error {
 	err := unix.Fchownat(dir, name, int(int32(o.UID)), int(int32(o.GID)), unix.AT_SYMLINK_NOFOLLOW)
 	if err != nil && l.Model != None {
@@ -123,7 +126,8 @@ func (xattrKeeper) change(dir int, name string, a attrs) error {
 
 func (xattrKeeper) link(int, string, int, string) error   { return nil }
 func (xattrKeeper) rename(int, string, int, string) error { return nil }
-func (xattrKeeper) unlink(int, string, bool) error        { return nil }
+func (xattrKeeper) unlink(int, string)                    {}
+func (xattrKeeper) empty(int, string)                     {}
 
 // Files of mapped-file: one for each file, in a directory beside it; that of the root is in the root.
 const (
@@ -260,18 +264,16 @@ func (k fileKeeper) rename(oldDir int, oldName string, newDir int, newName strin
 	return k.both(oldDir, newDir, func(from, to int) error { return unix.Renameat(from, oldName, to, newName) })
 }
 
-func (k fileKeeper) unlink(dir int, name string, isDir bool) error {
-	if isDir {
-		d, err := subdir(dir, name)
-		if err != nil {
-			return err
-		}
-		_ = unix.Unlinkat(d, metaDir, unix.AT_REMOVEDIR) // fails if files are left, as the removal will
-		_ = unix.Close(d)
-	}
+func (fileKeeper) unlink(dir int, name string) {
 	if m, err := subdir(dir, metaDir); err == nil {
 		_ = unix.Unlinkat(m, name, 0)
 		_ = unix.Close(m)
 	}
-	return nil
+}
+
+func (fileKeeper) empty(dir int, name string) {
+	if d, err := subdir(dir, name); err == nil {
+		_ = unix.Unlinkat(d, metaDir, unix.AT_REMOVEDIR)
+		_ = unix.Close(d)
+	}
 }

@@ -162,6 +162,13 @@ func TestFiles(t *testing.T) {
 				require.NoError(t, err)
 				require.True(t, st.Mode().IsRegular())
 				c.ok(tUnlinkat, uint32(1), "l", uint32(0))
+				// What fails changes nothing.
+				c.ok(tMkdir, uint32(0), "other", uint32(0o700), uint32(0))
+				c.fails(unix.ENOTEMPTY, tRenameat, uint32(0), "other", uint32(0), "e")
+				c.fails(unix.ENOTEMPTY, tUnlinkat, uint32(0), "e", uint32(0x200))
+				b = c.ok(tGetattr, uint32(1), uint64(attrBasic))
+				require.EqualValues(t, unix.S_IFDIR|0o750, le.Uint32(b[8+13:]))
+				require.EqualValues(t, 5, le.Uint32(b[8+13+8:]))
 			}
 			c.ok(tClunk, uint32(2))
 			c.ok(tRemove, uint32(3))
