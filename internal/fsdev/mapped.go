@@ -261,7 +261,16 @@ func (k fileKeeper) link(oldDir int, oldName string, newDir int, newName string)
 }
 
 func (k fileKeeper) rename(oldDir int, oldName string, newDir int, newName string) error {
-	return k.both(oldDir, newDir, func(from, to int) error { return unix.Renameat(from, oldName, to, newName) })
+	kept := false
+	err := k.both(oldDir, newDir, func(from, to int) error {
+		err := unix.Renameat(from, oldName, to, newName)
+		kept = err == nil
+		return err
+	})
+	if err == nil && !kept { // what there may be is of a file that was replaced
+		k.unlink(newDir, newName)
+	}
+	return err
 }
 
 func (fileKeeper) unlink(dir int, name string) {
