@@ -9,13 +9,12 @@ type Source struct {
 	// come first.
 	WError, RError string
 	CD             bool // is meant for a CD-ROM drive
-	// Claim hands out the disk to a device, which user names in messages; a nil backend without error is a drive without medium. Release
-	// takes it back. Unplug does so from a device that leaves the machine: a disk that was only made for it goes, too.
-	Claim   func(user string) (*Backend, error)
-	Release func()
+	// Claim hands out the disk to a device, which user names in messages. Release takes it back. Unplug does so from a
+	// device that leaves the machine: a disk that was only made for it goes, too.
+	Claim           func(user string) (*Backend, error)
+	Release, Unplug func()
 	// Replace gives the device, while it is in operation, another node by its name.
 	Replace func(node string) error
-	Unplug  func()
 }
 
 // ReplaceBy gives the device, while it is in operation, another node by its name.

@@ -40,14 +40,14 @@ type Options struct {
 	BootIndex     qdev.BootIndex `prop:"bootindex"`
 }
 
-// Claim takes the drive for the device that user names in messages, with the permissions that the options ask for. A nil backend without an
-// error is a drive without medium. resize says whether the device bears a medium that changes its length.
+// Claim takes the drive for the device that user names in messages, with the permissions that the options ask for. resize says
+// whether the device bears a medium that changes its length.
 func (p *Options) Claim(user string, readOnly, resize bool) (*block.Backend, error) {
 	if p.Drive == nil {
 		return nil, errors.New("drive property not set")
 	}
 	b, err := p.Drive.Claim(user)
-	if err != nil || b == nil {
+	if err != nil {
 		return nil, err
 	}
 	if err := p.request(b, readOnly || b.ReadOnly(), resize); err != nil {
@@ -75,11 +75,8 @@ func (p *Options) ClaimRemovable(user string, readOnly, resize bool, media block
 		p.Drive = Blank()
 	}
 	b, err := p.Claim(user, readOnly, resize)
-	switch {
-	case err != nil:
+	if err != nil {
 		return nil, err
-	case b == nil:
-		return EmptyDrive(), nil
 	}
 	b.Graph().Lock()
 	defer b.Graph().Unlock()

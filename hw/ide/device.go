@@ -138,7 +138,7 @@ func (d *Device) claim(kind Kind) (*block.Backend, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case b == nil || b.Node() == nil:
+	case b.Node() == nil:
 		d.Drive.Release()
 		return nil, errors.New("Device needs media, but drive is empty")
 	case b.ReadOnly():

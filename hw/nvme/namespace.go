@@ -149,7 +149,7 @@ func (n *Namespace) setup() error {
 	if err != nil {
 		return err
 	}
-	if b == nil || b.Node() == nil {
+	if b.Node() == nil {
 		n.Drive.Release()
 		return errors.New("Device needs media, but drive is empty")
 	}

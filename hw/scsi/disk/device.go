@@ -186,7 +186,7 @@ func (d *Drive) claim() (*block.Backend, error) {
 	switch {
 	case err != nil:
 		return nil, err
-	case b == nil || d.kind == typeDisk && !d.removable && b.Node() == nil:
+	case d.kind == typeDisk && !d.removable && b.Node() == nil:
 		d.common.Drive.Release()
 		return nil, errors.New("Device needs media, but drive is empty")
 	}

@@ -27,7 +27,7 @@ func (m *Model) claim(owner *qdev.Base) error {
 	if err != nil {
 		return err
 	}
-	if b == nil || b.Node() == nil {
+	if b.Node() == nil {
 		m.Props.Drive.Release()
 		return errors.New("Device needs media, but drive is empty")
 	}
