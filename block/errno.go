@@ -3,15 +3,15 @@ package block
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/internal/strerror"
 )
 
-// Strerror is the C library's text for an errno: Go's with a capital first letter.
+// Strerror is the C library's text for an errno.
 func Strerror(e unix.Errno) string {
-	s := e.Error()
-	return strings.ToUpper(s[:1]) + s[1:]
+	return strerror.Text(e)
 }
 
 // Error is an error with the errno that a caller may act on or print by itself, as QEMU's functions return both.

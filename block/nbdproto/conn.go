@@ -5,12 +5,12 @@ import (
 	"io"
 	"net"
 	"os"
-	"strings"
 
 	"crypto/tls"
 
 	"goemu/block"
 	"goemu/internal/sockaddr"
+	"goemu/internal/strerror"
 
 	"golang.org/x/sys/unix"
 )
@@ -33,7 +33,7 @@ const EOFText = "Unexpected end-of-file before all bytes were read"
 func IOText(c net.Conn, verb string, err error) string {
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
 		if _, isTLS := c.(*tls.Conn); isTLS && errors.Is(err, io.ErrUnexpectedEOF) {
-			return "Cannot " + verb + " TLS channel: " + errnoText(unix.ECONNABORTED)
+			return "Cannot " + verb + " TLS channel: " + strerror.Text(unix.ECONNABORTED)
 		}
 		return EOFText
 	}
@@ -42,7 +42,7 @@ func IOText(c net.Conn, verb string, err error) string {
 		what = "Cannot " + verb + " TLS channel: "
 		var alert tls.AlertError
 		if errors.As(err, &alert) {
-			return what + errnoText(unix.ECONNABORTED)
+			return what + strerror.Text(unix.ECONNABORTED)
 		}
 	}
 	var e unix.Errno
@@ -52,12 +52,7 @@ func IOText(c net.Conn, verb string, err error) string {
 			return EOFText // the socket was shut down under the reader
 		}
 	}
-	return what + errnoText(e)
-}
-
-func errnoText(e unix.Errno) string {
-	s := e.Error()
-	return strings.ToUpper(s[:1]) + s[1:]
+	return what + strerror.Text(e)
 }
 
 // ReadFull fills b; what names it in the error.

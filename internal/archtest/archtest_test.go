@@ -41,9 +41,8 @@ func eachFile(t *testing.T, f func(pkg, file string, imports []string)) {
 	require.NoError(t, err)
 }
 
-// layer finds a package's layer and the tree it belongs to.
+// layer finds a package's layer and the tree it belongs to, which is empty if no layer is named for it.
 func layer(pkg string) (tree string, n int) {
-	n = -1
 	for t, l := range layers {
 		if (pkg == t || strings.HasPrefix(pkg, t+"/")) && len(t) > len(tree) {
 			tree, n = t, l
@@ -54,8 +53,8 @@ func layer(pkg string) (tree string, n int) {
 
 func TestLayers(t *testing.T) {
 	eachFile(t, func(pkg, file string, imports []string) {
-		_, from := layer(pkg)
-		if from < 0 {
+		tree, from := layer(pkg)
+		if tree == "" {
 			t.Errorf("%s: no layer is named for this package in layers.go", pkg)
 			return
 		}

@@ -8,6 +8,8 @@ import (
 	"regexp"
 	"strings"
 	"syscall"
+
+	"goemu/internal/strerror"
 )
 
 var (
@@ -28,7 +30,7 @@ func (p *parser) readconfig(path string) error {
 	if err != nil {
 		var no syscall.Errno
 		if errors.As(err, &no) {
-			return p.errorf("Could not open '%s': %s", path, errnoText(no))
+			return p.errorf("Could not open '%s': %s", path, strerror.Text(no))
 		}
 		return p.errorf("Could not open '%s': %w", path, err)
 	}
@@ -77,10 +79,4 @@ func (p *parser) readconfig(path string) error {
 		return p.errorf("%w", err)
 	}
 	return flush()
-}
-
-// errnoText is the C library's text of an error, capitalised as users of QEMU know it.
-func errnoText(no syscall.Errno) string {
-	s := no.Error()
-	return strings.ToUpper(s[:1]) + s[1:]
 }

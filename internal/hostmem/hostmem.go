@@ -14,6 +14,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/internal/memory"
+	"goemu/internal/strerror"
 	"goemu/internal/userobj"
 )
 
@@ -204,7 +205,7 @@ func (b *Backend) mapMemory() (err error) {
 	}
 	if b.block, err = memory.MapRAMBlock(b.name(), b.size, m); err != nil {
 		if f != nil {
-			return fmt.Errorf("unable to map backing store for guest RAM: %w", reason(err))
+			return fmt.Errorf("unable to map backing store for guest RAM: %s", strerror.Of(err))
 		}
 		return err
 	}
@@ -227,7 +228,7 @@ func (b *Backend) openFile() (*os.File, error) {
 		}
 	}
 	if err != nil {
-		return nil, fmt.Errorf("can't open backing store %s for guest RAM: %w", b.path, reason(err))
+		return nil, fmt.Errorf("can't open backing store %s for guest RAM: %s", b.path, strerror.Of(err))
 	}
 	return f, nil
 }
@@ -248,18 +249,18 @@ func (b *Backend) makeMemfd() (*os.File, error) {
 	}
 	fd, err := unix.MemfdCreate(b.kind.name(), flags)
 	if err != nil {
-		return nil, fmt.Errorf("failed to create memfd with flags 0x%x: %w", flags, reason(err))
+		return nil, fmt.Errorf("failed to create memfd with flags 0x%x: %s", flags, strerror.Of(err))
 	}
 	f := os.NewFile(uintptr(fd), b.kind.name())
 	if err := f.Truncate(int64(b.size)); err != nil {
 		f.Close()
-		return nil, fmt.Errorf("failed to resize memfd to %d: %w", b.size, reason(err))
+		return nil, fmt.Errorf("failed to resize memfd to %d: %s", b.size, strerror.Of(err))
 	}
 	if b.seal {
 		const seals = unix.F_SEAL_GROW | unix.F_SEAL_SHRINK | unix.F_SEAL_SEAL
 		if _, err := unix.FcntlInt(f.Fd(), unix.F_ADD_SEALS, seals); err != nil {
 			f.Close()
-			return nil, fmt.Errorf("failed to add seals 0x%x: %w", seals, reason(err))
+			return nil, fmt.Errorf("failed to add seals 0x%x: %s", seals, strerror.Of(err))
 		}
 	}
 	return f, nil
@@ -289,7 +290,7 @@ func (b *Backend) fit(f *os.File) (page uint64, err error) {
 		return 0, fmt.Errorf("backing store size 0x%x does not match 'size' option 0x%x", have, whole)
 	case have == 0 && !b.readOnly:
 		if err := f.Truncate(int64(whole)); err != nil {
-			return 0, fmt.Errorf("cannot resize backing store %s for guest RAM: %w", filepath.Base(f.Name()), reason(err))
+			return 0, fmt.Errorf("cannot resize backing store %s for guest RAM: %s", filepath.Base(f.Name()), strerror.Of(err))
 		}
 	}
 	if b.size < page {
@@ -313,7 +314,7 @@ func (b *Backend) bind() error {
 		return nil
 	}
 	if err := b.block.Bind(policies[b.policy], b.nodes[:]); err != nil {
-		return fmt.Errorf("cannot bind memory to host NUMA nodes: %w", reason(err))
+		return fmt.Errorf("cannot bind memory to host NUMA nodes: %s", strerror.Of(err))
 	}
 	return nil
 }
@@ -332,7 +333,7 @@ func (b *Backend) populate() error {
 	close(errs)
 	for err := range errs {
 		if err != nil {
-			return errors.New("qemu_prealloc_mem: preallocating memory failed: " + reason(err).Error())
+			return errors.New("qemu_prealloc_mem: preallocating memory failed: " + strerror.Of(err))
 		}
 	}
 	return nil
@@ -348,14 +349,4 @@ func (b *Backend) Close() {
 	}
 	_ = b.block.Free() // nothing more can be done about it
 	b.block = nil
-}
-
-// reason is the errno of an error with its text as C spells it.
-func reason(err error) error {
-	var e unix.Errno
-	if errors.As(err, &e) {
-		s := e.Error()
-		return errors.New(strings.ToUpper(s[:1]) + s[1:])
-	}
-	return err
 }

@@ -11,8 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"golang.org/x/sys/unix"
-
+	"goemu/internal/strerror"
 	"goemu/internal/userobj"
 )
 
@@ -92,7 +91,7 @@ func (s *Secret) load() ([]byte, error) {
 	case s.hasFile:
 		b, err := os.ReadFile(s.file)
 		if err != nil {
-			return nil, fmt.Errorf("Unable to read %s: Failed to open file “%s”: %s", s.file, s.file, reason(err))
+			return nil, fmt.Errorf("Unable to read %s: Failed to open file “%s”: %s", s.file, s.file, strerror.Of(err))
 		}
 		return b, nil
 	case s.hasData:
@@ -155,13 +154,3 @@ func decode(s string) ([]byte, error) {
 
 // Close implements userobj.Object.
 func (s *Secret) Close() { clear(s.bytes) }
-
-// reason is an errno's text as C spells it.
-func reason(err error) string {
-	var e unix.Errno
-	if errors.As(err, &e) {
-		t := e.Error()
-		return strings.ToUpper(t[:1]) + t[1:]
-	}
-	return err.Error()
-}

@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/internal/strerror"
 )
 
 // Type is the kind of an address.
@@ -56,8 +58,7 @@ func errorf(format string, a ...any) error {
 
 // errnof makes an error whose text ends in the errno's own.
 func errnof(e unix.Errno, format string, a ...any) error {
-	s := e.Error()
-	return &Error{Errno: e, Text: fmt.Sprintf(format, a...) + ": " + strings.ToUpper(s[:1]) + s[1:]}
+	return &Error{Errno: e, Text: fmt.Sprintf(format, a...) + ": " + strerror.Text(e)}
 }
 
 // ParseInet reads HOST:PORT with options, as in "nbd:HOST:PORT,to=…".

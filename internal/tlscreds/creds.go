@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/internal/strerror"
 )
 
 // Endpoint is the side of a connection that credentials are for.
@@ -102,8 +104,7 @@ func path(dir, name string, required bool) (string, error) {
 	}
 	var e unix.Errno
 	errors.As(err, &e)
-	s := e.Error()
-	return "", errorf("Unable to access credentials %s: %s", p, strings.ToUpper(s[:1])+s[1:])
+	return "", errorf("Unable to access credentials %s: %s", p, strerror.Text(e))
 }
 
 func (c *X509) load(o Options, ca, crl, cert, key string) error {

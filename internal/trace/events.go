@@ -6,6 +6,8 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+
+	"goemu/internal/strerror"
 )
 
 // Event is something that can be traced under a name of its own, as one line of the log.
@@ -105,7 +107,7 @@ func EnableItems(items string, unknown func(name string)) string {
 func EnableFile(path string, warn func(line string)) error {
 	f, err := os.Open(path)
 	if err != nil {
-		return fmt.Errorf("failed to open trace events file '%s': %s", path, syscallText(err))
+		return fmt.Errorf("failed to open trace events file '%s': %s", path, strerror.Of(err))
 	}
 	defer f.Close()
 	in := bufio.NewScanner(f)

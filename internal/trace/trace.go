@@ -3,16 +3,16 @@
 package trace
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 
 	"github.com/sirupsen/logrus"
+
+	"goemu/internal/strerror"
 )
 
 // Item is a kind of log output, or a set of them.
@@ -99,7 +99,7 @@ func SetFile(name string) error {
 	if name != "" {
 		var err error
 		if f, err = os.Create(name); err != nil {
-			return fmt.Errorf("Error opening logfile %s: %s", name, syscallText(err))
+			return fmt.Errorf("Error opening logfile %s: %s", name, strerror.Of(err))
 		}
 		SetOutput(f)
 	} else {
@@ -110,16 +110,6 @@ func SetFile(name string) error {
 	}
 	file.f = f
 	return nil
-}
-
-// syscallText is the text of the system's error alone.
-func syscallText(err error) string {
-	var e syscall.Errno
-	if errors.As(err, &e) {
-		text := e.Error()
-		return strings.ToUpper(text[:1]) + text[1:]
-	}
-	return err.Error()
 }
 
 // Parse reads a comma separated list of item names; "all" is every item. bad is the first unknown name.

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/internal/sockaddr"
+	"goemu/internal/strerror"
 )
 
 // Channel is one connection. Shutdown makes reads and writes under way fail and may be called from any goroutine; Close waits for a
@@ -179,7 +180,7 @@ func (s *socket) WriteVector(v [][]byte) error {
 	b := net.Buffers(v)
 	_, err := b.WriteTo(s.Conn)
 	if err != nil {
-		return fmt.Errorf("Unable to write to socket: %s", reason(err))
+		return fmt.Errorf("Unable to write to socket: %s", strerror.Of(err))
 	}
 	return nil
 }
@@ -198,16 +199,6 @@ func (s *socket) Shutdown() {
 
 // TwoWay implements Channel.
 func (*socket) TwoWay() bool { return true }
-
-// reason is the text of the system's error behind err.
-func reason(err error) string {
-	var e unix.Errno
-	if errors.As(err, &e) {
-		s := e.Error()
-		return strings.ToUpper(s[:1]) + s[1:]
-	}
-	return err.Error()
-}
 
 // descriptor opens a descriptor by its number or by the name under which it was handed over.
 func descriptor(name string, files Files) (Channel, error) {
@@ -280,7 +271,7 @@ func writeVector(f *os.File, v [][]byte) error {
 			continue
 		}
 		if err != nil {
-			return fmt.Errorf("Unable to write to file: %s", reason(err))
+			return fmt.Errorf("Unable to write to file: %s", strerror.Of(err))
 		}
 		for n > 0 || len(v) > 0 && len(v[0]) == 0 {
 			k := min(n, len(v[0]))

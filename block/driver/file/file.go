@@ -6,13 +6,13 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"strings"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
+	"goemu/internal/strerror"
 )
 
 // Options are what a user can say about the file.
@@ -126,10 +126,7 @@ func retry(fn func() error) error {
 type errno unix.Errno
 
 // Error implements error: the first letter is a capital one, unlike in Go's table.
-func (e errno) Error() string {
-	s := unix.Errno(e).Error()
-	return strings.ToUpper(s[:1]) + s[1:]
-}
+func (e errno) Error() string { return strerror.Text(unix.Errno(e)) }
 
 // Unwrap gives errors.Is the system's error number.
 func (e errno) Unwrap() error { return unix.Errno(e) }

@@ -5,7 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
-	"syscall"
+
+	"goemu/internal/strerror"
 )
 
 // Item is a parsed -fw_cfg option.
@@ -35,12 +36,7 @@ func Load(name, file, text string) (Item, error) {
 	}
 	data, err := os.ReadFile(file)
 	if err != nil {
-		why := err.Error()
-		var no syscall.Errno
-		if errors.As(err, &no) {
-			why = strings.ToUpper(no.Error()[:1]) + no.Error()[1:]
-		}
-		return it, fmt.Errorf("can't load %s: Failed to open file “%s”: %s", file, file, why)
+		return it, fmt.Errorf("can't load %s: Failed to open file “%s”: %s", file, file, strerror.Of(err))
 	}
 	it.Data = data
 	return it, nil

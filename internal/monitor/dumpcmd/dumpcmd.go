@@ -9,13 +9,12 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"golang.org/x/sys/unix"
-
 	"goemu/accel/linear"
 	"goemu/internal/dump"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
 	"goemu/internal/monitor/hmp"
+	"goemu/internal/strerror"
 	"goemu/qapi"
 	"goemu/target/x86"
 )
@@ -116,7 +115,7 @@ func (s *Service) open(protocol string) (*os.File, error) {
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o400)
 	if err != nil {
-		return nil, qapi.Errorf("Could not open '%s': %s", path, reason(err))
+		return nil, qapi.Errorf("Could not open '%s': %s", path, strerror.Of(err))
 	}
 	return f, nil
 }
@@ -158,18 +157,18 @@ func (s *Service) write(t *Target, e *dump.ELF, f *os.File, running bool) error 
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
-	s.set(qapi.DumpStatusCompleted)
-	ev := new(qapi.DumpCompletedEvent)
+	status, ev := qapi.DumpStatusCompleted, new(qapi.DumpCompletedEvent)
 	if err != nil {
-		s.set(qapi.DumpStatusFailed)
-		text := reason(err)
+		status = qapi.DumpStatusFailed
+		text := strerror.Of(err)
 		var what *dump.Error
 		if errors.As(err, &what) {
-			text = what.What + ": " + reason(what.Err)
+			text = what.What + ": " + strerror.Of(what.Err)
 		}
 		err = qapi.Errorf("%s", text)
 		ev.Error = &text
 	}
+	s.set(status)
 	ev.Result = s.current()
 	s.Emit(ev)
 	s.resume(t, running)
@@ -244,14 +243,4 @@ func (s *Service) hmpInfo(m *hmp.Monitor, _ *hmp.Args) error {
 		m.Printf("Finished: %.2f %%\n", 100*float64(r.Completed)/float64(max(r.Total, 1)))
 	}
 	return nil
-}
-
-// reason is what the host says, in the C library's form.
-func reason(err error) string {
-	var e unix.Errno
-	if errors.As(err, &e) {
-		s := e.Error()
-		return strings.ToUpper(s[:1]) + s[1:]
-	}
-	return err.Error()
 }

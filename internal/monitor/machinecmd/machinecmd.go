@@ -5,7 +5,6 @@ import (
 	"context"
 	"io"
 	"os"
-	"syscall"
 
 	"goemu/accel"
 	"goemu/accel/linear"
@@ -14,6 +13,7 @@ import (
 	"goemu/internal/iothread"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/internal/strerror"
 	"goemu/internal/userobj"
 	"goemu/qapi"
 	"goemu/target/x86"
@@ -186,7 +186,7 @@ const dumpChunk = 1 << 20
 func save(name string, size int64, read func(p []byte, off int64) error) error {
 	f, err := os.Create(name)
 	if err != nil {
-		return qapi.Errorf("Could not open '%s': %s", name, reason(err))
+		return qapi.Errorf("Could not open '%s': %s", name, strerror.Of(err))
 	}
 	defer f.Close()
 	buf := make([]byte, dumpChunk)
@@ -204,23 +204,6 @@ func save(name string, size int64, read func(p []byte, off int64) error) error {
 		return qapi.Errorf("An IO error has occurred")
 	}
 	return nil
-}
-
-// reason is what the host says.
-func reason(err error) string {
-	if e, ok := err.(*os.PathError); ok {
-		if n, ok := e.Err.(syscall.Errno); ok {
-			return strerror(n)
-		}
-		return e.Err.Error()
-	}
-	return err.Error()
-}
-
-// strerror is the text of a host error in the C library's form.
-func strerror(n syscall.Errno) string {
-	s := n.Error()
-	return string(s[0]&^0x20) + s[1:]
 }
 
 // Stopped runs f while no CPU executes. Preconditions: the machine lock is held.
