@@ -130,3 +130,5 @@ func FuzzESB(f *testing.F) {
 		}
 	})
 }
+
+func TestHelp(t *testing.T) { qtest.CompareHelp(t, Classes(func() {})) }

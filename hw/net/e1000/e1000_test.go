@@ -378,3 +378,5 @@ func FuzzDevice(f *testing.F) {
 		r.Tree.Close()
 	})
 }
+
+func TestHelp(t *testing.T) { qtest.CompareHelp(t, Classes()) }

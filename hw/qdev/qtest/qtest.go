@@ -68,7 +68,7 @@ func start(t testing.TB, args []string) *QEMU {
 	t.Helper()
 	path, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
-		t.Skip("SKIPPED: qemu-system-x86_64 is not installed, devices are not compared")
+		t.Skip("ORACLE MISSING: qemu-system-x86_64: devices are not compared")
 	}
 	args = append([]string{"-accel", "tcg", "-qtest", "stdio", "-qtest-log", "/dev/null", "-display", "none", "-monitor", "none"}, args...)
 	cmd := exec.Command(path, args...)
@@ -81,7 +81,7 @@ func start(t testing.TB, args []string) *QEMU {
 		t.Fatal(err)
 	}
 	if err := cmd.Start(); err != nil {
-		t.Skip("SKIPPED: ", err)
+		t.Skip("ORACLE MISSING: ", err)
 	}
 	t.Cleanup(func() {
 		_ = cmd.Process.Kill()
