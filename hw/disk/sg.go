@@ -97,16 +97,9 @@ const inlineMax = 64 << 10
 
 // Write writes the list to the disk at off, and calls finish under the machine lock.
 func (s *SG) Write(q *Queue, b *block.Backend, off int64, fl block.Flags, finish func(error)) *Job {
-	iov, ok := s.vector(false)
+	iov, _, ok := s.Map(false)
 	if !ok {
-		buf, err := s.bounce()
-		if err == nil {
-			s.Load(buf)
-		}
-		iov = [][]byte{buf}
-		if err != nil {
-			return q.Go(func() error { return err }, finish)
-		}
+		return q.Go(func() error { return unix.EINVAL }, finish)
 	}
 	return q.Go(func() error { return b.WriteV(context.Background(), off, iov, fl) }, finish)
 }
