@@ -147,32 +147,36 @@ func (d *Device) powerOn() {
 	d.reset()
 }
 
-// AddPowerCapability adds the capability of functions that have no state but D0.
-func (d *Device) AddPowerCapability() error {
-	at, err := d.AddCapability(CapPower, 0, pmSize)
+// addPower adds the power management capability at a place, 0 for any, and returns the place.
+func (d *Device) addPower(at int) (int, error) {
+	at, err := d.AddCapability(CapPower, at, pmSize)
 	if err == nil {
 		d.Set16(at+pmCaps, pmVersion)
 	}
+	return at, err
+}
+
+// AddPowerCapability adds the capability of functions that have no state but D0.
+func (d *Device) AddPowerCapability() error {
+	_, err := d.addPower(0)
 	return err
 }
 
 // AddPowerStates adds the capability of functions whose power state can be written.
 func (d *Device) AddPowerStates() error {
-	err := d.AddPowerCapability()
+	at, err := d.addPower(0)
 	if err == nil {
-		d.SetWritable16(d.FindCapability(CapPower)+pmState, pmStateMask)
+		d.SetWritable16(at+pmState, pmStateMask)
 	}
 	return err
 }
 
 // AddPowerManagement adds the capability of functions that keep their state in D3.
 func (d *Device) AddPowerManagement(at int) error {
-	at, err := d.AddCapability(CapPower, at, pmSize)
-	if err != nil {
-		return err
+	at, err := d.addPower(at)
+	if err == nil {
+		d.Set16(at+pmState, pmNoReset)
+		d.SetWritable16(at+pmState, pmStateMask)
 	}
-	d.Set16(at+pmCaps, pmVersion)
-	d.Set16(at+pmState, pmNoReset)
-	d.SetWritable16(at+pmState, pmStateMask)
-	return nil
+	return err
 }
