@@ -163,12 +163,12 @@ func TestFiles(t *testing.T) {
 				require.True(t, st.Mode().IsRegular())
 				c.ok(tUnlinkat, uint32(1), "l", uint32(0))
 				if model == "mapped-file" { // a file of the host's replaces one of the guest's
-					require.NoError(t, os.WriteFile(filepath.Join(dir, "host"), nil, 0o604))
+					require.NoError(t, os.WriteFile(filepath.Join(dir, "host"), nil, 0o600))
 					c.ok(tMknod, uint32(0), "guest", uint32(unix.S_IFREG|0o777), uint32(0), uint32(0), uint32(0))
 					c.ok(tRenameat, uint32(0), "host", uint32(0), "guest")
 					c.ok(tWalk, uint32(0), uint32(5), uint16(1), "guest")
 					b = c.ok(tGetattr, uint32(5), uint64(attrBasic))
-					require.EqualValues(t, unix.S_IFREG|0o604, le.Uint32(b[8+13:]))
+					require.EqualValues(t, unix.S_IFREG|0o600, le.Uint32(b[8+13:]))
 				}
 				// What fails changes nothing.
 				c.ok(tMkdir, uint32(0), "other", uint32(0o700), uint32(0))

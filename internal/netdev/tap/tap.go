@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"strings"
-	"sync"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -42,7 +41,6 @@ type port struct {
 	vnet bool
 	down string // program to run at the end
 	name string
-	wg   sync.WaitGroup
 }
 
 // newPort takes a descriptor over.
@@ -65,8 +63,8 @@ func newPort(s *netdev.Set, kind, id string, fd, index int, vnet bool, peer *net
 		_ = setOffloads(fd, 0)
 	}
 	p.SetClient(s.Add(c, p, peer))
-	p.wg.Go(p.read)
-	p.wg.Go(p.write)
+	go p.read() // until Close
+	go p.write()
 	return p, nil
 }
 
@@ -128,10 +126,7 @@ func (p *port) read() {
 	for {
 		n, err := p.f.Read(b)
 		if err != nil {
-			if errors.Is(err, os.ErrClosed) || !errors.Is(err, syscall.EINTR) {
-				return
-			}
-			continue
+			return
 		}
 		data := b[:n]
 		var off *netdev.Offload
