@@ -25,7 +25,7 @@ type Filter struct {
 	Info func() string
 	// Off switches the filter off for a time.
 	Off func() bool
-	// Gone says that the filter has gone with its netdev; nil if nobody wants to know.
+	// Gone says that the filter goes with its netdev; nil if nobody wants to know.
 	Gone func()
 
 	client *Client

@@ -189,10 +189,10 @@ func (s *Set) remove(c *Client) {
 	s.mu.Unlock()
 	c.disconnect()
 	for _, f := range c.Filters() {
-		f.Detach()
 		if f.Gone != nil {
 			f.Gone()
 		}
+		f.Detach()
 	}
 	c.port.Close()
 }

@@ -98,8 +98,8 @@ func (b *base) Close() {
 		return
 	}
 	b.attached = false
+	b.kind.close(b) // what it held goes on from its place
 	b.filter.Detach()
-	b.kind.close(b)
 }
 
 // newType makes a type with the properties that all have and its own.

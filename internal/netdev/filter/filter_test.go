@@ -104,6 +104,17 @@ func TestBuffer(t *testing.T) {
 	require.Equal(t, []string{"3"}, n.got())
 	require.NoError(t, objects.Remove("b"))
 	require.Equal(t, []string{"1", "2"}, peer.got())
+	// Frames that it held go on behind it: the filter before it sees them once.
+	file := filepath.Join(t.TempDir(), "f.pcap")
+	require.NoError(t, add(objects, "qom-type", "filter-dump", "id", "d", "netdev", "n", "file", file))
+	require.NoError(t, add(objects, "qom-type", "filter-buffer", "id", "b", "netdev", "n", "queue", "tx", "interval", int64(1000000000)))
+	n.c.Send([]byte("4"), nil)
+	require.NoError(t, objects.Remove("b"))
+	require.NoError(t, objects.Remove("d"))
+	require.Equal(t, []string{"4"}, peer.got())
+	b, err := os.ReadFile(file)
+	require.NoError(t, err)
+	require.Len(t, b, 24+16+1)
 	// The filter goes with its netdev.
 	require.NoError(t, add(objects, "qom-type", "filter-buffer", "id", "b", "netdev", "n", "interval", int64(1000)))
 	netdev.Main.Close()
