@@ -32,8 +32,8 @@ func prepare(t *testing.T, flavour string) *fixture {
 	dir := t.TempDir()
 	f := &fixture{goemu: filepath.Join(dir, "goemu"), initrd: filepath.Join(dir, "initrd.gz"), disk: filepath.Join(dir, "disk.img"), share: filepath.Join(dir, "share")}
 	require.NoError(t, os.Mkdir(f.share, 0o755))
-	out, err := exec.Command("go", "build", "-o", f.goemu, "goemu/cmd/goemu").CombinedOutput()
-	require.NoError(t, err, string(out))
+	build(t, f.goemu)
+	var err error
 	if f.kernel, err = guest.GetKernel(flavour); err != nil {
 		t.Skip("ORACLE MISSING: no kernel package: ", err)
 	}
@@ -45,6 +45,13 @@ func prepare(t *testing.T, flavour string) *fixture {
 	require.NoError(t, os.WriteFile(f.disk, bytes.Repeat([]byte("goemu disk\n"), 1<<20/11), 0o644))
 	require.NoError(t, os.Truncate(f.disk, 1<<20))
 	return f
+}
+
+// build builds goemu.
+func build(t *testing.T, file string) {
+	t.Helper()
+	out, err := exec.Command("go", "build", "-o", file, "goemu/cmd/goemu").CombinedOutput()
+	require.NoError(t, err, string(out))
 }
 
 // boot runs a program in a guest and returns the console. The program must succeed.

@@ -36,19 +36,27 @@ func (l *live) Write(b []byte) (int, error) {
 	return l.seen.Write(b)
 }
 
-// start boots a guest to its shell.
-func (f *fixture) start(t *testing.T, args ...string) *live {
+// launch starts goemu with its serial console on its standard input and output.
+func launch(t *testing.T, goemu string, args ...string) (*live, *exec.Cmd) {
 	t.Helper()
-	sock := filepath.Join(t.TempDir(), "qmp")
-	cmd := exec.Command(f.goemu, append([]string{"-cpu", "max", "-m", "384", "-display", "none", "-serial", "stdio", "-no-reboot",
-		"-kernel", f.kernel.Image, "-initrd", f.initrd, "-append", "console=ttyS0 quiet", "-qmp", "unix:" + sock + ",server=on,wait=off"}, args...)...)
+	cmd := exec.Command(goemu, args...)
 	l := &live{t: t}
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
 	l.in, cmd.Stdout, cmd.Stderr = in, l, l
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() { _ = cmd.Process.Kill(); _ = cmd.Wait() })
+	return l, cmd
+}
+
+// start boots a guest to its shell.
+func (f *fixture) start(t *testing.T, args ...string) *live {
+	t.Helper()
+	sock := filepath.Join(t.TempDir(), "qmp")
+	l, _ := launch(t, f.goemu, append([]string{"-cpu", "max", "-m", "384", "-display", "none", "-serial", "stdio", "-no-reboot",
+		"-kernel", f.kernel.Image, "-initrd", f.initrd, "-append", "console=ttyS0 quiet", "-qmp", "unix:" + sock + ",server=on,wait=off"}, args...)...)
 	l.wait("a shell of busybox")
+	var err error
 	l.conn, err = net.Dial("unix", sock)
 	require.NoError(t, err)
 	t.Cleanup(func() { l.conn.Close() })

@@ -2,7 +2,6 @@ package boot
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -28,37 +27,22 @@ func TestUEFI(t *testing.T) {
 	}
 	vars, err := os.ReadFile(ovmfVars)
 	require.NoError(t, err)
+	goemu := filepath.Join(t.TempDir(), "goemu")
+	build(t, goemu)
 	for _, machine := range []string{"q35", "pc"} {
 		t.Run(machine, func(t *testing.T) {
 			dir := t.TempDir()
-			goemu, store, flash := filepath.Join(dir, "goemu"), filepath.Join(dir, "vars.fd"), filepath.Join(dir, "code.fd")
-			out, err := exec.Command("go", "build", "-o", goemu, "goemu/cmd/goemu").CombinedOutput()
-			require.NoError(t, err, string(out))
+			store, flash := filepath.Join(dir, "vars.fd"), filepath.Join(dir, "code.fd")
 			require.NoError(t, os.WriteFile(store, vars, 0o600))
 			require.NoError(t, os.WriteFile(flash, code, 0o600))
-			l := &live{t: t}
-			cmd := exec.Command(goemu, "-M", machine, "-m", "256", "-display", "none", "-net", "none", "-serial", "stdio",
+			l, cmd := launch(t, goemu, "-M", machine, "-m", "256", "-display", "none", "-net", "none", "-serial", "stdio",
 				"-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+flash, "-drive", "if=pflash,format=raw,unit=1,file="+store)
-			in, err := cmd.StdinPipe()
-			require.NoError(t, err)
-			l.in, cmd.Stdout, cmd.Stderr = in, l, l
-			require.NoError(t, cmd.Start())
-			defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 			l.wait("to skip ")
-			_, err = in.Write([]byte("\x1b"))
-			require.NoError(t, err)
+			l.press("\x1b")
 			l.wait("Shell> ")
-			for _, c := range "set goemu kept\r" { // the shell's serial driver is slow
-				_, err = in.Write([]byte(string(c)))
-				require.NoError(t, err)
-				time.Sleep(20 * time.Millisecond)
-			}
+			l.press("set goemu kept\r")
 			l.wait("Shell> ")
-			for _, c := range "reset -s\r" {
-				_, err = in.Write([]byte(string(c)))
-				require.NoError(t, err)
-				time.Sleep(20 * time.Millisecond)
-			}
+			l.press("reset -s\r")
 			require.NoError(t, cmd.Wait(), "the shell switches the machine off")
 			after, err := os.ReadFile(flash)
 			require.NoError(t, err)
@@ -67,5 +51,15 @@ func TestUEFI(t *testing.T) {
 			require.NoError(t, err)
 			require.NotEqual(t, vars, after, "variables are kept")
 		})
+	}
+}
+
+// press sends keys one by one: the serial driver of the firmware's shell is slow.
+func (l *live) press(keys string) {
+	l.t.Helper()
+	for _, c := range keys {
+		_, err := l.in.Write([]byte(string(c)))
+		require.NoError(l.t, err)
+		time.Sleep(20 * time.Millisecond)
 	}
 }
