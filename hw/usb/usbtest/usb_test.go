@@ -74,7 +74,7 @@ func newQEMU(t testing.TB, path string, devices ...string) theirs {
 
 // TestConfig compares the configuration space.
 func TestConfig(t *testing.T) {
-	for _, d := range []string{"piix3-usb-uhci", "piix4-usb-uhci", "ich9-usb-uhci2", "ich9-usb-uhci6", "usb-ehci", "ich9-usb-ehci1", "ich9-usb-ehci2", "nec-usb-xhci", "qemu-xhci", "nec-usb-xhci,p2=2,p3=6,intrs=4,slots=8,msi=off", "qemu-xhci,p2=15,p3=1"} {
+	for _, d := range []string{"piix3-usb-uhci", "piix4-usb-uhci", "ich9-usb-uhci2", "ich9-usb-uhci6", "usb-ehci", "ich9-usb-ehci1", "ich9-usb-ehci2", "nec-usb-xhci", "qemu-xhci", "nec-usb-xhci,p2=2,p3=6,intrs=4,slots=8,msi=off", "nec-usb-xhci,force-pcie-endcap=on,superspeed-ports-first=off", "qemu-xhci,p2=15,p3=1"} {
 		t.Run(d, func(t *testing.T) {
 			d += ",addr=5"
 			o, q := newOurs(t, image(t), d), newQEMU(t, image(t), d)
@@ -96,7 +96,7 @@ func TestConfig(t *testing.T) {
 
 // TestRegisters compares what registers in memory say after power-on and after writes.
 func TestRegisters(t *testing.T) {
-	for _, d := range []string{"usb-ehci", "nec-usb-xhci", "qemu-xhci"} {
+	for _, d := range []string{"usb-ehci", "nec-usb-xhci", "qemu-xhci", "nec-usb-xhci,superspeed-ports-first=off,intrs=4,slots=8"} {
 		t.Run(d, func(t *testing.T) {
 			o, q := newOurs(t, image(t), d+",addr=5", "usb-tablet", "usb-storage,drive=d"), newQEMU(t, image(t), d+",addr=5", "usb-tablet", "usb-storage,drive=d")
 			compare := func(when string) {

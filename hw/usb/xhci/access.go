@@ -44,16 +44,12 @@ func (o *capRegs) Read(off uint64, _ int) uint64 {
 		protocol2, next2 = 0x0200, 4 << 8
 		protocol3        = 0x0300
 	)
-	slow, fast := uint32(1), o.P2+1
-	if o.opts.superFirst {
-		slow, fast = o.P3+1, 1
-	}
 	streams := uint32(0)
 	if o.Streams {
 		streams = primaryStreams << 12
 	}
-	words := [...]uint32{version<<16 | capBytes, o.numPorts<<24 | o.numIntrs<<8 | o.numSlots, segments, 0, extendedAt | contextSize64 | streams, doorbells, runtimeAt, 0,
-		protocol2<<16 | next2 | 2, usbName, o.P2<<8 | slow, 0, protocol3<<16 | 2, usbName, o.P3<<8 | fast, 0}
+	words := [...]uint32{version<<16 | capBytes, uint32(len(o.ports))<<24 | maxInterrupters<<8 | maxSlots, segments, 0, extendedAt | contextSize64 | streams, doorbells, runtimeAt, 0,
+		protocol2<<16 | next2 | 2, usbName, o.P2<<8 | (o.P3 + 1), 0, protocol3<<16 | 2, usbName, o.P3<<8 | 1, 0}
 	return uint64(words[off>>2])
 }
 

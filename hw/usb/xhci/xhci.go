@@ -21,7 +21,7 @@ type commonProps struct {
 	P3      uint32 `prop:"p3,default=4"`
 }
 
-// NECProps are those of nec-usb-xhci.
+// NECProps are those of nec-usb-xhci. The last four change nothing: QEMU settles on their defaults before it hears of the user's wishes.
 type NECProps struct {
 	MSI        qdev.OnOffAuto `prop:"msi,default=auto" help:"on/off/auto"`
 	MSIX       qdev.OnOffAuto `prop:"msix,default=auto" help:"on/off/auto"`
@@ -29,13 +29,6 @@ type NECProps struct {
 	ForcePCIe  bool           `prop:"force-pcie-endcap,default=false" help:"on/off"`
 	Intrs      uint32         `prop:"intrs,default=16"`
 	Slots      uint32         `prop:"slots,default=64"`
-}
-
-// options are what the types have settled on.
-type options struct {
-	msi, msix             qdev.OnOffAuto
-	superFirst, forcePCIe bool
-	intrs, slots          uint32
 }
 
 // port is a port as the driver sees it: each connector is one for USB 2 and one for USB 3.
@@ -63,7 +56,6 @@ type Controller struct {
 	commonProps
 
 	nec  bool
-	opts options
 	bus  usb.Bus
 	cons []*usb.Port
 
@@ -78,7 +70,6 @@ type Controller struct {
 
 // regs are registers that migrate.
 type regs struct {
-	numPorts, numSlots, numIntrs    uint32
 	command, status, notify, config uint32
 	ringReg, contexts               [2]uint32
 	start                           int64 // of the count of microframes
@@ -96,15 +87,13 @@ type (
 
 // Realize implements qdev.Device.
 func (n *NEC) Realize() error {
-	// QEMU settles on the number of everything before it hears of the user's wishes, and forgets about the streams.
-	n.nec, n.opts, n.Streams = true, options{msi: n.MSI, msix: n.MSIX, superFirst: true, intrs: maxInterrupters, slots: maxSlots}, false
-	return n.realize(n)
+	n.nec, n.Streams = true, false // QEMU forgets about the streams
+	return n.realize(n, n.MSI, n.MSIX)
 }
 
 // Realize implements qdev.Device.
 func (q *QEMU) Realize() error {
-	q.opts = options{msi: qdev.Off, superFirst: true, intrs: maxInterrupters, slots: maxSlots}
-	return q.realize(q)
+	return q.realize(q, qdev.Off, qdev.Auto)
 }
 
 // PCIInfo implements pci.Function.
@@ -138,46 +127,36 @@ func Classes() []*qdev.Class {
 }
 
 // realize makes the controller of the device self.
-func (c *Controller) realize(self qdev.Device) error {
+func (c *Controller) realize(self qdev.Device, msi, msix qdev.OnOffAuto) error {
 	c.SetInterruptPin(1)
 	c.Config[cfgRelease], c.Config[pci.RegCacheLine] = release30, cacheLine
-	n := max(1, min(c.opts.intrs, maxInterrupters))
-	for n&(n-1) != 0 {
-		n++
-	}
-	c.numIntrs, c.numSlots = n, max(1, min(c.opts.slots, maxSlots))
 	c.P2, c.P3 = min(c.P2, maxPorts), min(c.P3, maxPorts)
-	c.numPorts = c.P2 + c.P3
-	c.interrupters, c.slots, c.ports = make([]interrupter, n), make([]slot, c.numSlots), make([]port, c.numPorts)
+	c.interrupters, c.slots, c.ports = make([]interrupter, maxInterrupters), make([]slot, maxSlots), make([]port, c.P2+c.P3)
 	c.status = stsHalted
 	usb.InitBus(&c.bus, self)
 	c.bus.WakeupEndpoint = c.wakeupEndpoint
 	c.makePorts()
 	c.wrap = mainloop.NewTimer(clock.Virtual, c.wrapped)
 	bar := c.region()
-	if c.opts.msi != qdev.Off {
-		if err := c.AddMSI(capMSIAt, int(n), false); err != nil {
+	if msi != qdev.Off {
+		if err := c.AddMSI(capMSIAt, maxInterrupters, false); err != nil {
 			return err
 		}
 	}
 	c.SetBAR(0, pci.BARMem64, bar)
-	if c.Bus().Express() || c.opts.forcePCIe {
+	if c.Bus().Express() {
 		if err := c.AddEndpoint(capExpressAt); err != nil {
 			return err
 		}
 	}
-	if c.opts.msix != qdev.Off {
-		return c.AddMSIX(pci.MSIXLayout{Entries: int(n), TableOff: tableAt, PBAOffset: pendingAt, CapAt: capMSIXAt}, bar, bar)
+	if msix != qdev.Off {
+		return c.AddMSIX(pci.MSIXLayout{Entries: maxInterrupters, TableOff: tableAt, PBAOffset: pendingAt, CapAt: capMSIXAt}, bar, bar)
 	}
 	return nil
 }
 
-// makePorts makes the connectors and what the driver sees of them.
+// makePorts makes the connectors and what the driver sees of them: ports of SuperSpeed, then those of the other speeds.
 func (c *Controller) makePorts() {
-	slow, fast := uint32(0), c.P2
-	if c.opts.superFirst {
-		slow, fast = c.P3, 0
-	}
 	for i := range max(c.P2, c.P3) {
 		p := &usb.Port{Index: int(i)}
 		add := func(at uint32, speeds usb.Mask) {
@@ -185,10 +164,10 @@ func (c *Controller) makePorts() {
 			p.Speeds |= speeds
 		}
 		if i < c.P2 {
-			add(slow+i, usb.Speeds(usb.Low, usb.Full, usb.High))
+			add(c.P3+i, usb.Speeds(usb.Low, usb.Full, usb.High))
 		}
 		if i < c.P3 {
-			add(fast+i, usb.Speeds(usb.Super))
+			add(i, usb.Speeds(usb.Super))
 		}
 		p.Attach = func() { c.visible(p).update(false) }
 		p.Detach = func() { c.dropSlot(p); c.visible(p).update(true) }
@@ -219,10 +198,7 @@ func (c *Controller) Unrealize() {
 
 // Reset implements qdev.Device.
 func (c *Controller) Reset() {
-	kept := regs{numPorts: c.numPorts, numSlots: c.numSlots, numIntrs: c.numIntrs, ring: c.ring}
-	c.contexts = [2]uint32{} // the driver's memory is left alone from here on
-	c.regs = kept
-	c.status = stsHalted
+	c.regs = regs{ring: c.ring, status: stsHalted} // without contexts, the driver's memory is left alone from here on
 	for i := range c.slots {
 		c.disableSlot(i)
 	}
