@@ -44,7 +44,6 @@ type PCIHotplug struct {
 	selected, index uint32
 	buses           [hpBuses]hpSlots
 	numbered        bool
-	indexes         map[uint32]bool
 }
 
 // Region returns the registers.
@@ -133,13 +132,9 @@ func (h *PCIHotplug) eject(bus int, slots uint32) {
 	s.up &^= 1 << slot
 	s.down &^= 1 << slot
 	for _, d := range slices.Clone(b.Devices()) {
-		if slotOf(d) != slot || fixed(d) {
-			continue
+		if slotOf(d) == slot && !fixed(d) {
+			d.Dev().Tree().Unplugged(d)
 		}
-		if f := d.(pci.Function).PCI(); f.ACPIIndex != 0 {
-			delete(h.indexes, f.ACPIIndex)
-		}
-		d.Dev().Tree().Unplugged(d)
 	}
 }
 
@@ -155,15 +150,18 @@ func (h *PCIHotplug) PrePlug(d qdev.Device) error {
 	switch n := f.PCI().ACPIIndex; {
 	case n > maxIndex:
 		return fmt.Errorf("acpi-index should be less or equal to %d", maxIndex)
-	case n != 0 && h.indexes[n]:
+	case n != 0 && h.taken(n):
 		return fmt.Errorf("a PCI device with acpi-index = %d already exist", n)
-	case n != 0:
-		if h.indexes == nil {
-			h.indexes = map[uint32]bool{}
-		}
-		h.indexes[n] = true
 	}
 	return nil
+}
+
+// taken tells whether there is a device with an acpi-index.
+func (h *PCIHotplug) taken(index uint32) (found bool) {
+	h.Root.Buses(func(b *pci.Bus) {
+		found = found || slices.ContainsFunc(b.Devices(), func(d qdev.Device) bool { return d.(pci.Function).PCI().ACPIIndex == index })
+	})
+	return found
 }
 
 var errNoSelector = errors.New("Unsupported bus. Bus doesn't have property 'acpi-pcihp-bsel' set")
