@@ -136,22 +136,28 @@ func (s *Set) Open(n *qapi.Netdev) error {
 	if open == nil {
 		return qapi.Errorf("network backend '%s' is not compiled into this binary", n.Type)
 	}
-	if err := s.open(open, n, nil); err != nil {
+	if err := s.unused(n.Id); err != nil {
 		return err
 	}
+	err := open(s, n, nil)
 	for _, c := range s.Clients() {
-		if c.Name == n.Id && !c.IsNIC() {
+		switch {
+		case c.Name != n.Id || c.IsNIC():
+		case err != nil: // a queue before the one that could not be opened
+			s.remove(c)
+		default:
 			c.netdev = true
 		}
 	}
-	return nil
+	return err
 }
 
-func (s *Set) open(open Opener, n *qapi.Netdev, peer *Client) error {
-	if _, ok := s.Find(n.Id); ok {
-		return qapi.Errorf("Duplicate ID '%s'", n.Id)
+// unused refuses an ID that a client has.
+func (s *Set) unused(id string) error {
+	if _, ok := s.Find(id); ok {
+		return qapi.Errorf("Duplicate ID '%s'", id)
 	}
-	return open(s, n, peer)
+	return nil
 }
 
 // OpenLegacy makes a back end or asks for a NIC as -net does: at a port of hub 0.
@@ -173,13 +179,14 @@ func (s *Set) OpenLegacy(n *qapi.Netdev) error {
 	if n.Nic == nil || n.Nic.Netdev == nil {
 		peer = s.AddHubPort(0, "", nil)
 	}
-	if err := s.open(open, n, peer); err != nil {
-		if peer != nil {
-			s.remove(peer)
-		}
-		return err
+	err := s.unused(n.Id)
+	if err == nil {
+		err = open(s, n, peer)
 	}
-	return nil
+	if err != nil && peer != nil {
+		s.remove(peer)
+	}
+	return err
 }
 
 // remove takes a client out of the set and ends it.
