@@ -60,7 +60,7 @@ func Open(b *chardev.Backend, log io.Writer) (*Server, error) {
 	if s.port, err = b.Attach(s); err != nil {
 		return nil, err
 	}
-	s.port.NoDelay()
+	s.port.Converse()
 	go s.run()
 	return s, nil
 }

@@ -67,6 +67,7 @@ type Backend struct {
 	roomCond  sync.Cond // output was taken, or closed
 	out       []byte
 	taken     []byte // being written
+	writing   bool   // taken is
 	ports     []*Port
 	connected bool
 	discard   bool // nobody is connected and output has nowhere to go
@@ -85,7 +86,13 @@ type Port struct {
 	in       []byte
 	posted   bool // a delivery is on the loop's queue
 	writable func()
+	filling  bool // writable runs
 	detached bool
+	converse bool // see Converse
+	stale    int  // bytes of in that came from a client that has gone
+	untold   int  // events that the frontend has not been told yet
+	ending   bool // somebody waits for listens
+	listens  bool // the frontend has taken all input and would take more
 }
 
 func newBackend(id, kind string, loop Loop) *Backend {
@@ -251,10 +258,12 @@ func (p *Port) Flushed() bool {
 	return len(p.b.out) == 0 || p.b.discard || p.b.closed
 }
 
-// NoDelay makes small outputs leave at once instead of waiting for more.
-func (p *Port) NoDelay() {
+// Converse says that the frontend speaks a protocol with each client: small outputs leave at once instead of waiting for more, a client
+// that has said all it will still gets its answers, and what one that has gone altogether left unread is forgotten.
+func (p *Port) Converse() {
 	p.b.mu.Lock()
 	p.b.prompt = true
+	p.converse = true
 	p.b.mu.Unlock()
 }
 
@@ -284,10 +293,16 @@ func (b *Backend) notifyWritable() {
 			if p.detached {
 				f = nil
 			}
+			p.filling = f != nil
 			b.mu.Unlock()
-			if f != nil {
-				f()
+			if f == nil {
+				return
 			}
+			f()
+			b.mu.Lock()
+			p.filling = false
+			b.inCond.Broadcast()
+			b.mu.Unlock()
 		})
 	}
 }
@@ -297,7 +312,7 @@ func (p *Port) AcceptInput() {
 	b := p.b
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if len(p.in) > 0 {
+	if len(p.in) > 0 || p.ending {
 		p.post()
 	}
 }
@@ -317,21 +332,33 @@ func (p *Port) deliver() {
 	p.posted = false
 	b.mu.Unlock()
 	for {
-		n := p.fe.CanRead()
+		room := p.fe.CanRead()
 		b.mu.Lock()
-		n = min(n, len(p.in))
+		n := min(room, len(p.in))
+		if p.untold > 0 { // the client who sent the rest has not been announced
+			n = min(n, p.stale)
+		}
 		if n <= 0 || p.detached {
+			if p.ending && room > 0 && len(p.in) == 0 {
+				p.listens = true
+				b.inCond.Broadcast()
+			}
 			b.mu.Unlock()
 			return
 		}
 		chunk := append([]byte(nil), p.in[:n]...)
-		p.in = p.in[n:]
-		if len(p.in) == 0 {
-			p.in = nil
-		}
+		p.forget(n)
 		b.inCond.Broadcast()
 		b.mu.Unlock()
 		p.fe.Read(chunk)
+	}
+}
+
+// forget drops the first n bytes of input. Preconditions: b.mu is held.
+func (p *Port) forget(n int) {
+	p.stale = max(p.stale-n, 0)
+	if p.in = p.in[n:]; len(p.in) == 0 {
+		p.in = nil
 	}
 }
 
@@ -344,8 +371,24 @@ func (b *Backend) event(e Event) {
 	}
 }
 
-// tell posts an event to the frontend.
-func (p *Port) tell(e Event) { p.loop.Post(func() { p.fe.Event(e) }) }
+// tell posts an event to the frontend. Preconditions: b.mu is held.
+func (p *Port) tell(e Event) {
+	if e == Closed {
+		p.stale = len(p.in)
+	}
+	p.untold++
+	p.loop.Post(func() {
+		p.fe.Event(e)
+		p.b.mu.Lock()
+		defer p.b.mu.Unlock()
+		if e == Closed && p.converse {
+			p.forget(p.stale)
+		}
+		if p.untold--; p.untold == 0 && len(p.in) > 0 {
+			p.post()
+		}
+	})
+}
 
 // dropped logs output that nobody gets. Preconditions: b.mu is held.
 func (b *Backend) dropped(data []byte) {
@@ -423,6 +466,8 @@ func (b *Backend) feed(p *Port, data []byte) (n int, ok bool) {
 func (b *Backend) nextOutput(stop *bool) (data []byte, ok bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.writing = false
+	b.inCond.Broadcast()
 	for len(b.out) == 0 && !b.closed && !*stop {
 		b.outCond.Wait()
 	}
@@ -434,7 +479,7 @@ func (b *Backend) nextOutput(stop *bool) (data []byte, ok bool) {
 	if *stop || len(b.out) == 0 {
 		return nil, false
 	}
-	b.out, b.taken = b.taken[:0], b.out
+	b.out, b.taken, b.writing = b.taken[:0], b.out, true
 	b.notifyWritable()
 	return b.taken, true
 }

@@ -1,9 +1,13 @@
 package chardev
 
 import (
+	"errors"
 	"io"
 	"sync"
+	"syscall"
 	"time"
+
+	"golang.org/x/sys/unix"
 )
 
 // conn is an open two-way byte stream. Close makes a Read in progress return.
@@ -19,6 +23,7 @@ type pump struct {
 	b    *Backend
 	c    conn
 	done bool // under b.mu
+	hup  bool // under b.mu: the other side neither sends nor reads any more
 	wg   sync.WaitGroup
 	wdon chan struct{} // writer ended
 }
@@ -45,12 +50,65 @@ func (p *pump) readLoop(ended func()) {
 			return
 		}
 		if err != nil {
-			if ended != nil && p.finish() {
+			if ended == nil {
+				return
+			}
+			if errors.Is(err, io.EOF) {
+				p.lastAnswers()
+			}
+			if p.finish() {
 				go ended()
 			}
 			return
 		}
 	}
+}
+
+// lastAnswers waits at the end of input until a frontend that converses has taken all of it and its answers are written, or the other
+// side does not wait for them.
+func (p *pump) lastAnswers() {
+	sc, ok := p.c.(syscall.Conn)
+	if !ok {
+		return
+	}
+	raw, err := sc.SyscallConn()
+	if err != nil {
+		return
+	}
+	b := p.b
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.mux != nil || len(b.ports) == 0 || !b.ports[0].converse {
+		return
+	}
+	p.wg.Add(1)
+	go p.watchHangup(raw)
+	port := b.ports[0]
+	port.ending, port.listens = true, false
+	port.post()
+	for !p.done && !p.hup && !b.closed && !port.detached && !(port.listens && b.written(port)) {
+		b.inCond.Wait()
+	}
+	port.ending = false
+}
+
+// written tells whether no output waits, in the backend or at the port. Preconditions: b.mu is held.
+func (b *Backend) written(p *Port) bool {
+	return len(b.out) == 0 && !b.writing && p.writable == nil && !p.filling
+}
+
+// watchHangup waits until the other side has closed its socket, or the pump has stopped.
+func (p *pump) watchHangup(raw syscall.RawConn) {
+	defer p.wg.Done()
+	_ = raw.Read(func(fd uintptr) bool {
+		fds := []unix.PollFd{{Fd: int32(fd)}} // a hang-up and an error are always reported
+		n, err := unix.Poll(fds, 0)
+		return err == nil && n > 0
+	})
+	p.b.mu.Lock()
+	p.hup = true
+	p.b.inCond.Broadcast()
+	p.b.mu.Unlock()
 }
 
 func (p *pump) writeLoop(ended func()) {
@@ -82,6 +140,7 @@ func (p *pump) finish() bool {
 	first := !p.done
 	p.done = true
 	p.b.outCond.Broadcast()
+	p.b.inCond.Broadcast()
 	p.b.mu.Unlock()
 	return first
 }

@@ -84,7 +84,7 @@ func Serve(b *chardev.Backend, t Target) (*Server, error) {
 	if s.port, err = b.Attach(s); err != nil {
 		return nil, err
 	}
-	s.port.NoDelay()
+	s.port.Converse()
 	go s.run()
 	return s, nil
 }

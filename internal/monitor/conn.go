@@ -44,7 +44,7 @@ func Open(b *chardev.Backend, h Handler) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	port.NoDelay()
+	port.Converse()
 	c.outMu.Lock()
 	c.port = port
 	c.outMu.Unlock()

@@ -3,6 +3,8 @@ package qmp
 import (
 	"bufio"
 	"context"
+	"fmt"
+	"io"
 	"net"
 	"path/filepath"
 	"regexp"
@@ -161,7 +163,10 @@ func TestVanishingClient(t *testing.T) {
 	server, dial := newServer(t, s)
 	c := dial()
 	c.say(`{"execute": "qmp_capabilities"}`)
-	_, err := c.Write([]byte(`{"execute": "query-chardev"}{"execute": "query-chardev"}{"execute": "que`))
+	_, err := c.Write([]byte(`{"execute": "query-chardev"}`))
+	require.NoError(t, err)
+	assert.Eventually(t, func() bool { return server.sessions[0].Ready() == 0 }, 20*time.Second, time.Millisecond)
+	_, err = c.Write([]byte(`{"execute": "query-chardev"}{"execute": "que`)) // left unread while the command before runs
 	require.NoError(t, err)
 	c.Close()
 	next := dial()
@@ -170,6 +175,31 @@ func TestVanishingClient(t *testing.T) {
 	assert.Equal(t, `{"return": []}`, next.say(`{"execute": "query-yank"}`))
 	server.Emit(&qapi.StopEvent{})
 	assert.Equal(t, `{"timestamp": T, "event": "STOP"}`, next.line())
+}
+
+// TestPipedClient: one that says everything at once and then ends its input gets all answers, as scripts around socat and nc expect.
+func TestPipedClient(t *testing.T) {
+	const commands, length = 300, 1000 // more input and output than the queues of the device hold
+	_, dial := newServer(t, &service{})
+	for range 3 {
+		c := dial()
+		id := strings.Repeat("x", length)
+		var all strings.Builder
+		all.WriteString(`{"execute": "qmp_capabilities"}`)
+		for range commands {
+			fmt.Fprintf(&all, `{"execute": "query-yank", "id": %q}`, id)
+		}
+		go func() {
+			_, _ = c.Write([]byte(all.String()))
+			_ = c.Conn.(*net.UnixConn).CloseWrite()
+		}()
+		assert.Equal(t, `{"return": {}}`, c.line())
+		for range commands {
+			require.Equal(t, fmt.Sprintf(`{"return": [], "id": %q}`, id), c.line())
+		}
+		_, err := c.r.ReadByte()
+		assert.Equal(t, io.EOF, err)
+	}
 }
 
 // TestSlowClient: events for a client that does not read are bounded, and hold nobody up.
