@@ -6,6 +6,8 @@ import (
 	"fmt"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/internal/config"
 )
 
 // opening is a node on its way: what was asked for and what has been found out so far.
@@ -444,7 +446,7 @@ func (g *Graph) nameNode(n *Node, name string) error {
 	switch {
 	case name == "":
 		name = g.autoName()
-	case !WellFormedID(name):
+	case !config.WellFormedID(name):
 		return Errorf(unix.EINVAL, "Invalid node-name: '%s'", name)
 	case g.FindBackend(name) != nil:
 		return Errorf(unix.EINVAL, "node-name=%s is conflicting with a device id", name)
@@ -462,18 +464,6 @@ func (g *Graph) nameNode(n *Node, name string) error {
 func (g *Graph) autoName() string {
 	g.serial++
 	return fmt.Sprintf("#block%03d", g.serial)
-}
-
-// WellFormedID tells whether a name follows QEMU's rule for identifiers: letters, digits, '-', '.', '_', beginning with a letter.
-func WellFormedID(id string) bool {
-	for i := range len(id) {
-		c := id[i]
-		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
-		if !letter && (i == 0 || c != '-' && c != '.' && c != '_' && (c < '0' || c > '9')) {
-			return false
-		}
-	}
-	return id != ""
 }
 
 // OpenChild attaches the child that the options name: "file=NODE" refers to a node, "file.driver=…" (and the rest of file.*) opens one.

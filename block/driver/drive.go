@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strconv"
 
-	"goemu/block"
+	"goemu/internal/config"
 )
 
 // cacheMode is what the cache options of a disk or file mean.
@@ -116,7 +116,7 @@ func (drv *Drive) takeErrorActions(opts Dict) error {
 // Preconditions: mu and the graph lock are held.
 func (s *Drives) nameDrive(drv *Drive, opts Dict) error {
 	id, given := opts.take("id")
-	if given && !block.WellFormedID(id) {
+	if given && !config.WellFormedID(id) {
 		return errors.New("Parameter 'id' expects an identifier\nIdentifiers consist of letters, digits, '-', '.', '_', starting with a letter.")
 	}
 	if drv.Index < 0 {

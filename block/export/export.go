@@ -8,6 +8,7 @@ import (
 	"sync"
 
 	"goemu/block"
+	"goemu/internal/config"
 
 	"golang.org/x/sys/unix"
 )
@@ -69,17 +70,6 @@ func NewList(g *block.Graph) *List {
 	return l
 }
 
-// wellFormed tells whether a name may be an identifier: a letter, then letters, digits, '-', '.' and '_'.
-func wellFormed(id string) bool {
-	for i, c := range []byte(id) {
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-		if !letter && (i == 0 || (c < '0' || c > '9') && c != '-' && c != '.' && c != '_') {
-			return false
-		}
-	}
-	return id != ""
-}
-
 // find finds an export.
 // Preconditions: mu is held.
 func (l *List) find(id string) *Export {
@@ -97,7 +87,7 @@ func (l *List) Add(ctx context.Context, o Options, create func(e *Export) (Impl,
 	taken := l.find(o.ID) != nil
 	l.mu.Unlock()
 	switch {
-	case !wellFormed(o.ID):
+	case !config.WellFormedID(o.ID):
 		return nil, block.Errorf(unix.EINVAL, "Invalid block export id")
 	case taken:
 		return nil, block.Errorf(unix.EEXIST, "Block export id '%s' is already in use", o.ID)

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
+	"goemu/internal/config"
 )
 
 // Body is what a job does. Run returns when the work is done, was cancelled or failed; it calls the methods of Job that belong to the job's
@@ -159,7 +160,7 @@ func (l *List) New(s Spec, b Body) (*Job, error) {
 	switch {
 	case s.Flags&Internal != 0 && s.ID != "":
 		return nil, block.Errorf(unix.EINVAL, "Cannot specify job ID for internal job")
-	case s.Flags&Internal == 0 && !block.WellFormedID(s.ID):
+	case s.Flags&Internal == 0 && !config.WellFormedID(s.ID):
 		return nil, block.Errorf(unix.EINVAL, "Invalid job ID '%s'", s.ID)
 	case s.Flags&Internal == 0 && l.find(s.ID) != nil:
 		return nil, block.Errorf(unix.EEXIST, "Job ID '%s' already in use", s.ID)

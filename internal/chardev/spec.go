@@ -80,7 +80,7 @@ func (s *Spec) shortForm(item string) (key, value string) {
 func (s *Spec) set(key, value string) error {
 	switch {
 	case key == "id":
-		if !wellFormedID(value) {
+		if !config.WellFormedID(value) {
 			return errors.New("Parameter 'id' expects an identifier\nIdentifiers consist of letters, digits, '-', '.', '_', starting with a letter.")
 		}
 		s.ID = value
@@ -104,17 +104,6 @@ func (s *Spec) finish() (err error) {
 	s.Kind = kind
 	s.Mux, err = s.boolean("mux", false)
 	return err
-}
-
-// wellFormedID tells whether QEMU takes s as an identifier.
-func wellFormedID(s string) bool {
-	for i, c := range s {
-		letter := c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-		if !letter && (i == 0 || !(c >= '0' && c <= '9' || c == '-' || c == '.' || c == '_')) {
-			return false
-		}
-	}
-	return s != ""
 }
 
 func (s *Spec) get(name string) (string, bool) {

@@ -54,3 +54,14 @@ func ParseOpts(s, implied string) []Pair {
 	}
 	return out
 }
+
+// WellFormedID tells whether s may be an identifier: letters, digits, '-', '.' and '_', beginning with a letter.
+func WellFormedID(s string) bool {
+	for i, c := range []byte(s) {
+		letter := c|0x20 >= 'a' && c|0x20 <= 'z'
+		if !letter && (i == 0 || c != '-' && c != '.' && c != '_' && (c < '0' || c > '9')) {
+			return false
+		}
+	}
+	return s != ""
+}

@@ -29,3 +29,11 @@ func TestSplitElements(t *testing.T) {
 		t.Errorf("%q %q %v", elem, rest, more)
 	}
 }
+
+func TestWellFormedID(t *testing.T) {
+	for id, want := range map[string]bool{"a": true, "Z9": true, "a-b.c_d": true, "": false, "9a": false, "-a": false, "a/b": false, "a b": false, "é": false, "a\x00": false} {
+		if WellFormedID(id) != want {
+			t.Errorf("%q: %v", id, !want)
+		}
+	}
+}

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"goemu/internal/config"
 	"goemu/internal/qom"
 	"goemu/qapi"
 )
@@ -116,7 +117,7 @@ func (s *Set) Add(members *qapi.Object) error {
 	switch {
 	case t == nil:
 		return fmt.Errorf("Parameter 'qom-type' does not accept value '%s'", members.Text("qom-type"))
-	case !wellFormed(id):
+	case !config.WellFormedID(id):
 		return ErrID
 	case s.index(id) >= 0:
 		return fmt.Errorf("attempt to add duplicate property '%s' to object (type 'container')", id)
@@ -151,17 +152,6 @@ func (s *Set) Add(members *qapi.Object) error {
 		s.tree.MustAdd(id, n)
 	}
 	return nil
-}
-
-// wellFormed tells whether id is an identifier.
-func wellFormed(id string) bool {
-	for i, c := range []byte(id) {
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z'
-		if !letter && (i == 0 || (c < '0' || c > '9') && !strings.ContainsRune("-._", rune(c))) {
-			return false
-		}
-	}
-	return id != ""
 }
 
 func (s *Set) index(id string) int {
