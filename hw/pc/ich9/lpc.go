@@ -66,11 +66,9 @@ type LPC struct {
 	}
 	options struct { // of power management
 		ACPIHotplug bool  `prop:"acpi-pci-hotplug-with-bridge-support"`
-		CPULegacy   bool  `prop:"cpu-hotplug-legacy"`
 		DisableS3   uint8 `prop:"disable_s3"`
 		DisableS4   uint8 `prop:"disable_s4"`
 		EnableTCO   bool  `prop:"enable_tco"`
-		Memory      bool  `prop:"memory-hotplug-support"`
 		S4          uint8 `prop:"s4_val"`
 		KeepHPC     bool  `prop:"x-keep-pci-slot-hpc"`
 	}
@@ -110,7 +108,7 @@ var Class = qdev.Class{Name: "ICH9-LPC", Bus: pci.BusType, Desc: "ICH9 LPC bridg
 func newLPC() qdev.Device {
 	l := new(LPC)
 	o := &l.options
-	o.ACPIHotplug, o.CPULegacy, o.EnableTCO, o.Memory, o.S4, o.KeepHPC = true, true, true, true, 2, true
+	o.ACPIHotplug, o.EnableTCO, o.S4, o.KeepHPC = true, true, 2, true
 	return l
 }
 
