@@ -55,9 +55,6 @@ const (
 	ctlNotExpress     = 0x0fa0 // bits of the bridge control register that PCI Express lacks
 	secondarySERR     = 1 << 14
 	maxLog            = 128
-	expDevCtl         = 8
-	expDevCap2        = 36
-	expDevCtl2        = 40
 	expRootCtl        = 28
 	expErrorReports   = 0xf
 	expForwardARI     = 1 << 5
@@ -145,8 +142,8 @@ func (p *port) express() error {
 // forwardARI offers to forward alternative routing identifiers.
 func (p *expressBridge) forwardARI() {
 	at := p.ExpressCapability()
-	p.Set32(at+expDevCap2, p.Get32(at+expDevCap2)|expForwardARI)
-	p.MakeWritable16(at+expDevCtl2, expForwardARI)
+	p.Set32(at+pci.ExpDevCap2, p.Get32(at+pci.ExpDevCap2)|expForwardARI)
+	p.MakeWritable16(at+pci.ExpDevCtl2, expForwardARI)
 }
 
 // errors adds advanced error reporting.
@@ -191,7 +188,7 @@ func (p *expressBridge) addErrors(several bool) {
 
 // resetErrors switches error reports off.
 func (p *port) resetErrors() {
-	at := p.ExpressCapability() + expDevCtl
+	at := p.ExpressCapability() + pci.ExpDevCtl
 	p.Set16(at, p.Get16(at)&^expErrorReports)
 }
 

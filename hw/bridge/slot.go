@@ -12,14 +12,11 @@ import (
 
 // Registers of a slot in the PCI Express capability (section 7.8.9 to 7.8.11).
 const (
-	expFlags     = 2
-	expLinkCap   = 12
-	expLinkState = 18
-	slotCap      = 20
-	slotCtl      = 24
-	slotSta      = 26
-	expLinkCap2  = 44
-	expLinkCtl2  = 48
+	slotCap     = 20
+	slotCtl     = 24
+	slotSta     = 26
+	expLinkCap2 = 44
+	expLinkCtl2 = 48
 
 	expHasSlot = 1 << 8
 
@@ -79,7 +76,7 @@ func (s *slotPort) set(n int, clear, set uint16) { s.Set16(s.reg(n), s.Get16(s.r
 
 // link describes the link as the options want it.
 func (s *slotPort) link() {
-	at := s.reg(expLinkCap)
+	at := s.reg(pci.ExpLinkCap)
 	v := s.Get32(at)&^(linkWidths|linkSpeeds) | uint32(s.width)<<4 | uint32(s.speed)
 	if s.width > x1w || s.speed > speed25 {
 		v |= linkReportsWidth
@@ -100,7 +97,7 @@ func (s *slotPort) link() {
 
 // initSlot adds the slot's registers.
 func (s *slotPort) initSlot() {
-	s.set(expFlags, 0, expHasSlot)
+	s.set(pci.ExpFlags, 0, expHasSlot)
 	v := uint32(s.Slot)<<capNumber | capInterlock | capIndicator | capAttention | capButton
 	if s.Hotplug && (s.Native || s.Hotplugged()) {
 		v |= capSurprise | capHotplug
@@ -169,7 +166,7 @@ func (s *slotPort) notify() {
 	if s.updateNotified(); was == s.notified {
 		return
 	}
-	vector := int(s.Get16(s.reg(expFlags)) >> 9 & 0x1f)
+	vector := int(s.Get16(s.reg(pci.ExpFlags)) >> 9 & 0x1f)
 	switch {
 	case s.MSIXEnabled():
 		s.NotifyMSIX(vector)
@@ -192,10 +189,10 @@ func (s *slotPort) event(events uint16) {
 func (s *slotPort) setPresent(on bool) {
 	if on {
 		s.set(slotSta, 0, staPresent)
-		s.set(expLinkState, 0, linkActive)
+		s.set(pci.ExpLinkState, 0, linkActive)
 	} else {
 		s.set(slotSta, staPresent, 0)
-		s.set(expLinkState, linkActive, 0)
+		s.set(pci.ExpLinkState, linkActive, 0)
 	}
 }
 
@@ -306,7 +303,7 @@ func (s *slotPort) WriteConfig(addr, size int, v uint32) {
 
 // ReadConfig implements pci.ConfigReader: the link's state is that of the device behind it, as far as the port goes along.
 func (s *slotPort) ReadConfig(addr, size int) uint32 {
-	if at := s.reg(expLinkState); addr < at+2 && addr+size > at {
+	if at := s.reg(pci.ExpLinkState); addr < at+2 && addr+size > at {
 		s.updateLink()
 	}
 	return s.DefaultReadConfig(addr, size)
@@ -314,11 +311,11 @@ func (s *slotPort) ReadConfig(addr, size int) uint32 {
 
 // updateLink negotiates speed and width of the link.
 func (s *slotPort) updateLink() {
-	most := s.Get16(s.reg(expLinkCap))
+	most := s.Get16(s.reg(pci.ExpLinkCap))
 	state := most
 	if f := s.Secondary().Function(0); f != nil && f.PCI().ExpressCapability() != 0 {
 		d := f.PCI()
-		state = d.Get16(d.ExpressCapability() + expLinkState)
+		state = d.Get16(d.ExpressCapability() + pci.ExpLinkState)
 		for _, part := range []uint16{linkWidths, linkSpeeds} {
 			if state&part > most&part {
 				state = state&^part | most&part
@@ -331,7 +328,7 @@ func (s *slotPort) updateLink() {
 	if state&linkSpeeds == 0 {
 		state |= speed25
 	}
-	s.set(expLinkState, linkWidths|linkSpeeds, state&(linkWidths|linkSpeeds))
+	s.set(pci.ExpLinkState, linkWidths|linkSpeeds, state&(linkWidths|linkSpeeds))
 }
 
 // loaded takes over what a migration has brought.
@@ -362,4 +359,4 @@ func (d *downstream) Reset() {
 }
 
 // resetARI stops the forwarding of alternative routing identifiers.
-func (s *slotPort) resetARI() { s.set(expDevCtl2, expForwardARI, 0) }
+func (s *slotPort) resetARI() { s.set(pci.ExpDevCtl2, expForwardARI, 0) }

@@ -4,15 +4,15 @@ import "goemu/hw/qdev"
 
 // Registers of the PCI Express capability (PCI Express Base Specification, section 7.5.3).
 const (
-	expFlags     = 2
+	ExpFlags     = 2
 	expDevCap    = 4
-	expDevCtl    = 8
+	ExpDevCtl    = 8
 	expDevStatus = 10
-	expLinkCap   = 12
+	ExpLinkCap   = 12
 	expLinkCtl   = 16
-	expLinkState = 18
-	expDevCap2   = 36
-	expDevCtl2   = 40
+	ExpLinkState = 18
+	ExpDevCap2   = 36
+	ExpDevCtl2   = 40
 	expSize      = 60
 
 	expVersion      = 2
@@ -61,12 +61,12 @@ func (d *Device) AddExpress(at int, typ ExpressType, port uint8) (int, error) {
 		return 0, err
 	}
 	d.express = at
-	d.Set16(at+expFlags, expVersion|uint16(typ)<<4)
+	d.Set16(at+ExpFlags, expVersion|uint16(typ)<<4)
 	d.Set32(at+expDevCap, expErrorRoles)
-	d.Set32(at+expLinkCap, uint32(port)<<24|expASPM|expWidth1|expSpeed25)
-	d.Set16(at+expLinkState, expWidth1|expSpeed25)
-	d.Set32(at+expDevCap2, expPrefixes)
-	d.SetWritable16(at+expDevCtl2, expBlockPrefix)
+	d.Set32(at+ExpLinkCap, uint32(port)<<24|expASPM|expWidth1|expSpeed25)
+	d.Set16(at+ExpLinkState, expWidth1|expSpeed25)
+	d.Set32(at+ExpDevCap2, expPrefixes)
+	d.SetWritable16(at+ExpDevCtl2, expBlockPrefix)
 	clear(d.Writable[ConfigSize : ConfigSize+4]) // no extended capability yet
 	return at, nil
 }
@@ -84,7 +84,7 @@ func (d *Device) AddEndpoint(at int) error {
 // AddErrorControl makes the switches of the device's error reports writable.
 func (d *Device) AddErrorControl() {
 	at := d.express
-	d.MakeWritable16(at+expDevCtl, expErrorReports)
+	d.MakeWritable16(at+ExpDevCtl, expErrorReports)
 	d.ClearOnes[at+expDevStatus] |= expErrorsSeen
 }
 
@@ -92,7 +92,7 @@ func (d *Device) AddErrorControl() {
 func (d *Device) AddFunctionReset() {
 	at := d.express
 	d.Set32(at+expDevCap, d.Get32(at+expDevCap)|expFLR)
-	d.MakeWritable16(at+expDevCtl, expReset)
+	d.MakeWritable16(at+ExpDevCtl, expReset)
 }
 
 // AddLinkControl makes the link's control bits writable that endpoints keep.
@@ -135,7 +135,7 @@ func (d *Device) functionReset() {
 	if d.express == 0 {
 		return
 	}
-	if high := &d.Config[d.express+expDevCtl+1]; *high&(expReset>>8) != 0 {
+	if high := &d.Config[d.express+ExpDevCtl+1]; *high&(expReset>>8) != 0 {
 		d.powerOn()
 		*high &^= expReset >> 8
 	}

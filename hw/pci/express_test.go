@@ -33,7 +33,7 @@ func TestFunctionReset(t *testing.T) {
 	}
 	d := dev.(*resettable)
 	const fn = 3 << 11
-	control := uint32(fn | d.express + expDevCtl)
+	control := uint32(fn | d.express + ExpDevCtl)
 	r.setConfig(fn|RegCommand, 2, CommandMemory|CommandMaster)
 	r.setConfig(control, 2, expReset|expErrorReports)
 	if d.resets != 0 || r.config(control, 2) != expErrorReports || !d.Mastering() {
