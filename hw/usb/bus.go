@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"goemu/hw/qdev"
+	"goemu/internal/qom"
 )
 
 // Port is where a device is plugged in. The host controller or hub that it belongs to hears of what happens there.
@@ -155,6 +156,7 @@ func (b *Bus) RealizeChild(dev qdev.Device) error {
 		b.release(d)
 		return err
 	}
+	d.showAttached()
 	if d.manual && d.Hotplugged() {
 		return nil
 	}
@@ -180,6 +182,32 @@ func (b *Bus) release(d *Device) {
 	d.port, p.dev = nil, nil
 	b.used = slices.DeleteFunc(b.used, func(x *Port) bool { return x == p })
 	b.free = append(b.free, p)
+}
+
+// showAttached makes the property that tells whether the host sees the device, and lets users change it where they attach it by hand.
+func (d *Device) showAttached() {
+	n := d.QOM()
+	if n == nil {
+		return
+	}
+	p := qom.Property{Name: "attached", Type: "bool", Get: func() any { return d.attached }}
+	if d.manual {
+		p.Set = d.setAttached
+	}
+	n.AddProperty(p)
+}
+
+func (d *Device) setAttached(v any) error {
+	on, ok := v.(bool)
+	switch {
+	case !ok:
+		return errors.New("Invalid parameter type for 'attached', expected: boolean")
+	case on && !d.attached:
+		return d.Attach()
+	case !on:
+		d.Unplug()
+	}
+	return nil
 }
 
 // Attach makes the host see the device.

@@ -23,7 +23,7 @@ var peopleLines = []string{
 // TestPeople: the monitor for people says the same.
 func TestPeople(t *testing.T) {
 	needOracle(t)
-	args := []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-S", "-object", "memory-backend-ram,id=o,size=1M"}
+	args := []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-S", "-object", "memory-backend-ram,id=o,size=1048576"}
 	comparePeople(t, args, peopleLines)
 }
 
@@ -39,6 +39,17 @@ var machineLines = []string{
 func TestMachinePeople(t *testing.T) {
 	needOracle(t)
 	comparePeople(t, []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-smp", "2", "-S"}, machineLines)
+}
+
+// TestLateAttach: a usb-bot that is plugged in shows itself to the guest when its disks are there and its user says so.
+func TestLateAttach(t *testing.T) {
+	needOracle(t)
+	const attached = "qom-set /machine/peripheral/b attached "
+	comparePeople(t, []string{"-M", "pc", "-S", "-device", "qemu-xhci,id=x", "-blockdev", "null-co,node-name=n0,size=1048576", "-device", "usb-tablet,id=t"}, []string{
+		"device_add usb-bot,id=b,bus=x.0", "qom-get /machine/peripheral/b attached", "info usb", "device_add scsi-hd,bus=b.0,drive=n0",
+		attached + "on", "qom-get /machine/peripheral/b attached", "info usb", attached + "off", "qom-get /machine/peripheral/b attached", attached + "x",
+		"qom-get /machine/peripheral/t attached", "qom-set /machine/peripheral/t attached off",
+	})
 }
 
 // comparePeople gives lines to the monitors of both emulators.

@@ -109,6 +109,7 @@ func (*transport) Info() usb.Info {
 func (b *Bot) Realize() error {
 	b.AttachByHand()
 	b.bus.NoQueue = true
+	b.bus.Handler = qdev.Direct{}
 	scsi.NewBus(&b.bus, b, "", 0, maxBotLUN)
 	return nil
 }
