@@ -722,6 +722,7 @@ const (
 	BlockdevDriverNbd             BlockdevDriver = "nbd"
 	BlockdevDriverNullAio         BlockdevDriver = "null-aio"
 	BlockdevDriverNullCo          BlockdevDriver = "null-co"
+	BlockdevDriverPreallocate     BlockdevDriver = "preallocate"
 	BlockdevDriverQcow2           BlockdevDriver = "qcow2"
 	BlockdevDriverRaw             BlockdevDriver = "raw"
 	BlockdevDriverSnapshotAccess  BlockdevDriver = "snapshot-access"
@@ -941,6 +942,13 @@ type BlockdevOptionsCor struct {
 	Bottom *string      `json:"bottom,omitempty"`
 }
 
+// BlockdevOptionsPreallocate is the struct BlockdevOptionsPreallocate. Options of preallocate, a filter that lets a growing file grow in large steps.
+type BlockdevOptionsPreallocate struct {
+	File          *BlockdevRef `json:"file"`
+	PreallocAlign *int64       `json:"prealloc-align,omitempty"`
+	PreallocSize  *int64       `json:"prealloc-size,omitempty"`
+}
+
 // OnCbwError is the enum OnCbwError. What fails when old content cannot be saved.
 type OnCbwError string
 
@@ -980,6 +988,7 @@ type BlockdevOptions struct {
 	Nbd             *BlockdevOptionsNbd           `json:"-" branch:"nbd"`
 	NullAio         *BlockdevOptionsNull          `json:"-" branch:"null-aio"`
 	NullCo          *BlockdevOptionsNull          `json:"-" branch:"null-co"`
+	Preallocate     *BlockdevOptionsPreallocate   `json:"-" branch:"preallocate"`
 	Qcow2           *BlockdevOptionsQcow2         `json:"-" branch:"qcow2"`
 	Raw             *BlockdevOptionsRaw           `json:"-" branch:"raw"`
 	SnapshotAccess  *BlockdevOptionsGenericFormat `json:"-" branch:"snapshot-access"`
@@ -2111,6 +2120,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "nbd"},
 			{Name: "null-aio"},
 			{Name: "null-co"},
+			{Name: "preallocate"},
 			{Name: "qcow2"},
 			{Name: "raw"},
 			{Name: "snapshot-access"},
@@ -2284,6 +2294,11 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "file", Type: "BlockdevRef"},
 			{Name: "bottom", Type: "str", Optional: true},
 		}},
+		{Name: "BlockdevOptionsPreallocate", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "prealloc-align", Type: "int", Optional: true},
+			{Name: "prealloc-size", Type: "int", Optional: true},
+		}},
 		{Name: "OnCbwError", Kind: KindEnum, Values: []Value{
 			{Name: "break-guest-write"},
 			{Name: "break-snapshot"},
@@ -2316,6 +2331,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "nbd", Type: "BlockdevOptionsNbd"},
 			{Name: "null-aio", Type: "BlockdevOptionsNull"},
 			{Name: "null-co", Type: "BlockdevOptionsNull"},
+			{Name: "preallocate", Type: "BlockdevOptionsPreallocate"},
 			{Name: "qcow2", Type: "BlockdevOptionsQcow2"},
 			{Name: "raw", Type: "BlockdevOptionsRaw"},
 			{Name: "snapshot-access", Type: "BlockdevOptionsGenericFormat"},

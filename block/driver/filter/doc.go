@@ -1,11 +1,11 @@
-// Package filter holds the small filter drivers: copy-on-read, compress and throttle. Each hands requests to the node below and does one
+// Package filter holds the small filter drivers: copy-on-read, compress, preallocate and throttle. Each hands requests to the node below and does one
 // thing more.
 package filter
 
 import "goemu/block"
 
 // Drivers are the filters of this package.
-var Drivers = []*block.Driver{copyOnReadDriver(), compressDriver, throttleDriver}
+var Drivers = []*block.Driver{copyOnReadDriver(), compressDriver, preallocateDriver, throttleDriver}
 
 // passing sets the limits of a filter that hands every request on as it is.
 func passing(l, below *block.Limits) {
