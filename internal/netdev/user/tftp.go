@@ -57,9 +57,6 @@ func newTFTP(u *Network) *tftp { return &tftp{u: u, transfers: map[netip.AddrPor
 
 // take takes a message.
 func (t *tftp) take(client, server netip.AddrPort, b []byte) {
-	if t.u.tftp == "" {
-		return
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.ended || len(t.queue) >= maxRequests {
@@ -145,6 +142,10 @@ func (t *tftp) serve(r request) {
 
 // open takes a request for reading: name, mode, and pairs of option and value, each with a zero byte at its end.
 func (t *tftp) open(r request) {
+	if t.u.tftp == "" {
+		t.fail(r, errAccess, "Access violation")
+		return
+	}
 	words := strings.Split(string(r.b[2:]), "\x00")
 	if len(words) < 3 { // the last one is what follows the last zero
 		return

@@ -426,6 +426,15 @@ func TestTFTP(t *testing.T) {
 	}
 }
 
+// TestNoTFTP: without a folder a request is refused, so that firmware goes on at once.
+func TestNoTFTP(t *testing.T) {
+	g := open(t, "")
+	g.arpFrom("10.0.2.15", "10.0.2.2")
+	g.sendUDP("10.0.2.15:2000", "10.0.2.2:69", []byte("\x00\x01f\x00octet\x00"))
+	_, b := g.nextUDP(2000)
+	require.Equal(t, "\x00\x05\x00\x02Access violation\x00", string(b))
+}
+
 // udpEcho answers datagrams on the host with what they say.
 func udpEcho(t testing.TB) int {
 	c, err := net.ListenPacket("udp4", "127.0.0.1:0")
