@@ -1,7 +1,6 @@
 package migration
 
 import (
-	"bufio"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -18,9 +17,6 @@ import (
 	"goemu/migration/vmstate"
 	"goemu/migration/wire"
 )
-
-// readAhead is the size of the buffer before a channel.
-const readAhead = 1 << 20
 
 // incoming is the migration into this process; guarded by Engine.mu.
 type incoming struct {
@@ -203,7 +199,7 @@ func (l *loader) Read(p []byte) (int, error) {
 // load reads a stream to its end.
 func (l *loader) load(src io.Reader) error {
 	e := l.e
-	l.src = bufio.NewReaderSize(src, readAhead)
+	l.src = src
 	r := vmstate.NewStream(l)
 	c, err := wire.ReadHeader(r)
 	if err == nil {

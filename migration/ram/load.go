@@ -15,8 +15,9 @@ type Loader struct {
 	Dropped func(name string) bool
 
 	last    *memory.RAMBlock
-	dropped map[string]uint64 // blocks that are left out, with their sizes
-	size    uint64            // of last
+	dropped map[string]uint64     // blocks that are left out, with their sizes
+	size    uint64                // of last
+	spare   [memory.PageSize]byte // for pages that do not lie wholly in a block
 }
 
 // Load reads one part of the section, up to its end mark.
@@ -114,8 +115,7 @@ func (l *Loader) page(r *vmstate.Reader, at, flags uint64) error {
 	if at >= l.size {
 		return wire.Invalid("Illegal RAM offset %x", at)
 	}
-	var tail [memory.PageSize]byte
-	dst := tail[:]
+	dst := l.spare[:]
 	if l.last != nil && l.last.Size()-at >= memory.PageSize {
 		dst = l.last.Bytes()[at : at+memory.PageSize]
 	}
@@ -130,7 +130,7 @@ func (l *Loader) page(r *vmstate.Reader, at, flags uint64) error {
 		return err
 	}
 	if l.last != nil {
-		if &dst[0] == &tail[0] {
+		if &dst[0] == &l.spare[0] {
 			copy(l.last.Bytes()[at:], dst)
 		}
 		l.last.MarkDirty(at, memory.PageSize)

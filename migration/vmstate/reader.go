@@ -14,14 +14,15 @@ var ErrLong = errors.New("part of the state is too long")
 
 // Sizes of a stream's buffer: what is asked for at once, and the longest part that must be in memory as a whole.
 const (
-	fillSize = 32 << 10
+	fillSize = 256 << 10
 	maxPart  = 64 << 20
 )
 
 // Reader takes a stream apart. After an error every value is zero.
 type Reader struct {
-	b    []byte
+	b    []byte    // what is there and was not taken
 	src  io.Reader // what b is filled from, nil if b is all
+	buf  []byte    // of src, behind b
 	read int64     // bytes taken from src
 	err  error
 }
@@ -44,7 +45,7 @@ func (r *Reader) Consumed() int64 { return r.read - int64(len(r.b)) }
 // has tells whether n bytes can be looked at in b, which is filled if need be.
 func (r *Reader) has(n int) bool { return len(r.b) >= n || r.fill(n) == nil }
 
-// fill reads until b has n bytes. Slices of the old b stay valid.
+// fill reads until b has n bytes. What was taken of the old b is overwritten.
 func (r *Reader) fill(n int) error {
 	switch {
 	case r.err != nil:
@@ -55,10 +56,13 @@ func (r *Reader) fill(n int) error {
 		return ErrLong
 	}
 	for len(r.b) < n {
-		b := make([]byte, 2*len(r.b)+fillSize) // grows with what is there, not with what is asked for
-		copy(b, r.b)
-		k, err := io.ReadAtLeast(r.src, b[len(r.b):], min(n, len(b))-len(r.b))
-		r.b = b[:len(r.b)+k]
+		buf := r.buf
+		if len(buf) < n && len(r.b) == len(buf) { // it grows with what is there, not with what is asked for
+			buf = make([]byte, 2*len(buf)+fillSize)
+		}
+		have := copy(buf, r.b)
+		k, err := io.ReadAtLeast(r.src, buf[have:], min(n, len(buf))-have)
+		r.buf, r.b = buf, buf[:have+k]
 		r.read += int64(k)
 		if err == io.EOF || err == io.ErrUnexpectedEOF {
 			err = ErrShort
@@ -96,7 +100,7 @@ func (r *Reader) Subsection(of string) (name string, ok bool) {
 	return name, true
 }
 
-// Raw returns the next n bytes, which stay valid; nil after the end.
+// Raw returns the next n bytes, which stay valid until more is read; nil after the end.
 func (r *Reader) Raw(n int) []byte {
 	if n < 0 {
 		r.fail(ErrShort)
@@ -115,27 +119,17 @@ func (r *Reader) Raw(n int) []byte {
 
 // Full fills p.
 func (r *Reader) Full(p []byte) error {
-	if r.err != nil {
-		return r.err
+	for r.err == nil {
+		n := copy(p, r.b)
+		r.b, p = r.b[n:], p[n:]
+		if len(p) == 0 {
+			break
+		}
+		if err := r.fill(1); err != nil {
+			r.fail(err)
+		}
 	}
-	n := copy(p, r.b)
-	r.b = r.b[n:]
-	if n == len(p) {
-		return nil
-	}
-	if r.src == nil {
-		r.fail(ErrShort)
-		return r.err
-	}
-	k, err := io.ReadFull(r.src, p[n:])
-	r.read += int64(k)
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
-		err = ErrShort
-	}
-	if err != nil {
-		r.fail(err)
-	}
-	return err
+	return r.err
 }
 
 // U8 reads one byte.

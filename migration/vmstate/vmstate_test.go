@@ -2,7 +2,10 @@ package vmstate
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"testing"
+	"testing/iotest"
 )
 
 type inner struct{ a uint16 }
@@ -61,6 +64,36 @@ func TestSaveLoad(t *testing.T) {
 	}
 	if err := outerState.Load(&dst, NewReader(want), 3); err == nil {
 		t.Error("a version from the future loaded")
+	}
+}
+
+// TestStream takes a stream apart whose pieces come one way and another: what is longer than the buffer, and the end, included.
+func TestStream(t *testing.T) {
+	const long = 3*fillSize + 5
+	var w Writer
+	w.U64(1 << 60)
+	page := bytes.Repeat([]byte{1, 2, 3, 4}, 1024)
+	w.Raw(page)
+	w.Raw(bytes.Repeat([]byte{7}, long))
+	w.U16(0x1234)
+	for _, slow := range []func(io.Reader) io.Reader{func(r io.Reader) io.Reader { return r }, iotest.OneByteReader, iotest.HalfReader, iotest.DataErrReader} {
+		r := NewStream(slow(bytes.NewReader(w.Bytes())))
+		if v := r.U64(); v != 1<<60 {
+			t.Errorf("read %#x", v)
+		}
+		got := make([]byte, len(page))
+		if err := r.Full(got); err != nil || !bytes.Equal(got, page) {
+			t.Errorf("%v, or a page that differs", err)
+		}
+		if p := r.Raw(long); len(p) != long || bytes.Count(p, []byte{7}) != long {
+			t.Errorf("%d bytes, or others than written", len(p))
+		}
+		if v := r.U16(); v != 0x1234 || r.Err() != nil || r.Consumed() != int64(len(w.Bytes())) {
+			t.Errorf("read %#x: %v; %d bytes consumed", v, r.Err(), r.Consumed())
+		}
+		if r.U8(); !errors.Is(r.Err(), ErrShort) {
+			t.Errorf("behind the end: %v", r.Err())
+		}
 	}
 }
 
