@@ -175,7 +175,11 @@ func (b *Backend) SaveVMState(ctx context.Context, off int64, iov [][]byte) erro
 	if b.root == nil {
 		return unix.ENOMEDIUM
 	}
-	return b.root.node.SaveVMState(ctx, off, iov)
+	err := b.root.node.SaveVMState(ctx, off, iov)
+	if err == nil && b.writeThrough.Load() {
+		err = b.root.node.flush(ctx)
+	}
+	return err
 }
 
 // CopyRange copies inside the host from this backend to another one; ENOTSUP means that it must be done by reading and writing.

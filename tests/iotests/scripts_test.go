@@ -183,4 +183,26 @@ qemu-img convert --bitmaps -O qcow2 a.qcow2 b.qcow2
 qemu-img info --output=json b.qcow2
 qemu-img convert --bitmaps -O raw a.qcow2 c.raw
 qemu-img measure --output=json -O qcow2 a.qcow2`},
+	{"layout of metadata", `
+qemu-img create -f qcow2 -o cluster_size=1M,preallocation=metadata big.qcow2 2100M
+qemu-img map big.qcow2
+qemu-img create -f qcow2 a.qcow2 4M
+qemu-img bitmap --add -g 32k a.qcow2 one
+qemu-io -c 'write 0 1M' a.qcow2
+qemu-img bitmap --add --disable a.qcow2 two
+qemu-io -c 'write 1M 1M' a.qcow2
+qemu-img bitmap --add a.qcow2 three
+qemu-io -c 'write 2M 64k' a.qcow2
+qemu-io -r -f raw -c 'read -v 0 1M' a.qcow2
+qemu-io -r -f raw -c 'read -v 3M 1M' a.qcow2`},
+	{"writethrough", `
+qemu-img create -f qcow2 a.qcow2 4M
+qemu-io -c 'write -b 0 512' a.qcow2
+qemu-io -t writethrough -c 'open -o file.driver=blkdebug,file.inject-error.event=l2_update a.qcow2' -c 'write -b 0 128k'
+qemu-img check -r leaks a.qcow2`},
+	{"preallocate", `
+qemu-img create -f qcow2 a.qcow2 4M
+qemu-io -c 'open -o file.driver=preallocate,file.prealloc-align=4M,file.prealloc-size=16M a.qcow2' -c 'write 0 1M' -c 'write -z 2M 1M' -c map
+qemu-io -r -f raw -c length a.qcow2
+qemu-io -c 'open -o file.driver=preallocate,file.prealloc-align=100 a.qcow2'`},
 }

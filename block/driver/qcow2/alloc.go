@@ -7,8 +7,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// maxRequest is the largest piece of a request that is mapped at once.
-const maxRequest = 1<<31 - 1<<16
+// maxRequest is the largest piece of a request that is mapped at once: whole clusters of every size.
+const maxRequest = 1<<31 - 1<<21
 
 // allocation is a write whose clusters are not yet in the L2 table (or, with subclusters, not yet in its bitmaps).
 type allocation struct {

@@ -261,7 +261,7 @@ func (im *image) expandZeroes(s *steps) error {
 	}
 	for _, sn := range im.snapshots {
 		if err := im.validSnapshot(sn); err != nil {
-			im.messagef("qemu-img: %s", err)
+			im.n.Graph().Failure("%s", err)
 			return unix.Errno(block.Errno(err))
 		}
 		l1, err := im.readTable(sn.l1Offset, int64(sn.l1Size))

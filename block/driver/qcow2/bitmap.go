@@ -179,6 +179,7 @@ func (im *image) storeBitmaps(release bool) error {
 		write = append(write, storing{b, i})
 	}
 	if len(write) > 0 {
+		slices.SortFunc(write, func(a, b storing) int { return a.index - b.index })
 		if err := im.writeBitmaps(list, write); err != nil {
 			return err
 		}

@@ -148,7 +148,7 @@ func (c *checker) rebuildAndCompare() error {
 	im, old := c.im, c.res
 	im.messagef("Rebuilding refcount structure")
 	if err := c.rebuildRefcounts(); err != nil {
-		im.messagef("qemu-img: %s", err)
+		im.n.Graph().Failure("%s", err)
 		return err
 	}
 	c.res.Corruptions, c.res.Leaks, c.rebuild = 0, 0, false
@@ -288,7 +288,7 @@ func (c *checker) blockOutside(i, off int64, fix block.CheckFix) {
 	err := error(unix.EINVAL)
 	if off >= 0 && off <= math.MaxInt64-im.clusterSize {
 		if err = im.file.Truncate(bg, off+im.clusterSize, false, block.PreallocOff, false); err != nil {
-			im.messagef("qemu-img: %s", err)
+			im.n.Graph().Failure("%s", err)
 		} else if err = c.setLen(); err == nil {
 			if n := im.clusters(c.fileLen); n > math.MaxInt32 || off>>im.clusterBits >= n {
 				err = unix.EINVAL

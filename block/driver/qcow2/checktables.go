@@ -279,7 +279,7 @@ func (im *image) checkSnapshotTable(fix block.CheckFix) (res block.CheckResult, 
 	}
 	if err := im.validTable(uint64(im.snapshotsOffset), uint64(count), snapshotHeaderLen, snapshotHeaderLen*maxSnapshots, "snapshot table"); err != nil {
 		res.CheckErrors++
-		im.messagef("ERROR %s", err)
+		im.n.Graph().Failure("ERROR %s", err)
 		if count > maxSnapshots {
 			im.messagef("You can force-remove all %d overhanging snapshots with qemu-img check -r all", count-maxSnapshots)
 		}
@@ -292,7 +292,7 @@ func (im *image) checkSnapshotTable(fix block.CheckFix) (res block.CheckResult, 
 	}
 	if err := im.readSnapshotTable(int(count), arg); err != nil {
 		res.CheckErrors++
-		im.messagef("ERROR failed to read the snapshot table: %s", err)
+		im.n.Graph().Failure("ERROR failed to read the snapshot table: %s", err)
 		if e, ok := err.(*block.Error); ok && e.Hint != "" {
 			im.messagef("%s", e.Hint)
 		}

@@ -269,3 +269,25 @@ func FuzzOpen(f *testing.F) {
 		}
 	})
 }
+
+// TestSnapshotTableSize counts the entries of a snapshot table as they are stored: names and identifiers of zeroes only, one entry too many.
+func TestSnapshotTableSize(t *testing.T) {
+	const at, entry, count = 1 << 20, 40 + 1024 + 2*65535 + 2, 508
+	name := filepath.Join(t.TempDir(), "t.qcow2")
+	makeImage(t, name, 1<<20, "")
+	head := make([]byte, 40)
+	binary.BigEndian.PutUint16(head[12:], 65535)
+	binary.BigEndian.PutUint16(head[14:], 65535)
+	binary.BigEndian.PutUint32(head[36:], 1024)
+	for i := range int64(count) {
+		setHeader(t, name, at+i*entry, head)
+	}
+	setHeader(t, name, at+count*entry-1, []byte{0})
+	setHeader(t, name, 60, binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint32(nil, count), at))
+	_, err := tryOpen(t, name, "", block.Mode{ReadOnly: true})
+	require.EqualError(t, err, "Snapshot table is too big")
+	setHeader(t, name, 60, binary.BigEndian.AppendUint32(nil, count-1))
+	d, err := tryOpen(t, name, "", block.Mode{ReadOnly: true})
+	require.NoError(t, err)
+	d.close()
+}

@@ -71,14 +71,14 @@ func (im *image) readSnapshotTable(n int, repair *tableRepair) (err error) {
 		r.pos = (r.pos + 7) &^ 7
 		size = (size + 7) &^ 7
 		before := r.pos
-		s, dropped, err := im.readSnapshot(&r, i, repair)
+		s, cut, err := im.readSnapshot(&r, i, repair)
 		if err != nil {
 			return err
 		}
-		if dropped {
+		if cut > 0 {
 			repair.extra++
 		}
-		size += int64(snapshotHeaderLen+len(s.id)+len(s.name)) + int64(s.extraSize)
+		size += r.pos - before - cut
 		if size > maxSnapshotTableSize || r.pos-im.snapshotsOffset > math.MaxInt32 {
 			if repair == nil {
 				return hintError(unix.EFBIG, fmt.Sprintf("You can force-remove all %d overhanging snapshots with qemu-img check -r all", n-i), "Snapshot table is too big")
@@ -117,11 +117,11 @@ func (r *tableReader) next(n int64) ([]byte, error) {
 	return b, nil
 }
 
-// readSnapshot reads entry i.
-func (im *image) readSnapshot(r *tableReader, i int, repair *tableRepair) (s snapshot, dropped bool, err error) {
+// readSnapshot reads entry i, less cut bytes that are too much.
+func (im *image) readSnapshot(r *tableReader, i int, repair *tableRepair) (s snapshot, cut int64, err error) {
 	h, err := r.next(snapshotHeaderLen)
 	if err != nil {
-		return s, false, err
+		return s, 0, err
 	}
 	s = snapshot{
 		l1Offset: int64(be.Uint64(h[snapL1Offset:])), l1Size: be.Uint32(h[snapL1Size:]), vmState: uint64(be.Uint32(h[snapVMState:])),
@@ -132,14 +132,14 @@ func (im *image) readSnapshot(r *tableReader, i int, repair *tableRepair) (s sna
 	full := s.extraSize
 	if full > maxSnapshotExtra {
 		if repair == nil {
-			return s, false, hintError(unix.EFBIG, "You can force-remove this extra metadata with qemu-img check -r all", fmt.Sprintf("Too much extra metadata in snapshot table entry %d", i))
+			return s, 0, hintError(unix.EFBIG, "You can force-remove this extra metadata with qemu-img check -r all", fmt.Sprintf("Too much extra metadata in snapshot table entry %d", i))
 		}
 		im.messagef("Discarding too much extra metadata in snapshot table entry %d (%d > %d)", i, full, maxSnapshotExtra)
-		s.extraSize, dropped = maxSnapshotExtra, true
+		s.extraSize, cut = maxSnapshotExtra, int64(full-maxSnapshotExtra)
 	}
 	extra, err := r.next(int64(s.extraSize))
 	if err != nil {
-		return s, false, err
+		return s, 0, err
 	}
 	r.pos += int64(full - s.extraSize)
 	if len(extra) >= extraVMState+8 {
@@ -156,12 +156,12 @@ func (im *image) readSnapshot(r *tableReader, i int, repair *tableRepair) (s sna
 	}
 	id, err := r.next(idSize)
 	if err != nil {
-		return s, false, err
+		return s, 0, err
 	}
 	s.id = cstring(id)
 	name, err := r.next(nameSize)
 	s.name = cstring(name)
-	return s, dropped, err
+	return s, cut, err
 }
 
 // encodeSnapshots makes the table; nil if it would be too large.
