@@ -4,6 +4,8 @@ import (
 	"math"
 	"strconv"
 	"strings"
+
+	"goemu/internal/config"
 )
 
 // maxFragment bounds one name of a key, as QEMU does.
@@ -32,7 +34,7 @@ func ParseKeyval(text, implied string) (*Object, error) {
 				return nil, err
 			}
 			if rest, ok := strings.CutPrefix(rest, "="); ok {
-				value, text = cutValue(rest)
+				value, text, _ = config.CutElement(rest)
 				break
 			}
 			return nil, Errorf("Expected '=' after parameter '%s'", key)
@@ -45,21 +47,6 @@ func ParseKeyval(text, implied string) (*Object, error) {
 		return nil, Errorf("Help is not available for this option")
 	}
 	return o, o.listMembers("")
-}
-
-// cutValue takes the text up to the first single comma and undoes the doubling of others.
-func cutValue(text string) (value, rest string) {
-	var b strings.Builder
-	for i := 0; i < len(text); i++ {
-		if text[i] == ',' {
-			if i+1 == len(text) || text[i+1] != ',' {
-				return b.String(), text[i+1:]
-			}
-			i++
-		}
-		b.WriteByte(text[i])
-	}
-	return b.String(), ""
 }
 
 // checkKey checks the names in a key.

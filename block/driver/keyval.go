@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+
+	"goemu/internal/config"
 )
 
 // Dict is a flat set of options: nested members have names with dots, as in "file.filename".
@@ -16,7 +18,7 @@ func ParseKeyval(text string) (Dict, error) {
 	d := Dict{}
 	for len(text) > 0 {
 		var item string
-		item, text = cutItem(text)
+		item, text, _ = config.CutElement(text)
 		key, value, ok := strings.Cut(item, "=")
 		if !ok {
 			if value = "on"; strings.HasPrefix(key, "no") && len(key) > 2 {
@@ -29,21 +31,6 @@ func ParseKeyval(text string) (Dict, error) {
 		d[key] = value
 	}
 	return d, nil
-}
-
-// cutItem takes the text up to the first single comma and undoes the doubling of the others.
-func cutItem(text string) (item, rest string) {
-	var b strings.Builder
-	for i := 0; i < len(text); i++ {
-		if text[i] == ',' {
-			if i+1 == len(text) || text[i+1] != ',' {
-				return b.String(), text[i+1:]
-			}
-			i++
-		}
-		b.WriteByte(text[i])
-	}
-	return b.String(), ""
 }
 
 // ParseJSON flattens a JSON object.

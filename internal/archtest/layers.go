@@ -6,9 +6,9 @@ const module = "goemu/"
 
 // layers gives each package tree its layer. A package imports only lower layers and its own subtree. The longest prefix counts.
 var layers = map[string]int{
-	"internal/strerror": -1,
+	"internal/strerror": -1, "internal/config": -1,
 
-	"internal/bits": 0, "internal/trace": 0, "internal/clock": 0, "internal/config": 0, "migration/vmstate": 0, "qapi": 0, "tcg/ir": 0, "internal/softfloat": 0,
+	"internal/bits": 0, "internal/trace": 0, "internal/clock": 0, "migration/vmstate": 0, "qapi": 0, "tcg/ir": 0, "internal/softfloat": 0,
 	"internal/term": 0, "internal/fdset": 0, "internal/sockaddr": 0, "internal/getopt": 0, "internal/tlscreds": 0, "internal/sandbox": 0, "internal/hostcpu": 0,
 	"internal/qom": 1, "internal/mainloop": 1, "tcg": 1,
 	"internal/memory": 2, "internal/userobj": 2, "internal/hostmem": 3, "internal/dump": 3, "internal/iothread": 3, "internal/secret": 3, "internal/chardev": 2, "target": 2,
