@@ -209,6 +209,11 @@ type MemoryInfo struct {
 	PluggedMemory *uint64 `json:"plugged-memory,omitempty"`
 }
 
+// GuidInfo is the struct GuidInfo. A globally unique identifier.
+type GuidInfo struct {
+	Guid string `json:"guid"`
+}
+
 // BalloonArg are the arguments of balloon.
 type BalloonArg struct {
 	Value int64 `json:"value"`
@@ -264,6 +269,8 @@ type MachineCommands interface {
 	SetNumaNode(ctx context.Context, arg *NumaOptions) error
 	// QueryMemorySizeSummary is the command query-memory-size-summary. How much memory the machine has.
 	QueryMemorySizeSummary(ctx context.Context) (*MemoryInfo, error)
+	// QueryVmGenerationId is the command query-vm-generation-id. The machine's generation identifier, which guests see with the device vmgenid.
+	QueryVmGenerationId(ctx context.Context) (*GuidInfo, error)
 	// Balloon is the command balloon. Ask the guest to make do with less memory, or let it have more.
 	Balloon(ctx context.Context, arg *BalloonArg) error
 	// QueryBalloon is the command query-balloon. How much memory the guest has left.
@@ -372,13 +379,19 @@ func BindMachine(r *Registry, c MachineCommands) {
 		return c.QueryMemorySizeSummary(ctx)
 	})
 	r.bind(&moduleMachine.Commands[16], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryVmGenerationId(ctx)
+	})
+	r.bind(&moduleMachine.Commands[17], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BalloonArg]("q_obj_balloon-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.Balloon(ctx, arg)
 	})
-	r.bind(&moduleMachine.Commands[17], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMachine.Commands[18], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
@@ -541,6 +554,9 @@ var moduleMachine = Module{Name: "machine",
 			{Name: "base-memory", Type: "size"},
 			{Name: "plugged-memory", Type: "size", Optional: true},
 		}},
+		{Name: "GuidInfo", Kind: KindObject, Members: []Member{
+			{Name: "guid", Type: "str"},
+		}},
 		{Name: "q_obj_balloon-arg", Kind: KindObject, Members: []Member{
 			{Name: "value", Type: "int"},
 		}},
@@ -568,6 +584,7 @@ var moduleMachine = Module{Name: "machine",
 		{Name: "query-hotpluggable-cpus", Ret: "[]HotpluggableCPU", Preconfig: true},
 		{Name: "set-numa-node", Arg: "NumaOptions", Preconfig: true},
 		{Name: "query-memory-size-summary", Ret: "MemoryInfo"},
+		{Name: "query-vm-generation-id", Ret: "GuidInfo"},
 		{Name: "balloon", Arg: "q_obj_balloon-arg"},
 		{Name: "query-balloon", Ret: "BalloonInfo"},
 	},

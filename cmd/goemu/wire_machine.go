@@ -54,6 +54,12 @@ func (s *session) announceMachine() {
 	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Ports: m.Ports(), SetBoot: m.SetBoot, LAPIC: m.PrintLAPIC, Interrupts: m.PrintInterrupts, Space: m.Space, RAM: s.config.RAM, PCI: m.PCI(),
 		NMI: m.NMI, CanWake: m.Suspends, ResetReinjection: m.ResetReinjection}
 	t.USB = func() (string, bool) { return usb.Text(m.Tree) }
+	t.Generation = func() string {
+		if g := misc.FindGenerationID(m.Tree); g != nil {
+			return g.GUID.String()
+		}
+		return ""
+	}
 	for _, n := range s.config.NUMA {
 		t.NodeMemory = append(t.NodeMemory, n.Memory)
 	}

@@ -39,6 +39,8 @@ type Setup struct {
 	RSDP     uint64 // address of the ACPI root pointer, 0 for none
 	MSRs     []MSR  // for every processor
 	Waking   uint64 // address of the ACPI waking vector, 0 for none
+	// Generation is the address of the generation identifier, 0 for none.
+	Generation uint64
 }
 
 // MSR is a model-specific register and its value.
@@ -147,10 +149,15 @@ func (s *Setup) addACPI(m *Machine) (reserve uint64, err error) {
 
 // acpi builds the tables for their place.
 func (s *Setup) acpi(m *Machine, reserve uint64) *acpi.Blob {
-	if m.LowTables {
-		return acpi.Build(m.ACPI, lowTables)
+	at := uint64(lowTables)
+	if !m.LowTables {
+		at = m.Below4G - reserve
 	}
-	return acpi.Build(m.ACPI, m.Below4G-reserve)
+	b := acpi.Build(m.ACPI, at)
+	if m.ACPI.Generation != nil {
+		s.Generation = m.ACPI.PlaceGeneration(b)
+	}
+	return b
 }
 
 // Offsets in the BIOS data area.

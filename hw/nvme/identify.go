@@ -1,5 +1,7 @@
 package nvme
 
+import "goemu/hw/qdev"
+
 // What identify is asked for (section 5.15).
 const (
 	cnsNamespace      = 0x00
@@ -112,8 +114,8 @@ func (c *Controller) describe(b []byte, id uint32) status {
 		b[at], b[at+1] = typ, uint8(len(v))
 		at += 4 + copy(b[at+4:], v)
 	}
-	if n.UUID != (UUID{}) {
-		add(nidUUID, n.UUID[:])
+	if n.UUID.UUID != (qdev.UUID{}) {
+		add(nidUUID, n.UUID.UUID[:])
 	}
 	if n.EUI64 != 0 {
 		add(nidEUI64, be.AppendUint64(nil, n.EUI64))

@@ -2,13 +2,10 @@ package nvme
 
 import (
 	"context"
-	"crypto/rand"
 	"encoding/binary"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/bits"
-	"strings"
 
 	"goemu/block"
 	"goemu/hw/disk"
@@ -19,15 +16,21 @@ var be = binary.BigEndian
 
 // nsOptions are the options of a namespace of its own device. One of a controller's own drive has no ranges for copying.
 type nsOptions struct {
-	Shared       bool   `prop:"shared,default=true"`
-	NSID         uint32 `prop:"nsid,default=0"`
-	UUID         UUID   `prop:"uuid,default=auto" help:"UUID (aka GUID) or \"auto\" for random value (default)"`
-	EUI64        uint64 `prop:"eui64,default=0"`
-	MaxRange     uint16 `prop:"mssrl,default=128"`
-	MaxCopy      uint32 `prop:"mcl,default=128"`
-	MaxRanges    uint8  `prop:"msrc,default=127"`
-	DefaultEUI64 bool   `prop:"eui64-default,default=false"`
+	Shared       bool          `prop:"shared,default=true"`
+	NSID         uint32        `prop:"nsid,default=0"`
+	UUID         namespaceUUID `prop:"uuid,default=auto" help:"UUID (aka GUID) or \"auto\" for random value (default)"`
+	EUI64        uint64        `prop:"eui64,default=0"`
+	MaxRange     uint16        `prop:"mssrl,default=128"`
+	MaxCopy      uint32        `prop:"mcl,default=128"`
+	MaxRanges    uint8         `prop:"msrc,default=127"`
+	DefaultEUI64 bool          `prop:"eui64-default,default=false"`
 }
+
+// namespaceUUID is an identifier whose default is not shown.
+type namespaceUUID struct{ qdev.UUID }
+
+// HideDefault keeps the default out of help texts.
+func (namespaceUUID) HideDefault() {}
 
 // Namespace is the device type nvme-ns, or the namespace of a controller's own drive.
 type Namespace struct {
@@ -50,36 +53,6 @@ type Namespace struct {
 const eui64Base = 0x5254000000000000
 
 var eui64Count uint64
-
-// UUID is an identifier of 128 bits.
-type UUID [16]byte
-
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (u *UUID) UnmarshalText(b []byte) error {
-	if string(b) == "auto" {
-		_, err := rand.Read(u[:])
-		u[6], u[8] = u[6]&0xf|0x40, u[8]&0x3f|0x80
-		return err
-	}
-	const textBytes = 36
-	raw, err := hex.DecodeString(strings.ReplaceAll(string(b), "-", ""))
-	if err != nil || len(raw) != len(u) || len(b) != textBytes {
-		return errors.New("not a UUID")
-	}
-	copy(u[:], raw)
-	return nil
-}
-
-// MarshalText implements encoding.TextMarshaler.
-func (u UUID) MarshalText() ([]byte, error) {
-	return fmt.Appendf(nil, "%x-%x-%x-%x-%x", u[:4], u[4:6], u[6:8], u[8:10], u[10:]), nil
-}
-
-// PropertyType implements qdev.TypeNamer.
-func (UUID) PropertyType() string { return "str" }
-
-// HideDefault keeps the default, which is another one each time, out of help texts.
-func (UUID) HideDefault() {}
 
 // Realize implements qdev.Device.
 func (n *Namespace) Realize() error {

@@ -13,6 +13,9 @@ import (
 
 // loadBoot reads the kernel, or checks that there is firmware to start.
 func (m *Machine) loadBoot() (err error) {
+	if err := m.connectGeneration(); err != nil {
+		return err
+	}
 	fw := m.firmwareMachine()
 	for _, o := range m.cfg.SMBIOS {
 		if err := fw.SMBIOS.Apply(o); err != nil {
@@ -75,6 +78,7 @@ func (m *Machine) placeBoot() {
 			c.SetMSR(r.Index, r.Value)
 		}
 	}
+	m.placeGeneration()
 	setEntry(m.cpus[0], &m.image.CPU)
 }
 

@@ -123,11 +123,19 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(), Hole64End: m.map_.hole64() + hole64Size - 1,
 			UID: m.cfg.Type.rootUID(), Root: pciBus(m.pci), Hotplug: c.pm.HotplugPorts(), HotplugBridges: c.pm.HotplugBridges()}
 		f.ACPI.HPET = m.cfg.Props.HPET
+		m.describeGeneration(f)
 	}
 }
 
 // commandLine implements chipset.
 func (c *chipsetPC) commandLine(*Machine) string { return "" }
+
+// raise implements chipset.
+func (c *chipsetPC) raise(events uint8) {
+	if c.pm != nil {
+		c.pm.RaiseGPE(events)
+	}
+}
 
 // pciMemory implements chipset.
 func (c *chipsetPC) pciMemory() *memory.Region { return c.host.PCI }

@@ -151,6 +151,9 @@ func (c *chipsetMicroVM) commandLine(m *Machine) string {
 	return b.String()
 }
 
+// raise implements chipset: the event device tells of no event that is raised here.
+func (c *chipsetMicroVM) raise(uint8) {}
+
 // pciMemory implements chipset.
 func (c *chipsetMicroVM) pciMemory() *memory.Region { return nil }
 

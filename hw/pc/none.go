@@ -26,4 +26,5 @@ func buildNone(m *Machine) error {
 func (noChips) afterReset(*Machine)                  {}
 func (noChips) describe(*Machine, *firmware.Machine) {}
 func (noChips) commandLine(*Machine) string          { return "" }
+func (noChips) raise(uint8)                          {}
 func (noChips) pciMemory() *memory.Region            { return nil }

@@ -161,6 +161,8 @@ type chipset interface {
 	describe(m *Machine, f *firmware.Machine)
 	// commandLine is what the machine adds to the kernel's.
 	commandLine(m *Machine) string
+	// raise reports general purpose events of ACPI; pm names them.
+	raise(events uint8)
 	// pciMemory is PCI's memory space, nil without PCI.
 	pciMemory() *memory.Region
 }

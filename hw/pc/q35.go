@@ -176,10 +176,16 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 		f.ACPI.MCFG = &acpi.Range{Addr: at, Size: size}
 	}
 	f.ACPI.HPET = m.cfg.Props.HPET
+	m.describeGeneration(f)
 }
 
 // commandLine implements chipset.
 func (c *chipsetQ35) commandLine(*Machine) string { return "" }
+
+// raise implements chipset.
+func (c *chipsetQ35) raise(events uint8) {
+	c.lpc.RaiseGPE(events)
+}
 
 // pciMemory implements chipset.
 func (c *chipsetQ35) pciMemory() *memory.Region { return c.host.PCI }

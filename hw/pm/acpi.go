@@ -34,6 +34,12 @@ const (
 	second         = 1_000_000_000
 )
 
+// The general purpose events of the PC machines.
+const (
+	EventPCIHotplug = 1 << 1 // PCI devices come or go
+	EventGeneration = 1 << 5 // the machine's generation identifier has changed
+)
+
 // Regs is the fixed ACPI hardware; the fields in the first lines are migrated.
 type Regs struct {
 	Status, Enable, Control uint16

@@ -26,8 +26,6 @@ const (
 
 	hpBuses  = 256
 	maxIndex = 16*1024 - 1 // the largest that operating systems name devices by
-	// EventPCIHotplug is the general purpose event that tells of hot-plugging.
-	EventPCIHotplug = 1 << 1
 )
 
 // hpSlots is what happens on a bus; the first members are migrated.

@@ -141,7 +141,12 @@ func (b *Bus) find(match func(*Bus) bool) *Bus {
 	if match(b) {
 		return b
 	}
-	for _, d := range slices.Backward(b.devices) {
+	return findBelow(b.devices, match)
+}
+
+// findBelow returns the first bus at or below the devices that matches.
+func findBelow(list []Device, match func(*Bus) bool) *Bus {
+	for _, d := range slices.Backward(list) {
 		for _, sub := range d.Dev().buses {
 			if m := sub.find(match); m != nil {
 				return m

@@ -166,17 +166,17 @@ func Realize(d Device, on BusNode) error {
 	if b.node != nil && b.node.Parent() == nil {
 		b.tree.Unattached.MustAdd("device[*]", b.node)
 	}
-	var h HotplugHandler
-	if on != nil {
-		h = on.QBus().Handler()
-	}
+	h := b.handler()
 	if err := b.realize(on, h); err != nil {
 		b.bus = nil
 		b.leaveTree()
 		return err
 	}
-	if on != nil {
+	switch {
+	case on != nil:
 		on.QBus().attach(d)
+	case b.tree != nil:
+		b.tree.loose = append(b.tree.loose, d)
 	}
 	b.realized = true
 	if b.tree != nil {
@@ -237,6 +237,7 @@ func Unrealize(d Device) {
 			delete(b.tree.ids, b.id)
 		}
 		b.tree.made = slices.DeleteFunc(b.tree.made, func(x Device) bool { return x == d })
+		b.tree.loose = slices.DeleteFunc(b.tree.loose, func(x Device) bool { return x == d })
 	}
 }
 

@@ -47,6 +47,17 @@ func (b *Bus) Handler() HotplugHandler {
 	return nil
 }
 
+// handler is who looks after the device while the machine runs, nil for nobody.
+func (b *Base) handler() HotplugHandler {
+	switch {
+	case b.bus != nil:
+		return b.bus.QBus().Handler()
+	case b.tree != nil:
+		return b.tree.Loose
+	}
+	return nil
+}
+
 // FindDevice finds a device by its identifier or its path, as device_del does.
 func (t *Tree) FindDevice(name string) (Device, error) {
 	if !strings.HasPrefix(name, "/") {
@@ -72,14 +83,11 @@ func (t *Tree) RequestUnplug(d Device, name string) error {
 	if b.leavingUntil > now() {
 		return fmt.Errorf("Device %s is already in the process of unplug", name)
 	}
-	var h HotplugHandler
-	if b.bus != nil {
-		h = b.bus.QBus().Handler()
-		if h == nil {
-			return fmt.Errorf("Bus '%s' does not support hotplugging", b.bus.QBus().name)
-		}
-	}
-	if h == nil || b.class.NoHotplug {
+	h := b.handler()
+	switch {
+	case h == nil && b.bus != nil:
+		return fmt.Errorf("Bus '%s' does not support hotplugging", b.bus.QBus().name)
+	case h == nil || b.class.NoHotplug:
 		return fmt.Errorf("Device '%s' does not support hotplugging", b.class.Name)
 	}
 	return h.RequestUnplug(d)

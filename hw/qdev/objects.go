@@ -26,7 +26,7 @@ func (b *Base) enter(t *Tree) {
 	b.node.AddProperty(qom.Property{Name: "realized", Type: "bool", Get: func() any { return b.realized }})
 	b.node.AddProperty(qom.Property{Name: "hotplugged", Type: "bool", Get: func() any { return b.hot }})
 	b.node.AddProperty(qom.Property{Name: "hotpluggable", Type: "bool", Get: func() any {
-		return !b.class.NoHotplug && (b.bus == nil || b.bus.QBus().Handler() != nil)
+		return !b.class.NoHotplug && (b.bus == nil || b.handler() != nil)
 	}})
 	b.node.AddProperty(qom.Property{Name: "parent_bus", Type: "link<bus>", Get: func() any {
 		if b.bus == nil {

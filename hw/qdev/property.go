@@ -86,6 +86,9 @@ func Properties(c *Class) []PropertyInfo {
 		if p.codec.showDefault && (p.has || !p.codec.link) {
 			info.Default, info.HasDefault = p.codec.format(p), true
 			info.Value = p.typed()
+			if _, random := p.value.Interface().(UUID); random {
+				info.Default, info.Value = p.def, p.def
+			}
 			if p.codec.quoted {
 				info.Default = `"` + info.Default + `"`
 			}

@@ -68,6 +68,10 @@ type Tree struct {
 	// OnRemoved, if set, hears of devices that have gone at the guest's leave: their identifier, "" for none, and their path.
 	OnRemoved func(id, path string)
 
+	// Loose looks after devices that sit on no bus while the machine runs; nil: they neither come nor go.
+	Loose HotplugHandler
+
+	loose      []Device       // devices that sit on no bus
 	made       []Device       // in operation, in the order of their making
 	busNumbers map[string]int // of buses that have no name of their own, by type
 }
@@ -151,7 +155,11 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	if t.Hot && bus.Handler() == nil {
+	switch {
+	case !t.Hot:
+	case bus == nil && t.Loose == nil:
+		return nil, fmt.Errorf("Device '%s' can not be hotplugged on this machine", driver)
+	case bus != nil && bus.Handler() == nil:
 		return nil, fmt.Errorf("Bus '%s' does not support hotplugging", bus.name)
 	}
 	if id != "" && t.ids[id] != nil {
@@ -172,13 +180,17 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	} else {
 		t.PeripheralAnon.MustAdd("device[*]", d.Dev().node)
 	}
-	if err := Realize(d, bus.node); err != nil {
+	var on BusNode
+	if bus != nil {
+		on = bus.node
+	}
+	if err := Realize(d, on); err != nil {
 		return nil, err
 	}
 	return d, nil
 }
 
-// busFor finds the bus for a new device: the one called name, or the first of the right type with room.
+// busFor finds the bus for a new device: the one called name, or the first of the right type with room, nil for a device that sits on none.
 func (t *Tree) busFor(c *Class, name string) (*Bus, error) {
 	if name != "" {
 		b := t.FindBus(name)
@@ -193,9 +205,9 @@ func (t *Tree) busFor(c *Class, name string) (*Bus, error) {
 		return b, nil
 	}
 	if c.Bus == "" {
-		return &t.root, nil
+		return nil, nil
 	}
-	b := t.root.find(func(b *Bus) bool { return b.takes(c.Bus) && !b.Full() })
+	b := t.findBus(func(b *Bus) bool { return b.takes(c.Bus) && !b.Full() })
 	if b == nil {
 		return nil, fmt.Errorf("No '%s' bus found for device '%s'", c.Bus, c.Name)
 	}
@@ -216,7 +228,15 @@ func (t *Tree) FirstBus(c *Class) BusNode {
 
 // FindBus returns the bus called name, nil if there is none.
 func (t *Tree) FindBus(name string) *Bus {
-	return t.root.find(func(b *Bus) bool { return b.name == name })
+	return t.findBus(func(b *Bus) bool { return b.name == name })
+}
+
+// findBus returns the first bus that matches, nil if none does.
+func (t *Tree) findBus(match func(*Bus) bool) *Bus {
+	if b := t.root.find(match); b != nil {
+		return b
+	}
+	return findBelow(t.loose, match)
 }
 
 // Devices returns all devices in the order in which they came into operation.
@@ -233,7 +253,17 @@ func (t *Tree) Close() {
 	for devs := t.root.devices; len(devs) > 0; devs = t.root.devices {
 		t.Remove(devs[len(devs)-1])
 	}
+	for len(t.loose) > 0 {
+		t.Remove(t.loose[len(t.loose)-1])
+	}
 }
 
 // Reset resets all devices.
-func (t *Tree) Reset() { t.root.Reset() }
+func (t *Tree) Reset() {
+	t.root.Reset()
+	for _, d := range slices.Backward(slices.Clone(t.loose)) {
+		if d.Dev().realized {
+			Reset(d)
+		}
+	}
+}

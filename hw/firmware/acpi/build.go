@@ -13,6 +13,8 @@ type Blob struct {
 	// data moves.
 	Tables   []Extent
 	Pointers []Extent
+	// Generation is the table with the address of the generation identifier, empty if there is none.
+	Generation Extent
 }
 
 // Extent is a piece of a blob's data.
@@ -55,6 +57,10 @@ func Build(m *Machine, base uint64) *Blob {
 		pointer(fadtAddr, fadtXDSDT, 8)
 	}
 	list := []uint64{fadtAddr, table(m.madt(), 1)}
+	if m.Generation != nil {
+		list = append(list, table(m.generation(), 1))
+		b.Generation = b.Tables[len(b.Tables)-1]
+	}
 	if m.HPET {
 		list = append(list, table(m.hpet(), 1))
 	}

@@ -7,6 +7,9 @@ const (
 	FileRSDP   = "etc/acpi/rsdp"
 	FileTables = "etc/acpi/tables"
 	FileLoader = "etc/table-loader"
+	// FileGeneration is the page with the generation identifier, FileGenerationAddress what firmware writes its address to (QEMU's
+	// docs/specs/vmgenid.txt).
+	FileGeneration, FileGenerationAddress = "etc/vmgenid_guid", "etc/vmgenid_addr"
 )
 
 // Commands of the table loader: each is 128 bytes, a number and its arguments (QEMU's bios-linker-loader interface).
@@ -14,9 +17,11 @@ const (
 	loaderCommand                                              = 128
 	loaderName                                                 = 56
 	loaderAllocate, loaderAddPointer, loaderAddChecksum        = 1, 2, 3
+	loaderWritePointer                                         = 4
 	zoneHigh, zoneFSeg                                         = 1, 2
 	allocateAlign, allocateZone                                = 4 + loaderName, 4 + loaderName + 4
 	pointerSource, pointerOffset, pointerSize                  = 4 + loaderName, 4 + 2*loaderName, 4 + 2*loaderName + 4
+	writeSource, writeSize                                     = 4 + 2*loaderName + 4, 4 + 2*loaderName + 8
 	checksumOffset, checksumStart, checksumLength              = 4 + loaderName, 4 + loaderName + 4, 4 + loaderName + 8
 	rsdpAlign                                           uint32 = 16
 )
@@ -38,9 +43,9 @@ func (m *Machine) Loader(b *Blob) []byte {
 			c[allocateZone] = zone
 		})
 	}
-	pointer := func(name string, e Extent) {
+	pointer := func(name, source string, e Extent) {
 		add(loaderAddPointer, name, func(c []byte) {
-			copy(c[pointerSource:], FileTables)
+			copy(c[pointerSource:], source)
 			le.PutUint32(c[pointerOffset:], e.Offset)
 			c[pointerSize] = byte(e.Size)
 		})
@@ -55,18 +60,27 @@ func (m *Machine) Loader(b *Blob) []byte {
 	allocate(FileRSDP, rsdpAlign, zoneFSeg)
 	allocate(FileTables, tableAlign, zoneHigh)
 	for _, p := range b.Pointers {
-		pointer(FileTables, p)
+		pointer(FileTables, FileTables, p)
+	}
+	if m.Generation != nil {
+		allocate(FileGeneration, generationPage, zoneHigh)
+		add(loaderWritePointer, FileGenerationAddress, func(c []byte) {
+			copy(c[pointerSource:], FileGeneration)
+			le.PutUint32(c[writeSource:], generationOffset)
+			c[writeSize] = 8
+		})
+		pointer(FileTables, FileGeneration, Extent{b.Generation.Offset + headerSize + generationAddress, 4})
 	}
 	for _, t := range b.Tables {
 		checksum(FileTables, t, headerChecksum)
 	}
 	if b.XSDT {
-		pointer(FileRSDP, Extent{24, 8})
+		pointer(FileRSDP, FileTables, Extent{24, 8})
 		checksum(FileRSDP, Extent{0, rsdpSizeV0}, rsdpChecksum)
 		checksum(FileRSDP, Extent{0, rsdpSizeV2}, rsdpExtChecksum)
 		return out
 	}
-	pointer(FileRSDP, Extent{16, 4})
+	pointer(FileRSDP, FileTables, Extent{16, 4})
 	checksum(FileRSDP, Extent{0, rsdpSizeV0}, rsdpChecksum)
 	return out
 }

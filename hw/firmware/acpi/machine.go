@@ -14,9 +14,10 @@ type Machine struct {
 	ISA        []ISADevice // in the order of the tables
 	FWCfg      bool
 	VirtioMMIO []VirtioMMIO
-	Nodes      []Node // NUMA nodes, none if NUMA is not asked for
-	OEMID      string // up to 6 characters, default BOCHS
-	OEMTableID string // up to 8 characters, default BXPC
+	Generation *[16]byte // the machine's generation identifier as the guest reads it, nil for none
+	Nodes      []Node    // NUMA nodes, none if NUMA is not asked for
+	OEMID      string    // up to 6 characters, default BOCHS
+	OEMTableID string    // up to 8 characters, default BXPC
 }
 
 // CPU is a processor, present or not yet.

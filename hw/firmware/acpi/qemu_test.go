@@ -64,6 +64,9 @@ func TestTablesOfQEMU(t *testing.T) {
 	numa.Nodes = []Node{{Memory: []Range{{0, 640 << 10}, {1 << 20, 127 << 20}}, Distance: []uint8{10, 30}}, {Memory: []Range{{128 << 20, 128 << 20}}, Distance: []uint8{30, 10}}}
 	plain := pc(3)
 	plain.PM.Base = 0 // QEMU's firmware has not placed the ports yet
+	guid := [16]byte{0xaf, 0x6e, 0x4e, 0x32, 0xd1, 0xd1, 0xf6, 0x4b, 0xbf, 0x41, 0xb9, 0xbb, 0x6c, 0x91, 0xfb, 0x87}
+	copied := pc(1)
+	copied.Generation = &guid
 	micro := microvm()
 	micro.ISA = micro.ISA[1:]
 	micro.CPUs = append(micro.CPUs, CPU{APICID: 1, Enabled: true})
@@ -76,6 +79,7 @@ func TestTablesOfQEMU(t *testing.T) {
 		sigs []string
 	}{
 		{"pc", plain, []string{"-M", "pc", "-nodefaults", "-smp", "3", "-m", "256"}, []string{"FACP", "APIC", "HPET", "WAET"}},
+		{"generation", copied, []string{"-M", "pc", "-nodefaults", "-m", "256", "-device", "vmgenid,guid=324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87"}, []string{"SSDT", "APIC"}},
 		{"numa", numa, []string{"-M", "pc", "-nodefaults", "-smp", "4", "-m", "256", "-object", "memory-backend-ram,id=a,size=128M", "-object", "memory-backend-ram,id=b,size=128M",
 			"-numa", "node,cpus=0-1,memdev=a", "-numa", "node,cpus=2-3,memdev=b", "-numa", "dist,src=0,dst=1,val=30"}, []string{"SRAT", "SLIT", "APIC"}},
 		{"microvm", micro, []string{"-M", "microvm,rtc=on", "-nodefaults", "-smp", "2", "-device", "virtio-rng-device"}, []string{"FACP", "APIC", "DSDT"}},
@@ -95,27 +99,44 @@ func TestTablesOfQEMU(t *testing.T) {
 // TestLoader follows the script as firmware does and compares with tables built for the place.
 func TestLoader(t *testing.T) {
 	le := binary.LittleEndian
-	for _, m := range []*Machine{pc(2), microvm()} {
+	copied := pc(1)
+	copied.Generation = &[16]byte{1, 2, 3}
+	for _, m := range []*Machine{pc(2), microvm(), copied} {
 		b := Build(m, 0)
 		files := map[string][]byte{FileTables: bytes.Clone(b.Data), FileRSDP: m.RSDP(b)}
 		const place = 0x7fe0000
+		places := map[string]uint64{FileTables: place}
+		want := Build(m, place)
+		if m.Generation != nil {
+			id := m.PlaceGeneration(want)
+			places[FileGeneration] = id - generationOffset
+			want.Data = want.Data[:len(b.Data)]
+			files[FileGenerationAddress] = make([]byte, 8)
+			defer func() {
+				if got := le.Uint64(files[FileGenerationAddress]); got != id {
+					t.Errorf("the loader wrote %#x for the place of the identifier, not %#x", got, id)
+				}
+			}()
+		}
 		name := func(p []byte) string { s, _, _ := bytes.Cut(p[:loaderName], []byte{0}); return string(s) }
 		for c := m.Loader(b); len(c) > 0; c = c[loaderCommand:] {
 			f := files[name(c[4:])]
 			switch le.Uint32(c) {
 			case loaderAddPointer:
 				p := f[le.Uint32(c[pointerOffset:]):]
+				at := places[name(c[pointerSource:])]
 				if c[pointerSize] == 8 {
-					le.PutUint64(p, le.Uint64(p)+place)
+					le.PutUint64(p, le.Uint64(p)+at)
 				} else {
-					le.PutUint32(p, le.Uint32(p)+place)
+					le.PutUint32(p, le.Uint32(p)+uint32(at))
 				}
+			case loaderWritePointer:
+				le.PutUint64(f[le.Uint32(c[pointerOffset:]):], places[name(c[pointerSource:])]+uint64(le.Uint32(c[writeSource:])))
 			case loaderAddChecksum:
 				start := le.Uint32(c[checksumStart:])
 				setChecksum(f[start:start+le.Uint32(c[checksumLength:])], int(le.Uint32(c[checksumOffset:])-start))
 			}
 		}
-		want := Build(m, place)
 		if !bytes.Equal(files[FileTables], want.Data) || !bytes.Equal(files[FileRSDP], m.RSDP(want)) {
 			t.Errorf("the loader's result differs from tables built for the place")
 		}

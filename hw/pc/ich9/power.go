@@ -161,6 +161,9 @@ func (o *apmOps) Write(off uint64, _ int, v uint64) {
 	}
 }
 
+// RaiseGPE reports general purpose events of the first byte.
+func (l *LPC) RaiseGPE(events uint8) { l.power.acpi.RaiseGPE(events) }
+
 // RTCAlarm reports an alarm of the real-time clock.
 func (l *LPC) RTCAlarm() { l.power.acpi.RTCAlarm() }
 

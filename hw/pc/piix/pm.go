@@ -201,6 +201,9 @@ func (p *PM) SetupPM(base, smbBase uint32) {
 	p.WriteConfig(regSMBConf, 1, smbConfInit)
 }
 
+// RaiseGPE reports general purpose events of the first byte.
+func (p *PM) RaiseGPE(events uint8) { p.acpi.RaiseGPE(events) }
+
 // RTCAlarm reports an alarm of the real-time clock.
 func (p *PM) RTCAlarm() { p.acpi.RTCAlarm() }
 

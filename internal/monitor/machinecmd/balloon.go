@@ -70,3 +70,22 @@ func (s *Service) infoBalloon(m *hmp.Monitor, _ *hmp.Args) error {
 	}
 	return err
 }
+
+// QueryVmGenerationId implements qapi.MachineCommands.
+func (s *Service) QueryVmGenerationId(context.Context) (*qapi.GuidInfo, error) {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	id := s.Machine().Generation()
+	if id == "" {
+		return nil, qapi.Errorf("VM Generation ID device not found")
+	}
+	return &qapi.GuidInfo{Guid: id}, nil
+}
+
+func (s *Service) infoGeneration(m *hmp.Monitor, _ *hmp.Args) error {
+	info, err := s.QueryVmGenerationId(m.Context())
+	if err == nil {
+		m.Printf("%s\n", info.Guid)
+	}
+	return err
+}

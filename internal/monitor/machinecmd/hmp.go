@@ -37,6 +37,7 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 	}
 	info = []*hmp.Command{
 		{Name: "balloon", Help: "show balloon information", Run: s.infoBalloon},
+		{Name: "vm-generation-id", Help: "Show Virtual Machine Generation ID", Run: s.infoGeneration},
 		{Name: "cpus", Help: "show infos for each CPU", Run: s.infoCPUs},
 		{Name: "hotpluggable-cpus", Help: "Show information about hotpluggable CPUs", Run: s.infoHotpluggable},
 		{Name: "iothreads", Help: "show iothreads", Run: s.infoIOThreads},

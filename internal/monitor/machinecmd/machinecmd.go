@@ -55,6 +55,8 @@ type Target struct {
 	ResetReinjection func()
 	// Balloon is the machine's balloon, nil without one. It is called under the machine lock.
 	Balloon func() Balloon
+	// Generation is the machine's generation identifier, "" without a device for it.
+	Generation func() string
 	// USB lists the devices on USB buses; ok is false without such buses. It is called under the machine lock.
 	USB func() (text string, ok bool)
 }

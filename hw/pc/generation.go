@@ -1,0 +1,41 @@
+package pc
+
+import (
+	"goemu/hw/firmware"
+	"goemu/hw/firmware/acpi"
+	"goemu/hw/firmware/fwcfg"
+	"goemu/hw/misc"
+	"goemu/hw/pm"
+)
+
+// connectGeneration gives firmware the files of the device with the generation identifier, if there is one and firmware to place it.
+func (m *Machine) connectGeneration() error {
+	g := misc.FindGenerationID(m.Tree)
+	if g == nil || m.pci == nil {
+		return nil
+	}
+	g.Connect(m.memory, func() { m.chips.raise(pm.EventGeneration) })
+	if m.cfg.Boot.Kernel != "" {
+		return nil
+	}
+	guid := g.GUID.LittleEndian()
+	if err := m.fw.AddFile(acpi.FileGeneration, (&acpi.Machine{Generation: &guid}).GenerationPage()); err != nil {
+		return err
+	}
+	return m.fw.AddHooked(acpi.FileGenerationAddress, g.Address(), fwcfg.Hooks{Writable: true})
+}
+
+// describeGeneration tells the tables of it.
+func (m *Machine) describeGeneration(f *firmware.Machine) {
+	if g := misc.FindGenerationID(m.Tree); g != nil {
+		guid := g.GUID.LittleEndian()
+		f.ACPI.Generation = &guid
+	}
+}
+
+// placeGeneration says where a kernel that is booted directly finds it.
+func (m *Machine) placeGeneration() {
+	if g := misc.FindGenerationID(m.Tree); g != nil && m.setup.Generation != 0 {
+		g.Place(m.setup.Generation)
+	}
+}
