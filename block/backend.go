@@ -4,6 +4,9 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
+
+	"goemu/internal/clock"
 )
 
 // Backend is what devices, exports, jobs and tools hold: the root of a chain, with the permissions that its user requested. Calls block
@@ -38,6 +41,10 @@ type Backend struct {
 // Preconditions: the graph lock is held.
 func (g *Graph) NewBackend(name, user string, perm, shared Perm) *Backend {
 	b := &Backend{graph: g, name: name, user: user, perm: perm, shared: shared}
+	if clock.Virtual.Manual() { // a test protocol moves the time: requests take as long as it expects
+		b.Stats.Clock = func() time.Duration { return time.Duration(clock.Virtual.Now()) }
+		b.Stats.Fixed = time.Millisecond
+	}
 	g.backends = append(g.backends, b)
 	return b
 }

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -20,6 +23,49 @@ type driveOptions struct {
 	snapshot     bool
 	throttle     *block.ThrottleConfig
 	group        string
+	stats        statsOptions
+}
+
+// statsOptions say how requests are counted.
+type statsOptions struct {
+	invalid, failed bool            // malformed and failed requests count as use of the disk
+	intervals       []time.Duration // times are kept over these
+}
+
+// takeStats takes the options of the statistics.
+func takeStats(opts Dict) (o statsOptions, err error) {
+	if o.invalid, err = opts.takeBool("stats-account-invalid", true); err != nil {
+		return o, err
+	}
+	if o.failed, err = opts.takeBool("stats-account-failed", true); err != nil {
+		return o, err
+	}
+	const list = "stats-intervals."
+	for i := 0; ; i++ {
+		v, ok := opts.take(list + strconv.Itoa(i))
+		if !ok {
+			break
+		}
+		n, err := strconv.ParseUint(v, 10, 32)
+		if err != nil || n == 0 {
+			return o, fmt.Errorf("Invalid interval length: %s", v)
+		}
+		o.intervals = append(o.intervals, time.Duration(n)*time.Second)
+	}
+	for key := range opts {
+		if strings.HasPrefix(key, list) {
+			return o, fmt.Errorf("Invalid option %s", key)
+		}
+	}
+	return o, nil
+}
+
+// apply sets the options of a backend's statistics.
+func (o *statsOptions) apply(s *block.Stats) {
+	s.Account(o.invalid, o.failed)
+	for _, length := range o.intervals {
+		s.AddInterval(length)
+	}
 }
 
 // aioModes are the values of aio=.
@@ -68,6 +114,9 @@ func takeDriveOptions(drv *Drive, opts Dict) (o driveOptions, err error) {
 		opts["driver"] = format
 	}
 	o.file, _ = opts.take("file")
+	if o.stats, err = takeStats(opts); err != nil {
+		return o, err
+	}
 	o.throttle, o.group, err = takeThrottle(opts)
 	return o, err
 }
@@ -94,6 +143,7 @@ func (s *Drives) openDrive(drv *Drive, o driveOptions, opts Dict) error {
 			b.Delete()
 			return err
 		}
+		o.stats.apply(&b.Stats)
 	}
 	b.SetMediumMode(o.mode)
 	b.SetWriteCache(!o.writeThrough)

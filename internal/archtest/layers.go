@@ -9,7 +9,7 @@ var layers = map[string]int{
 	"internal/strerror": -1, "internal/config": -1,
 
 	"internal/bits": 0, "internal/trace": 0, "internal/clock": 0, "migration/vmstate": 0, "qapi": 0, "tcg/ir": 0, "internal/softfloat": 0,
-	"internal/term": 0, "internal/fdset": 0, "internal/sockaddr": 0, "internal/getopt": 0, "internal/tlscreds": 0, "internal/sandbox": 0, "internal/hostcpu": 0,
+	"internal/term": 0, "internal/fdset": 0, "internal/sockaddr": 1, "internal/getopt": 0, "internal/tlscreds": 0, "internal/sandbox": 0, "internal/hostcpu": 0,
 	"internal/qom": 1, "internal/mainloop": 1, "tcg": 1,
 	"internal/memory": 2, "internal/userobj": 2, "internal/hostmem": 3, "internal/dump": 3, "internal/iothread": 3, "internal/secret": 3, "internal/chardev": 2, "target": 2,
 	"hw/qdev": 3, "accel": 3, "block": 3, "tcg/opt": 3, "tcg/regalloc": 3, "tcg/interp": 3, "tcg/backend": 4, "tcg/frontend": 3,

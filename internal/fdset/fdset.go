@@ -114,6 +114,9 @@ const prefix = "/dev/fdset/"
 // Is tells whether a file name refers to a set.
 func Is(path string) bool { return strings.HasPrefix(path, prefix) }
 
+// settable are the flags that a descriptor can be given after it was opened.
+const settable = unix.O_APPEND | unix.O_DIRECT | unix.O_NONBLOCK
+
 // Open opens a file: one whose name refers to a set is a copy of the set's descriptor that was opened for what flags say.
 func (t *Table) Open(path string, flags int, mode uint32) (int, error) {
 	if !Is(path) {
@@ -134,9 +137,15 @@ func (t *Table) Open(path string, flags int, mode uint32) (int, error) {
 		if err != nil {
 			return -1, err
 		}
-		if have&unix.O_ACCMODE == flags&unix.O_ACCMODE {
-			return unix.FcntlInt(uintptr(m.FD), unix.F_DUPFD_CLOEXEC, 0)
+		if have&unix.O_ACCMODE != flags&unix.O_ACCMODE {
+			continue
 		}
+		if set := flags & settable; have&set != set {
+			if _, err := unix.FcntlInt(uintptr(m.FD), unix.F_SETFL, have|set); err != nil {
+				return -1, err
+			}
+		}
+		return unix.FcntlInt(uintptr(m.FD), unix.F_DUPFD_CLOEXEC, 0)
 	}
 	return -1, unix.EACCES
 }

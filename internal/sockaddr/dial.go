@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"goemu/internal/fdset"
 )
 
 // noName is what the C library says of an unknown host.
@@ -66,11 +68,14 @@ func (a *Addr) Listen(ctx context.Context) (net.Listener, error) {
 	return a.listenInet(ctx)
 }
 
-// file takes over the inherited descriptor.
+// file takes over the inherited descriptor, or the one that a client has handed over under the name.
 func (a *Addr) file() (*os.File, error) {
-	fd, err := strconv.Atoi(a.FD)
-	if err != nil || fd < 0 {
-		return nil, errnof(unix.EINVAL, "Unable to parse FD number %s", a.FD)
+	fd, named := fdset.Default.TakeNamed(a.FD)
+	if !named {
+		var err error
+		if fd, err = strconv.Atoi(a.FD); err != nil || fd < 0 {
+			return nil, errnof(unix.EINVAL, "Unable to parse FD number %s", a.FD)
+		}
 	}
 	if _, err := unix.GetsockoptInt(fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
 		return nil, errorf("File descriptor '%s' is not a socket", a.FD)

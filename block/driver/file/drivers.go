@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
+	"goemu/internal/fdset"
 )
 
 // runtimeOptions are the options of the drivers in this package.
@@ -172,15 +173,15 @@ func open(device bool) func(context.Context, *block.Node, *block.Options) (block
 
 // openFile opens the file of a node; errors are QEMU's.
 func openFile(path string, readOnly, direct bool) (int, error) {
-	flags := unix.O_RDWR | unix.O_CLOEXEC
+	flags := unix.O_RDWR
 	if readOnly {
-		flags = unix.O_RDONLY | unix.O_CLOEXEC
+		flags = unix.O_RDONLY
 	}
 	if direct {
 		flags |= unix.O_DIRECT
 	}
 	fd := -1
-	err := retry(func() (err error) { fd, err = unix.Open(path, flags, 0); return err })
+	err := retry(func() (err error) { fd, err = fdset.Default.Open(path, flags, 0); return err })
 	if err == unix.EINVAL && direct {
 		return -1, block.Errorf(unix.EINVAL, "Could not open '%s': filesystem does not support O_DIRECT", path)
 	}

@@ -15,7 +15,10 @@ func aioCommands() []cmd {
 		{name: "aio_write", least: 2, most: any, perm: block.PermWrite, args: "[-Cfiquz] [-P pattern] off len [len..]",
 			oneline: "asynchronously writes a number of bytes", help: aioWriteHelp, run: (*session).aioWrite},
 		{name: "aio_flush", oneline: "completes all outstanding aio requests", run: func(s *session, _ []string) error {
+			stats := &s.image.Stats
+			count := stats.Start(block.AcctFlush, 0)
 			s.relax(s.requests.Wait)
+			stats.Done(count)
 			return nil
 		}},
 		{name: "flush", alt: "f", oneline: "flush all in-core file state to disk", run: func(s *session, _ []string) error { return s.image.Flush(s.Ctx) }},
@@ -66,6 +69,7 @@ func (s *session) aioRead(args []string) error {
 	}
 	if invalid {
 		s.Printf("injecting invalid read request\n")
+		s.image.Stats.Invalidate(block.AcctRead)
 		return nil
 	}
 	if len(ops) < 2 {
@@ -76,17 +80,21 @@ func (s *session) aioRead(args []string) error {
 	}
 	iov, err := s.vector(ops[1:], readFill)
 	if err != nil {
+		s.image.Stats.Invalidate(block.AcctRead)
 		return err
 	}
 	image, n := s.image, block.IovLen(iov)
+	count := image.Stats.Start(block.AcctRead, n)
 	s.background(func() error { return image.ReadV(s.Ctx, a.off, iov, 0) }, func(took time.Duration, err error) {
 		if err != nil {
 			s.Printf("readv failed: %s\n", tool.Reason(err))
+			image.Stats.Fail(count)
 			return
 		}
 		if a.verify && !same(iov, a.pattern) {
 			s.Printf("Pattern verification failed at offset %d, %d bytes\n", a.off, n)
 		}
+		image.Stats.Done(count)
 		if a.quiet {
 			return
 		}
@@ -110,6 +118,7 @@ func (s *session) aioWrite(args []string) error {
 	}
 	if invalid {
 		s.Printf("injecting invalid write request\n")
+		s.image.Stats.Invalidate(block.AcctWrite)
 		return nil
 	}
 	switch {
@@ -135,10 +144,12 @@ func (s *session) aioWrite(args []string) error {
 		iov, err = s.vector(ops[1:], a.pattern)
 		a.size = block.IovLen(iov)
 	}
+	image := s.image
 	if err != nil {
+		image.Stats.Invalidate(block.AcctWrite)
 		return err
 	}
-	image := s.image
+	count := image.Stats.Start(block.AcctWrite, a.size)
 	do := func() error { return image.WriteV(s.Ctx, a.off, iov, a.flags) }
 	if a.zero {
 		do = func() error { return image.WriteZeroes(s.Ctx, a.off, a.size, a.flags) }
@@ -146,8 +157,10 @@ func (s *session) aioWrite(args []string) error {
 	s.background(do, func(took time.Duration, err error) {
 		if err != nil {
 			s.Printf("aio_write failed: %s\n", tool.Reason(err))
+			image.Stats.Fail(count)
 			return
 		}
+		image.Stats.Done(count)
 		if !a.quiet {
 			s.report("wrote", took, a.off, a.size, a.size, 1, a.machine)
 		}

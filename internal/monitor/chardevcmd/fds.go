@@ -3,6 +3,7 @@ package chardevcmd
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sys/unix"
 
@@ -82,9 +83,9 @@ func (s *Service) RemoveFd(_ context.Context, arg *qapi.RemoveFdArg) error {
 // QueryFdsets implements qapi.MiscCommands.
 func (s *Service) QueryFdsets(context.Context) ([]*qapi.FdsetInfo, error) {
 	list := []*qapi.FdsetInfo{}
-	for _, set := range fdset.Default.Sets() {
+	for _, set := range slices.Backward(fdset.Default.Sets()) { // QEMU's order
 		info := &qapi.FdsetInfo{FdsetId: set.ID}
-		for _, m := range set.FDs {
+		for _, m := range slices.Backward(set.FDs) {
 			fd := &qapi.FdsetFdInfo{Fd: int64(m.FD)}
 			if m.Opaque != "" {
 				fd.Opaque = &m.Opaque
