@@ -46,7 +46,7 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryDevice:
 		c := registry(new(misc.Hooks)).Lookup(req.Subject)
 		if c == nil || c.Internal {
-			notice(fmt.Sprintf("%s: -device %s,help: Device '%s' not found", progName(), req.Subject, req.Subject)) // no failure in QEMU, either
+			complain(fmt.Sprintf("-device %s,help: Device '%s' not found", req.Subject, req.Subject)) // no failure in QEMU, either
 			return "", nil
 		}
 		return qdev.Help(c), nil

@@ -23,7 +23,7 @@ func (s *session) serveGDB(src config.Source) error {
 	if strings.HasPrefix(name, "tcp:") {
 		name += ",wait=off,nodelay=on,server=on"
 	}
-	b, err := s.host.chars.OpenLegacy(gdbLabel, name, notice)
+	b, err := s.host.chars.OpenLegacy(src.Origin, gdbLabel, name)
 	if err != nil {
 		return fmt.Errorf("%s: %w", src.Origin, err)
 	}

@@ -17,7 +17,7 @@ func fwcfgItems(list []config.Options) (items []pc.FWCfgItem, err error) {
 			return nil, at(o.Origin, err)
 		}
 		if it.Warning != "" {
-			notice(progName() + ": " + o.Origin + ": " + it.Warning)
+			complain(o.Origin + ": " + it.Warning)
 		}
 		items = append(items, pc.FWCfgItem{Name: it.Name, Data: it.Data})
 	}

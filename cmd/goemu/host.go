@@ -32,7 +32,7 @@ type backends struct {
 
 // open opens everything the command line names.
 func (h *backends) open(s *session) error {
-	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Ready: s.mon.ready})
+	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Ready: s.mon.ready, Tell: complain, Print: printLine})
 	h.disks = driver.NewDrives()
 	disk.Blank = h.disks.Blank
 	s.expectMigration()
@@ -50,15 +50,9 @@ func (h *backends) open(s *session) error {
 		if err != nil {
 			return at(c.Origin, err)
 		}
-		spec.Notify = notice
-		for _, w := range spec.Warnings {
-			warn(w)
-		}
-		if _, err := h.chars.Open(spec); err != nil {
+		spec.Origin = c.Origin
+		if _, err := h.chars.OpenOption(spec); err != nil {
 			return at(c.Origin, err)
-		}
-		if spec.Notice != "" {
-			notice(spec.Notice)
 		}
 	}
 	if err := s.readFSDevs(); err != nil {
@@ -97,7 +91,7 @@ func (h *backends) openSerials(s *session) error {
 		case s.vm.Nographic:
 			kind = "stdio"
 		}
-		b, err := h.chars.OpenLegacy("serial0", kind, notice)
+		b, err := h.chars.OpenLegacy("", "serial0", kind)
 		h.addSerial(b, kind)
 		return err
 	}
@@ -113,7 +107,7 @@ func (h *backends) openSerials(s *session) error {
 
 // openFor opens what an option connects a device to; problem and the option's value say that this did not work.
 func (h *backends) openFor(id string, src config.Source, problem string) (*chardev.Backend, error) {
-	b, err := h.chars.OpenLegacy(id, src.Value, notice)
+	b, err := h.chars.OpenLegacy(src.Origin, id, src.Value)
 	switch {
 	case err == nil:
 		return b, nil

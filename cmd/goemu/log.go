@@ -16,7 +16,7 @@ func openLog(l config.Log, traces []config.Options) (func(), error) {
 	}
 	set, bad := trace.Parse(items)
 	if bad != "" {
-		notice(strings.TrimSuffix(logHelp(), "\n"))
+		fmt.Print(logHelp())
 		return nil, fmt.Errorf("-d %s: unknown log item '%s'", l.Items, bad)
 	}
 	trace.Set(set)

@@ -53,5 +53,5 @@ func warn(text string) { complain("warning: " + text) }
 // warnAt prints a warning about an option.
 func warnAt(origin, text string) { complain(origin + ": warning: " + text) }
 
-// notice prints a line for the user.
-func notice(line string) { fmt.Fprintln(os.Stderr, line) }
+// printLine prints a line of plain output.
+func printLine(line string) { fmt.Println(line) }

@@ -74,7 +74,7 @@ func (s *session) serveQTest() {
 
 // qtestChardev opens what -qtest names.
 func (h *backends) qtestChardev(src config.Source) (*chardev.Backend, error) {
-	b, err := h.chars.OpenLegacy("qtest", src.Value, notice)
+	b, err := h.chars.OpenLegacy(src.Origin, "qtest", src.Value)
 	switch {
 	case err != nil:
 		return nil, fmt.Errorf("%s: %w\n%s: Failed to initialize device for qtest: \"%s\"", src.Origin, err, progName(), src.Value)

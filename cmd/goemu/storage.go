@@ -123,7 +123,7 @@ func (d *storageDaemon) run() int {
 	loop := make(chan error, 1)
 	go func() { loop <- mainloop.Main.Run(ctx) }()
 	defer func() { cancel(); <-loop }()
-	d.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: d.end})
+	d.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: d.end, Tell: complain, Print: printLine})
 	d.makeMonitors(ctx)
 	defer d.close()
 	d.server.Hold() // what clients ask for waits until all is there
@@ -231,14 +231,8 @@ func (d *storageDaemon) addChardev(text string) error {
 	if _, taken := d.chars.Find(spec.ID); taken { // found out later than in the emulator
 		return fmt.Errorf("attempt to add duplicate property '%s' to object (type 'container')", spec.ID)
 	}
-	spec.Notify = notice
-	for _, w := range spec.Warnings {
-		warn(w)
-	}
-	_, err = d.chars.Open(spec)
-	if err == nil && spec.Notice != "" {
-		notice(spec.Notice)
-	}
+	spec.Origin = "--chardev " + text
+	_, err = d.chars.OpenOption(spec)
 	return err
 }
 

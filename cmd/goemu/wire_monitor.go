@@ -210,7 +210,7 @@ func (s *session) openMonitor(i int, m config.Monitor) error {
 	id := m.Chardev
 	if id == "" {
 		id = fmt.Sprintf("compat_monitor%d", i)
-		if _, err := s.host.chars.OpenLegacy(id, m.Device.Value, notice); err != nil {
+		if _, err := s.host.chars.OpenLegacy(m.Device.Origin, id, m.Device.Value); err != nil {
 			return at(m.Device.Origin, err)
 		}
 	}

@@ -257,10 +257,10 @@ func TestClientReconnect(t *testing.T) {
 
 func TestPTY(t *testing.T) {
 	l := newLoop(t)
-	cs := NewSet(l, Hooks{})
-	t.Cleanup(cs.Close)
 	var notice string
-	b, err := cs.OpenLegacy("serial0", "pty", func(s string) { notice = s })
+	cs := NewSet(l, Hooks{Print: func(s string) { notice = s }})
+	t.Cleanup(cs.Close)
+	b, err := cs.OpenLegacy("", "serial0", "pty")
 	if err != nil {
 		t.Skip("no pseudo terminal: ", err)
 	}

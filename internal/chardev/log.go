@@ -17,7 +17,7 @@ func openLog(path string, appendTo bool) (*logFile, error) {
 	}
 	f, err := openFileOrSet(path, flags)
 	if err != nil {
-		return nil, fmt.Errorf("Unable to open logfile %s: %s", path, reason(err))
+		return nil, fmt.Errorf("Could not create '%s': %s", path, reason(err))
 	}
 	return &logFile{f}, nil
 }

@@ -34,6 +34,14 @@ type Hooks struct {
 	SaveDisks func() // C-a s
 	// Ready is closed when all frontends are there: input waits until then. Nil means at once.
 	Ready <-chan struct{}
+	// Tell gives the user a message, such as "warning: …"; Print a line of plain output. Nil drops them.
+	Tell, Print func(text string)
+}
+
+func say(to func(string), text string) {
+	if to != nil && text != "" {
+		to(text)
+	}
 }
 
 // mux lets several frontends share a backend: all write, one has the input.

@@ -67,9 +67,7 @@ func (cs *Set) Open(s *Spec) (*Backend, error) {
 	if !ok {
 		return nil, fmt.Errorf("'%s' is not a valid char driver name", s.Kind)
 	}
-	if s.Object == nil {
-		s.Object = cs.Object
-	}
+	cs.complete(s)
 	b := newBackend(s.ID, s.Kind, cs.loop)
 	if s.Mux {
 		b.mux = newMux(b, &cs.hooks)
@@ -95,6 +93,27 @@ func (cs *Set) Open(s *Spec) (*Backend, error) {
 	return b, nil
 }
 
+// complete adds to a specification what a driver needs of the set.
+func (cs *Set) complete(s *Spec) {
+	s.tell = cs.hooks.Tell
+	if s.Object == nil {
+		s.Object = cs.Object
+	}
+}
+
+// OpenOption opens what an option of the command line describes, with its messages.
+func (cs *Set) OpenOption(s *Spec) (*Backend, error) {
+	s.tell = cs.hooks.Tell
+	for _, text := range s.deprecated {
+		s.inform(text)
+	}
+	b, err := cs.Open(s)
+	if err == nil {
+		say(cs.hooks.Print, s.Notice)
+	}
+	return b, err
+}
+
 // openMux lets several frontends share a backend that is there already; its identifier is good for both.
 func (cs *Set) openMux(s *Spec) (*Backend, error) {
 	base, ok := s.get("chardev")
@@ -117,8 +136,8 @@ func (cs *Set) openMux(s *Spec) (*Backend, error) {
 // ErrNotFound says that a name is not that of a character device.
 var ErrNotFound = errors.New("no character device of that name")
 
-// OpenLegacy opens what a -serial or -monitor string names; (nil, nil) for "none". Warnings and notices go to print.
-func (cs *Set) OpenLegacy(label, text string, print func(line string)) (*Backend, error) {
+// OpenLegacy opens what the string of an option such as -serial names; (nil, nil) for "none". The origin is Spec's.
+func (cs *Set) OpenLegacy(origin, label, text string) (*Backend, error) {
 	s, err := ParseLegacy(label, text)
 	switch {
 	case err == ErrNone:
@@ -133,17 +152,8 @@ func (cs *Set) OpenLegacy(label, text string, print func(line string)) (*Backend
 		}
 		return b, nil
 	}
-	s.Notify = print
-	b, err := cs.Open(s)
-	if print != nil {
-		for _, w := range s.Warnings {
-			print(w)
-		}
-		if err == nil && s.Notice != "" {
-			print(s.Notice)
-		}
-	}
-	return b, err
+	s.Origin = origin
+	return cs.OpenOption(s)
 }
 
 // Find looks a backend up by ID.
@@ -179,9 +189,7 @@ func (cs *Set) Change(b *Backend, s *Spec) error {
 	if !ok {
 		return fmt.Errorf("'%s' is not a valid char driver name", s.Kind)
 	}
-	if s.Object == nil {
-		s.Object = cs.Object
-	}
+	cs.complete(s)
 	cs.changing.Lock()
 	defer cs.changing.Unlock()
 	b.mu.Lock()

@@ -6,6 +6,8 @@ import (
 	"io/fs"
 	"os"
 
+	"golang.org/x/sys/unix"
+
 	"goemu/internal/term"
 )
 
@@ -165,24 +167,23 @@ func openDevice(b *Backend, s *Spec) error {
 	if !ok {
 		return errors.New("chardev: serial/tty: no device path given")
 	}
-	f, err := os.OpenFile(path, os.O_RDWR, 0)
+	f, err := os.OpenFile(path, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return fmt.Errorf("Could not open '%s': %s", path, reason(err))
 	}
-	raw, err := term.MakeRaw(int(f.Fd()), false)
-	if err != nil {
-		f.Close()
-		return fmt.Errorf("Could not open '%s': %s", path, reason(err))
+	restore := func() {}
+	if raw, err := term.MakeRaw(int(f.Fd()), false); err == nil { // others, such as /dev/null, do as they are
+		restore = raw.Restore
 	}
 	fd, err := newPollFD(int(f.Fd()), int(f.Fd()))
 	if err != nil {
-		raw.Restore()
+		restore()
 		f.Close()
 		return err
 	}
 	b.connected = true
 	b.end = &pumpEnd{b: b, label: "serial", p: startPump(b, fd, true, nil), after: func() {
-		raw.Restore()
+		restore()
 		fd.release()
 		f.Close()
 	}}

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -38,6 +40,9 @@ type socketEnd struct {
 	cur  *pump
 	gone chan struct{} // closed when cur has ended
 	peer string        // address of the other side
+
+	tell   func(text string) // gives the user a message
+	failed bool              // a failure to connect was told, and there has been no connection since
 }
 
 // socketAddr is where to listen or connect.
@@ -63,7 +68,7 @@ func (a socketAddr) text() string {
 }
 
 func openSocket(b *Backend, s *Spec) error {
-	e := &socketEnd{b: b}
+	e := &socketEnd{b: b, tell: s.tell}
 	wait, err := e.parse(s)
 	if err != nil {
 		return err
@@ -77,7 +82,7 @@ func openSocket(b *Backend, s *Spec) error {
 		return err
 	}
 	if wait {
-		s.notify(fmt.Sprintf("info: QEMU waiting for connection on: %s", e.name()))
+		s.inform(fmt.Sprintf("info: QEMU waiting for connection on: %s", e.name()))
 		c, err := e.listener.Accept()
 		if err != nil {
 			e.listener.Close()
@@ -224,6 +229,9 @@ func parseSocketAddr(s *Spec) (a socketAddr, err error) {
 		return a, errors.New("None or one of 'path', 'fd' or 'host' option required.")
 	case hasPath:
 		a.network, a.address = "unix", path
+		if path == "" {
+			a.address = temporaryPath()
+		}
 		abstract, err := s.boolean("abstract", false)
 		if err != nil {
 			return a, err
@@ -243,8 +251,16 @@ func parseSocketAddr(s *Spec) (a socketAddr, err error) {
 		if a.fd, err = strconv.Atoi(fd); err != nil || a.fd < 0 {
 			return a, fmt.Errorf("Unable to parse FD number %s", fd)
 		}
+		if _, err := unix.GetsockoptInt(a.fd, unix.SOL_SOCKET, unix.SO_TYPE); err != nil {
+			return a, fmt.Errorf("File descriptor '%s' is not a socket", fd)
+		}
 	}
 	return a, nil
+}
+
+// temporaryPath is a name that nothing has, for a socket that was given none.
+func temporaryPath() string {
+	return filepath.Join(os.TempDir(), fmt.Sprintf("qemu-socket-%08x", rand.Uint32()))
 }
 
 func parseInet(s *Spec, host string) (a socketAddr, err error) {
@@ -290,6 +306,9 @@ func (a socketAddr) listen() (net.Listener, error) {
 		}
 	}
 	host, port, _ := net.SplitHostPort(a.address)
+	if host == "" && a.network == "tcp" {
+		a.network = "tcp4" // as QEMU, which listens on the first of the wildcard addresses
+	}
 	first, numErr := strconv.Atoi(port)
 	for p := first; ; p++ {
 		address := a.address
@@ -438,6 +457,7 @@ func (e *socketEnd) startClient() error {
 	if err != nil && e.reconnect == 0 {
 		return err
 	}
+	e.report(err)
 	e.wg.Add(1)
 	go e.clientLoop()
 	return nil
@@ -451,8 +471,16 @@ func (e *socketEnd) clientLoop() {
 			return
 		case <-time.After(e.reconnect):
 		}
-		_ = e.connect() // a failure is tried again
+		e.report(e.connect())
 	}
+}
+
+// report tells the user that there is no connection, once until there is one. Only one goroutine at a time connects.
+func (e *socketEnd) report(err error) {
+	if err != nil && !e.failed {
+		say(e.tell, fmt.Sprintf("Unable to connect character device %s: %v", e.b.ID, err))
+	}
+	e.failed = err != nil
 }
 
 func (e *socketEnd) connect() error {

@@ -16,13 +16,14 @@ type Spec struct {
 	Mux      bool
 	// Notice is a line to print for the user after Open, as "char device redirected to …".
 	Notice string
-	// Notify, if set, prints lines that must appear before Open returns (waiting for a connection).
-	Notify func(line string)
-	// Warnings are lines about deprecated forms.
-	Warnings []string
+	// Origin is the option that asks for the backend, which messages begin with; empty for none.
+	Origin string
 	// Object finds user-created objects, such as TLS credentials, by ID; nil finds none.
 	Object func(id string) any
 	opts   map[string]string
+
+	deprecated []string          // messages about the form of options
+	tell       func(text string) // gives the user a message
 }
 
 // NewSpec is the specification of a backend with options under the names that -chardev has for them.
@@ -58,7 +59,8 @@ func Parse(text string) (*Spec, error) {
 		case item == "":
 			continue
 		case !hasValue:
-			key, value = s.shortForm(item)
+			key, value = shortForm(item)
+			s.deprecated = append(s.deprecated, fmt.Sprintf("warning: short-form boolean option '%s' deprecated\nPlease use %s=%s instead", item, key, value))
 		}
 		if err := s.set(key, value); err != nil {
 			return nil, err
@@ -68,12 +70,11 @@ func Parse(text string) (*Spec, error) {
 }
 
 // shortForm turns "server" into server=on and "nowait" into wait=off.
-func (s *Spec) shortForm(item string) (key, value string) {
+func shortForm(item string) (key, value string) {
 	key, value = item, "on"
 	if !knownOption(item) && strings.HasPrefix(item, "no") && knownOption(item[2:]) {
 		key, value = item[2:], "off"
 	}
-	s.Warnings = append(s.Warnings, fmt.Sprintf("warning: short-form boolean option '%s' deprecated\nPlease use %s=%s instead", item, key, value))
 	return key, value
 }
 
@@ -116,10 +117,12 @@ func (s *Spec) has(name string) bool {
 	return ok
 }
 
-func (s *Spec) notify(line string) {
-	if s.Notify != nil {
-		s.Notify(line)
+// inform gives the user a message about the option.
+func (s *Spec) inform(text string) {
+	if s.Origin != "" {
+		text = s.Origin + ": " + text
 	}
+	say(s.tell, text)
 }
 
 func (s *Spec) boolean(name string, def bool) (bool, error) {
@@ -206,7 +209,7 @@ var legacyForms = [...]struct {
 	{"file:", "file", legacyPath},
 	{"pipe:", "pipe", legacyPath},
 	{"vc", "vc", legacyWord},
-	{"vc:", "vc", func(*Spec, string) error { return nil }},
+	{"vc:", "vc", legacyVC},
 	{"tcp:", "socket", legacyInet},
 	{"telnet:", "socket", legacyProtocol("telnet")},
 	{"websocket:", "socket", legacyProtocol("websocket")},
@@ -214,6 +217,24 @@ var legacyForms = [...]struct {
 	{"unix:", "socket", legacyUnix},
 	{"/dev/parport", "parallel", legacyWord},
 	{"/dev/", "serial", func(s *Spec, rest string) error { return legacyPath(s, "/dev/"+rest) }},
+}
+
+// legacyVC reads a size in pixels or, with a C behind each number, in characters.
+func legacyVC(s *Spec, rest string) error {
+	width, height, ok := strings.Cut(rest, "x")
+	names := [...]string{"width", "height"}
+	if w, chars := strings.CutSuffix(width, "C"); chars {
+		if height, ok = strings.CutSuffix(height, "C"); ok {
+			width, names = w, [...]string{"cols", "rows"}
+		}
+	}
+	for i, number := range [...]string{width, height} {
+		if _, err := strconv.ParseUint(number, 10, 32); err != nil || !ok {
+			return fmt.Errorf("'vc:%s' is not a valid char driver", rest)
+		}
+		s.opts[names[i]] = number
+	}
+	return nil
 }
 
 // legacyProtocol reads an address for a protocol over TCP.
@@ -255,7 +276,7 @@ func legacyOptions(s *Spec, items []string) error {
 	for _, item := range items {
 		key, value, ok := strings.Cut(item, "=")
 		if !ok {
-			key, value = s.shortForm(item)
+			key, value = shortForm(item)
 		}
 		if err := s.set(key, value); err != nil {
 			return err

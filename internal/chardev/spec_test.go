@@ -1,7 +1,11 @@
 package chardev
 
 import (
+	"fmt"
+	"net"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -32,6 +36,8 @@ var errorCases = []struct{ option, value, want string }{
 	{"-serial", "foo", "'foo' is not a valid char driver"},
 	{"-serial", "stdio,foo", "'stdio,foo' is not a valid char driver"},
 	{"-serial", "mon:foo", "'foo' is not a valid char driver"},
+	{"-chardev", "socket,id=a,fd=99", "File descriptor '99' is not a socket"},
+	{"-chardev", "null,id=a,logfile=/nonexistent/l", "Could not create '/nonexistent/l': No such file or directory"},
 	{"-serial", "file:", "Could not open '': No such file or directory"},
 	{"-serial", "unix:/nonexistent/s", "Failed to connect to '/nonexistent/s': No such file or directory"},
 	{"-serial", "tcp:127.0.0.1:1", "Failed to connect to '127.0.0.1:1': Connection refused"},
@@ -40,7 +46,7 @@ var errorCases = []struct{ option, value, want string }{
 
 func openCase(cs *Set, option, value string) error {
 	if option == "-serial" {
-		_, err := cs.OpenLegacy("serial0", value, nil)
+		_, err := cs.OpenLegacy("", "serial0", value)
 		return err
 	}
 	s, err := Parse(value)
@@ -64,10 +70,10 @@ func TestErrors(t *testing.T) {
 	if err := openCase(cs, "-chardev", "null,id=a"); err == nil || err.Error() != "Duplicate ID 'a' for chardev" {
 		t.Errorf("duplicate: %v", err)
 	}
-	if b, err := cs.OpenLegacy("serial0", "none", nil); b != nil || err != nil {
+	if b, err := cs.OpenLegacy("", "serial0", "none"); b != nil || err != nil {
 		t.Errorf("none: %v %v", b, err)
 	}
-	if b, err := cs.OpenLegacy("serial0", "chardev:a", nil); err != nil || b.ID != "a" {
+	if b, err := cs.OpenLegacy("", "serial0", "chardev:a"); err != nil || b.ID != "a" {
 		t.Errorf("chardev:a: %v %v", b, err)
 	}
 	if err := cs.Remove("a"); err != nil {
@@ -130,4 +136,80 @@ func FuzzParse(f *testing.F) {
 		}
 		_, _ = ParseLegacy("x", text)
 	})
+}
+
+// TestMessages checks what the user is told: deprecated forms for -chardev only, waiting with the option's name, notices as plain output.
+func TestMessages(t *testing.T) {
+	told := make(chan string, 9)
+	var printed []string
+	cs := NewSet(newLoop(t), Hooks{Tell: func(s string) { told <- s }, Print: func(s string) { printed = append(printed, s) }})
+	defer cs.Close()
+	path := filepath.Join(t.TempDir(), "s")
+	go func() {
+		want := "-serial o: info: QEMU waiting for connection on: disconnected:unix:" + path + ",server=on"
+		if got := <-told; got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+		c, err := net.Dial("unix", path)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		c.Close()
+	}()
+	if _, err := cs.OpenLegacy("-serial o", "serial0", "unix:"+path+",server"); err != nil {
+		t.Fatal(err)
+	}
+	spec, err := Parse("socket,id=a,host=127.0.0.1,port=0,server,nowait")
+	if err != nil {
+		t.Fatal(err)
+	}
+	spec.Origin = "-chardev o"
+	if _, err := cs.OpenOption(spec); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{
+		"-chardev o: warning: short-form boolean option 'server' deprecated\nPlease use server=on instead",
+		"-chardev o: warning: short-form boolean option 'nowait' deprecated\nPlease use wait=off instead",
+	} {
+		if got := <-told; got != want {
+			t.Errorf("told %q, want %q", got, want)
+		}
+	}
+	if _, err := cs.OpenLegacy("-qmp o", "q", "unix:"+path+"2,reconnect=1000"); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := <-told, "Unable to connect character device q: Failed to connect to '"+path+"2': No such file or directory"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+	if len(told) > 0 || len(printed) > 0 {
+		t.Errorf("%d more messages, printed %q", len(told), printed)
+	}
+}
+
+// TestOddEndpoints opens what QEMU takes although it looks wrong: a socket without a path, a serial port that is no terminal.
+func TestOddEndpoints(t *testing.T) {
+	cs := NewSet(newLoop(t), Hooks{})
+	defer cs.Close()
+	for i, text := range []string{"unix:,server=on,wait=off", "/dev/null", "vc:80Cx24C", "vc:640x480", "tcp::0,server,nowait"} {
+		b, err := cs.OpenLegacy("", fmt.Sprint("serial", i), text)
+		if err != nil {
+			t.Errorf("%s: %v", text, err)
+			continue
+		}
+		if text[:4] == "unix" && !strings.HasPrefix(b.Name(), "disconnected:unix:"+os.TempDir()+"/qemu-socket-") {
+			t.Errorf("%s: %s", text, b.Name())
+		}
+		if text[:3] == "tcp" && !strings.HasPrefix(b.Name(), "disconnected:tcp:0.0.0.0:") {
+			t.Errorf("%s: %s", text, b.Name())
+		}
+	}
+}
+
+func TestConsoleSize(t *testing.T) {
+	for _, text := range []string{"vc:foo", "vc:80x", "vc:x", "vc:80Cx25"} {
+		if _, err := ParseLegacy("s", text); err == nil || err.Error() != "'"+text+"' is not a valid char driver" {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
 }

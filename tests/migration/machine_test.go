@@ -46,7 +46,7 @@ func newMachine(t *testing.T, typ, kernel string, cpus int, devices ...string) *
 	require.NoError(t, err)
 	cpu.Topology = x86.Topology{Sockets: cpus, Dies: 1, Cores: 1, Threads: 1}
 	chars := chardev.NewSet(mainloop.Main, chardev.Hooks{})
-	port, err := chars.OpenLegacy("serial0", "null", func(string) {})
+	port, err := chars.OpenLegacy("", "serial0", "null")
 	require.NoError(t, err)
 	cfg := pc.Config{Type: pc.Find(typ), RAM: ram, CPUs: cpus, CPU: cpu, Boot: loader.Config{Kernel: kernel}, Serials: []*chardev.Backend{port},
 		RTC: pc.RTC{Start: time.Now().UTC(), Clock: clock.Host}, Registry: qdev.NewRegistry(char.Classes, misc.Classes(&misc.Hooks{}), rng.Classes(), serial.Classes()),

@@ -28,7 +28,7 @@ const deviceInput = 64 << 10
 
 // newDevice makes the device that the text describes as -serial does.
 func newDevice(label, text string) (*device, error) {
-	b, err := Chardevs.OpenLegacy(label, text, nil)
+	b, err := Chardevs.OpenLegacy("", label, text)
 	if err != nil {
 		return nil, err
 	}
