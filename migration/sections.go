@@ -66,7 +66,8 @@ func footer(out *wire.Sink, id uint32) {
 }
 
 // putDescription writes what stands behind the end of a stream.
-func putDescription(out *wire.Sink, desc []byte) {
+func putDescription(out *wire.Sink, text <-chan []byte) {
+	desc := <-text
 	out.U8(wire.VMDescription)
 	out.U32(uint32(len(desc)))
 	out.Bytes(desc)
@@ -85,9 +86,9 @@ type description struct {
 	Devices  []described `json:"devices"`
 }
 
-// saveSections returns all sections as the stream has them, and their description.
+// saveSections returns all sections as the stream has them, and their description, as text when it is received.
 // Preconditions: the machine is stopped and its lock is held.
-func (e *Engine) saveSections(g *globalState) (state, desc []byte) {
+func (e *Engine) saveSections(g *globalState) (state []byte, desc <-chan []byte) {
 	var w vmstate.Writer
 	d := description{PageSize: memory.PageSize, Devices: []described{}}
 	for i, s := range e.sections(g, false) {
@@ -102,11 +103,15 @@ func (e *Engine) saveSections(g *globalState) (state, desc []byte) {
 		w.U8(wire.Footer)
 		w.U32(uint32(firstSection + i))
 	}
-	desc, err := json.Marshal(d)
-	if err != nil {
-		panic("BUG: " + err.Error())
-	}
-	return w.Bytes(), desc
+	text := make(chan []byte, 1)
+	go func() { // a virtual CPU that stands still lends its processor
+		b, err := json.Marshal(d)
+		if err != nil {
+			panic("BUG: " + err.Error())
+		}
+		text <- b
+	}()
+	return w.Bytes(), text
 }
 
 // loadError is what went wrong with a section, and the lines that QEMU prints about it.

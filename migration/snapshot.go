@@ -147,7 +147,8 @@ func (e *Engine) saveState(n *block.Node, g *globalState) (size uint64, err erro
 
 // writeState writes the stream of a machine that stands still.
 func (e *Engine) writeState(out *wire.Sink, saver *ram.Saver, g *globalState) {
-	var desc, state []byte
+	var state []byte
+	var desc <-chan []byte
 	withMachine(func() { state, desc = e.saveSections(g) })
 	var head vmstate.Writer
 	wire.Header(&head, e.header())

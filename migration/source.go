@@ -292,10 +292,10 @@ func (o *outgoing) lowPending() bool {
 		o.polishing = 0
 		return false
 	}
-	const worth, shrinks = 10, 2 // per cent of the downtime; times
+	const worth, shrinks = 1, 2 // per cent of the downtime; times
 	limit := float64(o.e.Parameters().DowntimeLimit)
 	short := o.threshold > 0 && left/o.threshold*limit <= polishTime
-	if !short || left <= o.threshold/worth || o.polishing > 0 && left*shrinks > o.polishing {
+	if !short || left <= o.threshold*worth/100 || o.polishing > 0 && left*shrinks > o.polishing {
 		return true
 	}
 	o.polishing = left
@@ -417,7 +417,8 @@ func (o *outgoing) maybePause() (Status, bool) {
 // sendRest sends what is left of the RAM and the devices, and hands the disks over before the stream ends.
 func (o *outgoing) sendRest(g *globalState) error {
 	e := o.e
-	var state, desc []byte
+	var state []byte
+	var desc <-chan []byte
 	withMachine(func() {
 		if e.M.VM.State() == mainloop.StateFinishMigrate {
 			state, desc = e.saveSections(g)

@@ -30,16 +30,16 @@ func SaveDescribed(s State, w *Writer) *Node {
 
 // SaveRaw appends a state whose parts nobody knows.
 func SaveRaw(w *Writer, name string, version int, data []byte) {
-	w.node.begin(name, version)
+	w.node.begin(name, version, 1)
 	if w.node != nil {
 		w.node.Fields = append(w.node.Fields, nodeField{Name: "data", Type: "buffer", Size: len(data)})
 	}
 	w.Raw(data)
 }
 
-func (n *Node) begin(name string, version int) {
+func (n *Node) begin(name string, version, fields int) {
 	if n != nil {
-		n.Name, n.Version, n.Fields = name, version, []nodeField{}
+		n.Name, n.Version, n.Fields = name, version, make([]nodeField, 0, fields)
 	}
 }
 

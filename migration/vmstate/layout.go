@@ -20,8 +20,17 @@ type LayoutField struct {
 	Nested      *Layout `json:"Description,omitempty"`
 }
 
-// Layout returns the description as data.
+// Layout returns the description as data, which is made once and must not be changed.
 func (d *Description[T]) Layout() *Layout {
+	l := d.layout.Load()
+	if l == nil {
+		l = d.makeLayout()
+		d.layout.Store(l)
+	}
+	return l
+}
+
+func (d *Description[T]) makeLayout() *Layout {
 	l := &Layout{Name: d.Name, Version: d.Version, MinVersion: d.MinVersion}
 	for i := range d.Fields {
 		f := &d.Fields[i]

@@ -4,6 +4,7 @@ package vmstate
 
 import (
 	"fmt"
+	"sync/atomic"
 )
 
 // Description is the layout of the state of a T.
@@ -17,6 +18,8 @@ type Description[T any] struct {
 	PreSave             func(*T)            // prepares fields that are computed
 	PreLoad             func(*T)            // sets what an older version lacks
 	PostLoad            func(*T, int) error // takes over what was loaded; gets the version
+
+	layout atomic.Pointer[Layout]
 }
 
 // Field is one entry of a description.
@@ -69,7 +72,7 @@ func (d *Description[T]) Save(p *T, w *Writer) {
 		d.PreSave(p)
 	}
 	node := w.node
-	node.begin(d.Name, d.Version)
+	node.begin(d.Name, d.Version, len(d.Fields))
 	for i := range d.Fields {
 		if f := &d.Fields[i]; f.present(p, d.Version) {
 			d.saveField(f, p, w, node)
@@ -102,13 +105,14 @@ func (d *Description[T]) saveField(f *Field[T], p *T, w *Writer, node *Node) {
 	for i := range n {
 		at := len(w.b)
 		w.node = nil
+		if alike && i > 0 {
+			f.save(p, i, w)
+			continue
+		}
 		if f.nested != nil {
 			w.node = new(Node)
 		}
 		f.save(p, i, w)
-		if alike && i > 0 {
-			continue
-		}
 		node.add(nodeField{Name: d.uniqueName(f), Type: f.typ, Size: len(w.b) - at, Struct: w.node}, i, n, alike)
 	}
 	w.node = node
