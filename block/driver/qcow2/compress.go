@@ -180,24 +180,34 @@ func (im *image) writeCompressedBatch(ctx context.Context, off int64, iov [][]by
 	return nil
 }
 
-// storeCompressed writes one compressed cluster.
+// storeCompressed writes one compressed cluster. The L2 table names it when it is written, so that a failure leaves what was there.
 func (im *image) storeCompressed(ctx context.Context, off int64, b []byte) error {
+	n := int64(len(b))
 	if err := im.lock(); err != nil {
 		return err
 	}
-	host, err := im.allocCompressed(off, int64(len(b)))
+	host, err := im.allocCompressed(off, n)
 	if err == nil {
-		err = im.checkOverlap(0, host, int64(len(b)), true)
+		err = im.checkOverlap(0, host, n, true)
 	}
 	im.mu.Unlock()
 	if err != nil {
 		return err
 	}
 	im.data.DebugEvent("write_compressed")
-	return im.data.WriteV(ctx, host, [][]byte{b}, 0)
+	err = im.data.WriteV(ctx, host, [][]byte{b}, 0)
+	im.mu.Lock()
+	defer im.mu.Unlock()
+	if err == nil {
+		err = im.linkCompressed(off, host, n)
+	}
+	if err != nil {
+		im.freeClusters(host, n, discardOther)
+	}
+	return err
 }
 
-// allocCompressed allocates n bytes for the compressed cluster at off and enters it into the L2 table.
+// allocCompressed allocates n bytes for the compressed cluster at off.
 func (im *image) allocCompressed(off, n int64) (int64, error) {
 	t, i, err := im.tableFor(off)
 	if err != nil {
@@ -207,14 +217,23 @@ func (im *image) allocCompressed(off, n int64) (int64, error) {
 	if im.entry(t.b, i)&l2OffsetMask != 0 {
 		return 0, unix.EIO // compressed clusters are never overwritten
 	}
-	host, err := im.allocBytes(n)
+	return im.allocBytes(n)
+}
+
+// linkCompressed enters n bytes at host into the L2 table as the cluster at off.
+func (im *image) linkCompressed(off, host, n int64) error {
+	t, i, err := im.tableFor(off)
 	if err != nil {
-		return 0, err
+		return err
+	}
+	defer im.l2cache.put(t)
+	if im.entry(t.b, i)&l2OffsetMask != 0 {
+		return unix.EIO // somebody else has written the cluster meanwhile
 	}
 	sectors := uint64((host+n-1)/compressedSector - host/compressedSector)
 	im.event("l2_update_compressed")
 	im.l2cache.mark(t)
 	im.setEntry(t.b, i, uint64(host)|flagCompressed|sectors<<im.csizeShift)
 	im.setBitmap(t.b, i, 0)
-	return host, nil
+	return nil
 }

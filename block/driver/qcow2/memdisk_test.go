@@ -17,8 +17,27 @@ type memDisk struct {
 	note func(memOp) // told of each request in order; nil for none
 	ops  int         // requests that change something or flush
 	fail map[int]unix.Errno
+	fault
 
 	limit int64 // of the length; 0 for none
+}
+
+// fault makes requests fail.
+type fault struct {
+	errno   unix.Errno // 0 for none
+	in      int        // requests until then
+	reads   bool       // only reads count and fail; otherwise those that change something or flush
+	forGood bool       // all from then on, otherwise one
+	torn    bool       // half of the sectors that were to be written are
+}
+
+// hit counts a request and tells whether it fails.
+func (f *fault) hit(read bool) bool {
+	if f.errno == 0 || read != f.reads {
+		return false
+	}
+	f.in--
+	return f.in == 0 || f.in < 0 && f.forGood
 }
 
 // memOp is a recorded request: a write, a change of length (data nil, n >= 0), or a flush (n < 0).
@@ -43,6 +62,9 @@ func (d *memDisk) step() error {
 	if e, ok := d.fail[d.ops]; ok {
 		return e
 	}
+	if d.hit(false) {
+		return d.errno
+	}
 	return nil
 }
 
@@ -55,6 +77,9 @@ func (d *memDisk) Length(context.Context) (int64, error) {
 func (d *memDisk) ReadV(_ context.Context, off int64, iov [][]byte, _ block.Flags) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
+	if d.hit(true) {
+		return d.errno
+	}
 	for _, v := range iov {
 		clear(v)
 		if off < int64(len(d.b)) {
@@ -69,6 +94,11 @@ func (d *memDisk) WriteV(_ context.Context, off int64, iov [][]byte, _ block.Fla
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := d.step(); err != nil {
+		if data := make([]byte, block.IovLen(iov)); d.torn {
+			block.IovGather(data, iov)
+			data = data[:len(data)/1024*512] // a sector is written or not
+			d.b = memOp{off: off, n: int64(len(data)), data: data}.apply(d.b)
+		}
 		return err
 	}
 	if d.limit > 0 && off+block.IovLen(iov) > d.limit {
