@@ -21,10 +21,10 @@ func TestDirtyLog(t *testing.T) {
 	}
 	for what, e := range engines {
 		m, a := newTestMachine(t, "max", image, 1, e)
-		ram := m.as.View().Find(0).RAM
+		ram := m.AS.View().Find(0).RAM
 		a.Start()
 		select {
-		case <-m.exit: // the program has set itself up and goes on
+		case <-m.Exit: // the program has set itself up and goes on
 		case <-time.After(20 * time.Second):
 			a.Pause()
 			t.Fatalf("%s: the guest does not begin\n%s", what, a.CPUs()[0].Dump())

@@ -2,16 +2,12 @@ package tcg
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
-	"goemu/accel"
-	"goemu/internal/mainloop"
-	"goemu/internal/memory"
+	"goemu/accel/acceltest"
 	"goemu/target/x86"
 	eng "goemu/tcg"
 	"goemu/tcg/backend/amd64"
@@ -20,64 +16,12 @@ import (
 	"goemu/tcg/ir"
 )
 
-// testMachine is RAM, a debug console at port 0xe9 and isa-debug-exit at port 0xf4.
-type testMachine struct {
-	as   *memory.AddressSpace
-	mu   sync.Mutex
-	out  []byte
-	exit chan int
-	why  string
-}
-
-func (m *testMachine) ReadIO(port uint16, size int) uint32 {
-	if port == 0xe9 {
-		return 0xe9
-	}
-	return 1<<(8*size) - 1
-}
-
-func (m *testMachine) WriteIO(port uint16, _ int, v uint32) {
-	switch port {
-	case 0xe9:
-		m.mu.Lock()
-		m.out = append(m.out, byte(v))
-		m.mu.Unlock()
-	case 0xf4:
-		m.finish(int(v)<<1 | 1)
-	}
-}
-
-func (m *testMachine) finish(code int) {
-	select {
-	case m.exit <- code:
-	default:
-	}
-}
-
-func (m *testMachine) Stopping() bool { return false }
-
-func (m *testMachine) Request(why accel.Shutdown, text string) {
-	m.why = text
-	m.finish(-1 - int(why))
-}
-
-const testRAM = 16 << 20
-
-// newTestMachine loads image at 0x7c00 and makes CPUs that start there in real mode.
-func newTestMachine(t testing.TB, model string, image []byte, cpus int, e eng.Engine) (*testMachine, *Accel) {
+// newTestMachine loads image and makes CPUs that start there in real mode.
+func newTestMachine(t testing.TB, model string, image []byte, cpus int, e eng.Engine) (*acceltest.Machine, *Accel) {
 	t.Helper()
-	root := memory.NewContainer("system", memory.Whole)
-	ram, err := memory.NewRAM("ram", testRAM)
-	if err != nil {
-		t.Fatal(err)
-	}
-	mainloop.Lock.Lock()
-	root.Add(ram, 0, 0)
-	mainloop.Lock.Unlock()
-	m := &testMachine{as: memory.NewAddressSpace("memory", root), exit: make(chan int, 1)}
-	copy(ram.RAM().Bytes()[0x7c00:], image)
+	m := acceltest.New(t, image)
 	cfg, _ := x86.NewConfig(x86.FindModel(model), &x86.TCGFeatures)
-	a, err := New(Options{Engine: e, Config: cfg, Memory: m.as, Machine: m})
+	a, err := New(Options{Engine: e, Config: cfg, Memory: m.AS, Machine: m})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,7 +31,7 @@ func newTestMachine(t testing.TB, model string, image []byte, cpus int, e eng.En
 			t.Fatal(err)
 		}
 		env := c.Env()
-		env.Seg[x86.CS].Selector, env.Seg[x86.CS].Base, env.PC = 0, 0, 0x7c00
+		env.Seg[x86.CS].Selector, env.Seg[x86.CS].Base, env.PC = 0, 0, acceltest.Entry
 		env.UpdateHFlags()
 		c.waitSIPI = false
 	}
@@ -102,20 +46,7 @@ func newTestMachine(t testing.TB, model string, image []byte, cpus int, e eng.En
 // assemble runs nasm on a file of tests/tcg.
 func assemble(t testing.TB, file string, defs ...string) []byte {
 	t.Helper()
-	nasm, err := exec.LookPath("nasm")
-	if err != nil {
-		t.Skip("nasm is not installed: guest programs are not tested")
-	}
-	out := filepath.Join(t.TempDir(), "guest.bin")
-	args := append([]string{"-f", "bin", "-I", "../../tests/tcg/", "-o", out}, defs...)
-	if msg, err := exec.Command(nasm, append(args, "../../tests/tcg/"+file)...).CombinedOutput(); err != nil {
-		t.Fatalf("nasm: %v\n%s", err, msg)
-	}
-	b, err := os.ReadFile(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return acceltest.Assemble(t, "../../tests/tcg", file, defs...)
 }
 
 // runGuest runs a guest program to its end.
@@ -124,41 +55,21 @@ func runGuest(t testing.TB, model string, image []byte, e eng.Engine) (out []byt
 	m, a := newTestMachine(t, model, image, 1, e)
 	a.Start()
 	select {
-	case code = <-m.exit:
+	case code = <-m.Exit:
 	case <-time.After(20 * time.Second):
 		a.Pause()
-		t.Fatalf("the guest does not end; output %q\n%s", m.out, a.CPUs()[0].Dump())
+		t.Fatalf("the guest does not end; output %q\n%s", m.Output(), a.CPUs()[0].Dump())
 	}
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	if code < 0 {
-		t.Fatalf("the machine stops with %d: %s\noutput %q", code, m.why, m.out)
+		t.Fatalf("the machine stops with %d: %s\noutput %q", code, m.Why(), m.Output())
 	}
-	return m.out, code
+	return m.Output(), code
 }
 
 // qemuOutput runs the program under QEMU.
 func qemuOutput(t testing.TB, model string, image []byte) []byte {
 	t.Helper()
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("qemu-system-x86_64 is not installed: no comparison")
-	}
-	dir := t.TempDir()
-	disk, con := filepath.Join(dir, "disk"), filepath.Join(dir, "con")
-	padded := make([]byte, (len(image)+511)&^511)
-	copy(padded, image)
-	if err := os.WriteFile(disk, padded, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command("timeout", "30", qemu, "-accel", "tcg", "-cpu", model, "-m", "16", "-drive", "file="+disk+",format=raw", "-display", "none",
-		"-debugcon", "file:"+con, "-device", "isa-debug-exit,iobase=0xf4", "-net", "none")
-	_ = cmd.Run() // the exit status is the guest's
-	b, err := os.ReadFile(con)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return b
+	return acceltest.QEMU(t, "tcg", model, image)
 }
 
 func TestGuestCPUID(t *testing.T) {
@@ -249,14 +160,14 @@ func TestGuestAtomics(t *testing.T) {
 		m, a := newTestMachine(t, "max", image, 2, e)
 		a.Start()
 		select {
-		case <-m.exit:
+		case <-m.Exit:
 		case <-time.After(20 * time.Second):
 			a.Pause()
 			t.Fatalf("%s: the guest does not end\n%s%s", what, a.CPUs()[0].Dump(), a.CPUs()[1].Dump())
 		}
 		a.Pause()
 		for i, w := range want {
-			if got := le.Uint32(m.out[4*i:]); got != w {
+			if got := le.Uint32(m.Output()[4*i:]); got != w {
 				t.Errorf("%s: sum %d is %d, want %d", what, i, got, w)
 			}
 		}

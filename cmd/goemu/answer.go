@@ -40,7 +40,7 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryCPUs:
 		return x86.ModelsHelp(), nil
 	case cli.QueryAccels:
-		return "Accelerators supported in QEMU binary:\nqtest\ntcg\n", nil
+		return "Accelerators supported in QEMU binary:\nqtest\ntcg\nkvm\n", nil
 	case cli.QueryDevices:
 		return devicecmd.List(registry(new(misc.Hooks))), nil
 	case cli.QueryDevice:

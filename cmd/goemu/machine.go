@@ -71,20 +71,27 @@ func (s *session) hooks() *misc.Hooks {
 	return &misc.Hooks{Exit: s.requestExit, Panicked: func() { s.machine.VM.RequestPanic() }, CrashLoaded: func() { s.machine.VM.CrashLoaded() }, Watchdog: func() { s.machine.VM.Watchdog() }}
 }
 
-// cpuConfig reads -cpu against what an accelerator implements.
-func (s *session) cpuConfig(c *pc.Config, supported *x86.Features, acc string) (*x86.Config, error) {
+// cpuConfig reads -cpu against what the accelerator implements: host's processor, or, where that is nil, the translator.
+func (s *session) cpuConfig(c *pc.Config, host *x86.Host) (*x86.Config, error) {
 	model := s.vm.CPU
 	if model == "" {
 		model = cmp.Or(s.typ.DefaultCPU, "qemu64")
 	}
-	if name, _, _ := strings.Cut(model, ","); name == "host" {
+	if name, _, _ := strings.Cut(model, ","); name == x86.HostModel && host == nil {
 		return nil, fmt.Errorf("CPU model 'host' requires KVM or HVF")
 	}
 	var defaults []x86.Default
 	for _, g := range append(slices.Clone(s.typ.Compat), c.Globals...) {
 		defaults = append(defaults, x86.Default{Type: g.Driver, Property: g.Property, Value: g.Value, Optional: g.Optional})
 	}
-	cfg, warnings, err := x86.ParseOption(model, supported, acc, defaults...)
+	var cfg *x86.Config
+	var warnings []string
+	var err error
+	if host != nil {
+		cfg, warnings, err = x86.ParseHostOption(model, host, defaults...)
+	} else {
+		cfg, warnings, err = x86.ParseOption(model, &x86.TCGFeatures, "TCG", defaults...)
+	}
 	for _, w := range warnings {
 		warn(w)
 	}

@@ -31,7 +31,7 @@ func (s *session) chooseQTest(o config.Options, c *pc.Config) (err error) {
 	for _, p := range o.Without("accel").Pairs {
 		return optionError{at(o.Origin, fmt.Errorf("Property 'qtest-accel.%s' not found", p.Key))}
 	}
-	if c.CPU, err = s.cpuConfig(c, &x86.TCGFeatures, "TCG"); err != nil {
+	if c.CPU, err = s.cpuConfig(c, nil); err != nil {
 		return optionError{err}
 	}
 	clock.Virtual.SetFake(0)

@@ -12,6 +12,7 @@ import (
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/runcmd"
 	"goemu/migration"
+	"goemu/target/x86"
 )
 
 // run builds the machine that vm describes, runs it to its end and returns the exit status.
@@ -109,6 +110,7 @@ type session struct {
 	host      backends
 	machine   *pc.Machine
 	config    *pc.Config
+	processor *x86.Host // that executes the guest; nil: a translator does
 	numa      *numaMap
 	mon       monitors
 	migration *migration.Engine
@@ -159,6 +161,7 @@ func (s *session) build(ctx context.Context) error {
 	s.plantBackends()
 	s.announceMachine()
 	runcmd.Forward(m.VM, s.mon.server.Emit)
+	s.mon.run.KVM = s.processor != nil
 	s.mon.run.SetVM(m.VM)
 	if err := s.addDevices(); err != nil {
 		return err

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"goemu/accel"
@@ -18,13 +20,17 @@ import (
 	"goemu/tcg/ir"
 )
 
-// accelerators lists what -accel takes.
-var accelerators = []struct {
+// accelerator is one that -accel takes.
+type accelerator struct {
 	name string
 	// choose fills in the machine's CPU and accelerator; an error makes the next accelerator of the user's list be tried.
 	choose func(s *session, o config.Options, c *pc.Config) error
-}{
+}
+
+// accelerators lists them.
+var accelerators = []accelerator{
 	{"tcg", (*session).chooseTCG},
+	{"kvm", (*session).chooseKVM},
 	{"qtest", (*session).chooseQTest},
 }
 
@@ -34,38 +40,56 @@ func (s *session) chooseAccel(c *pc.Config) error {
 	if len(list) == 0 {
 		list = []config.Options{{Pairs: []config.Pair{{Key: "accel", Value: "tcg"}}}}
 	}
-	var failed error
+	var failed error // the last one's, not yet told
+	next := false    // one has failed
 	for _, o := range list {
 		name, _ := o.Get("accel")
-		found := false
-		for _, a := range accelerators {
-			if a.name != name {
-				continue
-			}
-			found = true
-			err := a.choose(s, o, c)
-			if err == nil {
-				return nil
-			}
-			if _, final := err.(optionError); final {
+		i := slices.IndexFunc(accelerators, func(a accelerator) bool { return a.name == name })
+		if i < 0 {
+			err := from(o, fmt.Errorf("invalid accelerator %s", name))
+			if len(list) == 1 {
 				return err
 			}
-			failed = err
-		}
-		if found {
+			complain(err.Error())
+			next = true
 			continue
 		}
-		err := fmt.Errorf("invalid accelerator %s", name)
-		if o.Origin != "" {
-			err = at(o.Origin, err)
-		}
-		if len(list) == 1 {
+		err := accelerators[i].choose(s, o, c)
+		if _, final := err.(optionError); final {
 			return err
 		}
-		complain(err.Error())
-		failed = fmt.Errorf("no accelerator found")
+		if err == nil {
+			if next {
+				fallBack(failed, name)
+			}
+			return nil
+		}
+		if failed != nil {
+			complain(failed.Error())
+		}
+		failed, next = from(o, err), true
+	}
+	if failed == nil {
+		failed = errors.New("no accelerator found")
 	}
 	return failed
+}
+
+// from puts the option that named an accelerator before an error; -machine, which names several, is left out, as QEMU does.
+func from(o config.Options, err error) error {
+	if o.Origin == "" {
+		return err
+	}
+	return at(o.Origin, err)
+}
+
+// fallBack tells which accelerator is used because those before it cannot be, and why.
+func fallBack(why error, name string) {
+	text := "falling back to " + name
+	if why != nil {
+		text = why.Error() + "; " + text
+	}
+	complain(text)
 }
 
 // optionError is a mistake in an accelerator's options: falling back would hide it.
@@ -116,7 +140,7 @@ func (s *session) chooseTCG(o config.Options, c *pc.Config) error {
 	if err != nil {
 		return err
 	}
-	if c.CPU, err = s.cpuConfig(c, &x86.TCGFeatures, "TCG"); err != nil {
+	if c.CPU, err = s.cpuConfig(c, nil); err != nil {
 		return optionError{err}
 	}
 	c.NewAccel = func(mem, smm *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {

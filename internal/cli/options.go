@@ -14,8 +14,8 @@ func (p *parser) help(string) error {
 
 func (p *parser) version(string) error { return p.query(QueryVersion, "") }
 
-// kvmProperties are settings of KVM that -machine takes; other accelerators do without them.
-var kvmProperties = []string{"kernel-irqchip", "kernel_irqchip", "kvm-shadow-mem", "kvm_shadow_mem"}
+// kvmProperties are properties of the accelerator KVM that -machine takes; other accelerators do without them.
+var kvmProperties = []string{"kernel-irqchip", "kvm-shadow-mem"}
 
 func (p *parser) machine(v string) error {
 	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "type")}
@@ -33,7 +33,12 @@ func (p *parser) machine(v string) error {
 		o = o.Without("accel")
 	}
 	for _, name := range kvmProperties {
-		o = o.Without(name)
+		for _, spelling := range []string{name, strings.ReplaceAll(name, "-", "_")} {
+			if v, ok := o.Get(spelling); ok {
+				p.VM.KVM.Pairs = append(p.VM.KVM.Pairs, config.Pair{Key: name, Value: v})
+				o = o.Without(spelling)
+			}
+		}
 	}
 	p.VM.Machine.Origin = p.origin
 	var smp []string

@@ -8,7 +8,8 @@ type VM struct {
 	UUID    string
 	Machine Options // implied key: type
 	Accels  []Options
-	CPU     string // model[,feature…] as given; empty: the machine's default
+	KVM     Options // properties of the accelerator kvm that -machine gave
+	CPU     string  // model[,feature…] as given; empty: the machine's default
 	Memory  Memory
 
 	MemPath     string // -mem-path: the file or folder that the RAM is in

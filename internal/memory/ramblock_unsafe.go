@@ -38,6 +38,7 @@ type RAMBlock struct {
 	dirty [dirtyClients]atomic.Pointer[[]atomic.Uint64] // nil while nobody tracks
 	code  []atomic.Uint64                               // pages that hold translated code
 	track atomic.Int32                                  // clients that track
+	watch atomic.Pointer[watcher]
 	hook  atomic.Pointer[func(off, n uint64)]
 }
 
@@ -60,11 +61,40 @@ func (r *RAMBlock) Host() unsafe.Pointer { return unsafe.Pointer(unsafe.SliceDat
 
 func (r *RAMBlock) words() uint64 { return ((r.Size()+PageSize-1)>>PageBits + 63) / 64 }
 
+// Watcher is who knows of writes to a block that nobody reports with MarkDirty: a host that executes guests. Its methods may be called
+// from any goroutine.
+type Watcher interface {
+	// TrackChanged tells that the answer of Tracked may be another now.
+	TrackChanged(*RAMBlock)
+	// Sync marks what was written since the last time (NotePages).
+	Sync(*RAMBlock)
+}
+
+// watcher boxes a Watcher.
+type watcher struct{ Watcher }
+
+// SetWatcher says who knows of unreported writes; nil: nobody.
+func (r *RAMBlock) SetWatcher(w Watcher) {
+	if w == nil {
+		r.watch.Store(nil)
+		return
+	}
+	r.watch.Store(&watcher{w})
+}
+
+// sync learns of unreported writes.
+func (r *RAMBlock) sync() {
+	if w := r.watch.Load(); w != nil {
+		w.Sync(r)
+	}
+}
+
 // Track begins dirty tracking for a client with all pages clean; Untrack ends it.
 func (r *RAMBlock) Track(c DirtyClient) {
 	m := make([]atomic.Uint64, r.words())
 	if r.dirty[c].Swap(&m) == nil {
 		r.track.Add(1)
+		r.trackChanged()
 	}
 }
 
@@ -72,6 +102,38 @@ func (r *RAMBlock) Track(c DirtyClient) {
 func (r *RAMBlock) Untrack(c DirtyClient) {
 	if r.dirty[c].Swap(nil) != nil {
 		r.track.Add(-1)
+		r.trackChanged()
+	}
+}
+
+func (r *RAMBlock) trackChanged() {
+	if w := r.watch.Load(); w != nil {
+		w.TrackChanged(r)
+	}
+}
+
+// NotePages marks pages dirty for every client that tracks: of the n pages from first on, those whose bits are set.
+func (r *RAMBlock) NotePages(first, n uint64, set []uint64) {
+	for c := range r.dirty {
+		m := r.dirty[c].Load()
+		if m == nil {
+			continue
+		}
+		for i, w := range set {
+			if last := n - uint64(i)*64; last < 64 {
+				w &= 1<<last - 1
+			}
+			at := first + uint64(i)*64
+			noteWord(*m, at>>6, w<<(at&63))
+			noteWord(*m, at>>6+1, w>>1>>(63-at&63))
+		}
+	}
+}
+
+// noteWord sets bits of a word of a bitmap, if any.
+func noteWord(m []atomic.Uint64, i, w uint64) {
+	if w != 0 && i < uint64(len(m)) && m[i].Load()&w != w {
+		m[i].Or(w)
 	}
 }
 
@@ -136,6 +198,7 @@ func (r *RAMBlock) NotePage(page uint64) {
 // Collect adds the pages written since the last call to into, a bitmap of the whole block, marks them clean and returns how many of them
 // are new in into. The accelerator must be told before the pages are read (tcg.Accel.Log): until then CPUs may still write to them unnoticed.
 func (r *RAMBlock) Collect(c DirtyClient, into []uint64) (fresh uint64) {
+	r.sync()
 	m := r.dirty[c].Load()
 	if m == nil {
 		return 0

@@ -91,8 +91,16 @@ func boolean(set func(*Config, bool)) func(*Config, string) error {
 // ParseOption reads the value of -cpu: a model and changes to it. supported is what the accelerator implements; acc is its name in
 // warnings. Defaults come before the changes. The topology is the caller's to fill in.
 func ParseOption(option string, supported *Features, acc string, defaults ...Default) (cfg *Config, warnings []string, err error) {
+	return parseOption(option, supported, acc, nil, defaults)
+}
+
+// parseOption is ParseOption; host is nil for a translator.
+func parseOption(option string, supported *Features, acc string, host *Host, defaults []Default) (cfg *Config, warnings []string, err error) {
 	name, rest, _ := strings.Cut(option, ",")
 	m := FindModel(name)
+	if host != nil {
+		m = host.model(name)
+	}
 	if m == nil {
 		return nil, nil, fmt.Errorf("unable to find CPU model '%s'", name)
 	}
@@ -103,6 +111,9 @@ func ParseOption(option string, supported *Features, acc string, defaults ...Def
 		want[w] |= missing[w]
 	}
 	cfg.Features = want
+	if host != nil {
+		host.adjust(cfg)
+	}
 	if !supported.Has(FeatSVM) { // models have it, nobody asked for it, and a warning at every start would help nobody
 		cfg.Features.Set(FeatSVM, false)
 	}

@@ -119,6 +119,8 @@ const (
 	FeatPSE       = Feature(F1EDX)<<5 | 3
 	FeatTSC       = Feature(F1EDX)<<5 | 4
 	FeatPAE       = Feature(F1EDX)<<5 | 6
+	FeatMCE       = Feature(F1EDX)<<5 | 7
+	FeatMCA       = Feature(F1EDX)<<5 | 14
 	FeatCX8       = Feature(F1EDX)<<5 | 8
 	FeatAPIC      = Feature(F1EDX)<<5 | 9
 	FeatSEP       = Feature(F1EDX)<<5 | 11
@@ -152,6 +154,7 @@ const (
 	FeatLM        = Feature(F80000001EDX)<<5 | 29
 	FeatCR8Legacy = Feature(F80000001ECX)<<5 | 4
 	FeatSVM       = Feature(F80000001ECX)<<5 | 2
+	FeatARAT      = Feature(F6EAX)<<5 | 2
 	FeatXSAVEOPT  = Feature(FXSAVE) << 5
 	FeatXSAVEC    = Feature(FXSAVE)<<5 | 1
 	FeatXSAVES    = Feature(FXSAVE)<<5 | 3

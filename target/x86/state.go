@@ -210,6 +210,9 @@ func (e *Env) Save() *State {
 	return s
 }
 
+// SaveTo fills s with what the environment holds of the CPU's state; the rest of s stays.
+func (e *Env) SaveTo(s *State) { e.save(s) }
+
 // Load takes over what the environment holds of the CPU's state. Translations, watched pages and the like are the accelerator's to drop.
 func (e *Env) Load(s *State) {
 	e.Regs, e.PC = s.Regs, s.RIP

@@ -193,7 +193,7 @@ func (s *Service) infoMem(m *hmp.Monitor, _ *hmp.Args) error {
 		var start, end, rights uint64
 		flush := func() {
 			if end != start {
-				m.Printf("%016x-%016x %016x %cr%c\n", pages.Canonical(start), pages.Canonical(end), pages.Canonical(end-start), flag(rights, x86.PTEUser, 'u'), flag(rights, x86.PTEWrite, 'w'))
+				m.Printf("%016x-%016x %016x %cr%c\n", pages.Canonical(start), pages.Canonical(end), pages.Canonical(end-start), x86.Letter(rights, x86.PTEUser, 'u'), x86.Letter(rights, x86.PTEWrite, 'w'))
 			}
 		}
 		pages.Walk(func(p x86.Page) {
@@ -221,7 +221,7 @@ func (s *Service) infoTLB(m *hmp.Monitor, _ *hmp.Args) error {
 				bit    uint64
 				letter byte
 			}{{x86.PTENX, 'X'}, {1 << 8, 'G'}, {x86.PTEPS, 'P'}, {1 << 6, 'D'}, {1 << 5, 'A'}, {1 << 4, 'C'}, {1 << 3, 'T'}, {x86.PTEUser, 'U'}, {x86.PTEWrite, 'W'}} {
-				m.Printf("%c", flag(e, f.bit, f.letter))
+				m.Printf("%c", x86.Letter(e, f.bit, f.letter))
 			}
 			m.Printf("\n")
 		})
@@ -242,12 +242,4 @@ func (s *Service) paging(m *hmp.Monitor, f func(*x86.PageMap)) error {
 		f(linear.Map(s.Machine().Space(st), st))
 	}
 	return nil
-}
-
-// flag is a letter if a bit is set, else a dash.
-func flag(v, bit uint64, letter byte) byte {
-	if v&bit != 0 {
-		return letter
-	}
-	return '-'
 }

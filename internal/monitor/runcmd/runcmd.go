@@ -35,6 +35,9 @@ type Service struct {
 	// Preset holds actions set before there is a machine.
 	Preset Actions
 
+	// KVM tells whether the host's processor executes the guest.
+	KVM bool
+
 	vm atomic.Pointer[mainloop.VM]
 }
 
@@ -164,7 +167,9 @@ func (s *Service) QueryUuid(context.Context) (*qapi.UuidInfo, error) {
 }
 
 // QueryKvm implements qapi.MachineCommands.
-func (s *Service) QueryKvm(context.Context) (*qapi.KvmInfo, error) { return &qapi.KvmInfo{}, nil }
+func (s *Service) QueryKvm(context.Context) (*qapi.KvmInfo, error) {
+	return &qapi.KvmInfo{Enabled: s.KVM, Present: true}, nil
+}
 
 // XExitPreconfig implements qapi.MiscCommands.
 func (s *Service) XExitPreconfig(ctx context.Context) error {

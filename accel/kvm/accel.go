@@ -1,0 +1,176 @@
+package kvm
+
+import (
+	"fmt"
+	"runtime"
+	"sync"
+	"sync/atomic"
+
+	"goemu/accel"
+	"goemu/internal/memory"
+	"goemu/internal/strerror"
+	"goemu/target/x86"
+
+	"golang.org/x/sys/unix"
+)
+
+// describe is the text of an error of the kernel.
+func describe(e unix.Errno) string { return strerror.Text(e) }
+
+// Where Intel's virtualisation keeps what it needs of the guest's physical memory: a page table of its own and, after it, three pages of
+// a task state, below the firmware's largest image.
+const (
+	identityMap = 0xfeffc000
+	tssAddress  = identityMap + 0x1000
+)
+
+// Options configure the accelerator of one machine.
+type Options struct {
+	Host    *Host
+	Config  *x86.Config // of all CPUs
+	Memory  *memory.AddressSpace
+	Machine accel.Machine
+}
+
+// Accel is a virtual machine of the kernel with its CPUs.
+type Accel struct {
+	h       *Host
+	k       kernel
+	opt     Options
+	machine accel.Machine
+	slots   slots
+	cpus    atomic.Pointer[[]*CPU]
+	cpuid   *cpuidList // of the first CPU
+	ticks   uint64     // of the time stamp counter, as loaded
+
+	// Keeping CPUs out of the guest.
+	exMu     sync.Mutex // held for the whole exclusive section
+	stopping atomic.Bool
+	gateMu   sync.Mutex
+	gate     *sync.Cond
+	running  sync.WaitGroup
+}
+
+// New gives a virtual machine memory; it has no CPUs yet. The host is the accelerator's from now on.
+func New(o Options) (*Accel, error) {
+	a := &Accel{h: o.Host, k: o.Host.k, opt: o, machine: o.Machine}
+	a.gate = sync.NewCond(&a.gateMu)
+	a.cpus.Store(&[]*CPU{})
+	a.slots.init(a)
+	if o.Host.has(capIdentityMap) {
+		addr := uint64(identityMap)
+		if _, err := a.k.ioctlData(a.h.vm, reqSetIdentityMap, bytesOf(&addr)); err != nil {
+			return nil, a.fail(reqSetIdentityMap, err)
+		}
+	}
+	if _, err := a.k.ioctl(a.h.vm, reqSetTSSAddr, tssAddress); err != nil {
+		return nil, a.fail(reqSetTSSAddr, err)
+	}
+	a.cpuid = a.h.guestCPUID(o.Config)
+	o.Memory.Listen(&a.slots)
+	return a, a.slots.err
+}
+
+// fail is the error of a request that the kernel refused, and closes the machine, which will not come to be.
+func (a *Accel) fail(r request, err error) error {
+	a.h.Close()
+	return requestError(r, err)
+}
+
+// requestError is the error of a request that the kernel refused.
+func requestError(r request, err error) error {
+	return fmt.Errorf("ioctl(%s) failed: %s", requestNames[r], strerror.Of(err))
+}
+
+func (a *Accel) list() []*CPU { return *a.cpus.Load() }
+
+// CPUs returns the virtual CPUs in the order of their creation.
+func (a *Accel) CPUs() []*CPU { return a.list() }
+
+// exclusive runs f while no CPU is inside the guest. It may be called on a CPU's goroutine that handles an exit.
+func (a *Accel) exclusive(f func()) {
+	a.exMu.Lock()
+	defer a.exMu.Unlock()
+	a.stopping.Store(true)
+	for _, c := range a.list() {
+		c.interrupt()
+	}
+	a.gateMu.Lock()
+	for a.anyInside() {
+		a.gate.Wait()
+	}
+	a.gateMu.Unlock()
+	f()
+	a.gateMu.Lock()
+	a.stopping.Store(false)
+	a.gate.Broadcast()
+	a.gateMu.Unlock()
+}
+
+func (a *Accel) anyInside() bool {
+	for _, c := range a.list() {
+		if c.inside.Load() {
+			return true
+		}
+	}
+	return false
+}
+
+// Start begins to execute all CPUs. Their request lines decide which of them run.
+func (a *Accel) Start() {
+	for _, c := range a.list() {
+		if !c.started.Swap(true) {
+			a.running.Add(1)
+			go c.main()
+		}
+	}
+}
+
+// Pause stops all CPUs and waits until they have stopped. Resume lets them go on.
+func (a *Accel) Pause() {
+	for _, c := range a.list() {
+		c.request(reqPause)
+	}
+	for _, c := range a.list() {
+		c.waitParked()
+	}
+}
+
+// Resume lets paused CPUs go on.
+func (a *Accel) Resume() {
+	for _, c := range a.list() {
+		c.unrequest(reqPause)
+	}
+}
+
+// Close ends all CPUs and gives everything back to the kernel.
+func (a *Accel) Close() error {
+	for _, c := range a.list() {
+		c.request(reqQuit)
+	}
+	a.running.Wait()
+	a.slots.close()
+	for _, c := range a.list() {
+		c.free()
+	}
+	a.h.Close()
+	return nil
+}
+
+// threads makes sure that Go gives every CPU and the rest of the program a processor.
+func (a *Accel) threads() {
+	if n := len(a.list()) + 4; runtime.GOMAXPROCS(0) < n {
+		runtime.GOMAXPROCS(n)
+	}
+}
+
+// TSC is the guest's time stamp counter; the machine is paused.
+func (a *Accel) TSC() uint64 {
+	if l := a.list(); len(l) > 0 {
+		return l[0].State().TSC
+	}
+	return 0
+}
+
+// SetTSC tells what the counter shows that CPUs go by whose state has none: those of a translator. It precedes their SetState.
+func (a *Accel) SetTSC(v uint64) { a.ticks = v }

@@ -1,0 +1,105 @@
+package kvm
+
+import "fmt"
+
+// capability is the number of an extension (KVM_CAP_*).
+type capability uint32
+
+// The capabilities that the package knows.
+const (
+	capIRQChip       capability = 0
+	capUserMemory    capability = 3
+	capSetTSSAddr    capability = 4
+	capExtCPUID      capability = 7
+	capMaxVCPUs      capability = 66
+	capNrVCPUs       capability = 9
+	capMPState       capability = 14
+	capDestroyWorks  capability = 21
+	capSetGuestDebug capability = 23
+	capIRQRouting    capability = 25
+	capMCE           capability = 31
+	capIRQFD         capability = 32
+	capPIT2          capability = 33
+	capPITState2     capability = 35
+	capIOEventFD     capability = 36
+	capIdentityMap   capability = 37
+	capAdjustClock   capability = 39
+	capVCPUEvents    capability = 41
+	capDebugRegs     capability = 50
+	capXsave         capability = 55
+	capXcrs          capability = 56
+	capGetTSCKHz     capability = 61
+	capTSCDeadline   capability = 72
+	capKVMClockCtrl  capability = 76
+	capSignalMSI     capability = 77
+	capReadonlyMem   capability = 81
+	capSMM           capability = 117
+	capSplitIRQChip  capability = 121
+	capImmediateExit capability = 136
+	capNrMemslots    capability = 10
+	capTSCControl    capability = 60
+)
+
+// capabilities describes them: the name for messages, and whether nothing works without.
+var capabilities = []struct {
+	number   capability
+	name     string
+	required bool
+}{
+	{capUserMemory, "KVM_CAP_USER_MEMORY", true},
+	{capDestroyWorks, "KVM_CAP_DESTROY_MEMORY_REGION_WORKS", true},
+	{capSetTSSAddr, "KVM_CAP_SET_TSS_ADDR", true},
+	{capExtCPUID, "KVM_CAP_EXT_CPUID", true},
+	{capMPState, "KVM_CAP_MP_STATE", true},
+	{capVCPUEvents, "KVM_CAP_VCPU_EVENTS", true},
+	{capDebugRegs, "KVM_CAP_DEBUGREGS", true},
+	{capXsave, "KVM_CAP_XSAVE", true},
+	{capXcrs, "KVM_CAP_XCRS", true},
+	{capImmediateExit, "KVM_CAP_IMMEDIATE_EXIT", true},
+	{capReadonlyMem, "KVM_CAP_READONLY_MEM", true},
+	{capIdentityMap, "KVM_CAP_SET_IDENTITY_MAP_ADDR", false},
+	{capNrVCPUs, "KVM_CAP_NR_VCPUS", false},
+	{capMaxVCPUs, "KVM_CAP_MAX_VCPUS", false},
+	{capNrMemslots, "KVM_CAP_NR_MEMSLOTS", false},
+	{capSetGuestDebug, "KVM_CAP_SET_GUEST_DEBUG", false},
+	{capMCE, "KVM_CAP_MCE", false},
+	{capAdjustClock, "KVM_CAP_ADJUST_CLOCK", false},
+	{capGetTSCKHz, "KVM_CAP_GET_TSC_KHZ", false},
+	{capTSCControl, "KVM_CAP_TSC_CONTROL", false},
+	{capTSCDeadline, "KVM_CAP_TSC_DEADLINE_TIMER", false},
+	{capKVMClockCtrl, "KVM_CAP_KVMCLOCK_CTRL", false},
+}
+
+// readCaps asks for all capabilities; an error names the first required one that is missing.
+func (h *Host) readCaps() error {
+	h.caps = map[capability]int{}
+	for _, c := range capabilities {
+		n, err := h.k.ioctl(h.fd, reqCheckExtension, uint64(c.number))
+		if err != nil {
+			n = 0
+		}
+		h.caps[c.number] = n
+		if n == 0 && c.required {
+			return &InitError{Errno: errInvalid, Detail: "kvm does not support " + c.name}
+		}
+	}
+	return nil
+}
+
+func (h *Host) has(c capability) bool { return h.caps[c] != 0 }
+
+// maxCPUs is how many virtual CPUs a machine may have; old kernels do not say.
+func (h *Host) maxCPUs() int {
+	if n := h.caps[capMaxVCPUs]; n > 0 {
+		return n
+	}
+	return max(h.caps[capNrVCPUs], 4)
+}
+
+// CheckCPUs refuses more CPUs than the host can have, in QEMU's words.
+func (h *Host) CheckCPUs(n int) error {
+	if limit := h.maxCPUs(); n > limit {
+		return fmt.Errorf("Number of SMP cpus requested (%d) exceeds the maximum cpus supported by KVM (%d)", n, limit)
+	}
+	return nil
+}

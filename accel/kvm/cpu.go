@@ -1,0 +1,211 @@
+package kvm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"sync"
+	"sync/atomic"
+
+	"goemu/accel"
+	"goemu/target/x86"
+)
+
+var le = binary.LittleEndian
+
+// Requests to a CPU beside the accel.IRQ lines, in CPU.req.
+const (
+	reqPause uint32 = 1 << iota // the machine is stopped
+	reqDo                       // functions wait
+	reqQuit
+)
+
+// CPU is a virtual CPU. It implements accel.CPU.
+type CPU struct {
+	accel  *Accel
+	k      kernel
+	fd     int
+	run    []byte // the page shared with the kernel (struct kvm_run)
+	index  int
+	apicID uint32
+	ic     accel.InterruptController
+
+	lines   atomic.Uint32 // accel.IRQ
+	req     atomic.Uint32
+	halted  atomic.Bool
+	parked  atomic.Bool
+	inside  atomic.Bool // in the guest, or about to enter it
+	wake    chan struct{}
+	started atomic.Bool
+	thread  atomic.Int64
+	doMu    sync.Mutex
+	do      []func()
+
+	// All below belongs to the CPU's goroutine, or to whoever has paused it.
+	env        x86.Env         // with rest the state, if synced
+	rest       x86.State       // what env has no room for
+	xsave      []byte          // the vector and floating-point state as the kernel has it; nil: not yet read
+	synced     bool            // env and rest are the state
+	dirty      bool            // … and newer than the kernel's
+	whole      bool            // … in everything, after a reset or a load: also in what goes on by itself
+	unfinished bool            // the kernel has yet to complete the access of the last exit
+	ready      bool            // an interrupt can be injected
+	ifFlag     bool            // EFLAGS.IF
+	waitSIPI   bool            // after INIT: an application processor waits for its start-up interrupt
+	errorCode  uint32          // of the exception on its way
+	noMSR      map[uint32]bool // registers that the kernel refuses
+}
+
+// NewCPU adds a CPU. It is reset and does not run before Start; a CPU other than the first waits for a start-up interrupt.
+func (a *Accel) NewCPU(index int, apicID uint32) (*CPU, error) {
+	fd, err := a.k.ioctl(a.h.vm, reqCreateVCPU, uint64(apicID))
+	if err != nil {
+		return nil, fmt.Errorf("kvm_init_vcpu: kvm_get_vcpu failed (%d): %w", index, requestError(reqCreateVCPU, err))
+	}
+	c := &CPU{accel: a, k: a.k, fd: fd, index: index, apicID: apicID, wake: make(chan struct{}, 1)}
+	if c.run, err = a.k.mmap(fd, a.h.runSize); err != nil {
+		_ = a.k.close(fd)
+		return nil, fmt.Errorf("kvm_init_vcpu: mmap'ing vcpu state failed (%d): %w", index, err)
+	}
+	if err := c.setUp(); err != nil {
+		c.free()
+		return nil, err
+	}
+	c.rest.A20Mask = -1
+	c.Reset()
+	list := append(append([]*CPU(nil), a.list()...), c)
+	a.cpus.Store(&list)
+	a.threads()
+	return c, nil
+}
+
+// setUp tells the kernel what kind of CPU it is.
+func (c *CPU) setUp() error {
+	if err := c.setUpMCE(); err != nil {
+		return err
+	}
+	if khz := c.accel.opt.Config.TSCFrequency / 1000; khz != 0 {
+		if err := c.setTSCRate(khz); err != nil {
+			return err
+		}
+	}
+	list := forCPU(c.accel.cpuid, c.apicID)
+	if _, err := c.k.ioctlData(c.fd, reqSetCPUID2, bytesOf(list)); err != nil {
+		return requestError(reqSetCPUID2, err)
+	}
+	return nil
+}
+
+// setTSCRate makes the time stamp counter run at a rate of its own, if the host can do that.
+func (c *CPU) setTSCRate(khz uint64) error {
+	if now, err := c.k.ioctl(c.fd, reqGetTSCKHz, 0); err == nil && uint64(now) == khz {
+		return nil
+	}
+	if _, err := c.k.ioctl(c.fd, reqSetTSCKHz, khz); err != nil {
+		now, _ := c.k.ioctl(c.fd, reqGetTSCKHz, 0)
+		return fmt.Errorf("TSC frequency mismatch between VM (%d kHz) and host (%d kHz), and TSC scaling unavailable", khz, now)
+	}
+	return nil
+}
+
+func (c *CPU) free() {
+	_ = c.k.munmap(c.run)
+	_ = c.k.close(c.fd)
+}
+
+// SetInterruptController connects the local interrupt controller; it must be done before Start.
+func (c *CPU) SetInterruptController(ic accel.InterruptController) { c.ic = ic }
+
+// Index implements accel.CPU.
+func (c *CPU) Index() int { return c.index }
+
+// APICID implements accel.CPU.
+func (c *CPU) APICID() uint32 { return c.apicID }
+
+// Thread is the host's number of the CPU's thread, 0 before it is started.
+func (c *CPU) Thread() int { return int(c.thread.Load()) }
+
+// Halted implements accel.CPU.
+func (c *CPU) Halted() bool { return c.halted.Load() }
+
+// Raise implements accel.CPU.
+func (c *CPU) Raise(l accel.IRQ) {
+	if old := c.lines.Or(uint32(l)); old&uint32(l) != uint32(l) {
+		c.kick()
+	}
+}
+
+// Lower implements accel.CPU.
+func (c *CPU) Lower(l accel.IRQ) {
+	c.lines.And(^uint32(l))
+	if l&accel.IRQHalt != 0 {
+		c.kick()
+	}
+}
+
+// kick makes the CPU look at its requests soon.
+func (c *CPU) kick() {
+	c.interrupt()
+	select {
+	case c.wake <- struct{}{}:
+	default:
+	}
+}
+
+// interrupt gets the CPU out of the guest, or keeps it from entering. See the package's comment.
+func (c *CPU) interrupt() {
+	setFlag(c.run, runImmediateExit)
+	if c.inside.Load() {
+		_ = c.k.interrupt(c.Thread())
+	}
+}
+
+func (c *CPU) request(r uint32) {
+	c.req.Or(r)
+	c.kick()
+}
+
+func (c *CPU) unrequest(r uint32) {
+	c.req.And(^r)
+	c.kick()
+}
+
+// Do implements accel.CPU. On a CPU that has not been started f runs at once.
+func (c *CPU) Do(f func()) {
+	if !c.started.Load() {
+		f()
+		return
+	}
+	done := make(chan struct{})
+	c.doMu.Lock()
+	c.do = append(c.do, func() { f(); close(done) })
+	c.doMu.Unlock()
+	c.request(reqDo)
+	<-done
+}
+
+// runDo runs what Do has queued.
+func (c *CPU) runDo() {
+	c.req.And(^reqDo)
+	c.doMu.Lock()
+	list := c.do
+	c.do = nil
+	c.doMu.Unlock()
+	for _, f := range list {
+		f()
+	}
+}
+
+// SetA20 keeps the state of the A20 gate, which has no effect on the host's processor.
+func (c *CPU) SetA20(bool) {}
+
+// waitParked waits until the CPU has noticed reqPause.
+func (c *CPU) waitParked() {
+	if !c.started.Load() {
+		return
+	}
+	c.accel.gateMu.Lock()
+	defer c.accel.gateMu.Unlock()
+	for !c.parked.Load() && c.req.Load()&reqQuit == 0 {
+		c.accel.gate.Wait()
+	}
+}

@@ -1,0 +1,105 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"goemu/accel"
+	"goemu/accel/kvm"
+	"goemu/hw/pc"
+	"goemu/hw/qdev"
+	"goemu/internal/config"
+	"goemu/internal/hostcpu"
+	"goemu/internal/memory"
+	"goemu/target/x86"
+)
+
+// kvmAccel gives the accelerator's CPUs the type that the machine knows.
+type kvmAccel struct{ *kvm.Accel }
+
+// NewCPU implements pc.Accelerator.
+func (a kvmAccel) NewCPU(index int, apicID uint32) (pc.CPU, error) {
+	return a.Accel.NewCPU(index, apicID)
+}
+
+// kvmOptions are the properties of -accel kvm.
+type kvmOptions struct {
+	irqchip string // on, off or split
+}
+
+// parseKVM reads the properties that -accel gave, and before them those that -machine gave.
+func parseKVM(o config.Options, machine config.Options) (k kvmOptions, err error) {
+	k.irqchip = "off"
+	for _, p := range append(machine.Pairs, o.Without("accel").Pairs...) {
+		v, _ := p.Value.(string)
+		switch p.Key {
+		case "kernel-irqchip":
+			switch v {
+			case "off":
+			case "on", "split":
+				err = fmt.Errorf("Parameter 'kernel-irqchip' can only be 'off': the interrupt controllers are emulated here")
+			default:
+				err = fmt.Errorf("Parameter 'kernel-irqchip' does not accept value '%s'", v)
+			}
+		case "kvm-shadow-mem": // of hosts without nested paging; the kernel finds its own size
+			if _, e := strconv.ParseUint(v, 0, 64); e != nil {
+				err = fmt.Errorf("Parameter 'kvm-shadow-mem' expects a number")
+			}
+		default:
+			err = fmt.Errorf("Property 'kvm-accel.%s' not found", p.Key)
+		}
+		if err != nil {
+			return k, optionError{at(o.Origin, err)}
+		}
+	}
+	return k, nil
+}
+
+// chooseKVM is -accel kvm: the host's processor executes the guest.
+func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
+	k, err := parseKVM(o, s.vm.KVM)
+	if err != nil {
+		return err
+	}
+	h, err := kvm.Open()
+	if err != nil {
+		return err
+	}
+	if err := s.fitKVM(h, k, c); err != nil {
+		h.Close()
+		return optionError{err}
+	}
+	c.NewAccel = func(mem, _ *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {
+		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m})
+		if err != nil {
+			return nil, err
+		}
+		return kvmAccel{a}, nil
+	}
+	return nil
+}
+
+// fitKVM makes the machine one that the host can execute.
+func (s *session) fitKVM(h *kvm.Host, k kvmOptions, c *pc.Config) (err error) {
+	if err := h.CheckCPUs(s.vm.SMP.MaxCPUs); err != nil {
+		return err
+	}
+	switch c.Props.SMM {
+	case qdev.On:
+		return errors.New("System Management Mode not supported by this hypervisor.")
+	case qdev.Auto:
+		c.Props.SMM = qdev.Off
+	}
+	s.processor = hostProcessor(h, k.irqchip != "off")
+	c.CPU, err = s.cpuConfig(c, s.processor)
+	return err
+}
+
+// hostProcessor describes the processor that guests are executed by.
+func hostProcessor(h *kvm.Host, kernelIRQChip bool) *x86.Host {
+	p := &x86.Host{Vendor: h.Vendor(), Features: h.Features(kernelIRQChip), X2APIC: kernelIRQChip, ModelID: hostcpu.Brand()}
+	p.Level, p.XLevel, p.PhysBits = h.Levels()
+	p.Family, p.Model, p.Stepping = hostcpu.Signature()
+	return p
+}

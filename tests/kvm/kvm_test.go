@@ -1,0 +1,148 @@
+// Package kvm runs guest programs in goemu on the host's KVM, and the same programs under goemu's translator and QEMU.
+package kvm
+
+import (
+	"context"
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"goemu/accel/acceltest"
+	"goemu/accel/kvm"
+)
+
+// limit is how long a program may take, firmware included: a KVM that is software, on a loaded machine, is slow.
+const limit = 2 * time.Minute
+
+// goemu is the emulator, on a host where it can use KVM; else why it cannot.
+var goemu, missing = "", error(nil)
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(func() int {
+		h, err := kvm.Open()
+		if err != nil {
+			missing = err
+			return m.Run()
+		}
+		h.Close()
+		dir, err := os.MkdirTemp("", "goemu-kvm")
+		if err != nil {
+			panic(err)
+		}
+		defer os.RemoveAll(dir)
+		goemu = filepath.Join(dir, "goemu")
+		if out, err := exec.Command("go", "build", "-o", goemu, "goemu/cmd/goemu").CombinedOutput(); err != nil {
+			panic(string(out))
+		}
+		return m.Run()
+	}())
+}
+
+// needKVM skips a test where there is no KVM.
+func needKVM(t *testing.T) {
+	t.Helper()
+	if missing != nil {
+		t.Skip("no KVM on this host: ", missing)
+	}
+	if testing.Short() {
+		t.Skip("whole machines take seconds each")
+	}
+}
+
+// Layout of the firmware image that starts a program: its code, the program, and at the end the jump of the reset vector.
+const (
+	imageSize   = 64 << 10
+	programAt   = 0x1000
+	resetVector = imageSize - 16
+)
+
+// copyProgram is real-mode code that copies the program to 0x7c00 and starts it.
+var copyProgram = []byte{
+	0xfa, 0xfc, // cli; cld
+	0x8c, 0xc8, 0x8e, 0xd8, // mov ax, cs; mov ds, ax
+	0x31, 0xc0, 0x8e, 0xc0, // xor ax, ax; mov es, ax
+	0xbe, programAt & 0xff, programAt >> 8, // mov si, programAt
+	0xbf, 0x00, 0x7c, 0xb9, 0x00, 0x10, // mov di, 0x7c00; mov cx, 0x1000
+	0xf3, 0xa4, 0xea, 0x00, 0x7c, 0x00, 0x00, // rep movsb; jmp 0:0x7c00
+}
+
+// firmware assembles a program into firmware that starts it.
+func firmware(t *testing.T, file string, defs ...string) string {
+	t.Helper()
+	b := make([]byte, imageSize)
+	copy(b, copyProgram)
+	copy(b[programAt:], acceltest.Assemble(t, ".", file, defs...))
+	copy(b[resetVector:], []byte{0xea, 0, 0, 0, 0xf0}) // jmp 0xf000:0
+	image := filepath.Join(t.TempDir(), file+".rom")
+	require.NoError(t, os.WriteFile(image, b, 0o600))
+	return image
+}
+
+// program runs firmware to its end and returns what it prints.
+func program(t *testing.T, emulator, image string, args ...string) string {
+	t.Helper()
+	con := filepath.Join(t.TempDir(), "console")
+	ctx, cancel := context.WithTimeout(t.Context(), limit)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, emulator, append([]string{"-m", "16", "-bios", image, "-display", "none", "-vga", "none", "-net", "none",
+		"-debugcon", "file:" + con, "-device", "isa-debug-exit,iobase=0xf4"}, args...)...)
+	out, err := cmd.CombinedOutput()
+	b, _ := os.ReadFile(con)
+	require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%v\n%s\n%s", err, out, b)
+	return string(b)
+}
+
+func TestModes(t *testing.T) {
+	needKVM(t)
+	image := firmware(t, "modes.asm")
+	want, err := os.ReadFile("modes.want")
+	require.NoError(t, err)
+	for _, acc := range []string{"tcg", "kvm"} {
+		require.Equal(t, string(want), program(t, goemu, image, "-accel", acc), "-accel %s", acc)
+	}
+	qemu, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
+	}
+	require.Equal(t, string(want), program(t, qemu, image, "-accel", "kvm"), "QEMU")
+}
+
+// TestInterrupts runs the timer, HLT, the start of processors and interrupts between them.
+func TestInterrupts(t *testing.T) {
+	needKVM(t)
+	for _, cpus := range []int{1, 2, 3, 4} {
+		n := strconv.Itoa(cpus)
+		image := firmware(t, "smp.asm", "-DCPUS="+n)
+		require.Equal(t, "ticks, processors: "+n+"\n", program(t, goemu, image, "-smp", n, "-accel", "kvm"))
+	}
+}
+
+// TestFallback: without the device the next accelerator is taken, with one line that says why.
+func TestFallback(t *testing.T) {
+	needKVM(t)
+	if os.Getuid() != 0 {
+		t.Skip("a root directory without the device needs root")
+	}
+	run := func(args ...string) string {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		defer cancel()
+		script := `mount -t tmpfs none /dev && mknod /dev/null c 1 3 && mknod /dev/urandom c 1 9 && echo quit | "$@"`
+		out, _ := exec.CommandContext(ctx, "unshare", append([]string{"-m", "sh", "-c", script, "sh", goemu, "-display", "none", "-monitor", "stdio", "-S", "-net", "none"}, args...)...).CombinedOutput()
+		if strings.Contains(string(out), "unshare") || strings.Contains(string(out), "mount:") {
+			t.Skip("no mount namespaces here: ", string(out))
+		}
+		return string(out)
+	}
+	const why = "failed to initialize kvm: No such file or directory (could not access KVM kernel module, /dev/kvm)"
+	require.Equal(t, "goemu: -accel kvm: "+why+"\n", run("-accel", "kvm"))
+	line, _, _ := strings.Cut(run("-machine", "pc,accel=kvm:tcg"), "\n")
+	require.Equal(t, "goemu: "+why+"; falling back to tcg", line)
+}
