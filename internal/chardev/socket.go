@@ -16,6 +16,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/internal/fdset"
+	"goemu/internal/sockaddr"
 	"goemu/internal/tlscreds"
 )
 
@@ -285,8 +286,16 @@ func parseInet(s *Spec, host string) (a socketAddr, err error) {
 	}
 	to, err := s.number("to", 0)
 	a.to = int(min(to, 65535))
-	a.address = net.JoinHostPort(host, port)
+	a.address = joinHostPort(host, port)
 	return a, err
+}
+
+// joinHostPort is an address for package net, which knows less forms of numbers than the C library.
+func joinHostPort(host, port string) string {
+	if ip, ok := sockaddr.ParseIP(host); ok {
+		host = ip.String()
+	}
+	return net.JoinHostPort(host, port)
 }
 
 // listen opens the listening socket.

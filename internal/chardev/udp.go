@@ -16,7 +16,7 @@ func openUDP(b *Backend, s *Spec) error {
 	if host == "" {
 		host = "localhost"
 	}
-	remote, err := net.ResolveUDPAddr("udp", net.JoinHostPort(host, port))
+	remote, err := net.ResolveUDPAddr("udp", joinHostPort(host, port))
 	if err != nil {
 		return fmt.Errorf("address resolution failed for %s:%s: Name or service not known", host, port)
 	}
@@ -27,7 +27,7 @@ func openUDP(b *Backend, s *Spec) error {
 		if localPort == "" {
 			localPort = "0"
 		}
-		if local, err = net.ResolveUDPAddr("udp", net.JoinHostPort(localHost, localPort)); err != nil {
+		if local, err = net.ResolveUDPAddr("udp", joinHostPort(localHost, localPort)); err != nil {
 			return fmt.Errorf("address resolution failed for %s:%s: Name or service not known", localHost, localPort)
 		}
 	}

@@ -123,7 +123,7 @@ func (a *Addr) resolve(ctx context.Context) (network string, list []netip.AddrPo
 	if err != nil {
 		return "", nil, errorf("address resolution failed for %s:%s: %s", a.Host, a.Port, "Servname not supported for ai_socktype")
 	}
-	if ip, err := netip.ParseAddr(a.Host); err == nil {
+	if ip, ok := ParseIP(a.Host); ok {
 		return network, []netip.AddrPort{netip.AddrPortFrom(ip, uint16(port))}, nil
 	}
 	ips, err := net.DefaultResolver.LookupNetIP(ctx, strings.Replace(network, "tcp", "ip", 1), a.Host)

@@ -18,6 +18,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/internal/netdev"
+	"goemu/internal/sockaddr"
 )
 
 // lengthSize is the size of the length before a frame of a stream.
@@ -195,10 +196,11 @@ func address(text string) (*net.UDPAddr, error) {
 func hostPort(host, port string) (*net.UDPAddr, error) {
 	a := &net.UDPAddr{IP: net.IPv4zero}
 	if host != "" {
-		if a.IP = net.ParseIP(host).To4(); a.IP == nil {
-			if host[0] >= '0' && host[0] <= '9' {
-				return nil, fmt.Errorf("host address '%s' is not a valid IPv4 address", host)
-			}
+		if ip, ok := sockaddr.ParseIPv4(host); ok {
+			a.IP = ip.AsSlice()
+		} else if host[0] >= '0' && host[0] <= '9' {
+			return nil, fmt.Errorf("host address '%s' is not a valid IPv4 address", host)
+		} else {
 			ip, err := net.ResolveIPAddr("ip4", host)
 			if err != nil {
 				return nil, fmt.Errorf("can't resolve host address '%s'", host)

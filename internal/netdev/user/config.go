@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"goemu/internal/sockaddr"
 	"goemu/qapi"
 )
 
@@ -94,7 +95,7 @@ func (c *config) parse4(network *string, o *qapi.NetdevUserOptions) error {
 			continue
 		}
 		var ok bool
-		if *a.to, ok = aton(*a.text); !ok {
+		if *a.to, ok = sockaddr.ParseIPv4(*a.text); !ok {
 			return qapi.Errorf("%s", a.err)
 		}
 	}
@@ -131,7 +132,7 @@ func num4(a netip.Addr) uint32 {
 // parseNet reads ADDRESS, ADDRESS/BITS or ADDRESS/MASK.
 func parseNet(text string) (p netip.Prefix, err error) {
 	addr, rest, hasMask := strings.Cut(text, "/")
-	a, ok := aton(addr)
+	a, ok := sockaddr.ParseIPv4(addr)
 	if !ok {
 		return p, qapi.Errorf("Failed to parse netmask")
 	}
@@ -140,7 +141,7 @@ func parseNet(text string) (p netip.Prefix, err error) {
 		n, err := strconv.Atoi(rest)
 		switch {
 		case err != nil:
-			m, ok := aton(rest)
+			m, ok := sockaddr.ParseIPv4(rest)
 			if !ok {
 				return p, qapi.Errorf("Failed to parse netmask (trailing chars)")
 			}
@@ -219,31 +220,4 @@ func (c *config) parse6(o *qapi.NetdevUserOptions) error {
 		c.dns6 = a
 	}
 	return nil
-}
-
-// aton reads an IPv4 address of one to four numbers, decimal, octal or hexadecimal, of which the last one fills what is left.
-func aton(text string) (a netip.Addr, ok bool) {
-	parts := strings.Split(text, ".")
-	if len(parts) > 4 {
-		return a, false
-	}
-	var v uint64
-	for i, p := range parts {
-		n, err := strconv.ParseUint(p, 0, 32)
-		if err != nil || strings.Contains(p, "_") {
-			return a, false
-		}
-		if i < len(parts)-1 {
-			if n > 255 {
-				return a, false
-			}
-			v |= n << (24 - 8*i)
-			continue
-		}
-		if n >= 1<<(32-8*i) {
-			return a, false
-		}
-		v |= n
-	}
-	return addr4(uint32(v)), true
 }

@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/internal/netdev"
+	"goemu/internal/sockaddr"
 	"goemu/qapi"
 )
 
@@ -60,7 +61,7 @@ func parseHost(rest *string) (udp bool, addr netip.Addr, reason string) {
 		return false, addr, "Missing : separator"
 	}
 	if text != "" {
-		if addr, ok = aton(text); !ok {
+		if addr, ok = sockaddr.ParseIPv4(text); !ok {
 			return false, addr, "Bad host address"
 		}
 	}
@@ -87,7 +88,7 @@ func (u *Network) parseRule(rule string) (f *hostForward, reason string) {
 	}
 	guest := u.dhcp
 	if text != "" {
-		a, ok := aton(text)
+		a, ok := sockaddr.ParseIPv4(text)
 		if !ok {
 			return nil, "Bad guest address"
 		}
@@ -269,7 +270,7 @@ func (u *Network) addGuestForward(rule string) error {
 	}
 	addr := u.at(0x0204)
 	if text != "" {
-		a, ok := aton(text)
+		a, ok := sockaddr.ParseIPv4(text)
 		if !ok {
 			return bad
 		}
