@@ -34,11 +34,11 @@ const (
 	minGranularity, maxGranularity32 = bitmap.MinGranularity, 1 << 31
 )
 
-// sentBitmap is a bitmap that goes to the destination.
+// sentBitmap is a bitmap that goes to the destination, under the names that the stream has for the node and for itself.
 type sentBitmap struct {
-	node  string
-	b     *bitmap.Bitmap
-	flags uint8 // bitmapEnabled, bitmapPersistent
+	node, name string
+	b          *bitmap.Bitmap
+	flags      uint8 // bitmapEnabled, bitmapPersistent
 }
 
 // takeBitmaps lists the bitmaps of all disks and keeps others away from them; they are not stored in the images any more.
@@ -48,15 +48,20 @@ func (o *outgoing) takeBitmaps() error {
 	}
 	return o.e.withGraph(func(context.Context) error {
 		g := o.e.M.Graph
+		mapping := o.e.Parameters().BlockBitmapMapping
 		seen := map[*block.Node]bool{}
 		add := func(n *block.Node, name string) error {
 			if seen[n] {
 				return nil
 			}
 			seen[n] = true
-			return o.takeOf(n, name)
+			return o.takeOf(n, name, mapping)
 		}
-		for _, b := range g.Backends() {
+		backends := g.Backends()
+		if mapping != nil { // it names nodes
+			backends = nil
+		}
+		for _, b := range backends {
 			n := b.Node()
 			for n != nil && n.Filtered() != nil && !hasNamedBitmaps(n) {
 				n = n.Filtered().Node()
@@ -88,27 +93,39 @@ func hasNamedBitmaps(n *block.Node) bool {
 	return false
 }
 
-// takeOf lists the bitmaps of a node.
-func (o *outgoing) takeOf(n *block.Node, name string) error {
+// takeOf lists the bitmaps of a node; with a mapping those that it has names for.
+func (o *outgoing) takeOf(n *block.Node, name string, mapping []NodeAlias) error {
+	alias := &NodeAlias{Node: name, Alias: name}
+	if mapping != nil {
+		if alias = findNode(mapping, name); alias == nil {
+			return nil
+		}
+	}
 	for _, b := range n.Bitmaps() {
 		switch {
 		case b.Name() == "":
 			continue
 		case name == "":
 			return fmt.Errorf("Bitmap '%s' in unnamed node can't be migrated", b.Name())
-		case name[0] == '#':
+		case alias.Alias[0] == '#':
 			return fmt.Errorf("Bitmap '%s' in a node with auto-generated name '%s' can't be migrated", b.Name(), name)
-		case len(b.Name()) > 255:
-			return fmt.Errorf("Cannot migrate bitmap '%s' on node '%s': Name is longer than 255 bytes", b.Name(), name)
 		}
 		if err := block.CheckBitmap(b, block.BitmapChange); err != nil {
 			return err
 		}
-		s, state := sentBitmap{node: name, b: b}, b.State()
+		as := &BitmapAlias{Alias: b.Name()}
+		if mapping != nil {
+			if as = findBitmap(alias.Bitmaps, b.Name()); as == nil {
+				continue
+			}
+		} else if len(b.Name()) > maxAlias {
+			return fmt.Errorf("Cannot migrate bitmap '%s' on node '%s': Name is longer than %d bytes", b.Name(), name, maxAlias)
+		}
+		s, state := sentBitmap{node: alias.Alias, name: as.Alias, b: b}, b.State()
 		if state.Enabled {
 			s.flags |= bitmapEnabled
 		}
-		if state.Persistent {
+		if as.persistent(state.Persistent) {
 			s.flags |= bitmapPersistent
 		}
 		o.bitmaps = append(o.bitmaps, s)
@@ -150,7 +167,7 @@ func (o *outgoing) announceBitmaps() {
 func (o *outgoing) bitmapHead(s *sentBitmap, flags uint8) {
 	o.sink.U8(flags | bitmapHasNode | bitmapHasName)
 	o.sink.Name(s.node)
-	o.sink.Name(s.b.Name())
+	o.sink.Name(s.name)
 }
 
 // sendBitmaps writes the section's end, when the bitmaps do not change any more.
@@ -205,6 +222,8 @@ type gotBitmap struct {
 type bitmapLoader struct {
 	e       *Engine
 	node    *block.Node
+	aliases *NodeAlias   // of node; nil without a mapping
+	as      *BitmapAlias // of the bitmap called name; nil without a mapping
 	now     *gotBitmap
 	name    string
 	list    []*gotBitmap
@@ -236,15 +255,14 @@ func (l *bitmapLoader) load(r *vmstate.Reader) error {
 func (l *bitmapLoader) chunk(ctx context.Context, r *vmstate.Reader, flags uint32) error {
 	if flags&bitmapHasNode != 0 {
 		alias := string(r.Raw(int(r.U8())))
-		l.findNode(alias)
+		if r.Err() == nil && !l.dropped {
+			l.findNode(alias, l.e.Parameters().BlockBitmapMapping)
+		}
 	}
 	if flags&bitmapHasName != 0 {
-		l.name = string(r.Raw(int(r.U8())))
-		l.now = nil
-		for _, g := range l.list {
-			if g.node == l.node && g.b.Name() == l.name {
-				l.now = g
-			}
+		l.name, l.now = string(r.Raw(int(r.U8()))), nil
+		if r.Err() == nil && !l.dropped && l.node != nil {
+			l.findBitmap(flags&bitmapStart != 0)
 		}
 	}
 	if r.Err() != nil {
@@ -265,16 +283,45 @@ func (l *bitmapLoader) chunk(ctx context.Context, r *vmstate.Reader, flags uint3
 	return nil
 }
 
-func (l *bitmapLoader) findNode(alias string) {
-	l.node = l.e.M.Graph.Find(alias)
-	if b := l.e.M.Graph.FindBackend(alias); b != nil && b.Node() != nil {
+// findNode looks for the node that the stream calls alias.
+func (l *bitmapLoader) findNode(alias string, mapping []NodeAlias) {
+	device, name := alias, alias
+	if l.aliases = nil; mapping != nil {
+		if l.aliases = findNodeAlias(mapping, alias); l.aliases == nil {
+			l.node = nil
+			l.drop(fmt.Sprintf("Error: Unknown node alias '%s'", printable([]byte(alias))))
+			return
+		}
+		device, name = "", l.aliases.Node
+	}
+	l.node = l.e.M.Graph.Find(name)
+	if b := l.e.M.Graph.FindBackend(device); device != "" && b != nil && b.Node() != nil {
 		l.node = b.Node()
 		for l.node.Filtered() != nil {
 			l.node = l.node.Filtered().Node()
 		}
 	}
 	if l.node == nil {
-		l.drop(fmt.Sprintf("Cannot find device='%s' nor node-name='%s'", printable([]byte(alias)), printable([]byte(alias))))
+		l.drop(fmt.Sprintf("Cannot find device='%s' nor node-name='%s'", printable([]byte(device)), printable([]byte(name))))
+	}
+}
+
+// findBitmap looks for the bitmap of the node that the stream calls l.name, which becomes its name here. Only one that starts may be missing.
+func (l *bitmapLoader) findBitmap(starts bool) {
+	if l.as = nil; l.aliases != nil {
+		if l.as = findBitmapAlias(l.aliases.Bitmaps, l.name); l.as == nil {
+			l.drop(fmt.Sprintf("Error: Unknown bitmap alias '%s' on node '%s' (alias '%s')", printable([]byte(l.name)), l.node.Name(), l.aliases.Alias))
+			return
+		}
+		l.name = l.as.Name
+	}
+	for _, g := range l.list {
+		if g.node == l.node && g.b.Name() == l.name {
+			l.now = g
+		}
+	}
+	if l.now == nil && !starts {
+		l.drop(fmt.Sprintf("Error: unknown dirty bitmap '%s' for block device '%s'", printable([]byte(l.name)), l.node.Name()))
 	}
 }
 
@@ -318,7 +365,9 @@ func (l *bitmapLoader) start(ctx context.Context, r *vmstate.Reader) error {
 	if err != nil {
 		return wire.Invalid("%s", err)
 	}
-	b.Change(func(s *bitmap.State) { s.Enabled, s.Busy, s.Persistent = false, true, flags&bitmapPersistent != 0 })
+	b.Change(func(s *bitmap.State) {
+		s.Enabled, s.Busy, s.Persistent = false, true, l.as.persistent(flags&bitmapPersistent != 0)
+	})
 	l.now = &gotBitmap{node: l.node, b: b, enabled: flags&bitmapEnabled != 0}
 	l.list = append(l.list, l.now)
 	return nil

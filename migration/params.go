@@ -94,6 +94,8 @@ type Parameters struct {
 	MultifdCompression   string
 	MultifdZlibLevel     uint8
 	MultifdZstdLevel     uint8
+
+	BlockBitmapMapping []NodeAlias // of the bitmaps that are sent and taken; nil: all, under their own names
 }
 
 func defaults() Parameters {
@@ -157,7 +159,7 @@ func (p *Parameters) check() error {
 			return fmt.Errorf("Parameter '%s' expects %s", c.name, c.want)
 		}
 	}
-	return nil
+	return checkAliases(p.BlockBitmapMapping)
 }
 
 // stateOf is the machine's run state.

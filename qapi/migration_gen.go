@@ -96,64 +96,85 @@ const (
 	MultiFDCompressionZstd MultiFDCompression = "zstd"
 )
 
+// BitmapMigrationBitmapAliasTransform is the struct BitmapMigrationBitmapAliasTransform. What becomes of a bitmap on its way.
+type BitmapMigrationBitmapAliasTransform struct {
+	Persistent *bool `json:"persistent,omitempty"`
+}
+
+// BitmapMigrationBitmapAlias is the struct BitmapMigrationBitmapAlias. What a bitmap is called in the stream.
+type BitmapMigrationBitmapAlias struct {
+	Name      string                               `json:"name"`
+	Alias     string                               `json:"alias"`
+	Transform *BitmapMigrationBitmapAliasTransform `json:"transform,omitempty"`
+}
+
+// BitmapMigrationNodeAlias is the struct BitmapMigrationNodeAlias. What a node and its bitmaps are called in the stream.
+type BitmapMigrationNodeAlias struct {
+	NodeName string                        `json:"node-name"`
+	Alias    string                        `json:"alias"`
+	Bitmaps  []*BitmapMigrationBitmapAlias `json:"bitmaps"`
+}
+
 // MigrateSetParameters is the struct MigrateSetParameters. Parameters to change.
 type MigrateSetParameters struct {
-	AnnounceInitial          *uint64             `json:"announce-initial,omitempty"`
-	AnnounceMax              *uint64             `json:"announce-max,omitempty"`
-	AnnounceRounds           *uint64             `json:"announce-rounds,omitempty"`
-	AnnounceStep             *uint64             `json:"announce-step,omitempty"`
-	CompressLevel            *uint8              `json:"compress-level,omitempty"`
-	CompressThreads          *uint8              `json:"compress-threads,omitempty"`
-	CompressWaitThread       *bool               `json:"compress-wait-thread,omitempty"`
-	DecompressThreads        *uint8              `json:"decompress-threads,omitempty"`
-	ThrottleTriggerThreshold *uint8              `json:"throttle-trigger-threshold,omitempty"`
-	CpuThrottleInitial       *uint8              `json:"cpu-throttle-initial,omitempty"`
-	CpuThrottleIncrement     *uint8              `json:"cpu-throttle-increment,omitempty"`
-	CpuThrottleTailslow      *bool               `json:"cpu-throttle-tailslow,omitempty"`
-	TlsCreds                 *StrOrNull          `json:"tls-creds,omitempty"`
-	TlsHostname              *StrOrNull          `json:"tls-hostname,omitempty"`
-	TlsAuthz                 *StrOrNull          `json:"tls-authz,omitempty"`
-	MaxBandwidth             *uint64             `json:"max-bandwidth,omitempty"`
-	DowntimeLimit            *uint64             `json:"downtime-limit,omitempty"`
-	XCheckpointDelay         *uint32             `json:"x-checkpoint-delay,omitempty"`
-	BlockIncremental         *bool               `json:"block-incremental,omitempty"`
-	MultifdChannels          *uint8              `json:"multifd-channels,omitempty"`
-	XbzrleCacheSize          *uint64             `json:"xbzrle-cache-size,omitempty"`
-	MaxPostcopyBandwidth     *uint64             `json:"max-postcopy-bandwidth,omitempty"`
-	MaxCpuThrottle           *uint8              `json:"max-cpu-throttle,omitempty"`
-	MultifdCompression       *MultiFDCompression `json:"multifd-compression,omitempty"`
-	MultifdZlibLevel         *uint8              `json:"multifd-zlib-level,omitempty"`
-	MultifdZstdLevel         *uint8              `json:"multifd-zstd-level,omitempty"`
+	AnnounceInitial          *uint64                     `json:"announce-initial,omitempty"`
+	AnnounceMax              *uint64                     `json:"announce-max,omitempty"`
+	AnnounceRounds           *uint64                     `json:"announce-rounds,omitempty"`
+	AnnounceStep             *uint64                     `json:"announce-step,omitempty"`
+	CompressLevel            *uint8                      `json:"compress-level,omitempty"`
+	CompressThreads          *uint8                      `json:"compress-threads,omitempty"`
+	CompressWaitThread       *bool                       `json:"compress-wait-thread,omitempty"`
+	DecompressThreads        *uint8                      `json:"decompress-threads,omitempty"`
+	ThrottleTriggerThreshold *uint8                      `json:"throttle-trigger-threshold,omitempty"`
+	CpuThrottleInitial       *uint8                      `json:"cpu-throttle-initial,omitempty"`
+	CpuThrottleIncrement     *uint8                      `json:"cpu-throttle-increment,omitempty"`
+	CpuThrottleTailslow      *bool                       `json:"cpu-throttle-tailslow,omitempty"`
+	TlsCreds                 *StrOrNull                  `json:"tls-creds,omitempty"`
+	TlsHostname              *StrOrNull                  `json:"tls-hostname,omitempty"`
+	TlsAuthz                 *StrOrNull                  `json:"tls-authz,omitempty"`
+	MaxBandwidth             *uint64                     `json:"max-bandwidth,omitempty"`
+	DowntimeLimit            *uint64                     `json:"downtime-limit,omitempty"`
+	XCheckpointDelay         *uint32                     `json:"x-checkpoint-delay,omitempty"`
+	BlockIncremental         *bool                       `json:"block-incremental,omitempty"`
+	MultifdChannels          *uint8                      `json:"multifd-channels,omitempty"`
+	XbzrleCacheSize          *uint64                     `json:"xbzrle-cache-size,omitempty"`
+	MaxPostcopyBandwidth     *uint64                     `json:"max-postcopy-bandwidth,omitempty"`
+	MaxCpuThrottle           *uint8                      `json:"max-cpu-throttle,omitempty"`
+	MultifdCompression       *MultiFDCompression         `json:"multifd-compression,omitempty"`
+	MultifdZlibLevel         *uint8                      `json:"multifd-zlib-level,omitempty"`
+	MultifdZstdLevel         *uint8                      `json:"multifd-zstd-level,omitempty"`
+	BlockBitmapMapping       []*BitmapMigrationNodeAlias `json:"block-bitmap-mapping,omitempty"`
 }
 
 // MigrationParameters is the struct MigrationParameters. All parameters.
 type MigrationParameters struct {
-	AnnounceInitial          *uint64             `json:"announce-initial,omitempty"`
-	AnnounceMax              *uint64             `json:"announce-max,omitempty"`
-	AnnounceRounds           *uint64             `json:"announce-rounds,omitempty"`
-	AnnounceStep             *uint64             `json:"announce-step,omitempty"`
-	CompressLevel            *uint8              `json:"compress-level,omitempty"`
-	CompressThreads          *uint8              `json:"compress-threads,omitempty"`
-	CompressWaitThread       *bool               `json:"compress-wait-thread,omitempty"`
-	DecompressThreads        *uint8              `json:"decompress-threads,omitempty"`
-	ThrottleTriggerThreshold *uint8              `json:"throttle-trigger-threshold,omitempty"`
-	CpuThrottleInitial       *uint8              `json:"cpu-throttle-initial,omitempty"`
-	CpuThrottleIncrement     *uint8              `json:"cpu-throttle-increment,omitempty"`
-	CpuThrottleTailslow      *bool               `json:"cpu-throttle-tailslow,omitempty"`
-	TlsCreds                 *string             `json:"tls-creds,omitempty"`
-	TlsHostname              *string             `json:"tls-hostname,omitempty"`
-	TlsAuthz                 *string             `json:"tls-authz,omitempty"`
-	MaxBandwidth             *uint64             `json:"max-bandwidth,omitempty"`
-	DowntimeLimit            *uint64             `json:"downtime-limit,omitempty"`
-	XCheckpointDelay         *uint32             `json:"x-checkpoint-delay,omitempty"`
-	BlockIncremental         *bool               `json:"block-incremental,omitempty"`
-	MultifdChannels          *uint8              `json:"multifd-channels,omitempty"`
-	XbzrleCacheSize          *uint64             `json:"xbzrle-cache-size,omitempty"`
-	MaxPostcopyBandwidth     *uint64             `json:"max-postcopy-bandwidth,omitempty"`
-	MaxCpuThrottle           *uint8              `json:"max-cpu-throttle,omitempty"`
-	MultifdCompression       *MultiFDCompression `json:"multifd-compression,omitempty"`
-	MultifdZlibLevel         *uint8              `json:"multifd-zlib-level,omitempty"`
-	MultifdZstdLevel         *uint8              `json:"multifd-zstd-level,omitempty"`
+	AnnounceInitial          *uint64                     `json:"announce-initial,omitempty"`
+	AnnounceMax              *uint64                     `json:"announce-max,omitempty"`
+	AnnounceRounds           *uint64                     `json:"announce-rounds,omitempty"`
+	AnnounceStep             *uint64                     `json:"announce-step,omitempty"`
+	CompressLevel            *uint8                      `json:"compress-level,omitempty"`
+	CompressThreads          *uint8                      `json:"compress-threads,omitempty"`
+	CompressWaitThread       *bool                       `json:"compress-wait-thread,omitempty"`
+	DecompressThreads        *uint8                      `json:"decompress-threads,omitempty"`
+	ThrottleTriggerThreshold *uint8                      `json:"throttle-trigger-threshold,omitempty"`
+	CpuThrottleInitial       *uint8                      `json:"cpu-throttle-initial,omitempty"`
+	CpuThrottleIncrement     *uint8                      `json:"cpu-throttle-increment,omitempty"`
+	CpuThrottleTailslow      *bool                       `json:"cpu-throttle-tailslow,omitempty"`
+	TlsCreds                 *string                     `json:"tls-creds,omitempty"`
+	TlsHostname              *string                     `json:"tls-hostname,omitempty"`
+	TlsAuthz                 *string                     `json:"tls-authz,omitempty"`
+	MaxBandwidth             *uint64                     `json:"max-bandwidth,omitempty"`
+	DowntimeLimit            *uint64                     `json:"downtime-limit,omitempty"`
+	XCheckpointDelay         *uint32                     `json:"x-checkpoint-delay,omitempty"`
+	BlockIncremental         *bool                       `json:"block-incremental,omitempty"`
+	MultifdChannels          *uint8                      `json:"multifd-channels,omitempty"`
+	XbzrleCacheSize          *uint64                     `json:"xbzrle-cache-size,omitempty"`
+	MaxPostcopyBandwidth     *uint64                     `json:"max-postcopy-bandwidth,omitempty"`
+	MaxCpuThrottle           *uint8                      `json:"max-cpu-throttle,omitempty"`
+	MultifdCompression       *MultiFDCompression         `json:"multifd-compression,omitempty"`
+	MultifdZlibLevel         *uint8                      `json:"multifd-zlib-level,omitempty"`
+	MultifdZstdLevel         *uint8                      `json:"multifd-zstd-level,omitempty"`
+	BlockBitmapMapping       []*BitmapMigrationNodeAlias `json:"block-bitmap-mapping,omitempty"`
 }
 
 // MigrationEvent is the event MIGRATION. The state of a migration has changed.
@@ -403,6 +424,19 @@ var moduleMigration = Module{Name: "migration",
 			{Name: "zlib"},
 			{Name: "zstd"},
 		}},
+		{Name: "BitmapMigrationBitmapAliasTransform", Kind: KindObject, Members: []Member{
+			{Name: "persistent", Type: "bool", Optional: true},
+		}},
+		{Name: "BitmapMigrationBitmapAlias", Kind: KindObject, Members: []Member{
+			{Name: "name", Type: "str"},
+			{Name: "alias", Type: "str"},
+			{Name: "transform", Type: "BitmapMigrationBitmapAliasTransform", Optional: true},
+		}},
+		{Name: "BitmapMigrationNodeAlias", Kind: KindObject, Members: []Member{
+			{Name: "node-name", Type: "str"},
+			{Name: "alias", Type: "str"},
+			{Name: "bitmaps", Type: "[]BitmapMigrationBitmapAlias"},
+		}},
 		{Name: "MigrateSetParameters", Kind: KindObject, Members: []Member{
 			{Name: "announce-initial", Type: "size", Optional: true},
 			{Name: "announce-max", Type: "size", Optional: true},
@@ -430,6 +464,7 @@ var moduleMigration = Module{Name: "migration",
 			{Name: "multifd-compression", Type: "MultiFDCompression", Optional: true},
 			{Name: "multifd-zlib-level", Type: "uint8", Optional: true},
 			{Name: "multifd-zstd-level", Type: "uint8", Optional: true},
+			{Name: "block-bitmap-mapping", Type: "[]BitmapMigrationNodeAlias", Optional: true},
 		}},
 		{Name: "MigrationParameters", Kind: KindObject, Members: []Member{
 			{Name: "announce-initial", Type: "size", Optional: true},
@@ -458,6 +493,7 @@ var moduleMigration = Module{Name: "migration",
 			{Name: "multifd-compression", Type: "MultiFDCompression", Optional: true},
 			{Name: "multifd-zlib-level", Type: "uint8", Optional: true},
 			{Name: "multifd-zstd-level", Type: "uint8", Optional: true},
+			{Name: "block-bitmap-mapping", Type: "[]BitmapMigrationNodeAlias", Optional: true},
 		}},
 		{Name: "q_obj_MIGRATION-arg", Kind: KindObject, Members: []Member{
 			{Name: "status", Type: "MigrationStatus"},

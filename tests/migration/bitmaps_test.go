@@ -9,7 +9,7 @@ import (
 )
 
 // TestDirtyBitmaps migrates dirty bitmaps, recording, not recording and persistent ones, from goemu to QEMU and back: content and state stay,
-// and recording goes on.
+// and recording goes on. After the first way the stream has other names for all of them, which either side turns into its own.
 func TestDirtyBitmaps(t *testing.T) {
 	qemu, err := exec.LookPath("qemu-system-x86_64")
 	if err != nil {
@@ -33,6 +33,9 @@ func TestDirtyBitmaps(t *testing.T) {
 		}
 		return list
 	}
+	aliases := []any{map[string]any{"node-name": "fmt", "alias": "disk", "bitmaps": []any{
+		map[string]any{"name": "recording", "alias": "still"}, map[string]any{"name": "still", "alias": "x", "transform": map[string]any{}},
+		map[string]any{"name": "stored", "alias": "recording", "transform": map[string]any{"persistent": true}}}}}
 	now = start("")
 	now.must("cont", nil)
 	for _, b := range []map[string]any{{"name": "recording", "granularity": 4096}, {"name": "still"}, {"name": "stored", "persistent": true}} {
@@ -42,11 +45,18 @@ func TestDirtyBitmaps(t *testing.T) {
 	write("write -q 1M 100k")
 	now.must("block-dirty-bitmap-disable", map[string]any{"node": "fmt", "name": "still"})
 	write("write -q 5M 4k")
-	for i, bin := range []string{qemu, "", ""} {
+	for i, bin := range []string{qemu, "", "", qemu} {
 		before := sums()
 		socket := filepath.Join(dir, "mig")
 		src := now
 		now = start(bin, "-incoming", "unix:"+socket)
+		if i > 0 { // goemu reads the names that QEMU writes, and the other way about
+			for _, p := range []*process{src, now} {
+				p.must("migrate-set-parameters", map[string]any{"block-bitmap-mapping": aliases})
+			}
+			require.Equal(t, src.must("human-monitor-command", map[string]any{"command-line": "info migrate_parameters"}),
+				now.must("human-monitor-command", map[string]any{"command-line": "info migrate_parameters"}))
+		}
 		src.must("migrate", map[string]any{"uri": "unix:" + socket})
 		status := src.until("completed", "failed")
 		if status["status"] != "completed" {

@@ -115,6 +115,9 @@ func (s *Service) hmpSetParameter(m *hmp.Monitor, a *hmp.Args) error {
 	if !slices.Contains(membersOf("MigrateSetParameters"), name) {
 		return errors.New("invalid parameter value: " + name)
 	}
+	if name == "block-bitmap-mapping" {
+		return errors.New("The block-bitmap-mapping parameter can only be set through QMP")
+	}
 	if name == "max-bandwidth" && strings.Trim(text, "0123456789") == "" {
 		text += "M"
 	}
@@ -163,7 +166,9 @@ func (s *Service) hmpParameters(m *hmp.Monitor, _ *hmp.Args) error {
 	byName := map[string]reflect.Value{}
 	for i := range v.NumField() {
 		name, _, _ := strings.Cut(v.Type().Field(i).Tag.Get("json"), ",")
-		byName[name] = v.Field(i).Elem()
+		if f := v.Field(i); f.Kind() == reflect.Pointer {
+			byName[name] = f.Elem()
+		}
 	}
 	for _, row := range parameterOrder {
 		f, ok := byName[row[0]]
@@ -177,6 +182,15 @@ func (s *Service) hmpParameters(m *hmp.Monitor, _ *hmp.Args) error {
 			m.Printf("%s: '%s'\n", row[0], x)
 		default:
 			m.Printf("%s: %v%s\n", row[0], x, row[1])
+		}
+	}
+	if p.BlockBitmapMapping != nil {
+		m.Printf("block-bitmap-mapping:\n")
+	}
+	for _, n := range p.BlockBitmapMapping {
+		m.Printf("  '%s' -> '%s'\n", n.NodeName, n.Alias)
+		for _, b := range n.Bitmaps {
+			m.Printf("    '%s' -> '%s'\n", b.Name, b.Alias)
 		}
 	}
 	return nil

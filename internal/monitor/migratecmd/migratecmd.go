@@ -100,7 +100,7 @@ func (s *Service) MigrateSetParameters(_ context.Context, arg *qapi.MigrateSetPa
 		to, from := reflect.ValueOf(p).Elem(), reflect.ValueOf(arg).Elem()
 		for i := range from.NumField() {
 			v, f := from.Field(i), to.FieldByName(from.Type().Field(i).Name)
-			if v.IsNil() {
+			if v.IsNil() || v.Kind() == reflect.Slice {
 				continue
 			}
 			if alt, ok := v.Interface().(*qapi.StrOrNull); ok {
@@ -113,6 +113,9 @@ func (s *Service) MigrateSetParameters(_ context.Context, arg *qapi.MigrateSetPa
 			}
 			f.Set(v.Elem().Convert(f.Type()))
 		}
+		if arg.BlockBitmapMapping != nil {
+			p.BlockBitmapMapping = mappingOf(arg.BlockBitmapMapping)
+		}
 	})
 }
 
@@ -122,9 +125,13 @@ func (s *Service) QueryMigrateParameters(context.Context) (*qapi.MigrationParame
 	from, to := reflect.ValueOf(&p).Elem(), reflect.ValueOf(out).Elem()
 	for i := range to.NumField() {
 		f := to.Field(i)
+		if f.Kind() == reflect.Slice {
+			continue
+		}
 		f.Set(reflect.New(f.Type().Elem()))
 		f.Elem().Set(from.FieldByName(to.Type().Field(i).Name).Convert(f.Type().Elem()))
 	}
+	out.BlockBitmapMapping = mappingInfo(p.BlockBitmapMapping)
 	return out, nil
 }
 
