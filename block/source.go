@@ -13,6 +13,8 @@ type Source struct {
 	// device that leaves the machine: a disk that was only made for it goes, too.
 	Claim           func(user string) (*Backend, error)
 	Release, Unplug func()
+	// InUse, if set, tells why the disk cannot be claimed, nil if it can.
+	InUse func() error
 	// Replace gives the device, while it is in operation, another node by its name.
 	Replace func(node string) error
 }
@@ -27,6 +29,14 @@ func (s *Source) ReplaceBy(node string) error {
 	}
 	s.Name = node
 	return nil
+}
+
+// Taken tells why the disk cannot be given to a device, nil if it can.
+func (s *Source) Taken() error {
+	if s.InUse == nil {
+		return nil
+	}
+	return s.InUse()
 }
 
 // ID is the source's name.

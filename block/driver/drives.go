@@ -23,6 +23,7 @@ type Drive struct {
 	WError  string // what to do about failed writes: ignore, stop, report, enospc or auto
 	RError  string
 	Backend *block.Backend // without medium if the drive is empty
+	Default bool           // the machine has it unless the user names others
 	claimed bool
 	gone    bool // for the user: the backend lives as long as its device
 }
@@ -74,6 +75,11 @@ func (s *Drives) Source(name string) (src *block.Source, ok bool) {
 	if d != nil {
 		src.WError, src.RError, src.CD = d.WError, d.RError, d.Media == "cdrom"
 		src.Claim = func(user string) (*block.Backend, error) { return s.claimDrive(d, user) }
+		src.InUse = func() error {
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			return d.inUse()
+		}
 		src.Release, src.Unplug = func() { s.releaseDrive(d) }, func() { s.unplugDrive(d) }
 		src.Replace = func(node string) error { return s.replaceNode(d.Backend, node) }
 		return src, true
@@ -113,11 +119,23 @@ func (s *Drives) Blank() *block.Source {
 	return src
 }
 
+// inUse tells why the drive cannot be claimed, nil if it can.
+// Preconditions: mu is held.
+func (drv *Drive) inUse() error {
+	switch {
+	case !drv.claimed:
+		return nil
+	case drv.IF != "none":
+		return fmt.Errorf("Drive '%s' is already in use because it has been automatically connected to another device (did you need 'if=none' in the drive options?)", drv.ID)
+	}
+	return fmt.Errorf("Drive '%s' is already in use by another device", drv.ID)
+}
+
 func (s *Drives) claimDrive(d *Drive, user string) (*block.Backend, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if d.claimed {
-		return nil, fmt.Errorf("Drive '%s' is already in use by another device", d.ID)
+	if err := d.inUse(); err != nil {
+		return nil, err
 	}
 	d.claimed = true
 	s.Graph.Lock()

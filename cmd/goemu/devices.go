@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"goemu/block/driver"
 	"goemu/hw/qdev"
 	"goemu/internal/config"
 )
@@ -21,13 +22,15 @@ func (s *session) addDevices() error {
 	disks := s.host.disks.List()
 	for _, d := range disks {
 		switch d.IF {
-		case "none", "virtio", "pflash":
+		case "none", "virtio", "pflash", "floppy":
 		case "ide":
 			if err := s.machine.AddDrive(d.Index, d.ID, d.Media == "cdrom"); err != nil {
 				return fmt.Errorf("-drive %s: %w", d.Text, withHint(err))
 			}
 		default:
-			return fmt.Errorf("machine type does not support if=%s,bus=0,unit=%d", d.IF, max(d.Index, 0))
+			if !d.Default {
+				return unsupportedIF(d)
+			}
 		}
 	}
 	for _, o := range s.vm.Devices {
@@ -49,6 +52,29 @@ func (s *session) addDevices() error {
 		}
 	}
 	return nil
+}
+
+// floppies are the drives for the floppy controller, by unit.
+func (s *session) floppies() ([]string, error) {
+	var list []string
+	for _, d := range s.host.disks.List() {
+		if d.IF != "floppy" {
+			continue
+		}
+		if d.Index >= s.typ.Floppies {
+			return nil, unsupportedIF(d)
+		}
+		for len(list) <= d.Index {
+			list = append(list, "")
+		}
+		list[d.Index] = d.ID
+	}
+	return list, nil
+}
+
+// unsupportedIF says that the machine has no place for a drive.
+func unsupportedIF(d *driver.Drive) error {
+	return fmt.Errorf("machine type does not support if=%s,bus=0,unit=%d", d.IF, max(d.Index, 0))
 }
 
 // settings turns an option into property settings; members of JSON objects become text.

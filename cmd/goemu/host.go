@@ -147,25 +147,41 @@ func (h *backends) openDisks(s *session) error {
 			return at(d.Origin, withHint(err))
 		}
 	}
-	return h.openDefaultCD(s)
-}
-
-// openDefaultCD adds the empty CD-ROM drive that a machine has unless the user says something about its disks.
-func (h *backends) openDefaultCD(s *session) error {
-	if s.typ.DefaultCD == 0 || s.vm.NoDefaults {
+	if s.vm.NoDefaults {
 		return nil
 	}
+	if at := s.typ.DefaultCD; at != 0 {
+		if err := h.openDefault(s, s.typ.DriveIF, at, "media=cdrom", "ide-cd", "ide-hd", "scsi-cd", "scsi-hd"); err != nil {
+			return err
+		}
+	}
+	if s.typ.HasFloppy {
+		if err := h.openDefault(s, "floppy", 0, "media=disk", "isa-fdc", "floppy"); err != nil {
+			return err
+		}
+	}
+	if !s.typ.HasSD {
+		return nil
+	}
+	return h.openDefault(s, "sd", 0, "media=disk")
+}
+
+// openDefault adds the empty drive that a machine has at a place unless the user names another one there, or adds one of some devices.
+func (h *backends) openDefault(s *session, bus string, index int, media string, devices ...string) error {
 	for _, o := range s.vm.Devices {
-		if d, _ := o.Get("driver"); slices.Contains([]string{"ide-cd", "ide-hd", "scsi-cd", "scsi-hd"}, d) {
+		if d, _ := o.Get("driver"); slices.Contains(devices, d) {
 			return nil
 		}
 	}
 	for _, d := range h.disks.List() {
-		if d.IF == s.typ.DriveIF && d.Index == s.typ.DefaultCD {
+		if d.IF == bus && d.Index == index {
 			return nil
 		}
 	}
-	_, err := h.disks.AddDrive(fmt.Sprintf("index=%d,media=cdrom", s.typ.DefaultCD), s.typ.DriveIF)
+	d, err := h.disks.AddDrive(fmt.Sprintf("if=%s,index=%d,%s", bus, index, media), s.typ.DriveIF)
+	if err == nil {
+		d.Default = true
+	}
 	return err
 }
 

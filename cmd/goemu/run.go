@@ -130,6 +130,9 @@ func (s *session) open(ctx context.Context) (err error) {
 		return err
 	}
 	s.config.Serials = s.host.serials
+	if s.config.Floppies, err = s.floppies(); err != nil {
+		return err
+	}
 	if err := s.chooseFirmware(); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"goemu/hw/bridge"
 	"goemu/hw/char"
 	"goemu/hw/display/vga"
+	"goemu/hw/fdc"
 	"goemu/hw/ide"
 	"goemu/hw/ide/ahci"
 	"goemu/hw/misc"
@@ -32,7 +33,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 	return qdev.NewRegistry(
 		char.Classes,
 		misc.Classes(hooks), watchdog.Classes(hooks.Watchdog),
-		ide.Classes(), ahci.Classes(), nvme.Classes(),
+		fdc.Classes(), ide.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},

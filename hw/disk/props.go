@@ -26,9 +26,17 @@ type Props struct {
 	WError ErrorAction `prop:"werror,default=auto" help:"Error handling policy, report/ignore/enospc/stop/auto"`
 }
 
-// Options are the options of every disk.
+// Options are the options of every disk that firmware can start from by itself.
 type Options struct {
+	Backing
+	BootIndex qdev.BootIndex `prop:"bootindex"`
+}
+
+// Backing are the options about a disk's drive.
+type Backing struct {
 	Drive *block.Source `prop:"drive" help:"Node name or ID of a block device to use as a backend"`
+
+	BackendDefaults qdev.OnOffAuto `prop:"backend_defaults,default=auto" help:"on/off/auto"`
 
 	LogicalBlock  qdev.Size      `prop:"logical_block_size,default=0" help:"A power of two between 512 B and 2 MiB"`
 	PhysicalBlock qdev.Size      `prop:"physical_block_size,default=0" help:"A power of two between 512 B and 2 MiB"`
@@ -37,12 +45,14 @@ type Options struct {
 	DiscardGrain  qdev.Size      `prop:"discard_granularity,default=4294967295"`
 	WriteCache    qdev.OnOffAuto `prop:"write-cache,default=auto" help:"on/off/auto"`
 	ShareRW       bool           `prop:"share-rw,default=false"`
-	BootIndex     qdev.BootIndex `prop:"bootindex"`
+
+	AccountInvalid qdev.OnOffAuto `prop:"account-invalid,default=auto" help:"on/off/auto"`
+	AccountFailed  qdev.OnOffAuto `prop:"account-failed,default=auto" help:"on/off/auto"`
 }
 
 // Claim takes the drive for the device that user names in messages, with the permissions that the options ask for. resize says
 // whether the device bears a medium that changes its length.
-func (p *Options) Claim(user string, readOnly, resize bool) (*block.Backend, error) {
+func (p *Backing) Claim(user string, readOnly, resize bool) (*block.Backend, error) {
 	if p.Drive == nil {
 		return nil, errors.New("drive property not set")
 	}
@@ -60,14 +70,39 @@ func (p *Options) Claim(user string, readOnly, resize bool) (*block.Backend, err
 	case qdev.Off:
 		b.SetWriteCache(false)
 	}
+	invalid, failed := b.Stats.Accounting()
+	b.Stats.Account(p.AccountInvalid.Or(invalid), p.AccountFailed.Or(failed))
+	p.inherit(b)
 	return b, nil
+}
+
+// inherit takes over what the drive's node is best accessed by, if the options ask for that.
+func (p *Backing) inherit(b *block.Backend) {
+	b.Graph().Lock()
+	defer b.Graph().Unlock()
+	if p.BackendDefaults != qdev.On || b.Node() == nil {
+		return
+	}
+	l := b.Node().Limits()
+	if p.OptIO == 0 {
+		p.OptIO = qdev.Size(l.OptTransfer)
+	}
+	if p.DiscardGrain != DefaultDiscardGrain {
+		return
+	}
+	switch {
+	case l.DiscardAlign != 0:
+		p.DiscardGrain = qdev.Size(l.DiscardAlign)
+	case l.RequestAlign > 1:
+		p.DiscardGrain = qdev.Size(l.RequestAlign)
+	}
 }
 
 // Blank makes a drive without medium for a device that takes media and was given none; nil: users cannot reach such drives.
 var Blank func() *block.Source
 
 // ClaimRemovable is Claim for a device whose medium can be changed; media tells it of that. There may be no medium.
-func (p *Options) ClaimRemovable(user string, readOnly, resize bool, media block.Media) (*block.Backend, error) {
+func (p *Backing) ClaimRemovable(user string, readOnly, resize bool, media block.Media) (*block.Backend, error) {
 	if p.Drive == nil {
 		if Blank == nil {
 			return EmptyDrive(), nil
@@ -95,25 +130,39 @@ func EmptyDrive() *block.Backend {
 }
 
 // request asks for the permissions that the options mean.
-func (p *Options) request(b *block.Backend, readOnly, resize bool) error {
-	used := block.PermConsistentRead
+func (p *Backing) request(b *block.Backend, readOnly, resize bool) error {
+	b.Graph().Lock()
+	defer b.Graph().Unlock()
+	return b.SetPerm(p.permissions(readOnly, resize))
+}
+
+// permissions are what the options mean: what the device does, and what it lets others do.
+func (p *Backing) permissions(readOnly, resize bool) (used, shared block.Perm) {
+	used = block.PermConsistentRead
 	if !readOnly {
 		used |= block.PermWrite
 	}
-	shared := block.PermConsistentRead | block.PermWriteUnchanged
+	shared = block.PermConsistentRead | block.PermWriteUnchanged
 	if resize {
 		shared |= block.PermResize
 	}
 	if p.ShareRW {
 		shared |= block.PermWrite
 	}
-	b.Graph().Lock()
-	defer b.Graph().Unlock()
-	return b.SetPerm(used, shared)
+	return used, shared
+}
+
+// MediumChanged takes the permissions that the options mean for the medium that came, or gives them back for the one that went.
+// Preconditions: the graph lock is held.
+func (p *Backing) MediumChanged(b *block.Backend, loaded, resize bool) error {
+	if !loaded {
+		return b.SetPerm(0, block.PermAll)
+	}
+	return b.SetPerm(p.permissions(b.ReadOnly(), resize))
 }
 
 // CheckSizes checks the block sizes, in QEMU's order and words, and fills in their defaults.
-func (p *Options) CheckSizes() error {
+func (p *Backing) CheckSizes() error {
 	for _, s := range []struct {
 		name string
 		v    *qdev.Size

@@ -19,6 +19,7 @@ type Bus struct {
 	qdev.Bus
 	mem, io *memory.Region
 	lines   [Lines]*qdev.IRQ
+	dma     [dmaChannels]DMAChannel
 }
 
 // NewBus returns an ISA bus that parent provides, over the machine's memory and port space.
@@ -45,6 +46,17 @@ func (b *Bus) IRQ(n uint32) (*qdev.IRQ, error) {
 // Line returns a line that drives line n, whether or not the bus is connected already.
 func (b *Bus) Line(n int) *qdev.IRQ {
 	return qdev.NewIRQ(func(n int, level bool) { b.lines[n].Set(level) }, n)
+}
+
+// Named is a device with a name for firmware.
+type Named interface{ FirmwareName() string }
+
+// FirmwareName implements qdev.FirmwareBus.
+func (b *Bus) FirmwareName(d qdev.Device) string {
+	if n, ok := d.(Named); ok {
+		return n.FirmwareName()
+	}
+	return d.Dev().Class().Name
 }
 
 // Ports returns the port space, Memory the memory space.

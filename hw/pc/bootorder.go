@@ -83,18 +83,12 @@ func (m *Machine) bootList() ([]byte, error) {
 	}
 	var list []place
 	for _, d := range m.Tree.Devices() {
-		b, ok := d.(qdev.Bootable)
-		if !ok {
-			continue
+		for _, p := range qdev.BootPlaces(d) {
+			if slices.ContainsFunc(list, func(x place) bool { return x.index == p.Index }) {
+				return nil, fmt.Errorf("The bootindex %d has already been used", p.Index)
+			}
+			list = append(list, place{p.Index, pciPath + qdev.FirmwarePath(d) + p.Suffix})
 		}
-		index, suffix, ok := b.BootPlace()
-		if !ok {
-			continue
-		}
-		if slices.ContainsFunc(list, func(p place) bool { return p.index == index }) {
-			return nil, fmt.Errorf("The bootindex %d has already been used", index)
-		}
-		list = append(list, place{index, pciPath + qdev.FirmwarePath(d) + suffix})
 	}
 	slices.SortFunc(list, func(a, b place) int { return int(a.index) - int(b.index) })
 	var lines []string

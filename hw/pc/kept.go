@@ -31,13 +31,6 @@ func flat(name string, version, size int) *keptLayout {
 
 func nested(l *keptLayout) keptPart { return keptPart{of: l} }
 
-var (
-	keptFDrive = &keptLayout{name: "fdrive", version: 1, parts: []keptPart{{size: 3}},
-		subs: []*keptLayout{flat("fdrive/media_changed", 1, 1), flat("fdrive/media_rate", 1, 1), flat("fdrive/perpendicular", 1, 1)}}
-	keptFDC = &keptLayout{name: "fdc", version: 2, parts: []keptPart{{size: 9 + 512 + 4 + 4 + 3 + 7}, nested(keptFDrive), nested(keptFDrive)},
-		subs: []*keptLayout{flat("fdc/reset_sensei", 1, 4), flat("fdc/result_timer", 1, 8), flat("fdc/phase", 1, 1)}}
-)
-
 // keptVAPIC is an option ROM's; every machine with local APICs has it.
 const keptVAPIC = "kvm-tpr-opt"
 
@@ -47,8 +40,7 @@ var keptSections = []struct {
 	instance int
 	layout   *keptLayout
 }{
-	{keptVAPIC, 0, flat(keptVAPIC, 1, 144)}, {"dma", 0, flat("dma", 1, 75)}, {"dma", 1, flat("dma", 1, 75)}, {"fdc", 0, keptFDC},
-	{"vmmouse", 0, flat("vmmouse", 0, 4105)}, {"i2c_bus", 0, flat("i2c_bus", 1, 1)},
+	{keptVAPIC, 0, flat(keptVAPIC, 1, 144)}, {"vmmouse", 0, flat("vmmouse", 0, 4105)}, {"i2c_bus", 0, flat("i2c_bus", 1, 1)},
 	{"acpi_build", 0, flat("acpi_build", 1, 1)},
 }
 

@@ -5,6 +5,7 @@ import (
 
 	"goemu/accel"
 	"goemu/hw/char"
+	"goemu/hw/dma/i8257"
 	"goemu/hw/firmware/loader"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/i8259"
@@ -102,6 +103,9 @@ func (m *Machine) legacyTimers() (err error) {
 	}
 	return err
 }
+
+// dma makes the DMA controllers.
+func (m *Machine) dma() error { return i8257.NewPair(m.Tree, m.isa, m.memory) }
 
 // serialPorts makes a 16550A for each character device given.
 func (m *Machine) serialPorts() error {

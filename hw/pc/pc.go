@@ -78,6 +78,7 @@ type Config struct {
 
 	VGA       string             // device type of the display adapter on board, "" for none
 	Serials   []*chardev.Backend // by port, nil for none
+	Floppies  []string           // drives of the floppy controller, by unit, "" for none
 	Boot      loader.Config      // Kernel empty: start the firmware
 	UUID      string
 	BIOS      []byte // firmware image, mapped below 4 GiB
@@ -262,8 +263,11 @@ func (m *Machine) Ready(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(m.ide) > 0 && m.rtc != nil {
-		m.describeDisks()
+	if m.rtc != nil && m.pci != nil {
+		m.describeFloppies()
+		if len(m.ide) > 0 {
+			m.describeDisks()
+		}
 	}
 	if !clock.Virtual.Manual() { // else whoever moves the clock runs the timers
 		m.timers.Start(ctx)

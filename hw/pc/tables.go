@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"goemu/hw/char"
+	"goemu/hw/fdc"
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/smbios"
@@ -49,6 +50,8 @@ func (m *Machine) isaDevices() (out []acpi.ISADevice) {
 		switch d := d.(type) {
 		case *char.Serial:
 			out = append(out, acpi.ISADevice{Kind: acpi.ISASerial, Index: int(d.Index), Port: uint16(d.IOBase), IRQ: uint8(d.IRQ)})
+		case *fdc.Controller:
+			out = append(out, floppyDevice(d))
 		case *input.I8042:
 			out = append(out, acpi.ISADevice{Kind: acpi.ISAKeyboard}, acpi.ISADevice{Kind: acpi.ISAMouse})
 		case *mc146818.RTC:

@@ -21,6 +21,9 @@ type Type struct {
 	BlockBus          string // device type for -drive if=virtio
 	DriveIF           string // bus of drives for which none is named
 	HasVGA            bool   // has a display adapter by default
+	Floppies          int    // how many floppy drives -drive can add
+	HasSD             bool   // has an SD card by default, which no device reads
+	HasFloppy         bool   // has a floppy controller with a drive by default
 	NIC               string // model of NICs for which none is named, "" if the machine makes none of -nic and -net nic
 	DefaultCD         int    // position of the CD-ROM drive that a machine has by default, 0 if none
 	Compat            []qdev.Global

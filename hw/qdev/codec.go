@@ -22,6 +22,9 @@ const (
 	Off
 )
 
+// Or is what the switch says, or auto if that is left to others.
+func (v OnOffAuto) Or(auto bool) bool { return v == On || v == Auto && auto }
+
 var onOffAutoNames = []string{"auto", "on", "off"}
 
 // DevFn is a PCI slot and function, written 06.0; -1 means any.
@@ -268,6 +271,11 @@ func parseLink(p *property, links *Links, s string) error {
 	}
 	if find != nil {
 		if v, ok := find(s); ok {
+			if t, may := v.(interface{ Taken() error }); may {
+				if err := t.Taken(); err != nil {
+					return err
+				}
+			}
 			p.value.Set(reflect.ValueOf(v))
 			return nil
 		}

@@ -22,6 +22,28 @@ type Bootable interface {
 	BootPlace() (index int32, suffix string, ok bool)
 }
 
+// BootPlace is a place in the boot order, and what stands behind the device's path.
+type BootPlace struct {
+	Index  int32
+	Suffix string
+}
+
+// MultiBootable is a device that has several things in it to start from.
+type MultiBootable interface{ BootPlaces() []BootPlace }
+
+// BootPlaces are the places that a device has in the boot order.
+func BootPlaces(d Device) []BootPlace {
+	switch b := d.(type) {
+	case MultiBootable:
+		return b.BootPlaces()
+	case Bootable:
+		if index, suffix, ok := b.BootPlace(); ok {
+			return []BootPlace{{index, suffix}}
+		}
+	}
+	return nil
+}
+
 // Shaped is a disk for which the user can give a geometry that the BIOS is to report, whatever its own; ok is false if there is none.
 type Shaped interface {
 	Bootable

@@ -45,6 +45,9 @@ func Set(d Device, links *Links, name, value string) error {
 	if p == nil {
 		return fmt.Errorf("Property '%s.%s' not found", b.class.Name, name)
 	}
+	if p.codec.link && p.global != "" && !p.value.IsNil() {
+		return fmt.Errorf("-global %s=... conflicts with %s=%s", p.global, name, value)
+	}
 	return p.codec.parse(p, links, value)
 }
 
@@ -121,11 +124,11 @@ func Help(c *Class) string {
 	return s.String()
 }
 
-// Settings are the device's properties as people read them.
+// Settings are the device's properties as people read them, without its place in the boot order.
 func (b *Base) Settings() (list []Setting) {
 	for i := range b.props {
 		p := &b.props[i]
-		if !strings.HasPrefix(p.name, hiddenPrefix) {
+		if _, boot := p.value.Interface().(BootIndex); !boot && !strings.HasPrefix(p.name, hiddenPrefix) {
 			list = append(list, Setting{Name: p.name, Value: p.human()})
 		}
 	}

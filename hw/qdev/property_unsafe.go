@@ -16,6 +16,8 @@ type property struct {
 	help  string
 	value reflect.Value
 	codec codec
+
+	global string // the -global that gave it its value, "" for none
 }
 
 // Property tags: `prop:"name,default=value" help:"text" owner:"type"`; owner on a struct field holds for all properties inside.

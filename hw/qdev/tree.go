@@ -101,6 +101,7 @@ func (t *Tree) New(c *Class) (Device, error) {
 		if err := Set(d, &t.Links, g.Property, g.Value); err != nil {
 			return nil, fmt.Errorf("can't apply global %s.%s=%s: %w", g.Driver, g.Property, g.Value, err)
 		}
+		d.Dev().property(g.Property).global = g.Driver + "." + g.Property
 	}
 	return d, nil
 }

@@ -118,6 +118,18 @@ func disk(index int) func(*parser, string) error {
 	}
 }
 
+// floppy adds an image as floppy disk number index; without a file there is an empty drive.
+func floppy(index int) func(*parser, string) error {
+	return func(p *parser, file string) error {
+		v := fmt.Sprintf("if=floppy,index=%d", index)
+		if file != "" {
+			v = fmt.Sprintf("file=%s,%s", doubleCommas(file), v)
+		}
+		p.VM.Drives = append(p.VM.Drives, config.Source{Origin: p.origin, Value: v})
+		return nil
+	}
+}
+
 func cdrom(p *parser, file string) error {
 	p.VM.Drives = append(p.VM.Drives, config.Source{Origin: p.origin, Value: "file=" + doubleCommas(file) + ",index=2,media=cdrom"})
 	return nil

@@ -44,6 +44,8 @@ func sections() []section {
 		{"Block device options:", []option{
 			{name: "blockdev", arg: true, help: " [driver=]driver[,node-name=N][,read-only=on|off]\n          [,cache.direct=on|off][,cache.no-flush=on|off][,discard=ignore|unmap]\n                configure a block backend", apply: (*parser).blockdev},
 			{name: "drive", arg: true, help: " [file=file][,if=type][,id=name][,format=f][,cache=writethrough|writeback|none|directsync|unsafe]\n       [,snapshot=on|off][,readonly=on|off][,discard=ignore|unmap][,aio=threads]\n                use 'file' as a drive image", apply: (*parser).drive},
+			{name: "fda", arg: true, help: "/-fdb file  use 'file' as floppy disk 0/1 image", apply: floppy(0)},
+			{name: "fdb", arg: true, apply: floppy(1)},
 			{name: "hda", arg: true, help: "/-hdb file  use 'file' as hard disk 0/1 image", apply: disk(0)},
 			{name: "hdb", arg: true, apply: disk(1)},
 			{name: "hdc", arg: true, help: "/-hdd file  use 'file' as hard disk 2/3 image", apply: disk(2)},

@@ -1,6 +1,9 @@
 package acpi
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+)
 
 // dsdt builds the differentiated system description table, in QEMU's order.
 func (m *Machine) dsdt() []byte {
@@ -102,6 +105,8 @@ func (d ISADevice) aml() []byte {
 		n := d.Index + 1
 		return device(fmt.Sprintf("COM%d", n), name("_HID", eisaID("PNP0501")), name("_UID", num(uint64(n))), name("_STA", num(staPresent)),
 			name("_CRS", resources(ioPorts(d.Port, 0, 8), irqNoFlags(int(d.IRQ)))))
+	case ISAFloppy:
+		return d.floppy()
 	case ISAClock:
 		return device("RTC", name("_HID", eisaID("PNP0B00")), name("_CRS", resources(ioPorts(0x70, 1, 8), irqNoFlags(8))))
 	case ISAPanic:
@@ -112,6 +117,30 @@ func (d ISADevice) aml() []byte {
 			method("WRPT", 1, notSerialized, store(arg(0), path("PEPT"))))
 	}
 	return nil
+}
+
+// floppy is a floppy controller. Drives are told of by _FDI in the form of the BIOS's diskette parameter table (interrupt 13h, function 8).
+func (d ISADevice) floppy() []byte {
+	const dmaFlags, tapeNever = 0, 2
+	present := [5]uint32{4: tapeNever}
+	b := cat(name("_HID", eisaID("PNP0700")),
+		name("_CRS", resources(ioPorts(d.Port+2, 0, 4), ioPorts(d.Port+7, 0, 1), irqNoFlags(int(d.IRQ)), dmaChannel(d.DMA, dmaFlags))))
+	for i, dr := range d.Drives {
+		if dr.Type == 0 {
+			continue
+		}
+		present[i] = 1
+		info := [][]byte{num(uint64(i)), num(uint64(dr.Type)), num(uint64(dr.Cylinder)), num(uint64(dr.Sector)), num(uint64(dr.Head))}
+		for _, v := range [...]uint64{0xaf, 0x02, 0x25, 0x02, 0x12, 0x1b, 0xff, 0x6c, 0xf6, 0x0f, 0x08} {
+			info = append(info, num(v))
+		}
+		b = cat(b, device(fmt.Sprintf("FLP%c", 'A'+i), name("_ADR", num(uint64(i))), name("_FDI", packageOf(info...))))
+	}
+	var fde []byte
+	for _, v := range present {
+		fde = binary.LittleEndian.AppendUint32(fde, v)
+	}
+	return device("FDC0", b, name("_FDE", buffer(fde)))
 }
 
 // fwcfg claims the ports of the firmware configuration device.

@@ -101,7 +101,13 @@ type ISADevice struct {
 	Index int // of serial and parallel ports, from zero
 	Port  uint16
 	IRQ   uint8
+	// Of floppy controllers: the DMA channel and the drives, by number.
+	DMA    uint8
+	Drives []FloppyDrive
 }
+
+// FloppyDrive is a drive at a floppy controller, with its highest cylinder, head and sector. Type is its number in CMOS memory, 0 if there is none.
+type FloppyDrive struct{ Type, Cylinder, Head, Sector uint8 }
 
 // ISAKind tells what a device is.
 type ISAKind uint8
@@ -113,6 +119,7 @@ const (
 	ISASerial
 	ISAClock
 	ISAPanic
+	ISAFloppy
 )
 
 // has tells whether there is a device of a kind.

@@ -5,6 +5,7 @@ import "encoding/binary"
 // Resource descriptors (ACPI 6.4).
 const (
 	resIRQNoFlags = 0x22 // small, length 2
+	resDMA        = 0x2a // small, length 2
 	resIO         = 0x47 // small, length 7
 	resEndTag     = 0x79 // small, length 1
 	resMemory32   = 0x86
@@ -42,6 +43,8 @@ func ioPorts(base uint16, align, length byte) []byte {
 func irqNoFlags(n int) []byte {
 	return binary.LittleEndian.AppendUint16([]byte{resIRQNoFlags}, 1<<n)
 }
+
+func dmaChannel(n, flags byte) []byte { return []byte{resDMA, 1 << n, flags} }
 
 // interrupts is an extended interrupt descriptor for a consumer, active high.
 func interrupts(flags byte, list ...uint32) []byte {

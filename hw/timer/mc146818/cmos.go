@@ -7,22 +7,23 @@ import (
 
 // Bytes of a PC's CMOS memory that describe the machine to its firmware.
 const (
-	cmosFloppies     = 0x10
-	cmosEquipment    = 0x14
-	cmosBaseMemory   = 0x15 // KiB, two bytes
-	cmosExtMemory    = 0x17 // KiB above 1 MiB, two bytes, repeated at 0x30
-	cmosExtMemory2   = 0x30
-	cmosMemoryAt16M  = 0x34 // 64 KiB blocks above 16 MiB, two bytes
-	cmosBootFlags    = 0x38 // third boot device, floppy signature check
-	cmosBootDevices  = 0x3d // second and first boot device
-	cmosMemoryAt4G   = 0x5b // 64 KiB blocks above 4 GiB, three bytes
-	cmosCPUs         = 0x5f // processors less one
-	equipmentFPU     = 0x02
-	equipmentMouse   = 0x04
-	baseMemoryKB     = 640
-	maxWord          = 0xffff
-	blockShift       = 16
-	mib, sixteenMiBs = 1 << 20, 16 << 20
+	cmosFloppies                       = 0x10
+	cmosEquipment                      = 0x14
+	cmosBaseMemory                     = 0x15 // KiB, two bytes
+	cmosExtMemory                      = 0x17 // KiB above 1 MiB, two bytes, repeated at 0x30
+	cmosExtMemory2                     = 0x30
+	cmosMemoryAt16M                    = 0x34 // 64 KiB blocks above 16 MiB, two bytes
+	cmosBootFlags                      = 0x38 // third boot device, floppy signature check
+	cmosBootDevices                    = 0x3d // second and first boot device
+	cmosMemoryAt4G                     = 0x5b // 64 KiB blocks above 4 GiB, three bytes
+	cmosCPUs                           = 0x5f // processors less one
+	equipmentFloppy, equipmentFloppies = 0x01, 0x41
+	equipmentFPU                       = 0x02
+	equipmentMouse                     = 0x04
+	baseMemoryKB                       = 640
+	maxWord                            = 0xffff
+	blockShift                         = 16
+	mib, sixteenMiBs                   = 1 << 20, 16 << 20
 )
 
 // PC describes a machine to the firmware.
@@ -56,8 +57,20 @@ func (r *RTC) SetPC(m PC) {
 	}
 	r.SetCMOS(cmosCPUs, uint8(m.CPUs-1))
 	r.SetBoot(m.Boot, m.NoCheck)
-	r.SetCMOS(cmosEquipment, equipmentFPU|equipmentMouse)
-	r.SetCMOS(cmosFloppies, 0)
+	r.SetFloppies(0, 0)
+}
+
+// SetFloppies tells of the kinds of the floppy drives, 0 where there is none.
+func (r *RTC) SetFloppies(a, b uint8) {
+	r.SetCMOS(cmosFloppies, a<<4|b)
+	v := uint8(equipmentFPU | equipmentMouse)
+	switch {
+	case a != 0 && b != 0:
+		v |= equipmentFloppies
+	case a != 0 || b != 0:
+		v |= equipmentFloppy
+	}
+	r.SetCMOS(cmosEquipment, v)
 }
 
 // CheckBoot checks that the BIOS can be told an order of boot devices.
