@@ -8,6 +8,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/driver"
+	"goemu/hw/char"
 	"goemu/hw/disk"
 	"goemu/hw/qdev"
 	"goemu/internal/chardev"
@@ -20,12 +21,13 @@ import (
 
 // backends are the host side of a machine: character devices, disks, objects.
 type backends struct {
-	chars   *chardev.Set
-	serials []*chardev.Backend
-	shared  []*chardev.Backend // opened as "mon:…": a monitor is to be on them, too
-	disks   *driver.Drives
-	net     *netdev.Set
-	objects *userobj.Set
+	chars     *chardev.Set
+	serials   []*chardev.Backend
+	parallels []*chardev.Backend
+	shared    []*chardev.Backend // opened as "mon:…": a monitor is to be on them, too
+	disks     *driver.Drives
+	net       *netdev.Set
+	objects   *userobj.Set
 
 	defaultNet bool // nobody said anything about the network
 }
@@ -62,6 +64,9 @@ func (h *backends) open(s *session) error {
 		return err
 	}
 	if err := h.openSerials(s); err != nil {
+		return err
+	}
+	if err := h.openParallels(s); err != nil {
 		return err
 	}
 	if d := s.vm.Debugcon; d.Origin != "" {
@@ -101,6 +106,28 @@ func (h *backends) openSerials(s *session) error {
 			return err
 		}
 		h.addSerial(b, src.Value)
+	}
+	return nil
+}
+
+// openParallels opens what the parallel ports are connected to.
+func (h *backends) openParallels(s *session) error {
+	list := s.vm.Parallels
+	if len(list) == 0 && !s.vm.NoDefaults && s.typ.HasParallel && !s.namesDevice("isa-parallel") {
+		b, err := h.chars.OpenLegacy("", "parallel0", "null")
+		h.parallels = []*chardev.Backend{b}
+		return err
+	}
+	if len(list) > char.MaxISAParallel {
+		return at(list[char.MaxISAParallel].Origin, errors.New("too many parallel ports"))
+	}
+	for i, src := range list {
+		b, err := h.openFor(fmt.Sprintf("parallel%d", i), src, "could not connect parallel device to character backend")
+		if err != nil {
+			return err
+		}
+		h.parallels = append(h.parallels, b)
+		h.share(b, src.Value)
 	}
 	return nil
 }
@@ -168,10 +195,8 @@ func (h *backends) openDisks(s *session) error {
 
 // openDefault adds the empty drive that a machine has at a place unless the user names another one there, or adds one of some devices.
 func (h *backends) openDefault(s *session, bus string, index int, media string, devices ...string) error {
-	for _, o := range s.vm.Devices {
-		if d, _ := o.Get("driver"); slices.Contains(devices, d) {
-			return nil
-		}
+	if s.namesDevice(devices...) {
+		return nil
 	}
 	for _, d := range h.disks.List() {
 		if d.IF == bus && d.Index == index {
@@ -183,6 +208,14 @@ func (h *backends) openDefault(s *session, bus string, index int, media string, 
 		d.Default = true
 	}
 	return err
+}
+
+// namesDevice tells whether the user adds a device of one of some types.
+func (s *session) namesDevice(types ...string) bool {
+	return slices.ContainsFunc(s.vm.Devices, func(o config.Options) bool {
+		d, _ := o.Get("driver")
+		return slices.Contains(types, fmt.Sprint(d))
+	})
 }
 
 // withHint adds to the message of an error of the block layer what else it has to say.

@@ -35,7 +35,7 @@ var controllerState = vmstate.Description[Controller]{Name: "fdc", Version: 2, M
 		vmstate.Of("lock", func(c *Controller) *uint8 { return &c.lock }),
 		vmstate.Of("pwrd", func(c *Controller) *uint8 { return &c.powerDown }),
 		vmstate.Custom("num_floppies", 1, func(_ *Controller, w *vmstate.Writer) { w.U8(MaxDrives) }, loadCount).As("uint8 equal"),
-		vmstate.Structs("drives", &driveState, func(c *Controller) []drive { return c.drives[:] }),
+		vmstate.Structs("drives", &driveState, func(c *Controller) []drive { return c.drives[:] }).Since(1),
 	},
 	PostLoad: (*Controller).loaded,
 	Subsections: []*vmstate.Description[Controller]{

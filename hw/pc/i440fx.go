@@ -24,7 +24,7 @@ var i440fxProps = strings.Fields("acpi dump-guest-core graphics hpet i8042 max-r
 func i440fxType(version string) *Type {
 	return &Type{
 		Name: "pc-i440fx-" + version, Desc: "Standard PC (i440FX + PIIX, 1996)", MaxCPUs: 255,
-		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", NIC: "e1000", DefaultCD: 2, HasVGA: true, Floppies: fdc.MaxDrives, HasFloppy: true, HasSD: true, props: i440fxProps, build: buildI440FX, version: version, Compat: compatFor(version),
+		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", NIC: "e1000", DefaultCD: 2, HasVGA: true, Floppies: fdc.MaxDrives, HasFloppy: true, HasParallel: true, HasSD: true, props: i440fxProps, build: buildI440FX, version: version, Compat: compatFor(version),
 	}
 }
 
@@ -63,7 +63,7 @@ func buildI440FX(m *Machine) (err error) {
 		return err
 	}
 	m.isa = c.south.ISA
-	for _, step := range []func() error{m.dma, m.interrupts, m.displayAdapter, m.legacyTimers, m.serialPorts, m.floppyController, m.keyboard, m.port92, m.fwcfg, m.ideFunction, m.usbFunction} {
+	for _, step := range []func() error{m.dma, m.interrupts, m.displayAdapter, m.legacyTimers, m.serialPorts, m.parallelPorts, m.floppyController, m.keyboard, m.port92, m.fwcfg, m.ideFunction, m.usbFunction} {
 		if err := step(); err != nil {
 			return err
 		}

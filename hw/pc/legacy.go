@@ -16,6 +16,7 @@ import (
 	"goemu/hw/timer/hpet"
 	"goemu/hw/timer/i8254"
 	"goemu/hw/timer/mc146818"
+	"goemu/internal/chardev"
 	"goemu/internal/qom"
 )
 
@@ -108,12 +109,17 @@ func (m *Machine) legacyTimers() (err error) {
 func (m *Machine) dma() error { return i8257.NewPair(m.Tree, m.isa, m.memory) }
 
 // serialPorts makes a 16550A for each character device given.
-func (m *Machine) serialPorts() error {
-	for i, b := range m.cfg.Serials {
+func (m *Machine) serialPorts() error { return m.charPorts(&char.SerialClass, m.cfg.Serials) }
+
+// parallelPorts makes a parallel port for each character device given.
+func (m *Machine) parallelPorts() error { return m.charPorts(&char.ParallelClass, m.cfg.Parallels) }
+
+func (m *Machine) charPorts(class *qdev.Class, list []*chardev.Backend) error {
+	for i, b := range list {
 		if b == nil {
 			continue
 		}
-		if _, err := m.Tree.Create(&char.SerialClass, m.isa, qdev.Setting{Name: "index", Value: strconv.Itoa(i)}, qdev.Setting{Name: "chardev", Value: b.ID}); err != nil {
+		if _, err := m.Tree.Create(class, m.isa, qdev.Setting{Name: "index", Value: strconv.Itoa(i)}, qdev.Setting{Name: "chardev", Value: b.ID}); err != nil {
 			return err
 		}
 	}

@@ -78,6 +78,7 @@ type Config struct {
 
 	VGA       string             // device type of the display adapter on board, "" for none
 	Serials   []*chardev.Backend // by port, nil for none
+	Parallels []*chardev.Backend // so, too
 	Floppies  []string           // drives of the floppy controller, by unit, "" for none
 	Boot      loader.Config      // Kernel empty: start the firmware
 	UUID      string

@@ -50,6 +50,8 @@ func (m *Machine) isaDevices() (out []acpi.ISADevice) {
 		switch d := d.(type) {
 		case *char.Serial:
 			out = append(out, acpi.ISADevice{Kind: acpi.ISASerial, Index: int(d.Index), Port: uint16(d.IOBase), IRQ: uint8(d.IRQ)})
+		case *char.Parallel:
+			out = append(out, acpi.ISADevice{Kind: acpi.ISAParallel, Index: int(d.Index), Port: uint16(d.IOBase), IRQ: uint8(d.IRQ)})
 		case *fdc.Controller:
 			out = append(out, floppyDevice(d))
 		case *input.I8042:

@@ -22,6 +22,7 @@ type Type struct {
 	DriveIF           string // bus of drives for which none is named
 	HasVGA            bool   // has a display adapter by default
 	Floppies          int    // how many floppy drives -drive can add
+	HasParallel       bool   // has a parallel port by default
 	HasSD             bool   // has an SD card by default, which no device reads
 	HasFloppy         bool   // has a floppy controller with a drive by default
 	NIC               string // model of NICs for which none is named, "" if the machine makes none of -nic and -net nic

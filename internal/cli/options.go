@@ -237,6 +237,12 @@ func (p *parser) serial(v string) error {
 	return nil
 }
 
+// parallel reads -parallel.
+func (p *parser) parallel(v string) error {
+	p.VM.Parallels = append(p.VM.Parallels, config.Source{Value: v, Origin: p.origin})
+	return nil
+}
+
 // debugcon reads -debugcon: a character device and the debug console that prints to it, both of that name.
 func (p *parser) debugcon(v string) error {
 	if p.VM.Debugcon.Origin != "" {
@@ -399,14 +405,4 @@ func (p *parser) vga(v string) error {
 		}
 	}
 	return fmt.Errorf("unknown vga type: %s", v)
-}
-
-// onlyNone accepts only the value "none" for an option whose subject goemu has not.
-func onlyNone(name string) func(*parser, string) error {
-	return func(p *parser, v string) error {
-		if v != "none" {
-			return p.errorf("'%s' is not supported; only -%s none is", v, name)
-		}
-		return nil
-	}
 }

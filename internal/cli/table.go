@@ -88,6 +88,7 @@ func sections() []section {
 		}},
 		{"Debug/Expert options:", []option{
 			{name: "serial", arg: true, help: " dev      redirect the serial port to char device 'dev'", apply: (*parser).serial},
+			{name: "parallel", arg: true, help: " dev    redirect the parallel port to char device 'dev'", apply: (*parser).parallel},
 			{name: "add-fd", arg: true, help: " fd=fd,set=set[,opaque=opaque]\n                Add 'fd' to fd 'set'", apply: (*parser).addFD},
 			{name: "monitor", arg: true, help: " dev     redirect the monitor to char device 'dev'", apply: (*parser).monitor},
 			{name: "qmp", arg: true, help: " dev         like -monitor but opens in 'control' mode", apply: (*parser).qmp},
@@ -123,8 +124,6 @@ func sections() []section {
 			{name: "readconfig", arg: true, help: " <file>\n                read config file", apply: (*parser).readconfig},
 			{name: "fw_cfg", arg: true, help: " [name=]<name>,file=<file>\n                add named fw_cfg entry with contents from file\n-fw_cfg [name=]<name>,string=<str>\n                add named fw_cfg entry with contents from string", apply: (*parser).fwCfg},
 			{name: "object", arg: true, help: " TYPENAME[,PROP1=VALUE1,...]\n                create a new object of type TYPENAME setting properties\n                in the order they are specified", apply: (*parser).object},
-			// Options that scripts pass to switch a part off; the part is not there, so "none" is the only value.
-			{name: "parallel", arg: true, apply: onlyNone("parallel")},
 		}},
 	}
 }

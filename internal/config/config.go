@@ -24,6 +24,7 @@ type VM struct {
 	AddFDs     []Options
 	Traces     []Options
 	Serials    []Source
+	Parallels  []Source
 	Debugcon   Source // -debugcon: what the device of that name, which Devices has, prints to
 	Monitors   []Monitor
 	NoMonitor  bool // -monitor none

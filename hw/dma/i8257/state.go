@@ -7,7 +7,7 @@ var chipState = vmstate.Description[Chip]{Name: "dma", Version: 1, MinVersion: 1
 	vmstate.Of("mask", func(c *Chip) *uint8 { return &c.mask }),
 	vmstate.Of("flip_flop", func(c *Chip) *uint8 { return &c.upper }),
 	vmstate.Computed("dshift", func(c *Chip) int32 { return c.Shift }, func(*Chip, int32) {}),
-	vmstate.Structs("regs", &channelState, func(c *Chip) []channel { return c.regs[:] }),
+	vmstate.Structs("regs", &channelState, func(c *Chip) []channel { return c.regs[:] }).Since(1),
 }, PostLoad: func(c *Chip, _ int) error { c.run(); return nil }}
 
 var channelState = vmstate.Description[channel]{Name: "dma_regs", Version: 1, MinVersion: 1, Fields: []vmstate.Field[channel]{

@@ -105,6 +105,10 @@ func (d ISADevice) aml() []byte {
 		n := d.Index + 1
 		return device(fmt.Sprintf("COM%d", n), name("_HID", eisaID("PNP0501")), name("_UID", num(uint64(n))), name("_STA", num(staPresent)),
 			name("_CRS", resources(ioPorts(d.Port, 0, 8), irqNoFlags(int(d.IRQ)))))
+	case ISAParallel:
+		n := d.Index + 1
+		return device(fmt.Sprintf("LPT%d", n), name("_HID", eisaID("PNP0400")), name("_UID", num(uint64(n))), name("_STA", num(staPresent)),
+			name("_CRS", resources(ioPorts(d.Port, 8, 8), irqNoFlags(int(d.IRQ)))))
 	case ISAFloppy:
 		return d.floppy()
 	case ISAClock:

@@ -120,6 +120,7 @@ const (
 	ISAClock
 	ISAPanic
 	ISAFloppy
+	ISAParallel
 )
 
 // has tells whether there is a device of a kind.
