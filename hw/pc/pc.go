@@ -151,7 +151,7 @@ type Machine struct {
 	tablesRead bool            // by firmware, since the last reset
 	setup      *firmware.Setup // what firmware would leave behind
 	loaded     []x86.State     // of the CPUs, until LoadDone
-	kept       []*kept         // by keptSections
+	kept       []*kept         // by keptLayouts
 	blocks     *memory.BlockList
 }
 
