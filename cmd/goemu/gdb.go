@@ -19,15 +19,21 @@ func (s *session) serveGDB(src config.Source) error {
 	if src.Value == "" || src.Value == "none" {
 		return nil
 	}
+	m := s.machine
+	if len(m.CPUs()) == 0 {
+		return fmt.Errorf("gdbstub: meaningless to attach gdb to a machine without any CPU.")
+	}
 	name := src.Value
 	if strings.HasPrefix(name, "tcp:") {
 		name += ",wait=off,nodelay=on,server=on"
 	}
 	b, err := s.host.chars.OpenLegacy(src.Origin, gdbLabel, name)
-	if err != nil {
+	switch {
+	case err != nil && src.Origin != "":
 		return fmt.Errorf("%s: %w", src.Origin, err)
+	case err != nil:
+		return err
 	}
-	m := s.machine
 	t := gdbstub.Target{VM: m.VM, Space: m.Space, TPR: m.TPR, AVX: m.HasFeature(x86.FeatAVX), Continue: func() error { m.VM.Start(); return nil },
 		Monitor: func(line string) (out string) {
 			s.mon.server.Exclusive(func() { out = s.mon.shell.Execute(s.mon.shell.Context, line, 0) })
@@ -39,9 +45,6 @@ func (s *session) serveGDB(src config.Source) error {
 		}}
 	for _, c := range m.CPUs() {
 		t.CPUs = append(t.CPUs, c)
-	}
-	if len(t.CPUs) == 0 {
-		return fmt.Errorf("gdbstub: meaningless to attach gdb to a machine without any CPU.")
 	}
 	t.Debugger, _ = m.Accelerator().(accel.Debugger)
 	s.gdb, err = gdbstub.Serve(b, t)

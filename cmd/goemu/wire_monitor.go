@@ -68,6 +68,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.run.Graph = s.host.disks.Graph
 	m.run.AwaitEnd = m.awaitEnd
 	m.run.CanWake = func() bool { return s.machine.Suspends() }
+	m.run.GDB = func(device string) error { return s.serveGDB(config.Source{Value: device}) }
 	m.run.Options = optionInfos()
 	m.block = s.blockService()
 	m.run.BeforeRun = append(m.run.BeforeRun, m.block.BeforeRun)

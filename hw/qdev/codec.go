@@ -281,6 +281,10 @@ func parseLink(p *property, links *Links, s string) error {
 		}
 	}
 	if strings.HasPrefix(p.codec.typeName, "link<") {
+		if s == "" {
+			p.value.SetZero()
+			return nil
+		}
 		return fmt.Errorf("Device '%s' not found", s)
 	}
 	return fmt.Errorf("Property '%s.%s' can't find value '%s'", p.owner, p.name, s)

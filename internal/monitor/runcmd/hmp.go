@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 
+	"goemu/internal/mainloop"
 	"goemu/internal/monitor/hmp"
 	"goemu/internal/trace"
 	"goemu/qapi"
@@ -25,6 +26,7 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		{Name: "watchdog_action", Args: "action:s", Params: "[reset|shutdown|poweroff|pause|debug|none]", Help: "change watchdog action",
 			Run: s.watchdogAction, Complete: watchdogActions},
 		{Name: "log", Args: "items:s", Params: "item1[,...]", Help: "activate logging of the specified items", Run: logItems, Complete: logNames},
+		{Name: "gdbserver", Args: "device:s?", Params: "[device]", Help: "start gdbserver on given device (default 'tcp::1234'), stop with 'none'", Run: s.gdbServer},
 		{Name: "logfile", Args: "filename:F", Params: "filename", Help: "output logs to 'filename'", Run: logFile},
 	}
 	info = []*hmp.Command{
@@ -41,6 +43,26 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 func (s *Service) quit(m *hmp.Monitor, _ *hmp.Args) error {
 	m.End()
 	return s.Quit(m.Context())
+}
+
+// gdbServer is the command gdbserver.
+func (s *Service) gdbServer(m *hmp.Monitor, a *hmp.Args) error {
+	device := "tcp::1234"
+	if a.Has("device") {
+		device = a.Text("device")
+	}
+	mainloop.Lock.Lock()
+	err := s.GDB(device)
+	mainloop.Lock.Unlock()
+	switch {
+	case err != nil:
+		m.Printf("%v\nCould not open gdbserver on device '%s'\n", err, device)
+	case device == "none":
+		m.Printf("Disabled gdbserver\n")
+	default:
+		m.Printf("Waiting for gdb connection on device '%s'\n", device)
+	}
+	return nil
 }
 
 // plain makes a command for people of one without arguments.

@@ -35,6 +35,9 @@ type Service struct {
 	// Preset holds actions set before there is a machine.
 	Preset Actions
 
+	// GDB makes gdb's server wait on a device, or end for "none"; called under the machine lock.
+	GDB func(device string) error
+
 	// KVM tells whether the host's processor executes the guest.
 	KVM bool
 
