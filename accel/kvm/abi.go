@@ -20,7 +20,7 @@ const apiVersion = 12
 const (
 	sizeRegs, sizeSregs, sizeXsave, sizeXcrs = 0x90, 0x138, 0x1000, 0x188
 	sizeEvents, sizeDebugRegs, sizeLAPIC     = 0x40, 0x80, 0x400
-	sizeIRQChip, sizePIT2                    = 0x208, 0x70
+	sizeIRQChip                              = 0x208
 	sizeGuestDebug                           = 0x48
 )
 
@@ -41,7 +41,15 @@ var (
 	reqSetIdentityMap  = makeRequest(dirWrite, 8, 0x48)
 	reqSetClock        = makeRequest(dirWrite, 0x30, 0x7b)
 	reqGetClock        = makeRequest(dirRead, 0x30, 0x7c)
-	reqEnableCap       = makeRequest(dirWrite, 0x68, 0xa3)
+
+	reqCreateIRQChip = makeRequest(dirNone, 0, 0x60)
+	reqIRQLine       = makeRequest(dirWrite, 8, 0x61)
+	reqGetIRQChip    = makeRequest(dirBoth, sizeIRQChip, 0x62)
+	reqSetIRQChip    = makeRequest(dirRead, sizeIRQChip, 0x63)
+	reqSetGSIRouting = makeRequest(dirWrite, 8, 0x6a)
+	reqSignalMSI     = makeRequest(dirWrite, 0x20, 0xa5)
+	reqGetLAPIC      = makeRequest(dirRead, sizeLAPIC, 0x8e)
+	reqSetLAPIC      = makeRequest(dirWrite, sizeLAPIC, 0x8f)
 
 	reqRun           = makeRequest(dirNone, 0, 0x80)
 	reqGetRegs       = makeRequest(dirRead, sizeRegs, 0x81)
@@ -76,7 +84,8 @@ var requestNames = map[request]string{
 	reqCheckExtension: "KVM_CHECK_EXTENSION", reqGetVCPUMmapSize: "KVM_GET_VCPU_MMAP_SIZE", reqGetSupportedCPUID: "KVM_GET_SUPPORTED_CPUID",
 	reqMCECapSupported: "KVM_X86_GET_MCE_CAP_SUPPORTED", reqCreateVCPU: "KVM_CREATE_VCPU", reqGetDirtyLog: "KVM_GET_DIRTY_LOG",
 	reqSetMemoryRegion: "KVM_SET_USER_MEMORY_REGION", reqSetTSSAddr: "KVM_SET_TSS_ADDR", reqSetIdentityMap: "KVM_SET_IDENTITY_MAP_ADDR",
-	reqSetClock: "KVM_SET_CLOCK", reqGetClock: "KVM_GET_CLOCK", reqEnableCap: "KVM_ENABLE_CAP", reqRun: "KVM_RUN", reqGetRegs: "KVM_GET_REGS",
+	reqSetClock: "KVM_SET_CLOCK", reqGetClock: "KVM_GET_CLOCK", reqCreateIRQChip: "KVM_CREATE_IRQCHIP", reqIRQLine: "KVM_IRQ_LINE", reqGetIRQChip: "KVM_GET_IRQCHIP", reqSetIRQChip: "KVM_SET_IRQCHIP",
+	reqSetGSIRouting: "KVM_SET_GSI_ROUTING", reqSignalMSI: "KVM_SIGNAL_MSI", reqGetLAPIC: "KVM_GET_LAPIC", reqSetLAPIC: "KVM_SET_LAPIC", reqRun: "KVM_RUN", reqGetRegs: "KVM_GET_REGS",
 	reqSetRegs: "KVM_SET_REGS", reqGetSregs: "KVM_GET_SREGS", reqSetSregs: "KVM_SET_SREGS", reqInterrupt: "KVM_INTERRUPT", reqGetMSRs: "KVM_GET_MSRS",
 	reqSetMSRs: "KVM_SET_MSRS", reqSetCPUID2: "KVM_SET_CPUID2", reqGetMPState: "KVM_GET_MP_STATE", reqSetMPState: "KVM_SET_MP_STATE",
 	reqNMI: "KVM_NMI", reqSetGuestDebug: "KVM_SET_GUEST_DEBUG", reqSetupMCE: "KVM_X86_SETUP_MCE", reqGetEvents: "KVM_GET_VCPU_EVENTS",

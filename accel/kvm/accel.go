@@ -30,6 +30,8 @@ type Options struct {
 	Config  *x86.Config // of all CPUs
 	Memory  *memory.AddressSpace
 	Machine accel.Machine
+	// KernelChips puts the interrupt controllers into the kernel.
+	KernelChips bool
 }
 
 // Accel is a virtual machine of the kernel with its CPUs.
@@ -65,6 +67,12 @@ func New(o Options) (*Accel, error) {
 	}
 	if _, err := a.k.ioctl(a.h.vm, reqSetTSSAddr, tssAddress); err != nil {
 		return nil, a.fail(reqSetTSSAddr, err)
+	}
+	if o.KernelChips {
+		if err := a.createChips(); err != nil {
+			a.h.Close()
+			return nil, err
+		}
 	}
 	a.cpuid = a.h.guestCPUID(o.Config)
 	o.Memory.Listen(&a.slots)

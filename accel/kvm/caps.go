@@ -57,6 +57,9 @@ var capabilities = []struct {
 	{capXcrs, "KVM_CAP_XCRS", true},
 	{capImmediateExit, "KVM_CAP_IMMEDIATE_EXIT", true},
 	{capReadonlyMem, "KVM_CAP_READONLY_MEM", true},
+	{capIRQChip, "KVM_CAP_IRQCHIP", false},
+	{capIRQRouting, "KVM_CAP_IRQ_ROUTING", false},
+	{capSignalMSI, "KVM_CAP_SIGNAL_MSI", false},
 	{capIdentityMap, "KVM_CAP_SET_IDENTITY_MAP_ADDR", false},
 	{capNrVCPUs, "KVM_CAP_NR_VCPUS", false},
 	{capMaxVCPUs, "KVM_CAP_MAX_VCPUS", false},
@@ -100,6 +103,24 @@ func (h *Host) maxCPUs() int {
 func (h *Host) CheckCPUs(n int) error {
 	if limit := h.maxCPUs(); n > limit {
 		return fmt.Errorf("Number of SMP cpus requested (%d) exceeds the maximum cpus supported by KVM (%d)", n, limit)
+	}
+	return nil
+}
+
+// kernelChips are the capabilities that interrupt controllers in the kernel take.
+var kernelChips = []capability{capIRQChip, capIRQRouting, capSignalMSI}
+
+// CheckKernelChips refuses interrupt controllers in the kernel where a capability for them is missing.
+func (h *Host) CheckKernelChips() error {
+	for _, n := range kernelChips {
+		if h.has(n) {
+			continue
+		}
+		for _, c := range capabilities {
+			if c.number == n {
+				return fmt.Errorf("Create kernel irqchip failed: kvm does not support %s", c.name)
+			}
+		}
 	}
 	return nil
 }

@@ -27,7 +27,9 @@ type CPU struct {
 	run    []byte // the page shared with the kernel (struct kvm_run)
 	index  int
 	apicID uint32
-	ic     accel.InterruptController
+	ic     accel.InterruptController // that works here; nil if the kernel's does
+	keeper accel.LocalKeeper         // keeps the state of the kernel's
+	base   uint64                    // IA32_APIC_BASE of the kernel's, as pulled
 
 	lines   atomic.Uint32 // accel.IRQ
 	req     atomic.Uint32
@@ -113,7 +115,13 @@ func (c *CPU) free() {
 }
 
 // SetInterruptController connects the local interrupt controller; it must be done before Start.
-func (c *CPU) SetInterruptController(ic accel.InterruptController) { c.ic = ic }
+func (c *CPU) SetInterruptController(ic accel.InterruptController) {
+	if c.accel.opt.KernelChips {
+		c.keeper, _ = ic.(accel.LocalKeeper)
+		return
+	}
+	c.ic = ic
+}
 
 // Index implements accel.CPU.
 func (c *CPU) Index() int { return c.index }
@@ -129,6 +137,9 @@ func (c *CPU) Halted() bool { return c.halted.Load() }
 
 // Raise implements accel.CPU.
 func (c *CPU) Raise(l accel.IRQ) {
+	if c.accel.opt.KernelChips { // interrupts, INIT and start-up are the kernel's business
+		l &= accel.IRQNMI | accel.IRQReset | accel.IRQHalt
+	}
 	if old := c.lines.Or(uint32(l)); old&uint32(l) != uint32(l) {
 		c.kick()
 	}

@@ -67,6 +67,7 @@ func buildMSRs() []msr {
 		at(0xc001011f, func(s *x86.State) *uint64 { return &s.VirtSSBD }),
 		whole(at(msrTSC, func(s *x86.State) *uint64 { return &s.TSC })),
 		whole(at(0x3b, func(s *x86.State) *uint64 { return &s.TSCAdjust })),
+		whole(at(msrDeadline, func(s *x86.State) *uint64 { return &s.TSCDeadline })),
 		at(mtrrDefType, func(s *x86.State) *uint64 { return &s.MTRRDefType }),
 		at(mtrrFix64K, func(s *x86.State) *uint64 { return &s.MTRRFixed[0] }),
 		at(mcStatus, func(s *x86.State) *uint64 { return &s.MCGStatus }),
@@ -104,6 +105,8 @@ func unlisted(index uint32) bool {
 // hasMSR tells whether the kernel keeps a register for this CPU.
 func (c *CPU) hasMSR(index uint32) bool {
 	switch {
+	case index == msrDeadline:
+		return c.accel.opt.KernelChips && c.accel.opt.Config.Features.Has(x86.FeatDeadline)
 	case index == mcStatus, index == mcCtl:
 		return c.rest.MCGCap != 0
 	case index >= mcBank0 && index < mcBank0+mcBankRegs*mcBanks:

@@ -1,6 +1,9 @@
 package kvm
 
-import "goemu/target/x86"
+import (
+	"goemu/accel"
+	"goemu/target/x86"
+)
 
 // get and set make a request with a structure.
 func get[T any](c *CPU, r request, v *T) error {
@@ -89,6 +92,7 @@ func (c *CPU) pullSregs() error {
 		s.Seg[i] = fromSegment(g)
 	}
 	s.GDT, s.IDT = x86.SegmentState{Base: r.GDT.Base, Limit: uint32(r.GDT.Limit)}, x86.SegmentState{Base: r.IDT.Base, Limit: uint32(r.IDT.Limit)}
+	c.base = r.APICBase
 	s.CR0, s.CR2, s.CR3, s.CR4, s.EFER = r.CR0, r.CR2, r.CR3, r.CR4, r.EFER
 	s.InterruptInjected = -1
 	for i, w := range r.Interrupts {
@@ -101,10 +105,13 @@ func (c *CPU) pullSregs() error {
 	return nil
 }
 
-// apicBase is IA32_APIC_BASE of a CPU without a controller of ours.
+// apicBase is IA32_APIC_BASE.
 func (c *CPU) apicBase() uint64 {
-	if c.ic != nil {
+	switch {
+	case c.ic != nil:
 		return c.ic.Base()
+	case c.keeper != nil:
+		return c.keeper.Registers(new(accel.LocalPage))
 	}
 	return 0
 }
@@ -124,6 +131,8 @@ func (c *CPU) pushSregs() error {
 	r.APICBase = c.apicBase()
 	if c.ic != nil {
 		r.CR8 = uint64(c.ic.TPR() >> 4)
+	} else if c.keeper != nil {
+		r.CR8 = uint64(c.keeper.TPR() >> 4)
 	}
 	if n := s.InterruptInjected; n >= 0 && n < 256 {
 		r.Interrupts[n/64] |= 1 << (n % 64)
@@ -173,10 +182,21 @@ func (c *CPU) pushDebugRegs() error {
 	return set(c, reqSetDebugRegs, d)
 }
 
-// pullActivity and pushActivity exchange whether the CPU executes. Without an interrupt controller in the kernel that is decided here.
-func (c *CPU) pullActivity() error { c.rest.MPState = mpRunnable; return nil }
+// pullActivity and pushActivity exchange whether the CPU executes. Without interrupt controllers in the kernel that is decided here.
+func (c *CPU) pullActivity() error {
+	c.rest.MPState = mpRunnable
+	if !c.accel.opt.KernelChips {
+		return nil
+	}
+	return get(c, reqGetMPState, &c.rest.MPState)
+}
 
-func (c *CPU) pushActivity() error { return nil }
+func (c *CPU) pushActivity() error {
+	if !c.accel.opt.KernelChips {
+		return nil
+	}
+	return set(c, reqSetMPState, c.rest.MPState)
+}
 
 func (c *CPU) pullEvents() error {
 	var e events

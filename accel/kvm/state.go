@@ -27,11 +27,12 @@ type part struct {
 // the kernel changes with them.
 var parts = []part{
 	{name: "special registers", pull: (*CPU).pullSregs, push: (*CPU).pushSregs},
+	{name: "activity", pull: (*CPU).pullActivity, push: (*CPU).pushActivity},
+	{name: "local interrupt controller", pull: (*CPU).pullLocal, push: (*CPU).pushLocal},
 	{name: "registers", pull: (*CPU).pullRegs, push: (*CPU).pushRegs},
 	{name: "extended control registers", pull: (*CPU).pullXcrs, push: (*CPU).pushXcrs},
 	{name: "vector state", pull: (*CPU).pullXsave, push: (*CPU).pushXsave},
 	{name: "model-specific registers", pull: (*CPU).pullMSRs, push: (*CPU).pushMSRs},
-	{name: "activity", pull: (*CPU).pullActivity, push: (*CPU).pushActivity},
 	{name: "events", pull: (*CPU).pullEvents, push: (*CPU).pushEvents},
 	{name: "debug registers", pull: (*CPU).pullDebugRegs, push: (*CPU).pushDebugRegs},
 }
@@ -101,6 +102,10 @@ func (c *CPU) State() *x86.State {
 		}
 	}
 	s.Halted, s.WaitSIPI = c.halted.Load(), c.waitSIPI
+	if c.accel.opt.KernelChips {
+		s.Halted = s.MPState == mpHalted
+		s.WaitSIPI = s.MPState == mpUninitialized || s.MPState == mpInitReceived
+	}
 	return &s
 }
 
@@ -113,8 +118,7 @@ func (c *CPU) SetState(s *x86.State) {
 	c.env.Load(&c.rest)
 	c.synced, c.dirty, c.whole = true, true, true
 	c.ifFlag = s.RFLAGS&x86.FlagIF != 0
-	c.halted.Store(s.Halted && !s.WaitSIPI)
-	c.waitSIPI = s.WaitSIPI
+	c.setActivity(s.Halted, s.WaitSIPI)
 	if c.ic != nil && s.TSCDeadline != 0 {
 		c.ic.SetDeadline(s.TSCDeadline)
 	}
@@ -150,9 +154,23 @@ func (c *CPU) Reset() {
 	}
 	c.synced, c.dirty, c.whole, c.unfinished = true, true, true, false
 	c.ifFlag = false
-	c.halted.Store(false)
-	c.waitSIPI = c.index != 0
+	c.setActivity(false, c.index != 0)
+}
+
+// setActivity says whether the CPU executes: the kernel, if it has the interrupt controllers, or the CPU's goroutine acts on it.
+func (c *CPU) setActivity(halted, waitSIPI bool) {
 	c.rest.MPState = mpRunnable
+	if !c.accel.opt.KernelChips {
+		c.halted.Store(halted && !waitSIPI)
+		c.waitSIPI = waitSIPI
+		return
+	}
+	switch {
+	case waitSIPI:
+		c.rest.MPState = mpUninitialized
+	case halted:
+		c.rest.MPState = mpHalted
+	}
 }
 
 // init is the INIT request: the CPU waits for a start-up interrupt, except the first, which starts from the reset vector.

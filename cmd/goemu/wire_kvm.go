@@ -25,20 +25,20 @@ func (a kvmAccel) NewCPU(index int, apicID uint32) (pc.CPU, error) {
 
 // kvmOptions are the properties of -accel kvm.
 type kvmOptions struct {
-	irqchip string // on, off or split
+	irqchip string // on: the interrupt controllers are in the kernel; off
 }
 
 // parseKVM reads the properties that -accel gave, and before them those that -machine gave.
 func parseKVM(o config.Options, machine config.Options) (k kvmOptions, err error) {
-	k.irqchip = "off"
+	k.irqchip = "on"
 	for _, p := range append(machine.Pairs, o.Without("accel").Pairs...) {
 		v, _ := p.Value.(string)
 		switch p.Key {
 		case "kernel-irqchip":
-			switch v {
-			case "off":
-			case "on", "split":
-				err = fmt.Errorf("Parameter 'kernel-irqchip' can only be 'off': the interrupt controllers are emulated here")
+			switch k.irqchip = v; v {
+			case "on", "off":
+			case "split":
+				err = fmt.Errorf("Parameter 'kernel-irqchip' can only be 'on' or 'off'")
 			default:
 				err = fmt.Errorf("Parameter 'kernel-irqchip' does not accept value '%s'", v)
 			}
@@ -71,7 +71,7 @@ func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
 		return optionError{err}
 	}
 	c.NewAccel = func(mem, _ *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {
-		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m})
+		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m, KernelChips: k.irqchip == "on"})
 		if err != nil {
 			return nil, err
 		}
@@ -90,6 +90,17 @@ func (s *session) fitKVM(h *kvm.Host, k kvmOptions, c *pc.Config) (err error) {
 		return errors.New("System Management Mode not supported by this hypervisor.")
 	case qdev.Auto:
 		c.Props.SMM = qdev.Off
+	}
+	if k.irqchip == "on" {
+		if err := h.CheckKernelChips(); err != nil {
+			return err
+		}
+		switch c.Props.IOAPIC2 {
+		case qdev.On:
+			return errors.New("a second I/O APIC needs kernel-irqchip=off")
+		case qdev.Auto:
+			c.Props.IOAPIC2 = qdev.Off
+		}
 	}
 	s.processor = hostProcessor(h, k.irqchip != "off")
 	c.CPU, err = s.cpuConfig(c, s.processor)

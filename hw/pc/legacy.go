@@ -47,6 +47,9 @@ func (m *Machine) interrupts() (err error) {
 	for i, line := range m.ioapic.Inputs()[:isa.Lines] {
 		m.gsi[i] = qdev.Split(pins[i], line)
 	}
+	if k := m.kernelChips(); k != nil {
+		m.offloadLines(k)
+	}
 	return nil
 }
 

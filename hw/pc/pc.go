@@ -140,6 +140,7 @@ type Machine struct {
 	pics       *i8259.Pair
 	ioapic     *ioapic.IOAPIC
 	gsi        []*qdev.IRQ // inputs of interrupt controllers by global number
+	offloaded  bool        // the interrupt controllers work in the kernel
 	isa        *isa.Bus
 	pci        *pci.Bus
 	ide        []*ide.Bus
@@ -190,7 +191,7 @@ func New(cfg Config) (*Machine, error) {
 	if err != nil {
 		return nil, errors.Join(err, m.Close())
 	}
-	m.VM.Pause, m.VM.Resume, m.VM.Reset, m.VM.Wake = m.pause, m.accel.Resume, m.reset, m.wake
+	m.VM.Pause, m.VM.Resume, m.VM.Reset, m.VM.Wake = m.pause, m.resume, m.reset, m.wake
 	m.VM.OnEvent(m.suspended)
 	m.VM.OnChange(func(running bool, _ mainloop.RunState) {
 		virtio.SetMachineRunning(running)
@@ -289,6 +290,7 @@ func (m *Machine) pause() {
 	mainloop.Lock.Unlock()
 	m.accel.Pause()
 	mainloop.Lock.Lock()
+	m.reclaim()
 }
 
 // reset puts devices and CPUs in their power-on state and the boot images in place. A machine whose state is going to be loaded stays as it

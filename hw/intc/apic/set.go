@@ -1,6 +1,7 @@
 package apic
 
 import (
+	"sync"
 	"sync/atomic"
 
 	"goemu/accel"
@@ -29,6 +30,9 @@ type Set struct {
 	timers    *clock.List
 	bootID    uint32
 	ext       ExtIntController
+
+	kernelMu sync.RWMutex
+	signal   func(addr uint64, data uint32) // not nil: who does the APICs' work
 }
 
 // NewSet returns a set without APICs whose timers hang on the list timers (of the virtual clock), served without the machine lock.
@@ -180,6 +184,12 @@ const (
 
 // DeliverMSI sends a message-signalled interrupt. It may be called from any goroutine, with or without the machine lock.
 func (s *Set) DeliverMSI(addr uint64, data uint32) {
+	s.kernelMu.RLock()
+	defer s.kernelMu.RUnlock()
+	if s.signal != nil {
+		s.signal(addr, data)
+		return
+	}
 	s.Deliver(Message{Dest: uint32(addr >> msiDestShift & 0xff), Logical: addr&msiLogical != 0,
 		Mode: DeliveryMode(data >> msiModeShift & 7), Vector: uint8(data), Level: data&msiLevel != 0})
 }

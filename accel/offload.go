@@ -1,0 +1,45 @@
+package accel
+
+// LocalPage is the register page of a local APIC: 32-bit registers at multiples of 16 (Intel SDM volume 3, table 10-1).
+type LocalPage [1024]byte
+
+// LocalKeeper is the interrupt controller of a CPU whose work the kernel does while the machine runs: it keeps the state while not.
+type LocalKeeper interface {
+	InterruptController
+	// Registers gives the state: IA32_APIC_BASE and the page.
+	Registers(p *LocalPage) (base uint64)
+	// SetRegisters takes it over. waitSIPI tells whether the CPU waits for its start-up interrupt.
+	SetRegisters(base uint64, p *LocalPage, waitSIPI bool)
+}
+
+// PICState is one 8259A, in the order of the kernel's and of the migrated form.
+type PICState struct {
+	LastIRR, IRR, IMR, ISR, PriorityAdd, IRQBase, ReadISR, Poll, SpecialMask, InitState, AutoEOI, RotateAutoEOI, Nested, Init4, ELCR uint8
+	ELCRMask                                                                                                                         uint8
+}
+
+// IOAPICState is an I/O APIC.
+type IOAPICState struct {
+	Base               uint64
+	Select, ID, IRR, _ uint32
+	Table              [24]uint64
+}
+
+// KernelChips is an accelerator with the PC's interrupt controllers: they work in the kernel while the machine runs. All methods may be
+// called from any goroutine, those that get and set state while all CPUs are paused.
+type KernelChips interface {
+	// InKernel tells whether it is so; if not, nothing else may be called.
+	InKernel() bool
+	// SetLine drives a global interrupt.
+	SetLine(gsi int, level bool)
+	// SignalMSI sends a message-signalled interrupt.
+	SignalMSI(addr uint64, data uint32)
+	// PullLocal takes the state of all CPUs and their local controllers out of the kernel, PushLocal puts it there.
+	PullLocal()
+	PushLocal()
+	// PIC, SetPIC, IOAPIC and SetIOAPIC exchange the state of the others; number 0 is the master.
+	PIC(number int) PICState
+	SetPIC(number int, s PICState)
+	IOAPIC() IOAPICState
+	SetIOAPIC(s IOAPICState)
+}

@@ -1,0 +1,55 @@
+package kvm
+
+import (
+	"encoding/json"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+)
+
+// TestStateMoves saves a machine under one accelerator and goes on under another: its registers of every kind and its timers survive.
+func TestStateMoves(t *testing.T) {
+	needKVM(t)
+	image := firmware(t, "ticks.asm")
+	for _, way := range [][2]string{{"kvm", "kvm"}, {"kvm", "tcg"}, {"tcg", "kvm"}, {"kvm,kernel-irqchip=off", "kvm"}, {"kvm", "kvm,kernel-irqchip=off"}} {
+		t.Run(way[0]+"-"+way[1], func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "state")
+			m := launch(t, image, "-accel", way[0])
+			m.ticks(10)
+			m.save(file)
+			m = launch(t, image, "-accel", way[1], "-incoming", "exec:cat "+file)
+			m.ticks(10)
+		})
+	}
+}
+
+// TestStopAndReset stops, continues and resets a machine, and looks at its registers.
+func TestStopAndReset(t *testing.T) {
+	needKVM(t)
+	image := firmware(t, "ticks.asm")
+	for _, acc := range []string{"kvm", "kvm,kernel-irqchip=off"} {
+		t.Run(acc, func(t *testing.T) {
+			m := launch(t, image, "-accel", acc)
+			var kvm struct{ Enabled, Present bool }
+			require.NoError(t, json.Unmarshal(m.do("query-kvm", ""), &kvm))
+			require.True(t, kvm.Enabled && kvm.Present)
+			require.Equal(t, "kvm support: enabled\r\n", m.hmp("info kvm"))
+			for range 10 {
+				m.ticks(2)
+				m.do("stop", "")
+				require.Contains(t, m.hmp("info registers"), "R12=1234567890abcdef R13=fedcba0987654321")
+				m.do("cont", "")
+			}
+			m.do("stop", "")
+			m.do("system_reset", "")
+			time.Sleep(100 * time.Millisecond) // the reset is served in between
+			require.Contains(t, m.hmp("info registers"), "EIP=0000fff0")
+			m.do("cont", "")
+			m.ticks(5)
+			m.do("system_reset", "")
+			m.ticks(5)
+		})
+	}
+}
