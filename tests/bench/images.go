@@ -146,6 +146,9 @@ func (w imageWork) measure(o options, dir, in string, size int64, pair [2]*tools
 				return nil, err
 			}
 		}
+		if len(w.prepare) > 0 {
+			syscall.Sync() // writing that out is not the work
+		}
 		ns, err := p.run(strings.Fields(fill(w.args)))
 		if err != nil {
 			return nil, err

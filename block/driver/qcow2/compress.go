@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
+	"goemu/block/driver/qcow2/inflate"
 )
 
 // deflateWindow is the window of deflated clusters: readers need not keep more.
@@ -20,7 +21,6 @@ const deflateWindow = 4096
 // The compressors are expensive to make, so they are kept. Each is used by one goroutine at a time.
 var (
 	deflaters   = sync.Pool{New: func() any { w, _ := flate.NewWriterWindow(io.Discard, deflateWindow); return w }}
-	inflaters   = sync.Pool{New: func() any { return flate.NewReader(bytes.NewReader(nil)) }}
 	zstdWriters = sync.Pool{New: func() any {
 		w, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
 		return w
@@ -79,10 +79,7 @@ func (im *image) inflate(dst, src []byte) error {
 		}
 		return nil
 	}
-	r := inflaters.Get().(io.ReadCloser)
-	defer inflaters.Put(r)
-	r.(flate.Resetter).Reset(bytes.NewReader(src), nil)
-	if _, err := io.ReadFull(r, dst); err != nil {
+	if inflate.Decode(dst, src) != nil {
 		return unix.EIO
 	}
 	return nil
