@@ -66,6 +66,8 @@ func answerText(req *cli.Request) (string, error) {
 		return netKinds(nil).Help(), nil
 	case cli.QueryDisplays:
 		return "Available display backend types:\nnone\n", nil
+	case cli.QueryDataDirs:
+		return strings.Join(dataDirs(&req.VM), "\n") + "\n", nil
 	case cli.QueryAudio:
 		return "Available audio drivers:\nnone\n", nil
 	case cli.QueryVGA:

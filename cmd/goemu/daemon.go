@@ -45,16 +45,19 @@ func daemonize() (status int, err error) {
 	return 0, nil
 }
 
-// reportReady tells the parent, if there is one, that the machine exists, and lets go of the terminal.
-func reportReady() error {
+// becomeReady does what comes last of preparations, tells the parent, if there is one, that the machine exists, and lets go of the terminal.
+func becomeReady(last func() error) error {
 	if !isDaemon() {
-		return nil
+		return last()
 	}
 	null, err := os.OpenFile(os.DevNull, os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}
 	defer null.Close()
+	if err := last(); err != nil {
+		return err
+	}
 	if err := unix.Dup2(int(null.Fd()), 2); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"goemu/internal/config"
 )
@@ -43,7 +44,7 @@ func firmware(vm *config.VM) ([]byte, error) {
 	if name == "" {
 		name = "bios-256k.bin"
 	}
-	path := findFirmware(name, vm.DataDirs)
+	path := findFirmware(name, dataDirs(vm))
 	if path == "" {
 		hint := ""
 		if vm.Firmware == "" {
@@ -61,6 +62,9 @@ func firmware(vm *config.VM) ([]byte, error) {
 	return b, nil
 }
 
+// dataDirs are the folders in which images are looked for.
+func dataDirs(vm *config.VM) []string { return slices.Concat(vm.DataDirs, firmwareDirs) }
+
 func findFirmware(name string, dirs []string) string {
 	if filepath.IsAbs(name) {
 		return existing(name)
@@ -68,7 +72,7 @@ func findFirmware(name string, dirs []string) string {
 	if p := existing(name); p != "" {
 		return p
 	}
-	for _, d := range append(append([]string{}, dirs...), firmwareDirs...) {
+	for _, d := range dirs {
 		if p := existing(filepath.Join(d, name)); p != "" {
 			return p
 		}

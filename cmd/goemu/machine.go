@@ -30,7 +30,8 @@ func (s *session) machineConfig() (*pc.Config, error) {
 			return nil, err
 		}
 	}
-	c.BootOrder = pc.BootOrder(vm.BootOrder)
+	b := &vm.BootOrder
+	c.BootOrder = pc.BootOrder{Order: b.Order, Once: b.Once, Menu: b.Menu, Strict: b.Strict, Wait: b.Wait, Restart: b.Restart, NoCheck: b.NoCheck}
 	s.prepareDisplay()
 	c.VGA = vgaDevices[s.vgaName()]
 	if vm.Nographic {
@@ -61,6 +62,11 @@ func (s *session) machineConfig() (*pc.Config, error) {
 	if c.FWCfg, err = fwcfgItems(vm.FWCfg); err != nil {
 		return nil, err
 	}
+	items, err := firmwareFiles(vm)
+	if err != nil {
+		return nil, err
+	}
+	c.FWCfg = append(c.FWCfg, items...)
 	c.SMBIOS = smbiosFields(vm.SMBIOS)
 	c.Boot = loader.Config{Kernel: vm.Boot.Kernel, Initrd: vm.Boot.Initrd, Cmdline: vm.Boot.Append}
 	return c, s.chooseAccel(c)

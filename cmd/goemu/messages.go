@@ -6,6 +6,7 @@ import (
 	"os"
 	"time"
 
+	"goemu/hw/pc"
 	"goemu/internal/config"
 )
 
@@ -26,8 +27,12 @@ func setPrefix(vm *config.VM) {
 // errReported is the error of a failure that the user has been told about.
 var errReported = errors.New("reported")
 
-// reported tells the user of an error.
+// reported tells the user of an error; an answer to a question for help is none.
 func reported(err error) error {
+	if help := pc.NICHelp(""); errors.As(err, &help) {
+		fmt.Print(help)
+		return nil
+	}
 	if err == nil || errors.Is(err, errReported) {
 		return err
 	}

@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"regexp"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
@@ -19,7 +21,7 @@ func TestBadProcessOptions(t *testing.T) {
 	qemu := findQEMU(t)
 	goemu := buildGoemu(t)
 	for _, args := range [][]string{{"-overcommit", "x=1"}, {"-overcommit", "mem-lock=7"}, {"-msg", "foo=1"}, {"-msg", "timestamp=z"}, {"-sandbox", "foo=1"},
-		{"-sandbox", "on,spawn=x"}, {"-sandbox", "z"}, {"-audiodev", "none"}, {"-audiodev", "none,id=a,foo=1"}, {"-audiodev", "foo,id=a"}} {
+		{"-sandbox", "on,spawn=x"}, {"-sandbox", "z"}, {"-runas", "nosuchuser"}, {"-runas", "1:"}, {"-chroot", "/nonexistent"}, {"-audiodev", "none"}, {"-audiodev", "none,id=a,foo=1"}, {"-audiodev", "foo,id=a"}} {
 		assert.Equal(t, failure(t, qemu, args...), failure(t, goemu, args...), "%v", args)
 	}
 }
@@ -59,4 +61,40 @@ func TestSandbox(t *testing.T) {
 		require.False(t, strings.Contains(lines.Text(), `"completed"`), "a process was started")
 	}
 	require.ErrorContains(t, cmd.Wait(), "signal: bad system call")
+}
+
+// TestRunAs: the emulator gives up its user and its root directory and takes on the name it is told to; a daemon has the name by which it
+// was called, as killall and pgrep need it.
+func TestRunAs(t *testing.T) {
+	if os.Getuid() != 0 {
+		t.Skip("only root can become another user")
+	}
+	dir := t.TempDir()
+	link := dir + "/qemu-system-x"
+	require.NoError(t, os.Symlink(buildGoemu(t), link))
+	for _, c := range []struct{ name, comm, user, root string }{
+		{"vm,process=hello", "hello", "7\t7\t7\t7", dir},
+		{"vm", "qemu-system-x", "65534\t65534\t65534\t65534", "/"},
+	} {
+		user := "7:8"
+		if c.root == "/" {
+			user = "nobody"
+		}
+		pid := dir + "/" + c.comm
+		out, err := exec.Command(link, "-M", "none", "-display", "none", "-daemonize", "-pidfile", pid, "-name", c.name, "-runas", user, "-chroot", c.root).CombinedOutput()
+		require.NoError(t, err, "%s", out)
+		text, err := os.ReadFile(pid)
+		require.NoError(t, err)
+		proc := "/proc/" + strings.TrimSpace(string(text))
+		status, err := os.ReadFile(proc + "/status")
+		require.NoError(t, err)
+		require.Contains(t, string(status), "Name:\t"+c.comm+"\n")
+		require.Contains(t, string(status), "Uid:\t"+c.user+"\n")
+		root, err := os.Readlink(proc + "/root")
+		require.NoError(t, err)
+		assert.Equal(t, c.root, root)
+		n, err := strconv.Atoi(proc[6:])
+		require.NoError(t, err)
+		require.NoError(t, syscall.Kill(n, syscall.SIGKILL))
+	}
 }

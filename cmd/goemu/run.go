@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"runtime"
 
@@ -30,6 +31,9 @@ func run(vm *config.VM) (status int, err error) {
 	// Go must always have a free processor for the main loop while all virtual CPUs execute.
 	runtime.GOMAXPROCS(vm.SMP.MaxCPUs + max(2, runtime.NumCPU()))
 
+	if err := setProcessName(vm.Process); err != nil {
+		return 0, fmt.Errorf("Failed to set the name of the process: %s", reason(err))
+	}
 	if err := confine(vm); err != nil {
 		return 0, err
 	}
@@ -48,7 +52,7 @@ func run(vm *config.VM) (status int, err error) {
 		if s.removePID, err = writePID(vm.PIDFile); err != nil {
 			return err
 		}
-		return reportReady()
+		return becomeReady(func() error { return drop(vm) })
 	}
 	if vm.Preconfig {
 		if err := ready(); err != nil {

@@ -141,7 +141,7 @@ func (d *storageDaemon) run() int {
 	}
 	defer removePID()
 	d.Out.Flush()
-	if err := reportReady(); err != nil {
+	if err := becomeReady(func() error { return nil }); err != nil {
 		d.Errorf("%v", err)
 		return 1
 	}

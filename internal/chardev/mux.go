@@ -1,13 +1,14 @@
 package chardev
 
 import (
+	"cmp"
 	"fmt"
 	"time"
 )
 
 // The escape character of a mux and the commands after it.
 const (
-	muxEscape    = 0x01 // Ctrl-A
+	muxEscape    = 0x01 // Ctrl-A, unless Hooks have another one
 	cmdHelp      = 'h'
 	cmdQuestion  = '?'
 	cmdExit      = 'x'
@@ -25,13 +26,13 @@ var muxHelp = [...]struct{ keys, does string }{
 	{"t", "toggle console timestamps"},
 	{"b", "send break (magic sysrq)"},
 	{"c", "switch between console and monitor"},
-	{"C-a", "sends C-a"},
 }
 
 // Hooks are what the commands of a mux do to the emulator; nil functions do nothing. They run on the main loop.
 type Hooks struct {
 	Exit      func() // C-a x
 	SaveDisks func() // C-a s
+	Escape    byte   // begins commands, 0 for C-a
 	// Ready is closed when all frontends are there: input waits until then. Nil means at once.
 	Ready <-chan struct{}
 	// Tell gives the user a message, such as "warning: …"; Print a line of plain output. Nil drops them.
@@ -46,9 +47,10 @@ func say(to func(string), text string) {
 
 // mux lets several frontends share a backend: all write, one has the input.
 type mux struct {
-	hooks *Hooks
-	b     *Backend
-	now   func() time.Time
+	hooks  *Hooks
+	b      *Backend
+	escape byte
+	now    func() time.Time
 
 	// Under b.mu:
 	focus     int
@@ -59,7 +61,7 @@ type mux struct {
 }
 
 func newMux(b *Backend, hooks *Hooks) *mux {
-	return &mux{b: b, hooks: hooks, now: time.Now, lineStart: true}
+	return &mux{b: b, hooks: hooks, escape: cmp.Or(hooks.Escape, muxEscape), now: time.Now, lineStart: true}
 }
 
 // setFocus gives port n the input.
@@ -125,7 +127,7 @@ func (m *mux) receive(b *Backend, data []byte) bool {
 	for len(data) > 0 {
 		if m.escaped {
 			m.escaped = false
-			if data[0] != muxEscape {
+			if data[0] != m.escape {
 				m.command(data[0])
 				data = data[1:]
 				continue
@@ -137,7 +139,7 @@ func (m *mux) receive(b *Backend, data []byte) bool {
 			continue
 		}
 		n := 0
-		for n < len(data) && data[n] != muxEscape {
+		for n < len(data) && data[n] != m.escape {
 			n++
 		}
 		if !m.give(data[:n]) {
@@ -201,8 +203,13 @@ func (m *mux) command(c byte) {
 
 func (m *mux) help() {
 	text := []byte("\n\r")
-	for _, h := range muxHelp {
-		text = fmt.Appendf(text, "C-a %-4s %s\n\r", h.keys, h.does)
+	name := fmt.Sprintf("0x%02x", m.escape)
+	if m.escape < ' ' {
+		name = fmt.Sprintf("C-%c", m.escape-1+'a')
 	}
+	for _, h := range muxHelp {
+		text = fmt.Appendf(text, "%s %-4s %s\n\r", name, h.keys, h.does)
+	}
+	text = fmt.Appendf(text, "%s %-4s sends %s\n\r", name, name, name)
 	m.b.write(text)
 }

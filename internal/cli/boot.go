@@ -27,6 +27,8 @@ func (p *parser) boot(v string) (err error) {
 			o.Menu, err = parseBool("boot."+pr.Key, s)
 		case "strict":
 			o.Strict, err = parseBool("boot."+pr.Key, s)
+		case "splash":
+			o.Splash = s
 		case "splash-time":
 			o.Wait, err = bootTime(pr.Key, s, maxBootWait)
 		case "reboot-timeout":

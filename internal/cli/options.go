@@ -147,7 +147,7 @@ func (p *parser) vmName(v string) error {
 				return p.errorf("%w", err)
 			}
 		case "process":
-			return p.errorf("Change of process name not supported by your OS")
+			p.VM.Process = s
 		default:
 			return p.errorf("Invalid parameter '%s'", pr.Key)
 		}
@@ -336,7 +336,24 @@ func (p *parser) initrd(v string) error {
 func (p *parser) bios(v string) error    { p.VM.Firmware = v; return nil }
 func (p *parser) pidfile(v string) error { p.VM.PIDFile = v; return nil }
 func (p *parser) logFile(v string) error { p.VM.Log.File = v; return nil }
-func (p *parser) dataDir(v string) error { p.VM.DataDirs = append(p.VM.DataDirs, v); return nil }
+func (p *parser) dataDir(v string) error {
+	if isHelp(v) {
+		return p.query(QueryDataDirs, "")
+	}
+	p.VM.DataDirs = append(p.VM.DataDirs, v)
+	return nil
+}
+
+// optionROM reads -option-rom [romfile=]FILE.
+func (p *parser) optionROM(v string) error {
+	for _, pr := range config.ParseOpts(v, "romfile") {
+		if pr.Key != "romfile" {
+			return p.errorf("Invalid parameter '%s'", pr.Key)
+		}
+		p.VM.OptionROMs = append(p.VM.OptionROMs, config.Source{Origin: p.origin, Value: pr.Value.(string)})
+	}
+	return nil
+}
 func (p *parser) nographic(string) error { p.VM.Nographic = true; return nil }
 func (p *parser) noACPI(string) error    { p.VM.NoACPI = true; return nil }
 func (p *parser) noHPET(string) error    { p.VM.NoHPET = true; return nil }

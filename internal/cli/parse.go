@@ -30,6 +30,7 @@ const (
 	QueryVGA               // -vga help
 	QueryFormats           // -drive format=help
 	QueryNetdevs           // -netdev help
+	QueryDataDirs          // -L help
 	QueryAudio             // -audiodev help
 )
 

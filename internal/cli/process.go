@@ -2,6 +2,7 @@ package cli
 
 import (
 	"slices"
+	"strconv"
 
 	"goemu/internal/config"
 )
@@ -37,6 +38,25 @@ func (p *parser) sandbox(v string) error {
 		}
 	}
 	p.VM.Sandbox = o
+	return nil
+}
+
+func (p *parser) runAs(v string) error {
+	p.VM.RunAs = config.Source{Origin: p.origin, Value: v}
+	return nil
+}
+func (p *parser) chroot(v string) error {
+	p.VM.Chroot = config.Source{Origin: p.origin, Value: v}
+	return nil
+}
+
+// echr reads -echr: the number of the character that begins a command to the emulator.
+func (p *parser) echr(v string) error {
+	n, err := strconv.ParseUint(v, 0, 8)
+	if err != nil || n == 0 {
+		return p.errorf("Bad argument to echr")
+	}
+	p.VM.Escape = byte(n)
 	return nil
 }
 

@@ -65,7 +65,12 @@ type VM struct {
 	Audiodevs  []string // identifiers
 	Messages   Messages
 	Sandbox    Options // -sandbox, without pairs when not given
-	MemLock    bool    // -overcommit mem-lock=on: memory is never swapped out
+	Escape     byte    // -echr; 0 if not given
+	OptionROMs []Source
+	RunAs      Source // -runas
+	Chroot     Source
+	Process    string // -name process=
+	MemLock    bool   // -overcommit mem-lock=on: memory is never swapped out
 	Migration
 }
 
@@ -157,7 +162,8 @@ type BootOrder struct {
 	Order, Once   string // letters of devices; Once until the first reset
 	Menu, Strict  bool
 	Wait, Restart int
-	NoCheck       bool // the BIOS does not check a floppy disk's signature
+	NoCheck       bool   // the BIOS does not check a floppy disk's signature
+	Splash        string // a picture's file
 }
 
 // Global is -global driver.property=value.

@@ -1,0 +1,48 @@
+package main
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"goemu/hw/pc"
+	"goemu/internal/config"
+)
+
+func TestFirmwareFiles(t *testing.T) {
+	dir := t.TempDir()
+	picture := make([]byte, 30)
+	copy(picture, "BM")
+	picture[bmpDepthAt] = 24
+	jpeg := append([]byte{0xff, 0xd8}, make([]byte, 28)...)
+	for name, data := range map[string][]byte{"a.bmp": picture, "b.jpg": jpeg, "gray.bmp": append([]byte("BM"), make([]byte, 28)...), "short": picture[:29], "x.rom": {0x55, 0xaa}} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), data, 0o600))
+	}
+	files := func(splash string, roms ...string) ([]pc.FWCfgItem, error) {
+		vm := &config.VM{DataDirs: []string{dir}, BootOrder: config.BootOrder{Splash: splash}}
+		for _, r := range roms {
+			vm.OptionROMs = append(vm.OptionROMs, config.Source{Value: r, Origin: "-option-rom " + r})
+		}
+		return firmwareFiles(vm)
+	}
+	got, err := files("a.bmp", "x.rom", dir+"/x.rom")
+	require.NoError(t, err)
+	rom := pc.FWCfgItem{Name: "genroms/x.rom", Data: []byte{0x55, 0xaa}}
+	assert.Equal(t, []pc.FWCfgItem{{Name: "bootsplash.bmp", Data: picture}, rom, rom}, got)
+	got, err = files("b.jpg")
+	require.NoError(t, err)
+	assert.Equal(t, []pc.FWCfgItem{{Name: "bootsplash.jpg", Data: jpeg}}, got)
+	for splash, want := range map[string]string{
+		"gray.bmp": "splash file '" + dir + "/gray.bmp' format not recognized; must be JPEG or 24 bit BMP",
+		"short":    "splash file '" + dir + "/short' format not recognized; must be JPEG or 24 bit BMP",
+		"nothing":  "failed to find file 'nothing'",
+	} {
+		_, err := files(splash)
+		assert.EqualError(t, err, want)
+	}
+	_, err = files("", "nothing")
+	assert.EqualError(t, err, "-option-rom nothing: Could not open option rom 'nothing': No such file or directory")
+}
