@@ -27,5 +27,6 @@ var modules = []*Module{
 	&moduleYank,
 	&moduleMisc,
 	&moduleMiscTarget,
+	&moduleAcpi,
 	&modulePci,
 }

@@ -45,6 +45,10 @@ type Accel struct {
 	cpuid   *cpuidList // of the first CPU
 	ticks   uint64     // of the time stamp counter, as loaded
 
+	startMu sync.Mutex // guards changes of cpus, and the next two
+	paused  bool
+	spare   map[uint32]*CPU // that have been removed, by APIC identifier: the kernel never lets go of one
+
 	// Keeping CPUs out of the guest.
 	exMu     sync.Mutex // held for the whole exclusive section
 	stopping atomic.Bool
@@ -55,7 +59,7 @@ type Accel struct {
 
 // New gives a virtual machine memory; it has no CPUs yet. The host is the accelerator's from now on.
 func New(o Options) (*Accel, error) {
-	a := &Accel{h: o.Host, k: o.Host.k, opt: o, machine: o.Machine}
+	a := &Accel{h: o.Host, k: o.Host.k, opt: o, machine: o.Machine, spare: map[uint32]*CPU{}}
 	a.gate = sync.NewCond(&a.gateMu)
 	a.cpus.Store(&[]*CPU{})
 	a.slots.init(a)
@@ -124,28 +128,42 @@ func (a *Accel) anyInside() bool {
 	return false
 }
 
-// Start begins to execute all CPUs. Their request lines decide which of them run.
+// Start begins to execute the CPUs that do not yet; while the machine is paused they wait. Their request lines decide which of them run.
 func (a *Accel) Start() {
+	a.startMu.Lock()
+	defer a.startMu.Unlock()
 	for _, c := range a.list() {
-		if !c.started.Swap(true) {
-			a.running.Add(1)
-			go c.main()
+		if c.started.Load() {
+			continue
 		}
+		if a.paused {
+			c.request(reqPause)
+		}
+		c.started.Store(true)
+		a.running.Add(1)
+		go c.main()
 	}
 }
 
 // Pause stops all CPUs and waits until they have stopped. Resume lets them go on.
 func (a *Accel) Pause() {
-	for _, c := range a.list() {
+	a.startMu.Lock()
+	a.paused = true
+	list := a.list()
+	for _, c := range list {
 		c.request(reqPause)
 	}
-	for _, c := range a.list() {
+	a.startMu.Unlock()
+	for _, c := range list {
 		c.waitParked()
 	}
 }
 
 // Resume lets paused CPUs go on.
 func (a *Accel) Resume() {
+	a.startMu.Lock()
+	defer a.startMu.Unlock()
+	a.paused = false
 	for _, c := range a.list() {
 		c.unrequest(reqPause)
 	}
@@ -159,6 +177,9 @@ func (a *Accel) Close() error {
 	a.running.Wait()
 	a.slots.close()
 	for _, c := range a.list() {
+		c.free()
+	}
+	for _, c := range a.spare {
 		c.free()
 	}
 	a.h.Close()

@@ -3,6 +3,7 @@ package kvm
 import (
 	"encoding/binary"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -41,6 +42,9 @@ type CPU struct {
 	thread  atomic.Int64
 	doMu    sync.Mutex
 	do      []func()
+	ended   bool          // its goroutine runs no function any more
+	gone    chan struct{} // closed when its goroutine has ended
+	removed atomic.Bool   // see Accel.Remove
 
 	// All below belongs to the CPU's goroutine, or to whoever has paused it.
 	env        x86.Env         // with rest the state, if synced
@@ -57,13 +61,32 @@ type CPU struct {
 	noMSR      map[uint32]bool // registers that the kernel refuses
 }
 
-// NewCPU adds a CPU. It is reset and does not run before Start; a CPU other than the first waits for a start-up interrupt.
+// NewCPU adds a CPU, at any time. It is reset and does not run before Start; a CPU other than the first waits for a start-up interrupt.
 func (a *Accel) NewCPU(index int, apicID uint32) (*CPU, error) {
+	c, err := a.revive(apicID)
+	if c == nil && err == nil {
+		c, err = a.create(index, apicID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	c.rest.A20Mask = -1
+	c.Reset()
+	a.startMu.Lock()
+	defer a.startMu.Unlock()
+	list := append(slices.Clone(a.list()), c)
+	a.cpus.Store(&list)
+	a.threads()
+	return c, nil
+}
+
+// create asks the kernel for a CPU.
+func (a *Accel) create(index int, apicID uint32) (*CPU, error) {
 	fd, err := a.k.ioctl(a.h.vm, reqCreateVCPU, uint64(apicID))
 	if err != nil {
 		return nil, fmt.Errorf("kvm_init_vcpu: kvm_get_vcpu failed (%d): %w", index, requestError(reqCreateVCPU, err))
 	}
-	c := &CPU{accel: a, k: a.k, fd: fd, index: index, apicID: apicID, wake: make(chan struct{}, 1)}
+	c := &CPU{accel: a, k: a.k, fd: fd, index: index, apicID: apicID, wake: make(chan struct{}, 1), gone: make(chan struct{})}
 	if c.run, err = a.k.mmap(fd, a.h.runSize); err != nil {
 		_ = a.k.close(fd)
 		return nil, fmt.Errorf("kvm_init_vcpu: mmap'ing vcpu state failed (%d): %w", index, err)
@@ -72,11 +95,6 @@ func (a *Accel) NewCPU(index int, apicID uint32) (*CPU, error) {
 		c.free()
 		return nil, err
 	}
-	c.rest.A20Mask = -1
-	c.Reset()
-	list := append(append([]*CPU(nil), a.list()...), c)
-	a.cpus.Store(&list)
-	a.threads()
 	return c, nil
 }
 
@@ -180,7 +198,7 @@ func (c *CPU) unrequest(r uint32) {
 	c.kick()
 }
 
-// Do implements accel.CPU. On a CPU that has not been started f runs at once.
+// Do implements accel.CPU. On a CPU that has not been started f runs at once, on one that has been removed not at all.
 func (c *CPU) Do(f func()) {
 	if !c.started.Load() {
 		f()
@@ -188,6 +206,10 @@ func (c *CPU) Do(f func()) {
 	}
 	done := make(chan struct{})
 	c.doMu.Lock()
+	if c.ended {
+		c.doMu.Unlock()
+		return
+	}
 	c.do = append(c.do, func() { f(); close(done) })
 	c.doMu.Unlock()
 	c.request(reqDo)

@@ -19,6 +19,13 @@ func (c *CPU) main() {
 		c.enter()
 	}
 	c.setParked(true)
+	c.doMu.Lock()
+	c.ended = true
+	c.doMu.Unlock()
+	c.runDo()
+	if c.removed.Load() {
+		c.accel.forget(c)
+	}
 }
 
 func (c *CPU) setParked(on bool) {

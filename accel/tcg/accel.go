@@ -3,8 +3,11 @@ package tcg
 import (
 	"fmt"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
+
+	"golang.org/x/sys/unix"
 
 	"goemu/accel"
 	"goemu/internal/memory"
@@ -47,6 +50,10 @@ type Accel struct {
 	watching  map[*memory.RAMBlock]bool
 	hot       atomic.Bool   // some block is translated as hot code
 	epoch     atomic.Uint64 // how often all blocks were dropped
+
+	startMu sync.Mutex // guards changes of cpus, and the next two
+	paused  bool
+	spare   [][]byte // memory of CPUs that are gone
 
 	breaks  atomic.Pointer[breaks] // a debugger's
 	tsc     tscClock
@@ -175,22 +182,33 @@ func (c *CPU) leaveGate() {
 	}
 }
 
-// Start begins to execute all CPUs. Their request lines decide which of them run.
+// Start begins to execute the CPUs that do not yet; while the machine is paused they wait. Their request lines decide which of them run.
 func (a *Accel) Start() {
+	a.startMu.Lock()
+	defer a.startMu.Unlock()
 	for _, c := range a.list() {
-		if !c.started.Swap(true) {
-			a.running.Add(1)
-			go c.main()
+		if c.started.Load() {
+			continue
 		}
+		if a.paused {
+			c.request(reqPause)
+		}
+		c.started.Store(true)
+		a.running.Add(1)
+		go c.main()
 	}
 }
 
 // Pause stops all CPUs and waits until they have stopped; the TSC stands still. Resume lets them go on.
 func (a *Accel) Pause() {
-	for _, c := range a.list() {
+	a.startMu.Lock()
+	a.paused = true
+	list := a.list()
+	for _, c := range list {
 		c.request(reqPause)
 	}
-	for _, c := range a.list() {
+	a.startMu.Unlock()
+	for _, c := range list {
 		c.waitParked()
 	}
 	a.tsc.stop()
@@ -199,9 +217,45 @@ func (a *Accel) Pause() {
 // Resume lets paused CPUs go on.
 func (a *Accel) Resume() {
 	a.tsc.start()
+	a.startMu.Lock()
+	defer a.startMu.Unlock()
+	a.paused = false
 	for _, c := range a.list() {
 		c.unrequest(reqPause)
 	}
+}
+
+// Remove takes a CPU out. It ends when it is between two instructions: it may be the one that executes the call, or wait for a lock that
+// the caller holds. Until then it is one of the CPUs.
+func (a *Accel) Remove(c *CPU) {
+	c.removed.Store(true)
+	if !c.started.Load() {
+		a.forget(c)
+		return
+	}
+	c.request(reqQuit)
+}
+
+// forget drops a CPU that executes nothing any more. Its memory is kept for the next one, since others may yet raise its lines.
+func (a *Accel) forget(c *CPU) {
+	a.startMu.Lock()
+	defer a.startMu.Unlock()
+	list := slices.DeleteFunc(slices.Clone(a.list()), func(x *CPU) bool { return x == c })
+	a.cpus.Store(&list)
+	a.spare = append(a.spare, c.mem)
+}
+
+// cpuMemory is memory for a CPU, all zeroes.
+func (a *Accel) cpuMemory() ([]byte, error) {
+	a.startMu.Lock()
+	defer a.startMu.Unlock()
+	n := len(a.spare)
+	if n == 0 {
+		return mapMemory(cpuBytes)
+	}
+	mem := a.spare[n-1]
+	a.spare = a.spare[:n-1]
+	return mem, unix.Madvise(mem, unix.MADV_DONTNEED)
 }
 
 // Close ends all CPUs and frees their memory.
@@ -214,6 +268,11 @@ func (a *Accel) Close() error {
 	err := a.engine.Close()
 	for _, c := range a.list() {
 		if e := c.free(); err == nil {
+			err = e
+		}
+	}
+	for _, mem := range a.spare {
+		if e := unix.Munmap(mem); err == nil {
 			err = e
 		}
 	}

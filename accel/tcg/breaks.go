@@ -69,8 +69,10 @@ func (a *Accel) SetWatchpoints(list []accel.Watchpoint) {
 
 // SetStep implements accel.Debugger.
 func (a *Accel) SetStep(cpu int, on bool) {
-	if l := a.list(); cpu < len(l) {
-		l[cpu].stepping.Store(on)
+	for _, c := range a.list() {
+		if c.index == cpu {
+			c.stepping.Store(on)
+		}
 	}
 }
 

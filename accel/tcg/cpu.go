@@ -1,6 +1,7 @@
 package tcg
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -52,6 +53,8 @@ type CPU struct {
 	thread  atomic.Int64
 	doMu    sync.Mutex
 	do      []func()
+	ended   bool        // its goroutine is gone
+	removed atomic.Bool // see Accel.Remove
 	a20     atomic.Bool // A20 gate: true = address line 20 works
 
 	// All below belongs to the CPU's goroutine.
@@ -104,9 +107,9 @@ const (
 	cpuBytes = envRoom + (1+2*numSpaces)*tlbRoom + (numJumpSets+1)*jumpBytes
 )
 
-// NewCPU adds a CPU. It is reset and does not run before Start; a CPU other than the first waits for a start-up interrupt.
+// NewCPU adds a CPU, at any time. It is reset and does not run before Start; a CPU other than the first waits for a start-up interrupt.
 func (a *Accel) NewCPU(index int, apicID uint32, ic accel.InterruptController) (*CPU, error) {
-	mem, err := mapMemory(cpuBytes)
+	mem, err := a.cpuMemory()
 	if err != nil {
 		return nil, err
 	}
@@ -126,7 +129,9 @@ func (a *Accel) NewCPU(index int, apicID uint32, ic accel.InterruptController) (
 	c.env.Stack = uint64(addrOf(mem)) + envRoom
 	c.a20.Store(true)
 	c.Reset()
-	list := append(append([]*CPU(nil), a.list()...), c)
+	a.startMu.Lock()
+	defer a.startMu.Unlock()
+	list := append(slices.Clone(a.list()), c)
 	a.cpus.Store(&list)
 	a.threads()
 	return c, nil
@@ -213,7 +218,7 @@ func (c *CPU) unrequest(r uint32) {
 	c.kick()
 }
 
-// Do implements accel.CPU. On a CPU that has not been started f runs at once.
+// Do implements accel.CPU. On a CPU that has not been started f runs at once, on one that has been removed not at all.
 func (c *CPU) Do(f func()) {
 	if !c.started.Load() {
 		f()
@@ -221,6 +226,10 @@ func (c *CPU) Do(f func()) {
 	}
 	done := make(chan struct{})
 	c.doMu.Lock()
+	if c.ended {
+		c.doMu.Unlock()
+		return
+	}
 	c.do = append(c.do, func() { f(); close(done) })
 	c.doMu.Unlock()
 	c.request(reqDo)

@@ -29,6 +29,13 @@ func (c *CPU) main() {
 		c.guarded()
 	}
 	c.setParked(true)
+	c.doMu.Lock()
+	c.ended = true
+	c.doMu.Unlock()
+	c.runDo()
+	if c.removed.Load() {
+		c.accel.forget(c)
+	}
 }
 
 // guarded executes until quit or an internal error, which stops the machine and parks the CPU.

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"goemu/accel"
+	"goemu/hw/pc"
 	"goemu/internal/config"
 	"goemu/internal/gdbstub"
 	"goemu/target/x86"
@@ -43,12 +44,18 @@ func (s *session) serveGDB(src config.Source) error {
 			complain("QEMU: Terminated via GDBstub")
 			s.requestExit(0)
 		}}
-	for _, c := range m.CPUs() {
-		t.CPUs = append(t.CPUs, c)
-	}
+	t.CPUs = gdbCPUs(m)
 	t.Debugger, _ = m.Accelerator().(accel.Debugger)
 	s.gdb, err = gdbstub.Serve(b, t)
 	return err
+}
+
+// gdbCPUs are the machine's CPUs as the debugger takes them.
+func gdbCPUs(m *pc.Machine) (list []gdbstub.CPU) {
+	for _, c := range m.CPUs() {
+		list = append(list, c)
+	}
+	return list
 }
 
 // closeGDB ends the conversation. Preconditions: the machine lock is held.

@@ -26,6 +26,9 @@ func (a qtestAccel) NewCPU(index int, apicID uint32) (pc.CPU, error) {
 	return qtest.NewCPU(index, apicID, a.cfg), nil
 }
 
+// Remove implements pc.Accelerator: there is nothing to end.
+func (qtestAccel) Remove(pc.CPU) {}
+
 // chooseQTest is -accel qtest: the virtual clock stands still but for the protocol's commands.
 func (s *session) chooseQTest(o config.Options, c *pc.Config) (err error) {
 	for _, p := range o.Without("accel").Pairs {

@@ -148,7 +148,7 @@ func (s *session) chooseTCG(o config.Options, c *pc.Config) error {
 		if err != nil {
 			return nil, err
 		}
-		a, err := tcg.New(tcg.Options{Engine: e, Config: c.CPU, Memory: mem, SMM: smm, Machine: m, SingleThread: t.single, Single: c.CPUs == 1})
+		a, err := tcg.New(tcg.Options{Engine: e, Config: c.CPU, Memory: mem, SMM: smm, Machine: m, SingleThread: t.single, Single: s.vm.SMP.MaxCPUs == 1})
 		if err != nil {
 			return nil, err
 		}
@@ -196,3 +196,6 @@ type tcgAccel struct{ *tcg.Accel }
 func (a tcgAccel) NewCPU(index int, apicID uint32) (pc.CPU, error) {
 	return a.Accel.NewCPU(index, apicID, nil)
 }
+
+// Remove implements pc.Accelerator.
+func (a tcgAccel) Remove(c pc.CPU) { a.Accel.Remove(c.(*tcg.CPU)) }

@@ -10,6 +10,7 @@ import (
 	"goemu/hw/misc"
 	"goemu/hw/net/e1000"
 	"goemu/hw/nvme"
+	"goemu/hw/pc"
 	"goemu/hw/qdev"
 	scsidisk "goemu/hw/scsi/disk"
 	"goemu/hw/usb"
@@ -39,5 +40,6 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), bridge.Classes(),
 		e1000.Classes(),
+		pc.CPUClasses(),
 	)
 }

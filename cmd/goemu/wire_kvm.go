@@ -23,6 +23,9 @@ func (a kvmAccel) NewCPU(index int, apicID uint32) (pc.CPU, error) {
 	return a.Accel.NewCPU(index, apicID)
 }
 
+// Remove implements pc.Accelerator.
+func (a kvmAccel) Remove(c pc.CPU) { a.Accel.Remove(c.(*kvm.CPU)) }
+
 // kvmOptions are the properties of -accel kvm.
 type kvmOptions struct {
 	irqchip string // on: the interrupt controllers are in the kernel; off

@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"goemu/hw/hotplug"
 	"goemu/hw/misc"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
@@ -63,10 +64,19 @@ func (s *session) announceMachine() {
 	for _, n := range s.config.NUMA {
 		t.NodeMemory = append(t.NodeMemory, n.Memory)
 	}
-	for i, c := range m.CPUs() {
-		t.CPUs = append(t.CPUs, c)
-		t.Paths = append(t.Paths, m.CPUPath(i))
+	t.HotCPUs, t.Status = m.PCI() != nil, m.OSPMStatus
+	m.CPUsChanged = func() {
+		t.CPUs, t.Paths = nil, nil
+		for _, c := range m.CPUs() {
+			t.CPUs = append(t.CPUs, c)
+			t.Paths = append(t.Paths, m.CPUPath(c.Index()))
+		}
+		if s.gdb != nil {
+			s.gdb.SetCPUs(gdbCPUs(m))
+		}
 	}
+	m.CPUsChanged()
+	m.OST = func(o hotplug.OST) { s.mon.server.Emit(machinecmd.OSTEvent(o)) }
 	balloon.RAM, balloon.Changed = s.config.RAM, func(actual uint64) { s.mon.server.Emit(&qapi.BalloonChangeEvent{Actual: int64(actual)}) }
 	t.Balloon = func() machinecmd.Balloon {
 		if b := balloon.Active(); b != nil {
@@ -97,9 +107,6 @@ func objectTypeTree(r *qdev.Registry) *qom.Types {
 			parents = parents[1:]
 		}
 		t.AddChain(m.Name+"-machine", parents...)
-	}
-	for _, m := range x86.ModelNames() {
-		t.AddChain(m.Name+x86.TypeSuffix, "x86_64-cpu", "cpu", "device", "object")
 	}
 	for _, a := range accelerators {
 		t.AddChain(a.name+"-accel", "accel", "object")

@@ -90,6 +90,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	qapi.BindMachineTarget(r, o.machine)
 	qapi.BindMiscTarget(r, o.machine)
 	qapi.BindPci(r, o.machine)
+	qapi.BindAcpi(r, o.machine)
 	qapi.BindBlockCore(r, m.block)
 	qapi.BindBlock(r, m.block)
 	qapi.BindBlockExport(r, m.block)
@@ -138,7 +139,7 @@ func (s *session) makeShell(ctx context.Context) {
 	m.shell = hmp.NewShell(commands, info)
 	m.shell.Version, m.shell.Ready, m.shell.Exclusive, m.shell.Context = compatVersion, m.run.Ready, m.server.Exclusive, ctx
 	m.shell.LogItems = strings.Replace(logHelp(), "\n", "\nnone            remove all logs\n", 1) + "trace:PATTERN   enable trace events\n\n"
-	m.shell.CPUs = func() int { return s.config.CPUs }
+	m.shell.HasCPU = func(index int64) bool { return s.mon.objects.target == nil || s.mon.objects.target.HasCPU(index) }
 	m.shell.BlockDevices = func() (names []string) {
 		s.host.disks.Graph.Lock()
 		defer s.host.disks.Graph.Unlock()

@@ -1,6 +1,7 @@
 package misc
 
 import (
+	"goemu/hw/hotplug"
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
@@ -28,7 +29,7 @@ type GED struct {
 	vm  *mainloop.VM
 	at  uint64
 	sel uint32
-	hot MemoryHotplug
+	hot hotplug.DIMMs
 	io  [2]*memory.Region
 
 	errors uint64
@@ -49,7 +50,7 @@ var GEDClass = qdev.Class{Name: "acpi-ged-x86", Internal: true, Category: qdev.M
 		vmstate.Struct("ged_state", &gedState, func(g *GED) *GED { return g }).Since(1),
 	}, Subsections: []*vmstate.Description[GED]{
 		{Name: "acpi-ged/memhp", Version: 1, MinVersion: 1, Fields: []vmstate.Field[GED]{
-			vmstate.Struct("memhp_state", &MemoryHotplugState, func(g *GED) *MemoryHotplug { return &g.hot }).Since(1),
+			vmstate.Struct("memhp_state", &hotplug.DIMMsState, func(g *GED) *hotplug.DIMMs { return &g.hot }).Since(1),
 		}},
 		{Name: "acpi-ged/ghes", Version: 1, MinVersion: 1, Needed: func(*GED) bool { return false }, Fields: []vmstate.Field[GED]{
 			vmstate.Struct("ghes_state", &gedErrorState, func(g *GED) *uint64 { return &g.errors }).Since(1),

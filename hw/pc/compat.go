@@ -45,12 +45,14 @@ var compat = []struct {
 	}},
 	{"5.2", [][3]string{
 		{"ICH9-LPC", "smm-compat", "on"},
+		{"ICH9-LPC", "x-smi-cpu-hotunplug", "off"},
 		{"PIIX4_PM", "smm-compat", "on"},
 		{"virtio-blk-device", "report-discard-granularity", "off"},
 		{"virtio-net-pci-base", "vectors", "3"},
 		{"nvme", "msix-exclusive-bar", "on"},
 	}},
 	{"5.1", [][3]string{
+		{"ICH9-LPC", "x-smi-cpu-hotplug", "off"},
 		{"virtio-blk-device", "num-queues", "1"},
 		{"virtio-scsi-device", "num_queues", "1"},
 		{"nvme", "use-intel-id", "on"},

@@ -6,16 +6,13 @@ import (
 	"goemu/target/x86"
 )
 
-// cpuNode is a CPU's place in the tree of objects, with its model's properties.
-func (m *Machine) cpuNode(i int, c CPU) *qom.Node {
-	cfg := m.cfg.CPU
-	n := qom.New(cfg.TypeName(), c)
+// describe adds the properties that are the model's to those of the CPU's place.
+func (c *cpuDevice) describe() {
+	cfg := c.m.cfg.CPU
+	n := c.QOM()
 	fixed := func(name, typ string, v any) {
 		n.AddProperty(qom.Property{Name: name, Type: typ, Get: func() any { return v }})
 	}
-	fixed("realized", "bool", true)
-	fixed("hotplugged", "bool", false)
-	fixed("hotpluggable", "bool", false)
 	for _, name := range append(x86.FeatureNames(), x86.FeatureAliases()...) {
 		f, _ := x86.FeatureByName(name)
 		fixed(name, "bool", cfg.Features.Has(f))
@@ -23,11 +20,6 @@ func (m *Machine) cpuNode(i int, c CPU) *qom.Node {
 	for _, p := range cfg.Properties() {
 		fixed(p.Name, p.Type, p.Value)
 	}
-	p := cfg.Topology.Place(i)
-	for name, v := range map[string]int{"thread-id": p.Thread, "core-id": p.Core, "die-id": p.Die, "socket-id": p.Socket, "node-id": m.nodeOf(i)} {
-		fixed(name, "int32", int64(v))
-	}
-	fixed("apic-id", "uint32", uint64(c.APICID()))
 	unavailable := []any{}
 	for _, name := range cfg.Filtered.Names() {
 		unavailable = append(unavailable, name)
@@ -35,15 +27,6 @@ func (m *Machine) cpuNode(i int, c CPU) *qom.Node {
 	fixed("unavailable-features", "strList", unavailable)
 	fixed("feature-words", "X86CPUFeatureWordInfo", featureWords(&cfg.Features))
 	fixed("filtered-features", "X86CPUFeatureWordInfo", featureWords(&cfg.Filtered))
-	return n
-}
-
-// nodeOf is the NUMA node of a CPU, -1 for none.
-func (m *Machine) nodeOf(cpu int) int {
-	if node, ok := m.Node(cpu); ok {
-		return node
-	}
-	return -1
 }
 
 // Node returns the NUMA node of a CPU; ok is false on a machine without nodes.

@@ -7,6 +7,7 @@ import (
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/mptable"
+	"goemu/hw/hotplug"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/ioapic"
 	"goemu/hw/isa"
@@ -73,7 +74,7 @@ func buildI440FX(m *Machine) (err error) {
 	}
 	smi := qdev.NewIRQ(m.raiseSMI, 0)
 	c.pm, err = piix.NewPM(m.Tree, m.pci, devfnPM, piix.PMConfig{SCI: m.isa.Line(sciIRQ), SMI: smi, VM: m.VM, IO: m.io,
-		SMM: m.cfg.Props.SMM != qdev.Off, SMBBase: 0xb100, CPUs: m.cfg.CPU.Topology.CPUs()})
+		SMM: m.cfg.Props.SMM != qdev.Off, SMBBase: 0xb100, CPUs: m.apicIDs(), OST: m.reportOST})
 	return err
 }
 
@@ -114,8 +115,8 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 	f.AMDHole = m.cfg.CPU.Model.Vendor == x86.VendorAMD
 	f.MP = &mptable.Machine{Signature: m.cfg.CPU.Signature(), Features: m.cfg.CPU.Features[x86.F1EDX], IOAPICAddr: ioapic.Address, LocalAPIC: apic.DefaultAddress,
 		PCI: true, LevelISA: []uint8{5, sciIRQ, 10, 11}, Route: pciLine}
-	for i := range m.cfg.CPUs {
-		f.MP.APICIDs = append(f.MP.APICIDs, uint8(m.cfg.CPU.Topology.APICID(i)))
+	for _, c := range m.cpus {
+		f.MP.APICIDs = append(f.MP.APICIDs, uint8(c.APICID()))
 	}
 	if f.ACPI != nil {
 		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, GPEBytes: 4, SCI: sciIRQ, SMICmd: 0xb2, S3: c.pm.S3(), S4: c.pm.S4() != 0,
@@ -124,12 +125,24 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(), Hole64End: m.map_.hole64() + hole64Size - 1,
 			UID: m.cfg.Type.rootUID(), Root: pciBus(m.pci), Hotplug: c.pm.HotplugPorts(), HotplugBridges: c.pm.HotplugBridges()}
 		f.ACPI.HPET = m.cfg.Props.HPET
+		f.ACPI.CPUHotplug = piix.CPUHotplugPorts
 		m.describeGeneration(f)
 	}
 }
 
 // commandLine implements chipset.
 func (c *chipsetPC) commandLine(*Machine) string { return "" }
+
+// slots implements chipset.
+func (c *chipsetPC) slots() (*hotplug.CPUs, *hotplug.DIMMs) {
+	if c.pm == nil {
+		return nil, nil
+	}
+	return c.pm.Slots()
+}
+
+func (*chipsetPC) mayPlugCPU() error   { return nil }
+func (*chipsetPC) mayUnplugCPU() error { return nil }
 
 // raise implements chipset.
 func (c *chipsetPC) raise(events uint8) {

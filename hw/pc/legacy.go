@@ -189,9 +189,9 @@ func (m *Machine) setupInterrupts(level uint32) {
 	m.writePorts(picSetup, pitSetup, masks)
 	m.ports.Store(portELCR, 1, uint64(level&0xff))
 	m.ports.Store(portELCR+1, 1, uint64(level>>8))
-	m.localAPICs[0].WritePage(apicSVR, 4, svrOn)
-	m.localAPICs[0].WritePage(apicLINT0, 4, lintExt)
-	m.localAPICs[0].WritePage(apicLINT1, 4, lintNMI)
+	m.units[0].apic.WritePage(apicSVR, 4, svrOn)
+	m.units[0].apic.WritePage(apicLINT0, 4, lintExt)
+	m.units[0].apic.WritePage(apicLINT1, 4, lintNMI)
 }
 
 // raiseSMI is the chipset's system management interrupt: it goes to the first CPU.

@@ -6,6 +6,7 @@ import (
 
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
+	"goemu/hw/hotplug"
 	"goemu/hw/intc/ioapic"
 	"goemu/hw/isa"
 	"goemu/hw/misc"
@@ -41,7 +42,7 @@ func microvmType() *Type {
 
 // chipsetMicroVM is what the microvm has instead of a chipset.
 type chipsetMicroVM struct {
-	slots    []*transport.MMIO
+	devices  []*transport.MMIO
 	firstIRQ int
 	second   bool // there is a second I/O APIC
 }
@@ -101,7 +102,7 @@ func (c *chipsetMicroVM) transports(m *Machine) error {
 			return err
 		}
 		m.mem.Add(t.Region(), c.addr(i), 0)
-		c.slots = append(c.slots, t)
+		c.devices = append(c.devices, t)
 	}
 	return nil
 }
@@ -126,7 +127,7 @@ func (c *chipsetMicroVM) describe(m *Machine, f *firmware.Machine) {
 	if c.second {
 		d.IOAPICs = append(d.IOAPICs, acpi.IOAPIC{ID: 1, Addr: microvmIOAPIC2, Base: gsiCount})
 	}
-	for i, t := range c.slots {
+	for i, t := range c.devices {
 		if t.Present() {
 			d.VirtioMMIO = append(d.VirtioMMIO, acpi.VirtioMMIO{UID: uint64(i), Addr: uint32(c.addr(i)), Size: microvmVirtioSize, IRQ: uint32(c.firstIRQ + i)})
 		}
@@ -143,7 +144,7 @@ func (c *chipsetMicroVM) commandLine(m *Machine) string {
 		return c.rate(m)
 	}
 	var b strings.Builder
-	for i, t := range c.slots {
+	for i, t := range c.devices {
 		if t.Present() {
 			fmt.Fprintf(&b, " virtio_mmio.device=%d@%#x:%d", microvmVirtioSize, c.addr(i), c.firstIRQ+i)
 		}
@@ -153,6 +154,12 @@ func (c *chipsetMicroVM) commandLine(m *Machine) string {
 
 // raise implements chipset: the event device tells of no event that is raised here.
 func (c *chipsetMicroVM) raise(uint8) {}
+
+// slots implements chipset: CPUs and memory stay.
+func (*chipsetMicroVM) slots() (*hotplug.CPUs, *hotplug.DIMMs) { return nil, nil }
+
+func (*chipsetMicroVM) mayPlugCPU() error   { return nil }
+func (*chipsetMicroVM) mayUnplugCPU() error { return nil }
 
 // pciMemory implements chipset.
 func (c *chipsetMicroVM) pciMemory() *memory.Region { return nil }

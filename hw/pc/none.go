@@ -4,6 +4,7 @@ import (
 	"strings"
 
 	"goemu/hw/firmware"
+	"goemu/hw/hotplug"
 	"goemu/internal/memory"
 )
 
@@ -28,3 +29,9 @@ func (noChips) describe(*Machine, *firmware.Machine) {}
 func (noChips) commandLine(*Machine) string          { return "" }
 func (noChips) raise(uint8)                          {}
 func (noChips) pciMemory() *memory.Region            { return nil }
+
+// slots implements chipset: CPUs and memory stay.
+func (noChips) slots() (*hotplug.CPUs, *hotplug.DIMMs) { return nil, nil }
+
+func (noChips) mayPlugCPU() error   { return nil }
+func (noChips) mayUnplugCPU() error { return nil }

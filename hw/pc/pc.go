@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"goemu/accel"
@@ -13,6 +14,7 @@ import (
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/firmware/loader"
+	"goemu/hw/hotplug"
 	"goemu/hw/ide"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/i8259"
@@ -28,7 +30,6 @@ import (
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
-	"goemu/internal/qom"
 	"goemu/target/x86"
 )
 
@@ -52,7 +53,10 @@ type CPU interface {
 
 // Accelerator runs the machine's CPUs.
 type Accelerator interface {
+	// NewCPU adds a CPU, which Start lets execute. Remove takes one out, at any time; it may be the one that executes the call.
 	NewCPU(index int, apicID uint32) (CPU, error)
+	Remove(CPU)
+	// Start begins to execute the CPUs that do not yet, unless they are paused.
 	Start()
 	Pause()
 	Resume()
@@ -124,6 +128,10 @@ type Machine struct {
 	cfg  Config
 	VM   *mainloop.VM
 	Tree *qdev.Tree
+	// OST hears what the guest says about slots of CPUs and memory, CPUsChanged of CPUs that have come or gone; nil for nobody. They are called
+	// under the machine lock.
+	OST         func(hotplug.OST)
+	CPUsChanged func()
 
 	mem, io       *memory.Region // system memory and ports
 	memory, ports *memory.AddressSpace
@@ -132,11 +140,10 @@ type Machine struct {
 	map_          memoryMap
 
 	accel      Accelerator
-	cpus       []CPU
-	cpuNodes   []*qom.Node
+	units      []*cpuDevice  // by number
+	cpus       []CPU         // theirs
 	timers     *clock.Server // of the local APICs
 	apics      *apic.Set
-	localAPICs []*apic.APIC // by CPU
 	pics       *i8259.Pair
 	ioapic     *ioapic.IOAPIC
 	gsi        []*qdev.IRQ // inputs of interrupt controllers by global number
@@ -166,6 +173,11 @@ type chipset interface {
 	commandLine(m *Machine) string
 	// raise reports general purpose events of ACPI; pm names them.
 	raise(events uint8)
+	// slots are the registers for CPUs and memory modules that come and go; nil without ACPI.
+	slots() (*hotplug.CPUs, *hotplug.DIMMs)
+	// mayPlugCPU and mayUnplugCPU tell whether the firmware can cope.
+	mayPlugCPU() error
+	mayUnplugCPU() error
 	// pciMemory is PCI's memory space, nil without PCI.
 	pciMemory() *memory.Region
 }
@@ -181,7 +193,12 @@ func New(cfg Config) (*Machine, error) {
 	}
 	transport.CPUs = cfg.CPUs
 	m.Tree.Machine.SetType(cfg.Type.Name + "-machine")
-	m.Tree.Globals = append(append([]qdev.Global{}, cfg.Type.Compat...), cfg.Globals...)
+	for _, g := range append(slices.Clone(cfg.Type.Compat), cfg.Globals...) {
+		if !isCPUType(g.Driver) { // those are in the CPUs' configuration
+			m.Tree.Globals = append(m.Tree.Globals, g)
+		}
+	}
+	m.Tree.Loose = (*plugs)(m)
 	if cfg.Links != nil {
 		cfg.Links(&m.Tree.Links)
 	}
@@ -219,6 +236,9 @@ func (m *Machine) build() error {
 	if err := m.cfg.Type.build(m); err != nil {
 		return err
 	}
+	for _, u := range m.units {
+		m.pluggedCPU(u)
+	}
 	return m.mapBIOS()
 }
 
@@ -232,21 +252,9 @@ func (m *Machine) createCPUs() (err error) {
 	}
 	m.apics = apic.NewSet(m.timers.List(clock.Virtual))
 	for i := range m.cfg.CPUs {
-		c, err := m.accel.NewCPU(i, m.cfg.CPU.Topology.APICID(i))
-		if err != nil {
+		if err := m.newCPU(i); err != nil {
 			return err
 		}
-		node := m.Tree.Unattached.MustAdd("device[*]", m.cpuNode(i, c))
-		a, err := m.apics.New(m.Tree, c, m.cfg.CPU.Features.Has(x86.FeatX2APIC))
-		if err != nil {
-			return err
-		}
-		c.SetInterruptController(a)
-		m.localAPICs = append(m.localAPICs, a)
-		a.QOM().Remove()
-		node.MustAdd("lapic", a.QOM())
-		m.cpuNodes = append(m.cpuNodes, node)
-		m.cpus = append(m.cpus, c)
 	}
 	m.mem.Add(m.apics.Region(), apic.DefaultAddress, 4096)
 	return nil
@@ -302,9 +310,6 @@ func (m *Machine) reset(cause mainloop.ShutdownCause) {
 	m.tablesRead = false
 	m.Tree.Reset()
 	_ = m.describeBoot() // fails if a device that was added has the index of another; the order stays then
-	for _, c := range m.cpus {
-		c.Reset()
-	}
 	if cause == mainloop.CauseSnapshotLoad || m.VM.State() == mainloop.StateInMigrate {
 		return
 	}
@@ -332,9 +337,6 @@ func (m *Machine) suspended(e mainloop.Event) {
 // waking vector that it left in the ACPI tables.
 func (m *Machine) wake() {
 	m.Tree.Reset()
-	for _, c := range m.cpus {
-		c.Reset()
-	}
 	m.chips.afterReset(m)
 	if m.image == nil || m.setup.Waking == 0 {
 		return
@@ -415,7 +417,7 @@ func (m *Machine) Memory() *memory.AddressSpace { return m.memory }
 // Ports is the I/O port space.
 func (m *Machine) Ports() *memory.AddressSpace { return m.ports }
 
-// CPUs returns the virtual CPUs in order.
+// CPUs returns the virtual CPUs that there are in the order of their numbers.
 func (m *Machine) CPUs() []CPU { return m.cpus }
 
 // Accelerator returns what runs the CPUs.
@@ -429,8 +431,8 @@ func (m *Machine) Space(s *x86.State) *memory.AddressSpace {
 	return m.memory
 }
 
-// TPR is the task priority of a CPU's local APIC.
-func (m *Machine) TPR(cpu int) uint64 { return uint64(m.localAPICs[cpu].TPR()) }
+// TPR is the task priority of the local APIC of a CPU that is there.
+func (m *Machine) TPR(cpu int) uint64 { return uint64(m.unit(cpu).apic.TPR()) }
 
 // HasFeature tells whether the CPUs have a feature.
 func (m *Machine) HasFeature(f x86.Feature) bool {
@@ -440,8 +442,8 @@ func (m *Machine) HasFeature(f x86.Feature) bool {
 // PCI is the bus behind the host bridge, nil if there is none.
 func (m *Machine) PCI() *pci.Bus { return m.pci }
 
-// CPUPath is the place of a CPU in the tree of objects.
-func (m *Machine) CPUPath(i int) string { return m.cpuNodes[i].Path() }
+// CPUPath is the place in the tree of objects of a CPU that is there.
+func (m *Machine) CPUPath(cpu int) string { return m.unit(cpu).QOM().Path() }
 
 // ResetReinjection forgets the interrupts of the real-time clock that the guest has missed.
 func (m *Machine) ResetReinjection() {

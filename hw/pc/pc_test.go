@@ -32,6 +32,7 @@ type idle struct{}
 func (idle) NewCPU(index int, apicID uint32) (CPU, error) {
 	return &idleCPU{index: index, apicID: apicID, env: new(x86.Env)}, nil
 }
+func (idle) Remove(CPU)   {}
 func (idle) Start()       {}
 func (idle) Pause()       {}
 func (idle) Resume()      {}

@@ -7,8 +7,8 @@ import (
 	"goemu/internal/qom"
 )
 
-// PrintLAPIC shows the local APIC of a CPU, for people.
-func (m *Machine) PrintLAPIC(w io.Writer, cpu int) { m.localAPICs[cpu].Print(w, cpu) }
+// PrintLAPIC shows the local APIC of a CPU that is there, for people.
+func (m *Machine) PrintLAPIC(w io.Writer, cpu int) { m.unit(cpu).apic.Print(w, cpu) }
 
 // PrintInterrupts shows the interrupt controllers that all CPUs share, for people.
 func (m *Machine) PrintInterrupts(w io.Writer) {

@@ -1,6 +1,7 @@
 package pc
 
 import (
+	"errors"
 	"strings"
 
 	"goemu/accel"
@@ -9,6 +10,7 @@ import (
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/loader"
 	"goemu/hw/firmware/mptable"
+	"goemu/hw/hotplug"
 	"goemu/hw/ide/ahci"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/ioapic"
@@ -54,10 +56,11 @@ type chipsetQ35 struct {
 	host  *q35.Host
 	lpc   *ich9.LPC
 	smbus *ich9.SMBus
+	acpi  bool
 }
 
 func buildQ35(m *Machine) (err error) {
-	c := new(chipsetQ35)
+	c := &chipsetQ35{acpi: m.cfg.Props.ACPI != qdev.Off}
 	m.chips = c
 	if c.host, err = q35.New(m.Tree, q35.Config{Memory: m.mem, RAM: m.map_.ram, IO: m.io, Below4G: m.map_.below, Above4G: m.map_.above}); err != nil {
 		return err
@@ -67,7 +70,7 @@ func buildQ35(m *Machine) (err error) {
 		m.smmRoot.Add(c.host.SMRAM, 0, 1)
 	}
 	m.gsi = make([]*qdev.IRQ, gsiCount)
-	if c.lpc, err = ich9.New(m.Tree, m.pci, ich9.Config{Memory: m.mem, IO: m.io, VM: m.VM, SMI: m.raiseSMIs, SMM: m.cfg.Props.SMM != qdev.Off, CPUs: m.cfg.CPU.Topology.CPUs(),
+	if c.lpc, err = ich9.New(m.Tree, m.pci, ich9.Config{Memory: m.mem, IO: m.io, VM: m.VM, SMI: m.raiseSMIs, SMM: m.cfg.Props.SMM != qdev.Off, CPUs: m.apicIDs(), OST: m.reportOST,
 		GSI: qdev.NewIRQs(func(n int, level bool) { m.gsi[n].Set(level) }, gsiCount)}); err != nil {
 		return err
 	}
@@ -154,8 +157,8 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 		loader.E820{Addr: rcbaAddr, Size: rcbaSize, Type: loader.RAMReserved})
 	f.MP = &mptable.Machine{Signature: m.cfg.CPU.Signature(), Features: m.cfg.CPU.Features[x86.F1EDX], IOAPICAddr: ioapic.Address, LocalAPIC: apic.DefaultAddress,
 		PCI: true, LevelISA: []uint8{5, sciIRQ, 10, 11}, Route: q35Line}
-	for i := range m.cfg.CPUs {
-		f.MP.APICIDs = append(f.MP.APICIDs, uint8(m.cfg.CPU.Topology.APICID(i)))
+	for _, c := range m.cpus {
+		f.MP.APICIDs = append(f.MP.APICIDs, uint8(c.APICID()))
 	}
 	if f.ACPI == nil {
 		return
@@ -177,11 +180,37 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 		f.ACPI.MCFG = &acpi.Range{Addr: at, Size: size}
 	}
 	f.ACPI.HPET = m.cfg.Props.HPET
+	_, f.ACPI.CPUHotplugSMI, f.ACPI.CPUUnplugSMI = c.lpc.SMIFeatures()
+	f.ACPI.CPUHotplug = ich9.CPUHotplugPorts
 	m.describeGeneration(f)
 }
 
 // commandLine implements chipset.
 func (c *chipsetQ35) commandLine(*Machine) string { return "" }
+
+// slots implements chipset.
+func (c *chipsetQ35) slots() (*hotplug.CPUs, *hotplug.DIMMs) {
+	if !c.acpi {
+		return nil, nil
+	}
+	return c.lpc.Slots()
+}
+
+// mayPlugCPU implements chipset.
+func (c *chipsetQ35) mayPlugCPU() error {
+	if broadcast, plug, _ := c.lpc.SMIFeatures(); broadcast && !plug {
+		return errors.New("cpu hotplug with SMI wasn't enabled by firmware")
+	}
+	return nil
+}
+
+// mayUnplugCPU implements chipset.
+func (c *chipsetQ35) mayUnplugCPU() error {
+	if broadcast, _, unplug := c.lpc.SMIFeatures(); broadcast && !unplug {
+		return errors.New("cpu hot-unplug with SMI wasn't enabled by firmware")
+	}
+	return nil
+}
 
 // raise implements chipset.
 func (c *chipsetQ35) raise(events uint8) {

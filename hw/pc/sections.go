@@ -55,9 +55,9 @@ func (m *Machine) LoadSections() []qdev.Section {
 
 func (m *Machine) sections(load bool) []qdev.Section {
 	out := []qdev.Section{{Name: timersState.Name, State: timersState.Bind(&timers{m})}}
-	for i := range m.cpus {
+	for i, c := range m.cpus {
 		for _, d := range []*vmstate.Description[x86.State]{&x86.CPUCommonState, &x86.CPUState} {
-			out = append(out, qdev.Section{Name: d.Name, Instance: i, State: cpuSection{m, i, d}})
+			out = append(out, qdev.Section{Name: d.Name, Instance: c.Index(), State: cpuSection{m, i, d}})
 		}
 	}
 	for i, st := range netdev.Main.States() {
@@ -71,7 +71,7 @@ func (m *Machine) sections(load bool) []qdev.Section {
 func (m *Machine) LoadDone() {
 	for i := range m.loaded {
 		s := &m.loaded[i]
-		s.WaitSIPI = m.localAPICs[i].WaitsForSIPI()
+		s.WaitSIPI = m.units[i].apic.WaitsForSIPI()
 		m.cpus[i].SetState(s)
 	}
 	m.loaded = nil

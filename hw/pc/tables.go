@@ -35,7 +35,7 @@ func (m *Machine) firmwareMachine() *firmware.Machine {
 		f.ACPI = &acpi.Machine{FWCfg: true, ISA: isa,
 			IOAPICs: []acpi.IOAPIC{{Addr: ioapic.Address}}, OEMID: m.cfg.Props.OEMID, OEMTableID: m.cfg.Props.OEMTableID}
 		for i := range m.cfg.CPU.Topology.CPUs() {
-			f.ACPI.CPUs = append(f.ACPI.CPUs, acpi.CPU{APICID: m.cfg.CPU.Topology.APICID(i), Enabled: i < m.cfg.CPUs})
+			f.ACPI.CPUs = append(f.ACPI.CPUs, acpi.CPU{APICID: m.cfg.CPU.Topology.APICID(i), Enabled: m.unit(i) != nil})
 		}
 		m.numa(f.ACPI)
 	}

@@ -37,6 +37,7 @@ const (
 // The general purpose events of the PC machines.
 const (
 	EventPCIHotplug = 1 << 1 // PCI devices come or go
+	EventCPUHotplug = 1 << 2 // CPUs come or go
 	EventGeneration = 1 << 5 // the machine's generation identifier has changed
 )
 

@@ -24,6 +24,9 @@ type Section struct {
 // StateBus is a bus with a state of its own.
 type StateBus interface{ BusState() vmstate.State }
 
+// Instanced is a device whose states are not numbered in the order of their making.
+type Instanced interface{ StateInstance() int }
+
 // Sections lists the states of all devices and of their buses in the order in which they were made.
 func (t *Tree) Sections() []Section {
 	var out []Section
@@ -42,6 +45,9 @@ func (t *Tree) Sections() []Section {
 		}
 		if s := d.Dev().State(); s != nil {
 			add(StatePath(d), s)
+			if i, ok := d.(Instanced); ok {
+				out[len(out)-1].Instance = i.StateInstance()
+			}
 		}
 		for _, b := range d.Dev().buses {
 			if sb, ok := b.node.(StateBus); ok {

@@ -12,7 +12,7 @@ import (
 func (s *Server) state() *cpuState {
 	c := &cpuState{State: s.t.CPUs[s.curG].State()}
 	if s.t.TPR != nil {
-		c.cr8 = s.t.TPR(s.curG) >> 4
+		c.cr8 = s.t.TPR(s.t.CPUs[s.curG].Index()) >> 4
 	}
 	return c
 }

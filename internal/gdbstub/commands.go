@@ -3,6 +3,7 @@ package gdbstub
 import (
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,7 +51,8 @@ func (s *Server) stopReply(state mainloop.RunState) string {
 	}
 	watch := ""
 	if d := s.stop; state == mainloop.StateDebug && d != nil {
-		s.curG, s.curC = d.CPU, d.CPU
+		at := max(0, slices.IndexFunc(s.t.CPUs, func(c CPU) bool { return c.Index() == d.CPU }))
+		s.curG, s.curC = at, at
 		if w := d.Watch; w != nil {
 			kind := ""
 			switch {

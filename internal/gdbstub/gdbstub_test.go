@@ -18,9 +18,11 @@ import (
 // fakeCPU is a CPU whose state only gdb changes.
 type fakeCPU struct {
 	accel.CPU
+	index int
 	state x86.State
 }
 
+func (c *fakeCPU) Index() int            { return c.index }
 func (c *fakeCPU) State() *x86.State     { s := c.state; return &s }
 func (c *fakeCPU) SetState(s *x86.State) { c.state = *s }
 func (c *fakeCPU) Halted() bool          { return false }
@@ -62,6 +64,7 @@ func newRig(t testing.TB) *rig {
 	b, err := set.Open(spec)
 	require.NoError(t, err)
 	r := &rig{dbg: &fakeDebugger{step: map[int]bool{}}}
+	r.cpus[1].index = 1
 	vm := mainloop.NewVM(mainloop.NewLoop())
 	r.Server, err = Serve(b, Target{VM: vm, CPUs: []CPU{&r.cpus[0], &r.cpus[1]}, AVX: true, Debugger: r.dbg, Kill: func() {},
 		Space:    func(*x86.State) *memory.AddressSpace { return as },

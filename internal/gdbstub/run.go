@@ -100,7 +100,7 @@ func (s *Server) resume(actions map[int]byte) bool {
 		if actions != nil && actions[i] == 0 {
 			c.Raise(accel.IRQHalt)
 		} else if actions[i] == 's' {
-			s.t.Debugger.SetStep(i, true)
+			s.t.Debugger.SetStep(c.Index(), true)
 		}
 	}
 	s.stop = nil

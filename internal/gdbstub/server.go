@@ -138,14 +138,25 @@ func (s *Server) cpuStopped(d accel.DebugStop) {
 	})
 }
 
+// SetCPUs hears of CPUs that have come or gone; threads are numbered by the list. Preconditions: the machine lock is held.
+func (s *Server) SetCPUs(list []CPU) {
+	s.t.CPUs = list
+	if s.curG >= len(list) {
+		s.curG = 0
+	}
+	if s.curC >= len(list) {
+		s.curC = 0
+	}
+}
+
 // changed hears of the machine's run state. Preconditions: the machine lock is held.
 func (s *Server) changed(running bool, state mainloop.RunState) {
 	if running {
 		return
 	}
-	for i, c := range s.t.CPUs {
+	for _, c := range s.t.CPUs {
 		if d := s.t.Debugger; d != nil {
-			d.SetStep(i, false)
+			d.SetStep(c.Index(), false)
 		}
 		c.Lower(accel.IRQHalt)
 	}

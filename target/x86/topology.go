@@ -22,3 +22,22 @@ func (t Topology) Place(n int) Place {
 	threads, cores, dies := max(t.Threads, 1), max(t.Cores, 1), max(t.Dies, 1)
 	return Place{Thread: n % threads, Core: n / threads % cores, Die: n / (threads * cores) % dies, Socket: n / (threads * cores * dies)}
 }
+
+// Index is the number of the CPU at a place.
+func (t Topology) Index(p Place) int {
+	return ((p.Socket*max(t.Dies, 1)+p.Die)*max(t.Cores, 1)+p.Core)*max(t.Threads, 1) + p.Thread
+}
+
+// PlaceOf is where the CPU with an APIC identifier would be. It need not be in the topology.
+func (t Topology) PlaceOf(id uint32) (p Place) {
+	for _, f := range [...]struct {
+		n    *int
+		size int
+	}{{&p.Thread, t.Threads}, {&p.Core, t.Cores}, {&p.Die, t.Dies}} {
+		w := bits.Len(uint(max(f.size, 1) - 1))
+		*f.n = int(id & (1<<w - 1))
+		id >>= w
+	}
+	p.Socket = int(id)
+	return p
+}

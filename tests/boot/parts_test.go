@@ -8,7 +8,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestGeneration loads a snapshot into a running Linux, which learns that it is in the past by the machine's generation identifier.
+// TestGeneration loads a snapshot into a running Linux, which hears of it by the event of the machine's generation identifier.
 func TestGeneration(t *testing.T) {
 	f := prepare(t, "cloud-amd64")
 	const guid = "324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87"
@@ -16,12 +16,34 @@ func TestGeneration(t *testing.T) {
 	require.NoError(t, exec.Command(f.goemu, "img", "create", "-f", "qcow2", disk, "1M").Run())
 	l := f.start(t, "-M", "q35", "-device", "vmgenid,guid="+guid, "-drive", "if=none,id=d,file="+disk, "-device", "virtio-blk-pci,drive=d")
 	require.Equal(t, map[string]any{"guid": guid}, l.do("query-vm-generation-id", nil))
-	l.sh("ls -d /sys/bus/acpi/drivers/vmgenid/QEMU*; dmesg -c | grep -c 'machine fork' | sed s/^/forks=/", "forks=0")
+	l.sh("sed s/^/status=/ /sys/bus/acpi/devices/QEMUVGID:00/status", "status=15")
+	l.sh("count() { awk '{print \"events=\" $1}' /sys/firmware/acpi/interrupts/gpe05; }; count", "events=0")
 	monitor := func(command string) {
 		t.Helper()
 		require.Equal(t, "", l.do("human-monitor-command", map[string]any{"command-line": command}))
 	}
 	monitor("savevm past")
 	monitor("loadvm past")
-	l.sh("until dmesg | grep -q 'machine fork'; do usleep 50000; done; echo forked-$((1+1))", "forked-2")
+	l.sh("count", "events=1")
+}
+
+// TestCPUs plugs CPUs into a running Linux, which uses them and lets them go again.
+func TestCPUs(t *testing.T) {
+	f := prepare(t, "cloud-amd64")
+	for _, m := range []string{"pc", "q35"} {
+		t.Run(m, func(t *testing.T) {
+			l := f.start(t, "-M", m, "-smp", "1,sockets=2,cores=2,maxcpus=4")
+			l.sh("dmesg -n 1; until_() { until eval \"$1\"; do usleep 50000; done; echo met-$2; }; echo ready-$((1+1))", "ready-2")
+			for range 2 {
+				l.do("device_add", map[string]any{"driver": "max-x86_64-cpu", "id": "new", "socket-id": 1, "core-id": 1, "thread-id": 0})
+				l.sh("until_ '[ -e /sys/devices/system/cpu/cpu1/online ]' new; echo 1 >/sys/devices/system/cpu/cpu1/online; echo cpus=$(grep -c ^processor /proc/cpuinfo)", "cpus=2")
+				l.sh("taskset 2 awk '/^apicid/ {a = a \"-\" $3} END {print \"apics\" a}' /proc/cpuinfo", "apics-0-3")
+				l.do("device_del", map[string]any{"id": "new"})
+				l.event("ACPI_DEVICE_OST", "")
+				l.event("DEVICE_DELETED", "new")
+				l.sh("until_ '[ ! -e /sys/devices/system/cpu/cpu1 ]' gone; echo cpus=$(grep -c ^processor /proc/cpuinfo)", "cpus=1")
+			}
+			l.sh("dmesg | grep -c -e BUG: -e Oops -e 'Call Trace' | sed s/^/bad=/", "bad=0")
+		})
+	}
 }

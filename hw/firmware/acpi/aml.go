@@ -17,12 +17,12 @@ const (
 	opMethod, opDualName, opMultiName, opExt                         = 0x14, 0x2e, 0x2f, 0x5b
 	opLocal0, opArg0, opStore, opShiftRight, opAnd, opOr             = 0x60, 0x68, 0x70, 0x7a, 0x7b, 0x7d
 	opNotify, opCreateDWordField, opLOr, opLEqual, opLGreater        = 0x86, 0x8a, 0x91, 0x93, 0x94
-	opIf, opElse, opReturn, opWhile                                  = 0xa0, 0xa1, 0xa4, 0xa2
-	opLNot, opLLess                                                  = 0x92, 0x95
+	opIf, opElse, opReturn, opWhile, opBreak                         = 0xa0, 0xa1, 0xa4, 0xa2, 0xa5
+	opLNot, opLAnd, opLLess                                          = 0x92, 0x90, 0x95
 	opAdd, opSubtract, opIncrement, opShiftLeft                      = 0x72, 0x74, 0x75, 0x79
 	opDerefOf, opSizeOf, opIndex, opToBuffer, opToHexString          = 0x83, 0x87, 0x88, 0x96, 0x98
 
-	extMutex, extAcquire, extRelease               = 0x01, 0x23, 0x27
+	extMutex, extAcquire, extRelease, extDebug     = 0x01, 0x23, 0x27, 0x31
 	extOpRegion, extField, extDevice, extProcessor = 0x80, 0x81, 0x82, 0x83
 )
 

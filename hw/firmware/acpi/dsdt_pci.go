@@ -41,7 +41,7 @@ func (m *Machine) pciRoot() []byte {
 	var b []byte
 	if p.Express {
 		b = scope("_SB", device("PCI0", name("_HID", eisaID("PNP0A08")), name("_CID", eisaID("PNP0A03")), name("_ADR", num(0)), name("_UID", num(uint64(p.UID))),
-			operatingControl(p.Hotplug == 0)), m.reserved())
+			operatingControl(p.Hotplug == 0)), m.reserved(), m.smiResources())
 	} else {
 		b = scope("_SB", device("PCI0", name("_HID", eisaID("PNP0A03")), name("_ADR", num(0)), name("_UID", num(uint64(p.UID)))))
 	}

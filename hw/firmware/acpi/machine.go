@@ -4,7 +4,11 @@ import "slices"
 
 // Machine describes a machine as far as its tables need it.
 type Machine struct {
-	CPUs       []CPU
+	CPUs []CPU
+	// CPUHotplug is the port of the registers for CPUs that come and go. The firmware may have agreed to take CPUs in, and to let them go.
+	CPUHotplug                  uint16
+	CPUHotplugSMI, CPUUnplugSMI bool
+
 	PCI        *PCI   // nil: no PCI (microvm)
 	PM         *PM    // nil: hardware-reduced, with a GED
 	MCFG       *Range // the extended configuration space, nil while it has no place

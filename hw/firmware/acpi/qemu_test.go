@@ -142,3 +142,32 @@ func TestLoader(t *testing.T) {
 		}
 	}
 }
+
+// TestProcessorsOfQEMU looks for the objects of CPUs that come and go in the code of a running QEMU.
+func TestProcessorsOfQEMU(t *testing.T) {
+	part := pc(4)
+	part.CPUs[3].Enabled = false
+	placed := pc(4)
+	for i := range placed.CPUs {
+		placed.CPUs[i].Node = uint32(i % 2)
+	}
+	placed.Nodes = make([]Node, 2)
+	for _, c := range []struct {
+		name string
+		m    *Machine
+		port uint16
+		args []string
+	}{
+		{"pc", part, 0xaf00, []string{"-M", "pc", "-nodefaults", "-smp", "3,maxcpus=4", "-m", "256"}},
+		{"q35", placed, 0xcd8, []string{"-M", "q35", "-nodefaults", "-smp", "4,sockets=4", "-m", "256", "-object", "memory-backend-ram,id=a,size=128M", "-object", "memory-backend-ram,id=b,size=128M",
+			"-numa", "node,memdev=a", "-numa", "node,memdev=b"}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			c.m.CPUHotplug = c.port
+			dsdt := fromQEMU(t, c.args...)["DSDT"]
+			if want := c.m.processors(); !bytes.Contains(dsdt, want) {
+				t.Errorf("not in QEMU's table:\n%x\n%x", want, dsdt)
+			}
+		})
+	}
+}

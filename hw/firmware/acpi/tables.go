@@ -183,7 +183,7 @@ func (m *Machine) madt() []byte {
 	b = le.AppendUint32(b, madtPCAT)
 	x2 := false
 	for i, c := range m.CPUs {
-		b = append(b, c.interruptController(i)...)
+		b = append(b, c.interruptController(i, c.Enabled)...)
 		x2 = x2 || !c.old()
 	}
 	for _, io := range m.IOAPICs {

@@ -1,6 +1,7 @@
 package apic
 
 import (
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -87,6 +88,15 @@ func (s *Set) New(tree *qdev.Tree, cpu accel.CPU, x2APIC bool) (*APIC, error) {
 	a.Reset()
 	return a, nil
 }
+
+// Remove takes the local APIC of a CPU that goes out of the set.
+func (s *Set) Remove(a *APIC) {
+	list := slices.DeleteFunc(slices.Clone(*s.apics.Load()), func(x *APIC) bool { return x == a })
+	s.apics.Store(&list)
+}
+
+// StateInstance implements qdev.Instanced: the states are told apart by the CPUs' identifiers.
+func (a *APIC) StateInstance() int { return int(a.initialID) }
 
 // logicalX2 is the logical identifier in x2APIC mode.
 func (a *APIC) logicalX2() uint32 { return a.initialID>>4<<16 | 1<<(a.initialID&0xf) }

@@ -5,8 +5,8 @@ package ich9
 import (
 	"encoding/binary"
 
+	"goemu/hw/hotplug"
 	"goemu/hw/isa"
-	"goemu/hw/misc"
 	"goemu/hw/pci"
 	"goemu/hw/pm"
 	"goemu/hw/qdev"
@@ -63,6 +63,8 @@ type LPC struct {
 		NoReboot  bool `prop:"noreboot,default=true"`
 		SMMCompat bool `prop:"smm-compat,default=false"`
 		Broadcast bool `prop:"x-smi-broadcast,default=on"`
+		Plug      bool `prop:"x-smi-cpu-hotplug,default=on"`
+		Unplug    bool `prop:"x-smi-cpu-hotunplug,default=on"`
 	}
 	options struct { // of power management
 		ACPIHotplug bool  `prop:"acpi-pci-hotplug-with-bridge-support"`
@@ -95,8 +97,8 @@ type power struct {
 	smiEnable   uint32
 	smiStatus   uint32
 	smiWritable uint32
-	memory      misc.MemoryHotplug
-	cpus        misc.CPUHotplug
+	memory      hotplug.DIMMs
+	cpus        hotplug.CPUs
 	hotplug     pm.PCIHotplug
 }
 
@@ -119,7 +121,8 @@ type Config struct {
 	SMI        func(all bool)
 	VM         *mainloop.VM
 	SMM        bool
-	CPUs       int // that are possible
+	CPUs       []uint32 // APIC identifiers of those that are possible
+	OST        func(hotplug.OST)
 }
 
 // New puts the bridge on the bus.

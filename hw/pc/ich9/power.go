@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 
 	"goemu/hw/firmware/fwcfg"
+	"goemu/hw/hotplug"
 	"goemu/hw/pm"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
@@ -22,10 +23,16 @@ const (
 	acpiDisable       = 0x03
 )
 
+// CPUHotplugPorts is where the registers for CPUs that come and go are.
+const CPUHotplugPorts = 0x0cd8
+
+// Slots are the registers for CPUs and memory that come and go.
+func (l *LPC) Slots() (*hotplug.CPUs, *hotplug.DIMMs) { return &l.power.cpus, &l.power.memory }
+
 // initPower makes the registers.
 func (l *LPC) initPower() {
 	p := &l.power
-	p.cpus.SetCPUs(l.c.CPUs)
+	p.cpus.Map(l.c.IO, CPUHotplugPorts, l.c.CPUs, hotplug.Config{Notify: func() { p.acpi.RaiseGPE(pm.EventCPUHotplug) }, Report: l.c.OST})
 	c := pm.Config{SCI: qdev.NewIRQ(l.setSCI, 0), VM: l.c.VM, DisableS3: l.options.DisableS3 != 0, S4: l.options.S4,
 		ACPIOnly: !l.props.SMMCompat && !l.c.SMM, GPE: gpeBytes}
 	if l.options.DisableS4 != 0 {
@@ -167,16 +174,16 @@ func (l *LPC) RaiseGPE(events uint8) { l.power.acpi.RaiseGPE(events) }
 // RTCAlarm reports an alarm of the real-time clock.
 func (l *LPC) RTCAlarm() { l.power.acpi.RTCAlarm() }
 
-// Features of system management interrupts that firmware may ask for. Those for CPUs that come and go are not offered, but a guest that
-// comes from QEMU may have them, and asks for them again when it wakes up.
+// Features of system management interrupts that firmware may ask for.
 const (
 	smiBroadcast = 1 << iota // an interrupt goes to all CPUs
-	smiPlug
-	smiUnplug
+	smiPlug                  // the firmware takes CPUs in that come
+	smiUnplug                // and lets them go
 )
 
 // negotiation is how firmware and chipset agree on them, by files of the firmware configuration device.
 type negotiation struct {
+	host       uint64
 	guest      [8]byte
 	ok         [1]byte
 	negotiated uint64
@@ -191,7 +198,7 @@ func (n *negotiation) reset() {
 func (n *negotiation) lock() {
 	want := binary.LittleEndian.Uint64(n.guest[:])
 	plug := want & (smiPlug | smiUnplug)
-	if n.ok[0] != 0 || want&^(smiBroadcast|smiPlug|smiUnplug) != 0 || want&smiBroadcast == 0 && plug != 0 || plug == smiUnplug {
+	if n.ok[0] != 0 || want&^n.host != 0 || want&smiBroadcast == 0 && plug != 0 || plug == smiUnplug {
 		return
 	}
 	n.negotiated, n.ok[0] = want, 1
@@ -200,14 +207,25 @@ func (n *negotiation) lock() {
 // OfferSMI gives firmware the files to negotiate with.
 func (l *LPC) OfferSMI(fw *fwcfg.FWCfg) error {
 	n := &l.smi
-	if !l.props.Broadcast {
+	for bit, on := range map[uint64]bool{smiBroadcast: l.props.Broadcast, smiPlug: l.props.Plug, smiUnplug: l.props.Unplug} {
+		if on {
+			n.host |= bit
+		}
+	}
+	if n.host == 0 {
 		return nil
 	}
-	if err := fw.AddFile("etc/smi/supported-features", binary.LittleEndian.AppendUint64(nil, smiBroadcast)); err != nil {
+	if err := fw.AddFile("etc/smi/supported-features", binary.LittleEndian.AppendUint64(nil, n.host)); err != nil {
 		return err
 	}
 	if err := fw.AddHooked("etc/smi/requested-features", n.guest[:], fwcfg.Hooks{Writable: true}); err != nil {
 		return err
 	}
 	return fw.AddHooked("etc/smi/features-ok", n.ok[:], fwcfg.Hooks{Selected: n.lock})
+}
+
+// SMIFeatures are those that firmware has agreed to.
+func (l *LPC) SMIFeatures() (broadcast, plug, unplug bool) {
+	f := l.smi.negotiated
+	return f&smiBroadcast != 0, f&smiPlug != 0, f&smiUnplug != 0
 }

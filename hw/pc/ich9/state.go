@@ -3,7 +3,7 @@ package ich9
 import (
 	"fmt"
 
-	"goemu/hw/misc"
+	"goemu/hw/hotplug"
 	"goemu/hw/pci"
 	"goemu/hw/pm"
 	"goemu/migration/vmstate"
@@ -28,12 +28,12 @@ var powerState = vmstate.Description[power]{Name: "ich9_pm", Version: 1, MinVers
 	},
 	Subsections: []*vmstate.Description[power]{
 		{Name: "ich9_pm/memhp", Version: 1, MinVersion: 1, Fields: []vmstate.Field[power]{
-			vmstate.Struct("acpi_memory_hotplug", &misc.MemoryHotplugState, func(p *power) *misc.MemoryHotplug { return &p.memory }).Since(1),
+			vmstate.Struct("acpi_memory_hotplug", &hotplug.DIMMsState, func(p *power) *hotplug.DIMMs { return &p.memory }).Since(1),
 		}},
 		{Name: "ich9_pm/tco", Version: 1, MinVersion: 1, Fields: []vmstate.Field[power]{
 			vmstate.Struct("tco_regs", &pm.TCOState, func(p *power) *pm.TCO { return &p.tco }).Since(1),
 		}},
-		misc.CPUHotplugSection("ich9_pm/cpuhp", func(p *power) *misc.CPUHotplug { return &p.cpus }),
+		hotplug.CPUsSection("ich9_pm/cpuhp", func(p *power) *hotplug.CPUs { return &p.cpus }),
 		{Name: "ich9_pm/pcihp", Version: 1, MinVersion: 1, Needed: func(p *power) bool { return p.hotplug.Root != nil },
 			Fields: pm.PCIHotplugFields(func(p *power) *pm.PCIHotplug { return &p.hotplug })},
 	},

@@ -1,7 +1,7 @@
 package piix
 
 import (
-	"goemu/hw/misc"
+	"goemu/hw/hotplug"
 	"goemu/hw/pci"
 	"goemu/hw/pm"
 	"goemu/hw/qdev"
@@ -37,6 +37,9 @@ const (
 	acpiEnable, acpiDisable = 0xf1, 0xf0
 )
 
+// CPUHotplugPorts is where the registers for CPUs that come and go are.
+const CPUHotplugPorts = 0xaf00
+
 // PM is the power management function, the device type PIIX4_PM.
 type PM struct {
 	pci.Device
@@ -55,12 +58,14 @@ type PM struct {
 	}
 	apmc, apms uint8
 	hotplug    pm.PCIHotplug
-	cpus       misc.CPUHotplug
-	memory     misc.MemoryHotplug
+	cpus       hotplug.CPUs
+	memory     hotplug.DIMMs
 	io         *memory.Region
 	smi        *qdev.IRQ
 	sci        *qdev.IRQ
 	vm         *mainloop.VM
+	possible   []uint32 // see PMConfig
+	report     func(hotplug.OST)
 	shown      bool // which ISA devices there are is in the registers
 	pm         *memory.Region
 	smbIO      *memory.Region
@@ -78,7 +83,8 @@ type PMConfig struct {
 	SMM                  bool
 	DisableS3, DisableS4 bool
 	SMBBase              uint32
-	CPUs                 int // that are possible
+	CPUs                 []uint32 // APIC identifiers of those that are possible
+	OST                  func(hotplug.OST)
 }
 
 // NewPM puts the function on the bus at devfn.
@@ -90,7 +96,7 @@ func NewPM(tree *qdev.Tree, bus *pci.Bus, devfn uint8, c PMConfig) (*PM, error) 
 	p := d.(*PM)
 	p.Addr, p.sci, p.smi, p.vm, p.io = qdev.DevFn(devfn), c.SCI, c.SMI, c.VM, c.IO
 	p.props.SMBBase, p.props.SMM = c.SMBBase, c.SMM
-	p.cpus.SetCPUs(c.CPUs)
+	p.possible, p.report = c.CPUs, c.OST
 	if c.DisableS3 {
 		p.props.DisableS3 = 1
 	}
@@ -133,6 +139,7 @@ func (p *PM) Realize() error {
 		p.io.Add(p.hotplug.Region(), pciHotplug, 0)
 	}
 	p.Bus().SetHandler(&p.hotplug)
+	p.cpus.Map(p.io, CPUHotplugPorts, p.possible, hotplug.Config{Notify: func() { p.acpi.RaiseGPE(pm.EventCPUHotplug) }, Report: p.report})
 	return nil
 }
 
@@ -143,6 +150,9 @@ func (p *PM) HotplugPorts() uint16 {
 	}
 	return pciHotplug
 }
+
+// Slots are the registers for CPUs and memory that come and go.
+func (p *PM) Slots() (*hotplug.CPUs, *hotplug.DIMMs) { return &p.cpus, &p.memory }
 
 // NumberBuses tells the interface that all devices are there that are there from the start.
 func (p *PM) NumberBuses() { p.hotplug.Number() }

@@ -3,7 +3,7 @@ package piix
 import (
 	"encoding/binary"
 
-	"goemu/hw/misc"
+	"goemu/hw/hotplug"
 	"goemu/hw/pci"
 	"goemu/hw/pm"
 	"goemu/migration/vmstate"
@@ -54,9 +54,9 @@ var pmState = vmstate.Description[PM]{
 	}, pciHotplugFields()...),
 	Subsections: []*vmstate.Description[PM]{
 		{Name: "piix4_pm/memhp", Version: 1, MinVersion: 1, Fields: []vmstate.Field[PM]{
-			vmstate.Struct("acpi_memory_hotplug", &misc.MemoryHotplugState, func(p *PM) *misc.MemoryHotplug { return &p.memory }).Since(1),
+			vmstate.Struct("acpi_memory_hotplug", &hotplug.DIMMsState, func(p *PM) *hotplug.DIMMs { return &p.memory }).Since(1),
 		}},
-		misc.CPUHotplugSection("piix4_pm/cpuhp", func(p *PM) *misc.CPUHotplug { return &p.cpus }),
+		hotplug.CPUsSection("piix4_pm/cpuhp", func(p *PM) *hotplug.CPUs { return &p.cpus }),
 	},
 	PostLoad: func(p *PM, _ int) error {
 		p.updatePM()

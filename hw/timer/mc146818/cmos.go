@@ -55,7 +55,7 @@ func (r *RTC) SetPC(m PC) {
 	for i := range 3 {
 		r.SetCMOS(cmosMemoryAt4G+i, uint8(m.Above4G>>blockShift>>(8*i)))
 	}
-	r.SetCMOS(cmosCPUs, uint8(m.CPUs-1))
+	r.SetCPUs(m.CPUs)
 	r.SetBoot(m.Boot, m.NoCheck)
 	r.SetFloppies(0, 0)
 }
@@ -98,4 +98,12 @@ func (r *RTC) SetBoot(order string, noFloppyCheck bool) {
 		flags |= bootNoCheck
 	}
 	r.SetCMOS(cmosBootFlags, flags)
+}
+
+// SetCPUs says how many processors there are; what a byte cannot hold is in the firmware configuration alone.
+func (r *RTC) SetCPUs(n int) {
+	if n > 0xff {
+		n = 1
+	}
+	r.SetCMOS(cmosCPUs, uint8(n-1))
 }

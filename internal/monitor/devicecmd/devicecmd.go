@@ -4,6 +4,7 @@ package devicecmd
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
@@ -18,15 +19,16 @@ type Service struct {
 	Tree     func() *qdev.Tree
 	Registry *qdev.Registry
 	Types    *qom.Types
-	// Describe are the properties of a type that is no class of the registry; nil for others.
+	// Describe are the properties of a type beside those that its class in the registry has, if it has one.
 	Describe func(typ string) []*qapi.ObjectPropertyInfo
 }
 
 // Properties are the properties that can be given for a device of a type.
 func (s *Service) Properties(typ string) (list []*qapi.ObjectPropertyInfo) {
+	more := s.Describe(typ)
 	c := s.Registry.Lookup(typ)
 	if c == nil {
-		return s.Describe(typ)
+		return more
 	}
 	for _, p := range qdev.Properties(c) {
 		info := &qapi.ObjectPropertyInfo{Name: p.Name, Type: p.Type, DefaultValue: p.Value}
@@ -34,8 +36,9 @@ func (s *Service) Properties(typ string) (list []*qapi.ObjectPropertyInfo) {
 			info.Description = &p.Help
 		}
 		list = append(list, info)
+		more = slices.DeleteFunc(more, func(m *qapi.ObjectPropertyInfo) bool { return m.Name == p.Name })
 	}
-	return list
+	return append(list, more...)
 }
 
 // DeviceListProperties implements qapi.QdevCommands.

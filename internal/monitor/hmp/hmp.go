@@ -50,8 +50,8 @@ type Shell struct {
 	BlockDevices func() []string
 	// LogItems is what "help log" prints.
 	LogItems string
-	// CPUs is the number of CPUs there are.
-	CPUs    func() int
+	// HasCPU tells whether there is a CPU of a number; nil: there is any.
+	HasCPU  func(index int64) bool
 	Context context.Context
 
 	mu        sync.Mutex
@@ -132,7 +132,7 @@ func (s *Shell) Execute(ctx context.Context, line string, cpu int) string {
 func (s *Shell) HumanMonitorCommand(ctx context.Context, arg *qapi.HumanMonitorCommandArg) (string, error) {
 	cpu := int64(0)
 	if arg.CpuIndex != nil {
-		if cpu = *arg.CpuIndex; s.CPUs != nil && (cpu < 0 || cpu >= int64(s.CPUs())) {
+		if cpu = *arg.CpuIndex; s.HasCPU != nil && !s.HasCPU(cpu) {
 			return "", qapi.Errorf("Parameter 'cpu-index' expects a CPU number")
 		}
 	}

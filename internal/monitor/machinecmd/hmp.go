@@ -71,8 +71,10 @@ func (s *Service) hmpBootSet(m *hmp.Monitor, a *hmp.Args) error {
 }
 
 func (s *Service) hmpCPU(m *hmp.Monitor, a *hmp.Args) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
 	n := a.Int("index")
-	if n < 0 || n >= int64(len(s.Machine().CPUs)) {
+	if s.Machine().cpu(int(n)) < 0 {
 		m.Printf("invalid CPU index\n")
 		return nil
 	}
@@ -87,13 +89,13 @@ func (s *Service) infoLAPIC(m *hmp.Monitor, a *hmp.Args) error {
 	t, cpu := s.Machine(), m.CPU
 	if a.Has("apic-id") {
 		cpu = -1
-		for i := range t.CPUs {
-			if int64(t.CPU.Topology.APICID(i)) == a.Int("apic-id") {
-				cpu = i
+		for _, c := range t.CPUs {
+			if int64(c.APICID()) == a.Int("apic-id") {
+				cpu = c.Index()
 			}
 		}
 	}
-	if cpu < 0 || cpu >= len(t.CPUs) {
+	if t.cpu(cpu) < 0 {
 		m.Printf("No CPU available\n")
 		return nil
 	}
@@ -110,9 +112,5 @@ func (s *Service) infoPIC(m *hmp.Monitor, _ *hmp.Args) error {
 
 // cpuState is the state of the CPU that a monitor's commands are about, nil if there is none. Preconditions: the machine lock is held.
 func (s *Service) cpuState(m *hmp.Monitor) *x86.State {
-	t := s.Machine()
-	if m.CPU >= len(t.CPUs) {
-		return nil
-	}
-	return t.CPUState(m.CPU)
+	return s.Machine().CPUState(m.CPU)
 }

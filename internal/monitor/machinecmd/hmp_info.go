@@ -102,9 +102,9 @@ func (s *Service) infoNUMA(m *hmp.Monitor, _ *hmp.Args) error {
 	m.Printf("%d nodes\n", len(t.NodeMemory))
 	for n, size := range t.NodeMemory {
 		m.Printf("node %d cpus:", n)
-		for i := range t.CPUs {
-			if node, ok := t.Nodes(i); ok && node == n {
-				m.Printf(" %d", i)
+		for _, c := range t.CPUs {
+			if node, ok := t.Nodes(c.Index()); ok && node == n {
+				m.Printf(" %d", c.Index())
 			}
 		}
 		m.Printf("\nnode %d size: %d MB\nnode %d plugged: 0 MB\n", n, size>>20, n)

@@ -10,22 +10,24 @@ func (s *Service) infoRegisters(m *hmp.Monitor, a *hmp.Args) error {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	t := s.Machine()
-	first, last := m.CPU, m.CPU
+	shown := []int{m.CPU}
 	switch {
 	case a.Bool("cpustate_all"):
-		first, last = 0, len(t.CPUs)-1
+		shown = nil
+		for _, c := range t.CPUs {
+			shown = append(shown, c.Index())
+		}
 	case a.Has("vcpu"):
-		first = int(a.Int("vcpu"))
-		if first < 0 || first >= len(t.CPUs) {
-			m.Printf("CPU#%d not available\n", first)
+		shown[0] = int(a.Int("vcpu"))
+		if t.cpu(shown[0]) < 0 {
+			m.Printf("CPU#%d not available\n", shown[0])
 			return nil
 		}
-		last = first
-	case len(t.CPUs) == 0:
+	case t.cpu(m.CPU) < 0:
 		m.Printf("No CPU available\n")
 		return nil
 	}
-	for i := first; i <= last; i++ {
+	for _, i := range shown {
 		m.Printf("\nCPU#%d\n", i)
 		t.CPUState(i).Print(m, true)
 	}

@@ -5,9 +5,12 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
+	"strconv"
 
 	"goemu/accel"
 	"goemu/accel/linear"
+	"goemu/hw/hotplug"
 	"goemu/hw/pci"
 	"goemu/internal/hostmem"
 	"goemu/internal/iothread"
@@ -29,9 +32,13 @@ type CPU interface {
 
 // Target is the machine.
 type Target struct {
-	VM    *mainloop.VM
+	VM *mainloop.VM
+	// CPUs are those there are, by number, and Paths their places in the tree of objects. Both lists are replaced when CPUs come or go.
 	CPUs  []CPU
-	Paths []string // of the CPUs in the tree of objects
+	Paths []string
+	// HotCPUs tells whether CPUs may come and go, Status what the guest has said about them and about memory modules; ok is false if it cannot.
+	HotCPUs bool
+	Status  func() (list []hotplug.OST, ok bool)
 	// CPU is what all CPUs have in common; nil if there are none.
 	CPU   *x86.Config
 	Nodes func(cpu int) (node int, ok bool)
@@ -59,6 +66,18 @@ type Target struct {
 	Generation func() string
 	// USB lists the devices on USB buses; ok is false without such buses. It is called under the machine lock.
 	USB func() (text string, ok bool)
+}
+
+// cpu finds a CPU in the list by its number, -1 if it is not there.
+func (t *Target) cpu(index int) int {
+	return slices.IndexFunc(t.CPUs, func(c CPU) bool { return c.Index() == index })
+}
+
+// HasCPU tells whether there is a CPU of a number.
+func (t *Target) HasCPU(index int64) bool {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	return t.cpu(int(index)) >= 0
 }
 
 // MachineType is a type of machine.
@@ -146,7 +165,7 @@ func (s *Service) QueryCpusFast(context.Context) (list []*qapi.CpuInfoFast, err 
 	defer mainloop.Lock.Unlock()
 	t := s.Machine()
 	for i, c := range t.CPUs {
-		list = append(list, &qapi.CpuInfoFast{CpuIndex: int64(i), QomPath: t.Paths[i], ThreadId: int64(c.Thread()), Props: t.place(i), Target: qapi.SysEmuTargetX8664})
+		list = append(list, &qapi.CpuInfoFast{CpuIndex: int64(c.Index()), QomPath: t.Paths[i], ThreadId: int64(c.Thread()), Props: t.place(c.Index()), Target: qapi.SysEmuTargetX8664})
 	}
 	return list, nil
 }
@@ -156,17 +175,42 @@ func (s *Service) QueryHotpluggableCpus(context.Context) (list []*qapi.Hotplugga
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	t := s.Machine()
-	if t == nil || len(t.CPUs) == 0 {
+	if t == nil || !t.HotCPUs {
 		return nil, qapi.Errorf("machine does not support hot-plugging CPUs")
 	}
 	for i := t.CPU.Topology.CPUs() - 1; i >= 0; i-- {
 		h := &qapi.HotpluggableCPU{Type: t.CPU.TypeName(), VcpusCount: 1, Props: t.place(i)}
-		if i < len(t.Paths) {
-			h.QomPath = &t.Paths[i]
+		if at := t.cpu(i); at >= 0 {
+			h.QomPath = &t.Paths[at]
 		}
 		list = append(list, h)
 	}
 	return list, nil
+}
+
+// QueryAcpiOspmStatus implements qapi.AcpiCommands.
+func (s *Service) QueryAcpiOspmStatus(context.Context) (list []*qapi.ACPIOSTInfo, err error) {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	status, ok := s.Machine().Status()
+	if !ok {
+		return nil, qapi.Errorf("command is not supported, missing ACPI device")
+	}
+	for _, o := range status {
+		list = append(list, ostInfo(o))
+	}
+	return list, nil
+}
+
+// OSTEvent tells clients what the guest says about a slot.
+func OSTEvent(o hotplug.OST) qapi.Event { return &qapi.AcpiDeviceOstEvent{Info: ostInfo(o)} }
+
+func ostInfo(o hotplug.OST) *qapi.ACPIOSTInfo {
+	i := &qapi.ACPIOSTInfo{Slot: strconv.Itoa(o.Slot), SlotType: qapi.ACPISlotType(o.Kind), Source: int64(o.Source), Status: int64(o.Status)}
+	if o.Device != "" {
+		i.Device = &o.Device
+	}
+	return i
 }
 
 // InjectNmi implements qapi.MachineCommands.
@@ -220,9 +264,14 @@ func (t *Target) Stopped(f func()) {
 	}
 }
 
-// CPUState is the state of a CPU; the machine stops for a moment. Preconditions: the machine lock is held.
+// CPUState is the state of a CPU, nil if it is not there; the machine stops for a moment. Preconditions: the machine lock is held.
 func (t *Target) CPUState(cpu int) (st *x86.State) {
-	t.Stopped(func() { st = t.CPUs[cpu].State() })
+	at := t.cpu(cpu)
+	if at < 0 {
+		return nil
+	}
+	c := t.CPUs[at]
+	t.Stopped(func() { st = c.State() })
 	return st
 }
 
@@ -233,12 +282,12 @@ func (s *Service) Memsave(_ context.Context, arg *qapi.MemsaveArg) error {
 	if arg.CpuIndex != nil {
 		cpu = *arg.CpuIndex
 	}
-	if cpu < 0 || cpu >= int64(len(t.CPUs)) {
-		return qapi.Errorf("Parameter 'cpu-index' expects a CPU number")
-	}
 	mainloop.Lock.Lock()
 	st := t.CPUState(int(cpu))
 	mainloop.Lock.Unlock()
+	if st == nil {
+		return qapi.Errorf("Parameter 'cpu-index' expects a CPU number")
+	}
 	return save(arg.Filename, arg.Size, func(p []byte, off int64) error {
 		mainloop.Lock.Lock()
 		defer mainloop.Lock.Unlock()
