@@ -1,6 +1,8 @@
 package pc
 
 import (
+	"io"
+
 	"goemu/hw/qdev"
 	"goemu/internal/clock"
 	"goemu/internal/memory"
@@ -79,6 +81,9 @@ func (m *Machine) LoadDone() {
 
 // RAM lists the memory that a migration stream carries.
 func (m *Machine) RAM() []*memory.RAMBlock { return m.blocks.All() }
+
+// PrintRAM shows the blocks of RAM as they are in a migration.
+func (m *Machine) PrintRAM(w io.Writer) { m.blocks.Print(w) }
 
 // cpuSection is one of the sections of a CPU.
 type cpuSection struct {

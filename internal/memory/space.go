@@ -27,11 +27,13 @@ func NewAddressSpace(name string, root *Region) *AddressSpace {
 	as := &AddressSpace{name: name, root: root}
 	root.spaces = append(root.spaces, as)
 	as.view.Store(flatten(root))
+	as.register()
 	return as
 }
 
 // Close detaches the address space from its tree.
 func (as *AddressSpace) Close() {
+	as.forget()
 	as.root.spaces = slices.DeleteFunc(as.root.spaces, func(x *AddressSpace) bool { return x == as })
 }
 

@@ -32,7 +32,7 @@ var machineLines = []string{
 	"x/3c 0xffff0", "x/4ob 0xffff0", "x/4xh 0xffff0", "xp/4dw 0xffff0", "x/5ug 0xffff0", "x/3dw 0xffffe", "x", "x/q 0", "sum 0xf0000 100", "gva2gpa 0x1234",
 	"i/h 0x1f0", "i/b 0x20", "o/b 0x80 5", "o/b 0x80", "info registers", "info registers -a", "info registers 3", "info mem", "info tlb", "cpu 5", "cpu 1",
 	"info lapic 1", "info lapic 7", "info pic", "info memdev", "info memory_size_summary", "info hotpluggable-cpus", "info numa", "nmi", "boot_set x", "boot_set cc", "boot_set cd",
-	"memsave 0 16 /nosuch/x", "memsave 0 16", "info nosuch", "migrate_set_parameter block-bitmap-mapping x", "gdbserver tcp:127.0.0.1:0", "gdbserver nosuch", "gdbserver none", "help gdbserver",
+	"memsave 0 16 /nosuch/x", "memsave 0 16", "info nosuch", "migrate_set_parameter block-bitmap-mapping x", "gdbserver tcp:127.0.0.1:0", "gdbserver nosuch", "gdbserver none", "help gdbserver", "help info ramblock",
 }
 
 // TestMachinePeople: registers, memory and ports look the same to people.

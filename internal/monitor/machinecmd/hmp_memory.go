@@ -6,6 +6,7 @@ import (
 
 	"goemu/accel/linear"
 	"goemu/internal/mainloop"
+	"goemu/internal/memory"
 	"goemu/internal/monitor/hmp"
 	"goemu/target/x86"
 	front "goemu/tcg/frontend/x86"
@@ -241,5 +242,25 @@ func (s *Service) paging(m *hmp.Monitor, f func(*x86.PageMap)) error {
 	default:
 		f(linear.Map(s.Machine().Space(st), st))
 	}
+	return nil
+}
+
+// infoTree is the command info mtree.
+func (s *Service) infoTree(m *hmp.Monitor, a *hmp.Args) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	if a.Bool("flatview") {
+		memory.PrintViews(m)
+	} else {
+		memory.PrintTrees(m, a.Bool("disabled"))
+	}
+	return nil
+}
+
+// infoRAMBlocks is the command info ramblock.
+func (s *Service) infoRAMBlocks(m *hmp.Monitor, _ *hmp.Args) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	s.Machine().Blocks(m)
 	return nil
 }

@@ -47,6 +47,8 @@ type Target struct {
 	Space  func(s *x86.State) *memory.AddressSpace
 	Ports  *memory.AddressSpace
 	RAM    uint64
+	// Blocks shows the blocks of RAM; called under the machine lock.
+	Blocks func(w io.Writer)
 	// LAPIC shows a CPU's local APIC, Interrupts the other interrupt controllers. They are called under the machine lock.
 	LAPIC      func(w io.Writer, cpu int)
 	Interrupts func(w io.Writer)
