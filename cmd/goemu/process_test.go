@@ -80,7 +80,7 @@ func TestRunAs(t *testing.T) {
 		if c.root == "/" {
 			user = "nobody"
 		}
-		pid := dir + "/" + c.comm
+		pid := dir + "/pid-" + c.comm
 		out, err := exec.Command(link, "-M", "none", "-display", "none", "-daemonize", "-pidfile", pid, "-name", c.name, "-runas", user, "-chroot", c.root).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 		text, err := os.ReadFile(pid)
