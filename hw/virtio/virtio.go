@@ -19,6 +19,7 @@ const (
 	IDBalloon = 5
 	IDSCSI    = 8
 	ID9P      = 9
+	IDInput   = 18
 )
 
 // Device status bits (virtio 1.2, section 2.1).
@@ -127,6 +128,7 @@ type TypeInfo struct {
 	PCIDevice uint16 // device ID of a transitional PCI function
 	PCIClass  uint16
 	Category  qdev.Category
+	Modern    bool   // there is no legacy interface
 	ROM       string // expansion ROM of the PCI function, "" for none
 
 	StateName    string // of the migrated state

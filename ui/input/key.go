@@ -71,5 +71,15 @@ func (k Key) Scancode(set int) uint16 {
 	return 0
 }
 
+// LinuxCodes are Linux's numbers of all keys that have one.
+func LinuxCodes() (list []uint16) {
+	for i := range keys {
+		if keys[i].linux != 0 {
+			list = append(list, keys[i].linux)
+		}
+	}
+	return list
+}
+
 // Linux returns the key's number in Linux, 0 if it has none.
 func (k Key) Linux() uint16 { return k.row().linux }

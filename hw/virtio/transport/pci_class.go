@@ -64,6 +64,14 @@ type WithTwoVectors struct {
 func (x *WithTwoVectors) values() (class, vectors uint32) { return x.Class, x.Vectors }
 func (x *WithTwoVectors) resolve(class, vectors uint32)   { x.Class, x.Vectors = class, vectors }
 
+// PlainVectors are those of device types with two vectors and no choice of how the host hears of notifications.
+type PlainVectors struct {
+	Vectors uint32 `prop:"vectors,default=2"`
+}
+
+func (x *PlainVectors) values() (class, vectors uint32) { return 0, x.Vectors }
+func (x *PlainVectors) resolve(_, vectors uint32)       { x.Vectors = vectors }
+
 // pciFunction is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
 type pciFunction[T any, P pointer[T], X any] struct {
 	PCIBase
@@ -98,6 +106,9 @@ func (f *pciFixed[T, P, X]) PCIInfo() pci.Info {
 }
 
 func describe(p *PCIBase, mode ModeProps, t virtio.Type, extra any) pci.Info {
+	if t.TypeInfo().Modern {
+		mode = ModeProps{DisableLegacy: qdev.On}
+	}
 	_ = p.setMode(mode) // Realize reports the error
 	i := p.info(t.TypeInfo())
 	var class uint32
@@ -141,6 +152,9 @@ func bootPlace(t virtio.Type) (index int32, suffix string, ok bool) {
 
 // Realize implements qdev.Device.
 func (f *pciFunction[T, P, X]) Realize() error {
+	if P(&f.Type).TypeInfo().Modern {
+		f.ModeProps = ModeProps{DisableLegacy: qdev.On}
+	}
 	err := realizePCI(&f.PCIBase, f.ModeProps, f, P(&f.Type), &f.Extra)
 	if err == nil && f.DisableLegacy == qdev.Auto {
 		f.DisableLegacy = qdev.Off // on conventional PCI
@@ -220,6 +234,9 @@ func PCIClasses[T any, P pointer[T], X any]() []*qdev.Class {
 		}),
 	}
 }
+
+// PCIModern returns the only class on PCI, virtio-X-pci, of a device type without legacy interface.
+func PCIModern[T any, P pointer[T], X any]() *qdev.Class { return PCIClasses[T, P, X]()[0] }
 
 // romOf gives a new function the type's expansion ROM.
 func romOf(f pci.Function, info virtio.TypeInfo) qdev.Device {
