@@ -24,3 +24,9 @@ type Debugger interface {
 	// OnStop registers what is called on the CPU's goroutine, without locks, when it has stopped. It executes nothing until Resume.
 	OnStop(f func(DebugStop))
 }
+
+// WatchLimiter is a Debugger whose watchpoints are few, or of few forms.
+type WatchLimiter interface {
+	// CanWatch tells whether these watchpoints are possible together.
+	CanWatch(list []Watchpoint) bool
+}

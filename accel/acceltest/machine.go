@@ -46,6 +46,16 @@ func New(t testing.TB, image []byte) *Machine {
 	return &Machine{AS: memory.NewAddressSpace("memory", root), Root: root, Exit: make(chan int, 1)}
 }
 
+// Free gives the memory back; no accelerator may use it any more.
+func (m *Machine) Free(t testing.TB) {
+	t.Helper()
+	ram := m.AS.View().Find(0).RAM
+	m.AS.Close()
+	if err := ram.Free(); err != nil {
+		t.Error(err)
+	}
+}
+
 // ReadIO implements accel.Bus.
 func (m *Machine) ReadIO(port uint16, size int) uint32 {
 	if port == 0xe9 {

@@ -209,6 +209,21 @@ type debugRegs struct {
 	_        [9]uint64
 }
 
+// guestDebug is struct kvm_guest_debug.
+type guestDebug struct {
+	Control, _ uint32
+	DebugReg   [8]uint64
+}
+
+// Bits of guestDebug.Control.
+const (
+	debugEnable   = 1 << 0
+	debugStep     = 1 << 1
+	debugSoft     = 1 << 16 // breakpoint instructions come here
+	debugHard     = 1 << 17 // the debug registers are ours
+	debugBlockIRQ = 1 << 20 // no interrupts while stepping
+)
+
 // memoryRegion is struct kvm_userspace_memory_region.
 type memoryRegion struct {
 	Slot, Flags            uint32

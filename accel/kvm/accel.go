@@ -43,7 +43,8 @@ type Accel struct {
 	slots   slots
 	cpus    atomic.Pointer[[]*CPU]
 	cpuid   *cpuidList // of the first CPU
-	ticks   uint64     // of the time stamp counter, as loaded
+	debug   debugger
+	ticks   uint64 // of the time stamp counter, as loaded
 
 	startMu sync.Mutex // guards changes of cpus, and the next two
 	paused  bool
@@ -80,7 +81,12 @@ func New(o Options) (*Accel, error) {
 	}
 	a.cpuid = a.h.guestCPUID(o.Config)
 	o.Memory.Listen(&a.slots)
-	return a, a.slots.err
+	if a.slots.err != nil {
+		a.slots.close()
+		a.h.Close()
+		return nil, a.slots.err
+	}
+	return a, nil
 }
 
 // fail is the error of a request that the kernel refused, and closes the machine, which will not come to be.
@@ -169,8 +175,11 @@ func (a *Accel) Resume() {
 	}
 }
 
-// Close ends all CPUs and gives everything back to the kernel.
+// Close ends all CPUs and gives everything back to the kernel. It may be called again.
 func (a *Accel) Close() error {
+	if a.h.closed {
+		return nil
+	}
 	for _, c := range a.list() {
 		c.request(reqQuit)
 	}

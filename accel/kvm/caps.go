@@ -7,37 +7,38 @@ type capability uint32
 
 // The capabilities that the package knows.
 const (
-	capIRQChip       capability = 0
-	capUserMemory    capability = 3
-	capSetTSSAddr    capability = 4
-	capExtCPUID      capability = 7
-	capMaxVCPUs      capability = 66
-	capNrVCPUs       capability = 9
-	capMPState       capability = 14
-	capDestroyWorks  capability = 21
-	capSetGuestDebug capability = 23
-	capIRQRouting    capability = 25
-	capMCE           capability = 31
-	capIRQFD         capability = 32
-	capPIT2          capability = 33
-	capPITState2     capability = 35
-	capIOEventFD     capability = 36
-	capIdentityMap   capability = 37
-	capAdjustClock   capability = 39
-	capVCPUEvents    capability = 41
-	capDebugRegs     capability = 50
-	capXsave         capability = 55
-	capXcrs          capability = 56
-	capGetTSCKHz     capability = 61
-	capTSCDeadline   capability = 72
-	capKVMClockCtrl  capability = 76
-	capSignalMSI     capability = 77
-	capReadonlyMem   capability = 81
-	capSMM           capability = 117
-	capSplitIRQChip  capability = 121
-	capImmediateExit capability = 136
-	capNrMemslots    capability = 10
-	capTSCControl    capability = 60
+	capIRQChip        capability = 0
+	capUserMemory     capability = 3
+	capSetTSSAddr     capability = 4
+	capExtCPUID       capability = 7
+	capMaxVCPUs       capability = 66
+	capNrVCPUs        capability = 9
+	capMPState        capability = 14
+	capDestroyWorks   capability = 21
+	capSetGuestDebug  capability = 23
+	capIRQRouting     capability = 25
+	capMCE            capability = 31
+	capIRQFD          capability = 32
+	capPIT2           capability = 33
+	capPITState2      capability = 35
+	capIOEventFD      capability = 36
+	capIdentityMap    capability = 37
+	capAdjustClock    capability = 39
+	capVCPUEvents     capability = 41
+	capDebugRegs      capability = 50
+	capXsave          capability = 55
+	capXcrs           capability = 56
+	capGetTSCKHz      capability = 61
+	capTSCDeadline    capability = 72
+	capKVMClockCtrl   capability = 76
+	capSignalMSI      capability = 77
+	capSetGuestDebug2 capability = 195
+	capReadonlyMem    capability = 81
+	capSMM            capability = 117
+	capSplitIRQChip   capability = 121
+	capImmediateExit  capability = 136
+	capNrMemslots     capability = 10
+	capTSCControl     capability = 60
 )
 
 // capabilities describes them: the name for messages, and whether nothing works without.
@@ -65,6 +66,7 @@ var capabilities = []struct {
 	{capMaxVCPUs, "KVM_CAP_MAX_VCPUS", false},
 	{capNrMemslots, "KVM_CAP_NR_MEMSLOTS", false},
 	{capSetGuestDebug, "KVM_CAP_SET_GUEST_DEBUG", false},
+	{capSetGuestDebug2, "KVM_CAP_SET_GUEST_DEBUG2", false},
 	{capMCE, "KVM_CAP_MCE", false},
 	{capAdjustClock, "KVM_CAP_ADJUST_CLOCK", false},
 	{capGetTSCKHz, "KVM_CAP_GET_TSC_KHZ", false},

@@ -57,6 +57,9 @@ type CPU struct {
 	ready      bool            // an interrupt can be injected
 	ifFlag     bool            // EFLAGS.IF
 	waitSIPI   bool            // after INIT: an application processor waits for its start-up interrupt
+	stepping   bool            // for a debugger
+	debugging  bool            // the kernel knows of a debugger's wishes, or has to be told of them
+	retold     bool            // … that have changed
 	errorCode  uint32          // of the exception on its way
 	noMSR      map[uint32]bool // registers that the kernel refuses
 }

@@ -94,6 +94,8 @@ func (c *CPU) handle() {
 	case exitHLT:
 		c.halted.Store(true)
 	case exitIRQWindow, exitIntr, exitSetTPR, exitNMI, exitBusLock, exitNotify:
+	case exitDebug:
+		c.debugged()
 	case exitShutdown:
 		c.stop(accel.ShutdownTripleFault, "")
 	case exitSystemEvent:

@@ -53,11 +53,7 @@ func newTestMachine(t testing.TB, h *Host, model string, image []byte, cpus int)
 		env.UpdateHFlags()
 		c.waitSIPI = false
 	}
-	t.Cleanup(func() {
-		if err := a.Close(); err != nil {
-			t.Error(err)
-		}
-	})
+	t.Cleanup(func() { _ = a.Close() })
 	return m, a
 }
 

@@ -168,8 +168,13 @@ func (c *CPU) enter() {
 			return
 		}
 	}
-	if c.ic != nil {
+	if c.debugging && (c.stepping || c.retold) {
+		c.tellDebug()
+	}
+	if c.ic != nil && !c.stepping {
 		c.inject()
+	}
+	if c.ic != nil {
 		le.PutUint64(c.run[runCR8:], uint64(c.ic.TPR()>>4))
 	}
 	seen := c.lines.Load()

@@ -343,7 +343,11 @@ func (s *Server) setWatch(w accel.Watchpoint, insert bool) string {
 		if len(s.watches) >= watchLimit {
 			return errArg
 		}
-		s.watches = append(s.watches, w)
+		list := append(s.watches[:len(s.watches):len(s.watches)], w)
+		if l, ok := s.t.Debugger.(accel.WatchLimiter); ok && !l.CanWatch(list) {
+			return errArg
+		}
+		s.watches = list
 	} else {
 		i := 0
 		for ; i < len(s.watches) && s.watches[i] != w; i++ {

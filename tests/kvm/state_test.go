@@ -2,6 +2,7 @@ package kvm
 
 import (
 	"encoding/json"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -52,4 +53,35 @@ func TestStopAndReset(t *testing.T) {
 			m.ticks(5)
 		})
 	}
+}
+
+// TestLiveMigration moves a machine that writes to its memory all the while to another emulator, under each accelerator.
+func TestLiveMigration(t *testing.T) {
+	needKVM(t)
+	image := firmware(t, "ticks.asm")
+	for _, to := range []string{"kvm", "tcg"} {
+		t.Run(to, func(t *testing.T) {
+			sock := filepath.Join(t.TempDir(), "migration")
+			dst := launch(t, image, "-accel", to, "-incoming", "unix:"+sock)
+			src := launch(t, image, "-accel", "kvm")
+			src.ticks(5)
+			src.do("migrate", `{"uri":"unix:`+sock+`"}`)
+			src.migrated()
+			dst.ticks(10)
+		})
+	}
+}
+
+// TestSnapshot saves and loads snapshots in a disk while the machine runs.
+func TestSnapshot(t *testing.T) {
+	needKVM(t)
+	file := filepath.Join(t.TempDir(), "disk.qcow2")
+	out, err := exec.Command(goemu, "img", "create", "-f", "qcow2", file, "16M").CombinedOutput()
+	require.NoError(t, err, string(out))
+	m := launch(t, firmware(t, "ticks.asm"), "-accel", "kvm", "-drive", "if=none,id=d,file="+file+",format=qcow2")
+	m.ticks(3)
+	require.Empty(t, m.hmp("savevm one"))
+	m.ticks(3)
+	require.Empty(t, m.hmp("loadvm one"))
+	m.ticks(3)
 }

@@ -1,0 +1,356 @@
+package kvm
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"goemu/accel/acceltest"
+)
+
+// fake is a kernel whose virtual machines do what run says.
+type fake struct {
+	mu      sync.Mutex
+	next    int
+	open_   map[int]bool // descriptors
+	maps    int
+	made    []request          // all requests so far
+	fail    map[request]error  // what is refused
+	caps    map[capability]int // instead of 1
+	runs    atomic.Int64       // how often the guest was entered
+	run     func(page []byte) error
+	page    []byte
+	signals chan struct{}
+}
+
+func newFake() *fake {
+	return &fake{next: 100, open_: map[int]bool{}, fail: map[request]error{}, caps: map[capability]int{capMCE: 32, capMaxVCPUs: 4}, signals: make(chan struct{}, 1)}
+}
+
+func (f *fake) fd() int {
+	f.next++
+	f.open_[f.next] = true
+	return f.next
+}
+
+func (f *fake) open(string) (int, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.fail[0]; err != nil {
+		return -1, err
+	}
+	return f.fd(), nil
+}
+
+func (f *fake) close(fd int) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if !f.open_[fd] {
+		return unix.EBADF
+	}
+	delete(f.open_, fd)
+	return nil
+}
+
+func (f *fake) mmap(_, size int) ([]byte, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.fail[1]; err != nil {
+		return nil, err
+	}
+	f.maps++
+	f.page = bytesOf(new([12288]byte))[:size]
+	return f.page, nil
+}
+
+func (f *fake) munmap([]byte) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.maps--
+	return nil
+}
+
+func (f *fake) interrupt(int) error {
+	select {
+	case f.signals <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+func (f *fake) ioctl(fd int, r request, arg uint64) (int, error) {
+	f.mu.Lock()
+	f.made = append(f.made, r)
+	err := f.fail[r]
+	if !f.open_[fd] {
+		err = unix.EBADF
+	}
+	f.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	switch r {
+	case reqGetAPIVersion:
+		return apiVersion, nil
+	case reqCheckExtension:
+		if n, ok := f.caps[capability(arg)]; ok {
+			return n, nil
+		}
+		return 1, nil
+	case reqGetVCPUMmapSize:
+		return 12288, nil
+	case reqCreateVM, reqCreateVCPU:
+		f.mu.Lock()
+		defer f.mu.Unlock()
+		return f.fd(), nil
+	case reqRun:
+		f.runs.Add(1)
+		if f.page[runImmediateExit] != 0 {
+			return 0, unix.EINTR
+		}
+		return 0, f.run(f.page)
+	}
+	return 0, nil
+}
+
+func (f *fake) ioctlData(fd int, r request, data []byte) (int, error) {
+	if _, err := f.ioctl(fd, r, 0); err != nil {
+		return 0, err
+	}
+	switch r {
+	case reqGetMSRs, reqSetMSRs: // every register but one is there
+		n := int(le.Uint32(data))
+		for i := range n {
+			if le.Uint32(data[8+16*i:]) == 0xc0000103 {
+				return i, nil
+			}
+		}
+		return n, nil
+	case reqGetMSRIndexList:
+		le.PutUint32(data, 1)
+		le.PutUint32(data[4:], 0xc0000103)
+	case reqGetSupportedCPUID:
+		le.PutUint32(data, 0)
+	}
+	return 0, nil
+}
+
+// machine makes a machine with a CPU on the fake kernel.
+func (f *fake) machine(t *testing.T, chips bool) (*acceltest.Machine, *Accel, error) {
+	t.Helper()
+	h, err := open(f)
+	if err != nil {
+		return nil, nil, err
+	}
+	m := acceltest.New(t, nil)
+	a, err := New(Options{Host: h, Config: testConfig(t, h, "qemu64"), Memory: m.AS, Machine: m, KernelChips: chips})
+	if err != nil {
+		return nil, nil, err
+	}
+	if _, err := a.NewCPU(0, 0); err != nil {
+		return m, a, errors.Join(err, a.Close())
+	}
+	return m, a, nil
+}
+
+// TestEachRequestFails makes every request fail in turn: the error names it, and nothing stays behind.
+func TestEachRequestFails(t *testing.T) {
+	for _, chips := range []bool{false, true} {
+		all := newFake()
+		all.run = func([]byte) error { return unix.EINTR }
+		_, a, err := all.machine(t, chips)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := a.Close(); err != nil || len(all.open_) != 0 || all.maps != 0 {
+			t.Fatalf("%v; %d descriptors, %d mappings stay", err, len(all.open_), all.maps)
+		}
+		seen := map[request]bool{0: true, 1: true}
+		for _, r := range all.made {
+			seen[r] = true
+		}
+		for _, r := range slices.Sorted(maps.Keys(seen)) {
+			f := newFake()
+			f.run = all.run
+			f.fail[r] = unix.ENOMEM
+			_, a, err := f.machine(t, chips)
+			switch {
+			case r == reqGetTSCKHz || r == reqSetTSCKHz: // asked for, not needed
+			case err == nil:
+				t.Errorf("%s fails and nothing tells", requestNames[r])
+				_ = a.Close()
+			case r > 1 && r != reqGetAPIVersion && r != reqCheckExtension && !strings.Contains(err.Error(), requestNames[r]),
+				!strings.Contains(err.Error(), "annot allocate memory") && r != reqCheckExtension:
+				t.Errorf("%s: %v", requestNames[r], err)
+			}
+			if len(f.open_) != 0 || f.maps != 0 {
+				t.Errorf("%s: %d descriptors, %d mappings stay", requestNames[r], len(f.open_), f.maps)
+			}
+		}
+	}
+}
+
+// TestMissingCapability: every capability without which nothing works is named when it is missing.
+func TestMissingCapability(t *testing.T) {
+	for _, c := range capabilities {
+		f := newFake()
+		f.caps[c.number] = 0
+		h, err := open(f)
+		switch {
+		case c.required && (err == nil || err.Error() != "failed to initialize kvm: Invalid argument (kvm does not support "+c.name+")"):
+			t.Errorf("%s: %v", c.name, err)
+		case !c.required && err != nil:
+			t.Errorf("%s: %v", c.name, err)
+		}
+		if h != nil {
+			h.Close()
+		}
+	}
+}
+
+// TestOddExits: whatever the kernel says ends in a request to the machine that says what it was, never in a panic.
+func TestOddExits(t *testing.T) {
+	for _, tt := range []struct {
+		name string
+		run  func(page []byte) error
+		want string
+	}{
+		{"unknown", func(p []byte) error { le.PutUint32(p[runReason:], 0); return nil }, "KVM: unknown exit, hardware reason 0"},
+		{"new", func(p []byte) error { le.PutUint32(p[runReason:], 4711); return nil }, "KVM: unknown exit"},
+		{"entry", func(p []byte) error { le.PutUint32(p[runReason:], exitFailEntry); p[runExit] = 0x21; return nil }, "hardware error 0x21"},
+		{"emulation", func(p []byte) error {
+			le.PutUint32(p[runReason:], exitInternalError)
+			le.PutUint32(p[errSuberror:], 1)
+			le.PutUint32(p[errCount:], 100)
+			return nil
+		}, "KVM internal error. Suberror: 1\nextra data[0]"},
+		{"port", func(p []byte) error { le.PutUint32(p[runReason:], exitIO); p[ioSize] = 3; return nil }, "makes no sense"},
+		{"far", func(p []byte) error {
+			le.PutUint32(p[runReason:], exitIO)
+			p[ioSize] = 1
+			le.PutUint32(p[ioCount:], 1)
+			le.PutUint64(p[ioOffset:], ^uint64(0))
+			return nil
+		}, "makes no sense"},
+		{"memory", func(p []byte) error { le.PutUint32(p[runReason:], exitMMIO); le.PutUint32(p[mmioLen:], 9); return nil }, "makes no sense"},
+		{"fault", func([]byte) error { return unix.EFAULT }, "error: kvm run failed Bad address"},
+		{"triple fault", func(p []byte) error { le.PutUint32(p[runReason:], exitShutdown); return nil }, ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			f := newFake()
+			f.run = tt.run
+			m, a, err := f.machine(t, false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer a.Close()
+			a.Start()
+			select {
+			case code := <-m.Exit:
+				if !strings.Contains(m.Why(), tt.want) || (code == -1) != (tt.want == "") {
+					t.Errorf("%d: %s", code, m.Why())
+				}
+			case <-time.After(30 * time.Second):
+				t.Fatal("nothing is said")
+			}
+			a.Pause() // the CPU has stopped
+		})
+	}
+}
+
+// TestInterruptStorm: a kernel that comes back for no reason all the time changes nothing.
+func TestInterruptStorm(t *testing.T) {
+	f := newFake()
+	n := 0
+	f.run = func(p []byte) error {
+		if n++; n%2 == 0 {
+			return unix.EAGAIN
+		} else if n < 20000 {
+			return unix.EINTR
+		}
+		le.PutUint32(p[runReason:], exitIO)
+		p[ioDirection], p[ioSize] = 1, 1
+		le.PutUint16(p[ioPort:], 0xf4)
+		le.PutUint32(p[ioCount:], 1)
+		le.PutUint64(p[ioOffset:], 4096)
+		p[4096] = 3
+		return nil
+	}
+	m, a, err := f.machine(t, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Start()
+	if code := wait(t, m, a); code != 7 {
+		t.Errorf("status %d", code)
+	}
+	if err := a.Close(); err != nil || len(f.open_) != 0 || f.maps != 0 {
+		t.Errorf("%v; %d descriptors, %d mappings stay", err, len(f.open_), f.maps)
+	}
+}
+
+// TestNoLostKick: a guest that never leaves by itself is always got out of.
+func TestNoLostKick(t *testing.T) {
+	f := newFake()
+	f.run = func([]byte) error {
+		<-f.signals
+		return unix.EINTR
+	}
+	_, a, err := f.machine(t, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Start()
+	done := make(chan error, 1)
+	go func() {
+		for i := range 3000 {
+			a.Pause()
+			a.Resume()
+			if ran := false; i%3 == 0 {
+				a.CPUs()[0].Do(func() { ran = true })
+				if !ran {
+					done <- fmt.Errorf("Do returned without having run")
+					return
+				}
+			} else if i%3 == 1 {
+				a.exclusive(func() {})
+			}
+		}
+		done <- a.Close()
+	}()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(60 * time.Second):
+		t.Fatal("a CPU does not come out of the guest")
+	}
+}
+
+// FuzzExit: any contents of the shared page are decoded within it.
+func FuzzExit(f *testing.F) {
+	f.Add(make([]byte, runMin))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		page := make([]byte, 4096)
+		copy(page, data)
+		for _, reason := range []uint32{le.Uint32(page[runReason:]), exitIO, exitMMIO, exitInternalError} {
+			le.PutUint32(page[runReason:], reason)
+			e, ok := decode(page)
+			if !ok {
+				continue
+			}
+			if e.reason == exitIO && (e.offset < 0 || e.offset+e.count*e.size > len(page)) || e.reason == exitMMIO && e.offset+e.size > len(page) {
+				t.Fatalf("%+v lies outside", e)
+			}
+		}
+	})
+}
