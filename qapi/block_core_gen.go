@@ -727,6 +727,7 @@ const (
 	BlockdevDriverRaw             BlockdevDriver = "raw"
 	BlockdevDriverSnapshotAccess  BlockdevDriver = "snapshot-access"
 	BlockdevDriverThrottle        BlockdevDriver = "throttle"
+	BlockdevDriverVdi             BlockdevDriver = "vdi"
 )
 
 // BlockdevOptionsFile is the struct BlockdevOptionsFile. Options of files and devices of the host.
@@ -993,6 +994,7 @@ type BlockdevOptions struct {
 	Raw             *BlockdevOptionsRaw           `json:"-" branch:"raw"`
 	SnapshotAccess  *BlockdevOptionsGenericFormat `json:"-" branch:"snapshot-access"`
 	Throttle        *BlockdevOptionsThrottle      `json:"-" branch:"throttle"`
+	Vdi             *BlockdevOptionsGenericFormat `json:"-" branch:"vdi"`
 }
 
 // BlockdevRef is the alternate BlockdevRef. A node that is open, by its name, or options to open one.
@@ -1062,11 +1064,19 @@ type BlockdevCreateOptionsQcow2 struct {
 	CompressionType *Qcow2CompressionType `json:"compression-type,omitempty"`
 }
 
+// BlockdevCreateOptionsVdi is the struct BlockdevCreateOptionsVdi. How to make an image in VirtualBox's format.
+type BlockdevCreateOptionsVdi struct {
+	File          *BlockdevRef  `json:"file"`
+	Size          uint64        `json:"size"`
+	Preallocation *PreallocMode `json:"preallocation,omitempty"`
+}
+
 // BlockdevCreateOptions is the union BlockdevCreateOptions. How to make an image.
 type BlockdevCreateOptions struct {
 	Driver BlockdevDriver              `json:"driver"`
 	File   *BlockdevCreateOptionsFile  `json:"-" branch:"file"`
 	Qcow2  *BlockdevCreateOptionsQcow2 `json:"-" branch:"qcow2"`
+	Vdi    *BlockdevCreateOptionsVdi   `json:"-" branch:"vdi"`
 }
 
 // BlockdevCreateArg are the arguments of blockdev-create.
@@ -2125,6 +2135,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "raw"},
 			{Name: "snapshot-access"},
 			{Name: "throttle"},
+			{Name: "vdi"},
 		}},
 		{Name: "BlockdevOptionsFile", Kind: KindObject, Features: []string{"dynamic-auto-read-only"}, Members: []Member{
 			{Name: "filename", Type: "str"},
@@ -2336,6 +2347,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "raw", Type: "BlockdevOptionsRaw"},
 			{Name: "snapshot-access", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "throttle", Type: "BlockdevOptionsThrottle"},
+			{Name: "vdi", Type: "BlockdevOptionsGenericFormat"},
 		}},
 		{Name: "BlockdevRef", Kind: KindAlternate, Branches: []Member{
 			{Name: "definition", Type: "BlockdevOptions"},
@@ -2382,11 +2394,17 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "refcount-bits", Type: "int", Optional: true},
 			{Name: "compression-type", Type: "Qcow2CompressionType", Optional: true},
 		}},
+		{Name: "BlockdevCreateOptionsVdi", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "size", Type: "size"},
+			{Name: "preallocation", Type: "PreallocMode", Optional: true},
+		}},
 		{Name: "BlockdevCreateOptions", Kind: KindObject, Tag: "driver", Members: []Member{
 			{Name: "driver", Type: "BlockdevDriver"},
 		}, Branches: []Member{
 			{Name: "file", Type: "BlockdevCreateOptionsFile"},
 			{Name: "qcow2", Type: "BlockdevCreateOptionsQcow2"},
+			{Name: "vdi", Type: "BlockdevCreateOptionsVdi"},
 		}},
 		{Name: "q_obj_blockdev-create-arg", Kind: KindObject, Members: []Member{
 			{Name: "job-id", Type: "str"},

@@ -205,4 +205,43 @@ qemu-img create -f qcow2 a.qcow2 4M
 qemu-io -c 'open -o file.driver=preallocate,file.prealloc-align=4M,file.prealloc-size=16M a.qcow2' -c 'write 0 1M' -c 'write -z 2M 1M' -c map
 qemu-io -r -f raw -c length a.qcow2
 qemu-io -c 'open -o file.driver=preallocate,file.prealloc-align=100 a.qcow2'`},
+	{"vdi", `
+qemu-img create -f vdi -o help
+qemu-img create -f vdi a.vdi 10M
+qemu-img create -f vdi -o static=on s.vdi 3500k
+qemu-img create -f vdi big.vdi 600T
+qemu-img create -f vdi big.vdi 1M
+qemu-img create -f vdi -o static=maybe b.vdi 1M
+qemu-img info a.vdi
+qemu-img info --output=json s.vdi
+qemu-io -c 'write -P 1 500k 700k' -c 'write -P 2 9M 64k' -c 'read -P 1 600k 4k' -c 'read -P 0 5M 1M' -c map a.vdi
+qemu-io -c 'write -P 3 3M 512' -c 'write -z 0 2M' -c 'discard 0 1M' -c 'read -P 0 1M 1M' -c map s.vdi
+qemu-img map --output=json a.vdi
+qemu-img map a.vdi
+qemu-img check a.vdi
+qemu-img check -r all a.vdi
+qemu-img resize a.vdi 20M
+qemu-img measure -O vdi a.vdi
+qemu-img amend -o size=1M a.vdi
+qemu-img snapshot -l a.vdi
+qemu-img snapshot -c s a.vdi
+qemu-img create -f vdi -b a.vdi -F vdi o.vdi
+qemu-img convert -O vdi a.vdi c.vdi
+qemu-img convert -O qcow2 c.vdi d.qcow2
+qemu-img convert -O vdi -o static=on d.qcow2 e.vdi
+qemu-img compare a.vdi e.vdi
+qemu-io -f raw -c 'write -P 0 388 1' c.vdi
+qemu-img check c.vdi
+qemu-io -f raw -c 'write -P 1 512 4' c.vdi
+qemu-img check c.vdi
+qemu-io -f raw -c 'write -P 0 388 1' -c 'write -P 255 512 4' c.vdi
+qemu-io -f raw -c 'write -P 7 376 4' e.vdi
+qemu-img info -f vdi e.vdi
+qemu-io -f raw -c 'write -P 0 376 4' -c 'write -P 16 378 1' -c 'write -P 9 424 1' e.vdi
+qemu-img info e.vdi
+qemu-io -f raw -c 'write -P 0 424 1' -c 'write -P 3 384 1' e.vdi
+qemu-img info e.vdi
+qemu-io -f raw -c 'write -P 10 384 1' -c 'write -P 5 68 1' e.vdi
+qemu-img info e.vdi
+qemu-io -f raw -c 'write -P 1 68 1' e.vdi`},
 }
