@@ -62,8 +62,8 @@ func createNode(ctx context.Context, g *block.Graph, size int64, o *block.Option
 
 // write makes the image in a file. A static image has all blocks.
 func write(ctx context.Context, g *block.Graph, file *block.Node, size int64, static bool) error {
-	if size > maxDisk {
-		return block.Errorf(unix.ENOTSUP, "Unsupported VDI image size (size is 0x%x, max supported is 0x%x)", size, int64(maxDisk))
+	if n := uint64(size); n > maxDisk { // sizes in QMP are unsigned
+		return block.Errorf(unix.ENOTSUP, "Unsupported VDI image size (size is 0x%x, max supported is 0x%x)", n, int64(maxDisk))
 	}
 	b := g.NewBackend("", "", block.PermWrite|block.PermResize, block.PermAll)
 	defer b.Delete()

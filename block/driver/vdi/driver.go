@@ -50,10 +50,7 @@ func (im *image) load(ctx context.Context) error {
 	if err != nil {
 		return unix.Errno(block.Errno(err))
 	}
-	if need := mapLen(int64(h.blocks)); need > 0 && need > length-h.mapOffset { // before memory for it is asked for
-		return unix.EINVAL
-	}
-	m := make([]byte, mapLen(int64(h.blocks)))
+	m := make([]byte, min(mapLen(int64(h.blocks)), max(length-h.mapOffset, 0))) // behind the end of the file are zeroes
 	if err := im.file.Read(ctx, h.mapOffset, m); err != nil {
 		return unix.Errno(block.Errno(err))
 	}
@@ -109,22 +106,30 @@ func (im *image) Check(_ context.Context, fix block.CheckFix) (res block.CheckRe
 	im.mu.Lock()
 	defer im.mu.Unlock()
 	message := im.node.Graph().Messagef
-	seen := make([]bool, im.h.blocks)
+	stored := min(im.h.blocks, uint32(len(im.m)/entryLen))
+	seen := make([]bool, stored)
 	count := uint32(0)
-	for i := range im.h.blocks {
+	for i := range stored {
 		switch e := im.entry(i); {
 		case e >= discarded:
 		case e >= im.h.blocks:
 			message("ERROR: block index %d too large, is %d", i, e)
 			res.Corruptions++
-		case seen[e]:
+		case e < stored && seen[e]:
 			count++
 			message("ERROR: block index %d also used by %d", e, e)
 			res.Corruptions++
-		default:
+		case e < stored:
 			count++
 			seen[e] = true
+		default:
+			count++
 		}
+	}
+	if missing := im.h.blocks - stored; missing > 0 {
+		message("ERROR: the block map ends before block %d", stored)
+		res.Corruptions += int(missing)
+		count += missing
 	}
 	if count != im.h.allocated {
 		message("ERROR: allocated blocks mismatch, is %d, should be %d", count, im.h.allocated)

@@ -25,7 +25,13 @@ type image struct {
 
 // entry is where a block is: its number among the blocks in the file, or discarded or unallocated.
 // Preconditions: mu is held.
-func (im *image) entry(i uint32) uint32 { return le.Uint32(im.m[int64(i)*entryLen:]) }
+func (im *image) entry(i uint32) uint32 {
+	at := int64(i) * entryLen
+	if at+entryLen > int64(len(im.m)) {
+		return 0 // behind the end of the file
+	}
+	return le.Uint32(im.m[at:])
+}
 
 // place is the position of a byte in the file, or false if it has none and reads as zero.
 // Preconditions: mu is held.
