@@ -165,25 +165,30 @@ type NumaOptionsType string
 
 // The values of NumaOptionsType.
 const (
-	NumaOptionsTypeNode NumaOptionsType = "node"
-	NumaOptionsTypeDist NumaOptionsType = "dist"
-	NumaOptionsTypeCpu  NumaOptionsType = "cpu"
+	NumaOptionsTypeNode      NumaOptionsType = "node"
+	NumaOptionsTypeDist      NumaOptionsType = "dist"
+	NumaOptionsTypeCpu       NumaOptionsType = "cpu"
+	NumaOptionsTypeHmatLb    NumaOptionsType = "hmat-lb"
+	NumaOptionsTypeHmatCache NumaOptionsType = "hmat-cache"
 )
 
 // NumaOptions is the union NumaOptions. An option about NUMA.
 type NumaOptions struct {
-	Type NumaOptionsType  `json:"type"`
-	Node *NumaNodeOptions `json:"-" branch:"node"`
-	Dist *NumaDistOptions `json:"-" branch:"dist"`
-	Cpu  *NumaCpuOptions  `json:"-" branch:"cpu"`
+	Type      NumaOptionsType       `json:"type"`
+	Node      *NumaNodeOptions      `json:"-" branch:"node"`
+	Dist      *NumaDistOptions      `json:"-" branch:"dist"`
+	Cpu       *NumaCpuOptions       `json:"-" branch:"cpu"`
+	HmatLb    *NumaHmatLBOptions    `json:"-" branch:"hmat-lb"`
+	HmatCache *NumaHmatCacheOptions `json:"-" branch:"hmat-cache"`
 }
 
 // NumaNodeOptions is the struct NumaNodeOptions. A NUMA node.
 type NumaNodeOptions struct {
-	Nodeid *uint16  `json:"nodeid,omitempty"`
-	Cpus   []uint16 `json:"cpus,omitempty"`
-	Mem    *uint64  `json:"mem,omitempty"`
-	Memdev *string  `json:"memdev,omitempty"`
+	Nodeid    *uint16  `json:"nodeid,omitempty"`
+	Cpus      []uint16 `json:"cpus,omitempty"`
+	Mem       *uint64  `json:"mem,omitempty"`
+	Memdev    *string  `json:"memdev,omitempty"`
+	Initiator *uint16  `json:"initiator,omitempty"`
 }
 
 // NumaDistOptions is the struct NumaDistOptions. The distance between two NUMA nodes. That from a node to itself is 10.
@@ -201,6 +206,70 @@ type NumaCpuOptions struct {
 	ClusterId *int64 `json:"cluster-id,omitempty"`
 	CoreId    *int64 `json:"core-id,omitempty"`
 	ThreadId  *int64 `json:"thread-id,omitempty"`
+}
+
+// HmatLBMemoryHierarchy is the enum HmatLBMemoryHierarchy. What is reached (ACPI specification 6.3, table 5-146).
+type HmatLBMemoryHierarchy string
+
+// The values of HmatLBMemoryHierarchy.
+const (
+	HmatLBMemoryHierarchyMemory      HmatLBMemoryHierarchy = "memory"
+	HmatLBMemoryHierarchyFirstLevel  HmatLBMemoryHierarchy = "first-level"
+	HmatLBMemoryHierarchySecondLevel HmatLBMemoryHierarchy = "second-level"
+	HmatLBMemoryHierarchyThirdLevel  HmatLBMemoryHierarchy = "third-level"
+)
+
+// HmatLBDataType is the enum HmatLBDataType. What a number tells (ACPI specification 6.3, table 5-146).
+type HmatLBDataType string
+
+// The values of HmatLBDataType.
+const (
+	HmatLBDataTypeAccessLatency   HmatLBDataType = "access-latency"
+	HmatLBDataTypeReadLatency     HmatLBDataType = "read-latency"
+	HmatLBDataTypeWriteLatency    HmatLBDataType = "write-latency"
+	HmatLBDataTypeAccessBandwidth HmatLBDataType = "access-bandwidth"
+	HmatLBDataTypeReadBandwidth   HmatLBDataType = "read-bandwidth"
+	HmatLBDataTypeWriteBandwidth  HmatLBDataType = "write-bandwidth"
+)
+
+// NumaHmatLBOptions is the struct NumaHmatLBOptions. How fast a node's memory is for the CPUs of a node.
+type NumaHmatLBOptions struct {
+	Initiator uint16                `json:"initiator"`
+	Target    uint16                `json:"target"`
+	Hierarchy HmatLBMemoryHierarchy `json:"hierarchy"`
+	DataType  HmatLBDataType        `json:"data-type"`
+	Latency   *uint64               `json:"latency,omitempty"`
+	Bandwidth *uint64               `json:"bandwidth,omitempty"`
+}
+
+// HmatCacheAssociativity is the enum HmatCacheAssociativity. Which lines of a cache can hold a place of memory (ACPI specification 6.3, table 5-147).
+type HmatCacheAssociativity string
+
+// The values of HmatCacheAssociativity.
+const (
+	HmatCacheAssociativityNone    HmatCacheAssociativity = "none"
+	HmatCacheAssociativityDirect  HmatCacheAssociativity = "direct"
+	HmatCacheAssociativityComplex HmatCacheAssociativity = "complex"
+)
+
+// HmatCacheWritePolicy is the enum HmatCacheWritePolicy. When a cache writes to memory (ACPI specification 6.3, table 5-147).
+type HmatCacheWritePolicy string
+
+// The values of HmatCacheWritePolicy.
+const (
+	HmatCacheWritePolicyNone         HmatCacheWritePolicy = "none"
+	HmatCacheWritePolicyWriteBack    HmatCacheWritePolicy = "write-back"
+	HmatCacheWritePolicyWriteThrough HmatCacheWritePolicy = "write-through"
+)
+
+// NumaHmatCacheOptions is the struct NumaHmatCacheOptions. A cache on the side of a node's memory.
+type NumaHmatCacheOptions struct {
+	NodeId        uint32                 `json:"node-id"`
+	Size          uint64                 `json:"size"`
+	Level         uint8                  `json:"level"`
+	Associativity HmatCacheAssociativity `json:"associativity"`
+	Policy        HmatCacheWritePolicy   `json:"policy"`
+	Line          uint16                 `json:"line"`
 }
 
 // MemoryInfo is the struct MemoryInfo.
@@ -523,6 +592,8 @@ var moduleMachine = Module{Name: "machine",
 			{Name: "node"},
 			{Name: "dist"},
 			{Name: "cpu"},
+			{Name: "hmat-lb"},
+			{Name: "hmat-cache"},
 		}},
 		{Name: "NumaOptions", Kind: KindObject, Tag: "type", Members: []Member{
 			{Name: "type", Type: "NumaOptionsType"},
@@ -530,12 +601,15 @@ var moduleMachine = Module{Name: "machine",
 			{Name: "node", Type: "NumaNodeOptions"},
 			{Name: "dist", Type: "NumaDistOptions"},
 			{Name: "cpu", Type: "NumaCpuOptions"},
+			{Name: "hmat-lb", Type: "NumaHmatLBOptions"},
+			{Name: "hmat-cache", Type: "NumaHmatCacheOptions"},
 		}},
 		{Name: "NumaNodeOptions", Kind: KindObject, Members: []Member{
 			{Name: "nodeid", Type: "uint16", Optional: true},
 			{Name: "cpus", Type: "[]uint16", Optional: true},
 			{Name: "mem", Type: "size", Optional: true},
 			{Name: "memdev", Type: "str", Optional: true},
+			{Name: "initiator", Type: "uint16", Optional: true},
 		}},
 		{Name: "NumaDistOptions", Kind: KindObject, Members: []Member{
 			{Name: "src", Type: "uint16"},
@@ -549,6 +623,46 @@ var moduleMachine = Module{Name: "machine",
 			{Name: "cluster-id", Type: "int", Optional: true},
 			{Name: "core-id", Type: "int", Optional: true},
 			{Name: "thread-id", Type: "int", Optional: true},
+		}},
+		{Name: "HmatLBMemoryHierarchy", Kind: KindEnum, Values: []Value{
+			{Name: "memory"},
+			{Name: "first-level"},
+			{Name: "second-level"},
+			{Name: "third-level"},
+		}},
+		{Name: "HmatLBDataType", Kind: KindEnum, Values: []Value{
+			{Name: "access-latency"},
+			{Name: "read-latency"},
+			{Name: "write-latency"},
+			{Name: "access-bandwidth"},
+			{Name: "read-bandwidth"},
+			{Name: "write-bandwidth"},
+		}},
+		{Name: "NumaHmatLBOptions", Kind: KindObject, Members: []Member{
+			{Name: "initiator", Type: "uint16"},
+			{Name: "target", Type: "uint16"},
+			{Name: "hierarchy", Type: "HmatLBMemoryHierarchy"},
+			{Name: "data-type", Type: "HmatLBDataType"},
+			{Name: "latency", Type: "uint64", Optional: true},
+			{Name: "bandwidth", Type: "size", Optional: true},
+		}},
+		{Name: "HmatCacheAssociativity", Kind: KindEnum, Values: []Value{
+			{Name: "none"},
+			{Name: "direct"},
+			{Name: "complex"},
+		}},
+		{Name: "HmatCacheWritePolicy", Kind: KindEnum, Values: []Value{
+			{Name: "none"},
+			{Name: "write-back"},
+			{Name: "write-through"},
+		}},
+		{Name: "NumaHmatCacheOptions", Kind: KindObject, Members: []Member{
+			{Name: "node-id", Type: "uint32"},
+			{Name: "size", Type: "size"},
+			{Name: "level", Type: "uint8"},
+			{Name: "associativity", Type: "HmatCacheAssociativity"},
+			{Name: "policy", Type: "HmatCacheWritePolicy"},
+			{Name: "line", Type: "uint16"},
 		}},
 		{Name: "MemoryInfo", Kind: KindObject, Members: []Member{
 			{Name: "base-memory", Type: "size"},

@@ -28,6 +28,7 @@ func (s *session) chooseMemory() (err error) {
 	if c.NUMA, err = s.numa.finish(c.RAM); err != nil {
 		return err
 	}
+	c.HMAT = s.numa.table(c.NUMA)
 	byNode := s.numa.backends
 	switch {
 	case byNode && c.Backend != nil:

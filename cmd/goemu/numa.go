@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strings"
 
+	"goemu/hw/firmware/acpi"
 	"goemu/hw/pc"
 	"goemu/internal/cli"
 	"goemu/internal/config"
@@ -27,6 +28,12 @@ type numaMap struct {
 	cpus          []int // the node of each CPU that there can be, noNode where none is given
 	distances     bool
 	mem, backends bool // some node's memory is given as a size or as an object
+
+	hmat       bool        // speeds of memory may be given
+	initiators map[int]int // of nodes, by number
+	hasCPU     map[int]bool
+	localities map[[2]int]*locality // by level and type
+	caches     []acpi.SideCache
 }
 
 // noNode stands for the node of a CPU without one.
@@ -35,7 +42,7 @@ const noNode = -1
 // readNUMA reads the -numa options.
 func (s *session) readNUMA() error {
 	t := s.vm.SMP
-	n := &numaMap{typ: s.typ, find: s.object, warn: func(string) {}, nodes: map[int]*pc.NUMANode{}, cpus: make([]int, t.MaxCPUs),
+	n := &numaMap{typ: s.typ, find: s.object, warn: func(string) {}, nodes: map[int]*pc.NUMANode{}, hmat: s.config.Props.HMAT, initiators: map[int]int{}, hasCPU: map[int]bool{}, localities: map[[2]int]*locality{}, cpus: make([]int, t.MaxCPUs),
 		topology: x86.Topology{Sockets: t.Sockets, Dies: t.Dies, Cores: t.Cores, Threads: t.Threads}}
 	if s.vm.QTest.Value == "" {
 		n.warn = warn
@@ -87,6 +94,10 @@ func (n *numaMap) set(o *qapi.NumaOptions) error {
 		return n.addNode(o.Node)
 	case o.Dist != nil:
 		return n.setDistance(int(o.Dist.Src), int(o.Dist.Dst), o.Dist.Val)
+	case o.HmatLb != nil:
+		return n.setLocality(o.HmatLb)
+	case o.HmatCache != nil:
+		return n.addCache(o.HmatCache)
 	}
 	return n.setCPU(o.Cpu)
 }
@@ -126,6 +137,11 @@ func (n *numaMap) addNode(o *qapi.NumaNodeOptions) error {
 			return fmt.Errorf("memdev=%s is ambiguous", *o.Memdev)
 		}
 		node.Memory, node.Backend = b.Size(), b
+	}
+	if o.Initiator != nil {
+		if err := n.setInitiator(id, int(*o.Initiator)); err != nil {
+			return err
+		}
 	}
 	n.nodes[id] = node
 	return nil
@@ -188,7 +204,10 @@ func (n *numaMap) assign(cpu, node int) error {
 	if old := n.cpus[cpu]; old != noNode && old != node {
 		return fmt.Errorf("CPU is already assigned to node-id: %d", old)
 	}
-	n.cpus[cpu] = node
+	if init, ok := n.initiators[node]; ok && init != node {
+		return fmt.Errorf("The initiator of CPU NUMA node %d should be itself (got %d)", node, init)
+	}
+	n.cpus[cpu], n.hasCPU[node] = node, true
 	return nil
 }
 
@@ -217,7 +236,7 @@ func (n *numaMap) finish(ram uint64) ([]pc.NUMANode, error) {
 		}
 	}
 	n.placeCPUs(nodes)
-	return nodes, nil
+	return nodes, n.checkInitiators(nodes)
 }
 
 // placeCPUs gives each CPU its node.

@@ -12,9 +12,19 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"goemu/hw/firmware/acpi"
 	"goemu/hw/pc"
 	"goemu/internal/config"
 	"goemu/qapi"
+)
+
+// Options about the speed of memory.
+const (
+	hmat      = "-M pc,hmat=on "
+	onNode    = hmat + "-numa node,memdev=ram -numa node -numa cpu,node-id=0 "
+	latency   = "-numa hmat-lb,initiator=0,target=0,hierarchy=memory,data-type=access-latency,latency=50"
+	bandwidth = "-numa hmat-lb,initiator=0,target=0,hierarchy=memory,data-type=access-bandwidth,bandwidth=1048576"
+	cache     = "-numa hmat-cache,node-id=0,size=10K,level=1,associativity=direct,policy=write-back,line=8"
 )
 
 // numaCases are options about NUMA for machines of 8 CPUs and 64 MiB, whose memory is the object ram.
@@ -28,7 +38,30 @@ var numaCases = []string{
 	"-smp 8,sockets=2,dies=2,cores=2 -numa node,memdev=ram -numa node -numa cpu,node-id=1,die-id=1",
 	"-smp 4,maxcpus=8,sockets=8 -numa node,memdev=ram -numa node -numa dist,src=0,dst=1,val=30",
 	"-numa node,memdev=ram -numa node -numa dist,src=0,dst=1,val=30 -numa dist,src=1,dst=0,val=40",
+	"-M pc,hmat=on -smp 2,sockets=2 -numa node,memdev=ram -numa node,initiator=0 -numa cpu,node-id=0 " + latency + " " + bandwidth + " " + cache,
 	// Refused.
+	"-numa node,memdev=ram " + latency,
+	"-numa node,memdev=ram " + cache,
+	"-numa node,memdev=ram,initiator=0",
+	hmat + "-numa node,memdev=ram -numa node,initiator=2 -numa cpu,node-id=0",
+	hmat + "-numa node,memdev=ram -numa node,initiator=1 -numa cpu,node-id=0",
+	hmat + "-numa node,memdev=ram,initiator=1 -numa node -numa cpu,node-id=0",
+	hmat + "-numa node,memdev=ram " + latency,
+	onNode + strings.Replace(latency, "target=0", "target=7", 1),
+	onNode + strings.Replace(latency, "initiator=0", "initiator=7", 1),
+	onNode + strings.Replace(latency, "latency=50", "bandwidth=1M", 1),
+	onNode + latency + ",bandwidth=1M",
+	onNode + latency + " " + latency,
+	onNode + latency + " " + strings.Replace(latency, "target=0", "target=1", 1) + "00001",
+	onNode + bandwidth + "1",
+	onNode + bandwidth + " " + strings.Replace(bandwidth, "target=0", "target=1", 1) + "T",
+	onNode + bandwidth + " " + bandwidth,
+	onNode + latency + " " + cache,
+	onNode + latency + " " + bandwidth + " " + cache + " " + cache,
+	onNode + latency + " " + bandwidth + " " + strings.Replace(cache, "level=1", "level=2", 1),
+	onNode + latency + " " + bandwidth + " " + strings.Replace(cache, "level=1", "level=4", 1),
+	onNode + latency + " " + bandwidth + " " + cache + " " + strings.Replace(cache, "level=1", "level=2", 1),
+	onNode + latency + " " + bandwidth + " " + strings.Replace(cache, "node-id=0", "node-id=2", 1),
 	"-numa node,memdev=ram -numa node -numa node -numa dist,src=0,dst=1,val=30 -numa dist,src=1,dst=0,val=40 -numa dist,src=0,dst=2,val=40 -numa dist,src=1,dst=2,val=40",
 	"-numa node,memdev=ram -numa node -numa node -numa dist,src=0,dst=1,val=30",
 	"-numa node,memdev=ram -numa node -numa dist,src=0,dst=1,val=9",
@@ -110,7 +143,7 @@ func FuzzNUMA(f *testing.F) {
 		f.Add(strings.ReplaceAll(c, "-numa ", ""))
 	}
 	f.Fuzz(func(t *testing.T, text string) {
-		s := &session{vm: new(config.VM), typ: pc.Find("pc")}
+		s := &session{vm: new(config.VM), typ: pc.Find("pc"), config: &pc.Config{Props: pc.Props{HMAT: true}}}
 		s.vm.SMP.MaxCPUs, s.vm.SMP.Sockets = 8, 8
 		require.NoError(t, s.readNUMA())
 		s.numa.warn = func(string) {}
@@ -126,6 +159,7 @@ func FuzzNUMA(f *testing.F) {
 				cpus += len(n.CPUs)
 			}
 			require.Equal(t, 8, cpus)
+			acpi.Build(&acpi.Machine{Nodes: make([]acpi.Node, len(nodes)), HMAT: s.numa.table(nodes), GED: &acpi.GED{}}, 0)
 		}
 	})
 }

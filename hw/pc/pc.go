@@ -12,6 +12,7 @@ import (
 	"goemu/accel"
 	"goemu/hw/disk"
 	"goemu/hw/firmware"
+	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/firmware/loader"
 	"goemu/hw/hotplug"
@@ -92,6 +93,7 @@ type Config struct {
 	FWCfg     []FWCfgItem
 	SMBIOS    [][][2]string // of each -smbios its pairs
 	NUMA      []NUMANode
+	HMAT      *acpi.HMAT // nil for none
 }
 
 // RTC says what time the guest's clock shows.

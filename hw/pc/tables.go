@@ -126,6 +126,7 @@ func (m *Machine) numa(a *acpi.Machine) {
 		}
 		a.Nodes = append(a.Nodes, node)
 	}
+	a.HMAT = m.cfg.HMAT
 }
 
 // smbios describes the machine as QEMU does.

@@ -99,6 +99,7 @@ type Props struct {
 	HPET, ISASerial, AutoCmdline      bool
 	I8042, SATA, SMBus, USB           bool
 	Graphics, MemMerge, DumpGuestCore bool
+	HMAT                              bool
 	RelaxedResume                     bool // see block.Graph.Relaxed
 	MaxRAMBelow4G                     uint64
 	MemoryBackend                     string // identifier of the object that stands for the main memory
@@ -159,6 +160,7 @@ func properties() []property {
 		{"auto-kernel-cmdline", "bool", "Set off to disable adding virtio-mmio devices to the kernel cmdline", boolean("auto-kernel-cmdline", func(p *Props) *bool { return &p.AutoCmdline })},
 		{"dump-guest-core", "bool", "Include guest memory in a core dump", boolean("dump-guest-core", func(p *Props) *bool { return &p.DumpGuestCore })},
 		{"graphics", "bool", "Set on/off to enable/disable graphics emulation", boolean("graphics", func(p *Props) *bool { return &p.Graphics })},
+		{"hmat", "bool", "Set on/off to enable/disable ACPI Heterogeneous Memory Attribute Table (HMAT)", boolean("hmat", func(p *Props) *bool { return &p.HMAT })},
 		{"hpet", "bool", "Enable/disable high precision event timer emulation", boolean("hpet", func(p *Props) *bool { return &p.HPET })},
 		{"i8042", "bool", "", boolean("i8042", func(p *Props) *bool { return &p.I8042 })},
 		{"ioapic2", "OnOffAuto", "Enable second IO-APIC", onOffAuto("ioapic2", func(p *Props) *qdev.OnOffAuto { return &p.IOAPIC2 })},

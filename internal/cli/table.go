@@ -137,10 +137,12 @@ const helpMachine = ` [type=]name[,prop[=value][,...]]
                 '-machine name,help' for its properties)
                 property accel=accel1[:accel2[:...]] selects accelerator`
 
-const helpNUMA = ` node[,mem=size][,cpus=firstcpu[-lastcpu]][,nodeid=node]
--numa node[,memdev=id][,cpus=firstcpu[-lastcpu]][,nodeid=node]
+const helpNUMA = ` node[,mem=size][,cpus=firstcpu[-lastcpu]][,nodeid=node][,initiator=node]
+-numa node[,memdev=id][,cpus=firstcpu[-lastcpu]][,nodeid=node][,initiator=node]
 -numa dist,src=source,dst=destination,val=distance
--numa cpu,node-id=node[,socket-id=x][,core-id=y][,thread-id=z]`
+-numa cpu,node-id=node[,socket-id=x][,core-id=y][,thread-id=z]
+-numa hmat-lb,initiator=node,target=node,hierarchy=memory|first-level|second-level|third-level,data-type=access-latency|read-latency|write-latency[,latency=lat][,bandwidth=bw]
+-numa hmat-cache,node-id=node,size=size,level=level[,associativity=none|direct|complex][,policy=none|write-back|write-through][,line=size]`
 
 const helpFSDev = ` local,id=id,path=path,security_model=mapped-xattr|mapped-file|passthrough|none
  [,writeout=immediate][,readonly=on][,fmode=fmode][,dmode=dmode][,multidevs=remap|forbid|warn]

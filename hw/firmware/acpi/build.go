@@ -69,6 +69,9 @@ func Build(m *Machine, base uint64) *Blob {
 		if m.distances() {
 			list = append(list, table(m.slit(), 1))
 		}
+		if m.HMAT != nil {
+			list = append(list, table(m.hmat(), 1))
+		}
 	}
 	if m.MCFG != nil {
 		list = append(list, table(m.mcfg(), 1))

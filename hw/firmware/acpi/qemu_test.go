@@ -67,6 +67,12 @@ func TestTablesOfQEMU(t *testing.T) {
 	guid := [16]byte{0xaf, 0x6e, 0x4e, 0x32, 0xd1, 0xd1, 0xf6, 0x4b, 0xbf, 0x41, 0xb9, 0xbb, 0x6c, 0x91, 0xfb, 0x87}
 	copied := pc(1)
 	copied.Generation = &guid
+	speeds := pc(2)
+	speeds.CPUs[1].Node = 1
+	speeds.Nodes = []Node{{Memory: []Range{{0, 640 << 10}, {1 << 20, 127 << 20}}}, {}, {Memory: []Range{{128 << 20, 128 << 20}}}}
+	speeds.HMAT = &HMAT{Nodes: []HMATNode{{CPUs: true}, {CPUs: true, Initiator: 1}, {Initiator: 1}},
+		Localities: []Locality{{Type: 0, Base: 10, Values: []LocalityValue{{0, 0, 50}, {1, 2, 70}}}, {Level: 1, Type: FirstBandwidth, Base: 1 << 31, Values: []LocalityValue{{0, 2, 2 << 30}, {0, 0, 6 << 30}}}},
+		Caches:     []SideCache{{Node: 2, Level: 1, Associativity: 1, Policy: 1, Line: 8, Size: 10 << 10}, {Node: 2, Level: 2, Associativity: 2, Policy: 2, Line: 16, Size: 20 << 10}}}
 	micro := microvm()
 	micro.ISA = micro.ISA[1:]
 	micro.CPUs = append(micro.CPUs, CPU{APICID: 1, Enabled: true})
@@ -82,6 +88,12 @@ func TestTablesOfQEMU(t *testing.T) {
 		{"generation", copied, []string{"-M", "pc", "-nodefaults", "-m", "256", "-device", "vmgenid,guid=324e6eaf-d1d1-4bf6-bf41-b9bb6c91fb87"}, []string{"SSDT", "APIC"}},
 		{"numa", numa, []string{"-M", "pc", "-nodefaults", "-smp", "4", "-m", "256", "-object", "memory-backend-ram,id=a,size=128M", "-object", "memory-backend-ram,id=b,size=128M",
 			"-numa", "node,cpus=0-1,memdev=a", "-numa", "node,cpus=2-3,memdev=b", "-numa", "dist,src=0,dst=1,val=30"}, []string{"SRAT", "SLIT", "APIC"}},
+		{"hmat", speeds, []string{"-M", "pc,hmat=on", "-nodefaults", "-smp", "2,sockets=2", "-m", "256", "-object", "memory-backend-ram,id=a,size=128M", "-object", "memory-backend-ram,id=b,size=128M",
+			"-numa", "node,memdev=a", "-numa", "node", "-numa", "node,memdev=b,initiator=1", "-numa", "cpu,node-id=0,socket-id=0", "-numa", "cpu,node-id=1,socket-id=1",
+			"-numa", "hmat-lb,initiator=0,target=0,hierarchy=memory,data-type=access-latency,latency=50", "-numa", "hmat-lb,initiator=1,target=2,hierarchy=memory,data-type=access-latency,latency=70",
+			"-numa", "hmat-lb,initiator=0,target=2,hierarchy=first-level,data-type=access-bandwidth,bandwidth=2G", "-numa", "hmat-lb,initiator=0,target=0,hierarchy=first-level,data-type=access-bandwidth,bandwidth=6G",
+			"-numa", "hmat-cache,node-id=2,size=10K,level=1,associativity=direct,policy=write-back,line=8", "-numa", "hmat-cache,node-id=2,size=20K,level=2,associativity=complex,policy=write-through,line=16"},
+			[]string{"HMAT", "SRAT"}},
 		{"microvm", micro, []string{"-M", "microvm,rtc=on", "-nodefaults", "-smp", "2", "-device", "virtio-rng-device"}, []string{"FACP", "APIC", "DSDT"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
