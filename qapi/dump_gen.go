@@ -9,7 +9,8 @@ type DumpGuestMemoryFormat string
 
 // The values of DumpGuestMemoryFormat.
 const (
-	DumpGuestMemoryFormatElf DumpGuestMemoryFormat = "elf"
+	DumpGuestMemoryFormatElf       DumpGuestMemoryFormat = "elf"
+	DumpGuestMemoryFormatKdumpZlib DumpGuestMemoryFormat = "kdump-zlib"
 )
 
 // DumpGuestMemoryArg are the arguments of dump-guest-memory.
@@ -94,6 +95,7 @@ var moduleDump = Module{Name: "dump",
 	Types: []Type{
 		{Name: "DumpGuestMemoryFormat", Kind: KindEnum, Values: []Value{
 			{Name: "elf"},
+			{Name: "kdump-zlib"},
 		}},
 		{Name: "q_obj_dump-guest-memory-arg", Kind: KindObject, Members: []Member{
 			{Name: "paging", Type: "bool"},

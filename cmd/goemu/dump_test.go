@@ -2,6 +2,7 @@ package main
 
 import (
 	"debug/elf"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"os"
@@ -27,7 +28,10 @@ func TestDump(t *testing.T) {
 			`{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:` + file + `1","begin":4096,"length":65536}}`, `{"execute":"query-dump"}`,
 			`{"execute":"dump-guest-memory","arguments":{"paging":true,"protocol":"file:` + file + `2"}}`,
 			`{"execute":"pmemsave","arguments":{"val":0,"size":655360,"filename":"` + file + `m"}}`,
-			`{"execute":"human-monitor-command","arguments":{"command-line":"info dump"}}`}
+			`{"execute":"human-monitor-command","arguments":{"command-line":"info dump"}}`,
+			`{"execute":"dump-guest-memory","arguments":{"paging":true,"protocol":"file:` + file + `3","format":"kdump-zlib"}}`,
+			`{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:/nosuch/x","begin":0,"format":"kdump-zlib"}}`,
+			`{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:` + file + `3","format":"kdump-zlib"}}`, `{"execute":"query-dump"}`}
 	}
 	want, got := talkQMP(t, qemu, args, commands("q")), talkQMP(t, buildGoemu(t), args, commands("g"))
 	for i, c := range commands("g") {
@@ -49,6 +53,27 @@ func TestDump(t *testing.T) {
 		size := min(uint64(len(low)), 0xa0000-at)
 		require.Equal(t, data[at:at+size], low[:size], fmt.Sprintf("memory from %#x on", at))
 	}
+}
+
+// TestCompressedDump: a compressed dump has QEMU's headers, which the pages' number and the registers are in.
+func TestCompressedDump(t *testing.T) {
+	qemu := findQEMU(t)
+	var heads [2][]byte
+	for i, bin := range []string{qemu, buildGoemu(t)} {
+		name := filepath.Join(t.TempDir(), "dump")
+		out := talkQMP(t, bin, []string{"-accel", "tcg", "-M", "pc", "-nodefaults", "-m", "16", "-smp", "2", "-S", "-display", "none", "-qmp", "stdio"},
+			[]string{`{"execute":"human-monitor-command","arguments":{"command-line":"dump-guest-memory -z ` + name + `"}}`})
+		require.JSONEq(t, `{"return": ""}`, out[0])
+		b, err := os.ReadFile(name)
+		require.NoError(t, err)
+		const start, piece = 4096, 16
+		end := start
+		for range 3 { // first header, second header, notes
+			end += piece + int(binary.BigEndian.Uint64(b[end+8:]))
+		}
+		heads[i] = b[:end]
+	}
+	require.Equal(t, heads[0], heads[1])
 }
 
 func openELF(t *testing.T, name string) *elf.File {

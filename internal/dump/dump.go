@@ -1,5 +1,6 @@
-// Package dump writes the memory of a guest and the registers of its CPUs to an ELF core file, as crash and gdb read it: notes first, then
-// a segment for each range of memory. The layout is QEMU's, the notes are Linux's (elf.h, NT_PRSTATUS) and QEMU's own.
+// Package dump writes the memory of a guest and the registers of its CPUs to a core file: to an ELF file, as crash and gdb read it, notes first,
+// then a segment for each range of memory; or compressed, as makedumpfile does. The layout is QEMU's, the notes are Linux's (elf.h,
+// NT_PRSTATUS) and QEMU's own.
 package dump
 
 import (
@@ -81,19 +82,24 @@ func Mappings(maps []*x86.PageMap, blocks []Block) (list []Mapping) {
 	return slices.Compact(list)
 }
 
-// Error tells what could not be written.
+// Error tells what could not be written, and why if Err is not nil.
 type Error struct {
 	What string
 	Err  error
 }
 
-func (e *Error) Error() string { return e.What + ": " + e.Err.Error() }
+func (e *Error) Error() string {
+	if e.Err == nil {
+		return e.What
+	}
+	return e.What + ": " + e.Err.Error()
+}
 
 // Unwrap returns what the host says.
 func (e *Error) Unwrap() error { return e.Err }
 
-// ELF is a core file to be written.
-type ELF struct {
+// Core is a core file to be written.
+type Core struct {
 	Blocks   []Block
 	Mappings []Mapping // nil: segments are the blocks, at linear addresses that are the physical ones
 	CPUs     []*x86.State
@@ -103,7 +109,7 @@ type ELF struct {
 }
 
 // Total is the number of bytes of memory in the file, Written how many of them are there already.
-func (e *ELF) Total() (n uint64) {
+func (e *Core) Total() (n uint64) {
 	for i := range e.Blocks {
 		n += uint64(len(e.Blocks[i].Bytes))
 	}
@@ -111,10 +117,10 @@ func (e *ELF) Total() (n uint64) {
 }
 
 // Written is how much of Total has been written.
-func (e *ELF) Written() uint64 { return e.written.Load() }
+func (e *Core) Written() uint64 { return e.written.Load() }
 
 // long tells whether the first CPU is in long mode, which decides what kind of machine the file is of.
-func (e *ELF) long() bool { return len(e.CPUs) > 0 && e.CPUs[0].Mode&x86.ModeLMA != 0 }
+func (e *Core) long() bool { return len(e.CPUs) > 0 && e.CPUs[0].Mode&x86.ModeLMA != 0 }
 
 // Far tells whether any of the blocks ends where 32 bits do not reach.
 func Far(blocks []Block) bool {
@@ -122,7 +128,7 @@ func Far(blocks []Block) bool {
 }
 
 // wide tells whether the file is of the class of 64 bits.
-func (e *ELF) wide() bool { return e.long() || e.Wide || Far(e.Blocks) }
+func (e *Core) wide() bool { return e.long() || e.Wide || Far(e.Blocks) }
 
 // part is a segment: Offset is -1 if the file does not hold its memory.
 type part struct {
@@ -131,7 +137,7 @@ type part struct {
 }
 
 // parts are the segments, for memory that begins at start in the file.
-func (e *ELF) parts(start uint64) (list []part) {
+func (e *Core) parts(start uint64) (list []part) {
 	if e.Mappings == nil {
 		for _, b := range e.Blocks {
 			list = append(list, part{b.Addr, b.Addr, uint64(len(b.Bytes)), int64(start)})
@@ -156,7 +162,7 @@ func (e *ELF) parts(start uint64) (list []part) {
 }
 
 // filled is how many bytes of a segment the file holds.
-func (e *ELF) filled(p part) uint64 {
+func (e *Core) filled(p part) uint64 {
 	if p.offset < 0 {
 		return 0
 	}
@@ -175,7 +181,7 @@ const maxSegments = 0xffff
 const chunk = 1 << 20
 
 // Write writes the file.
-func (e *ELF) Write(w io.Writer) error {
+func (e *Core) Write(w io.Writer) error {
 	head, err := e.header()
 	if err != nil {
 		return err
@@ -197,7 +203,7 @@ func (e *ELF) Write(w io.Writer) error {
 }
 
 // header is everything before the memory.
-func (e *ELF) header() ([]byte, error) {
+func (e *Core) header() ([]byte, error) {
 	notes := e.notes()
 	count := len(e.parts(0)) + 1
 	if count >= maxSegments {
@@ -233,13 +239,13 @@ func (e *ELF) header() ([]byte, error) {
 	return b.Bytes(), err
 }
 
-func (e *ELF) ident(class elf.Class) (id [elf.EI_NIDENT]byte) {
+func (e *Core) ident(class elf.Class) (id [elf.EI_NIDENT]byte) {
 	copy(id[:], elf.ELFMAG)
 	id[elf.EI_CLASS], id[elf.EI_DATA], id[elf.EI_VERSION] = byte(class), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)
 	return id
 }
 
-func (e *ELF) machine() elf.Machine {
+func (e *Core) machine() elf.Machine {
 	if e.long() {
 		return elf.EM_X86_64
 	}

@@ -18,7 +18,7 @@ func TestLongMode(t *testing.T) {
 	st := &x86.State{Mode: x86.ModeLMA, RIP: 0xffffffff81000000, CR3: 0x1000}
 	st.Regs[sp] = 0xffffc90000000ff8
 	low, high := bytes.Repeat([]byte{1}, 0x3000), bytes.Repeat([]byte{2}, 0x1000)
-	e := &ELF{Blocks: []Block{{0, low}, {1 << 32, high}}, CPUs: []*x86.State{st, st},
+	e := &Core{Blocks: []Block{{0, low}, {1 << 32, high}}, CPUs: []*x86.State{st, st},
 		Mappings: []Mapping{{0xffff888000000000, 0x1000, 0x1000}, {0xffff888100000000, 1 << 32, 0x2000}, {0xffffffffff5ff000, 0xfee00000, 0x1000}}}
 	var b bytes.Buffer
 	require.NoError(t, e.Write(&b))

@@ -65,7 +65,7 @@ const (
 )
 
 // notes are the registers of all CPUs: first as of Linux's threads, then what only QEMU's note has.
-func (e *ELF) notes() []byte {
+func (e *Core) notes() []byte {
 	var b bytes.Buffer
 	for i, st := range e.CPUs {
 		if e.long() {

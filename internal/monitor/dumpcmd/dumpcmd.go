@@ -4,6 +4,7 @@ package dumpcmd
 import (
 	"context"
 	"errors"
+	"io"
 	"os"
 	"strings"
 	"sync"
@@ -42,7 +43,7 @@ type Service struct {
 	busy   atomic.Bool
 	mu     sync.Mutex
 	status qapi.DumpStatus
-	file   *dump.ELF
+	file   *dump.Core
 }
 
 // blocker is why there is no migration meanwhile.
@@ -51,7 +52,11 @@ const blocker = "Live migration disabled: dump-guest-memory in progress"
 // DumpGuestMemory implements qapi.DumpCommands.
 func (s *Service) DumpGuestMemory(_ context.Context, arg *qapi.DumpGuestMemoryArg) error {
 	t := s.Machine()
+	kdump := arg.Format != nil && *arg.Format == qapi.DumpGuestMemoryFormatKdumpZlib
 	begin, length, err := filter(arg)
+	if kdump && (arg.Paging || arg.Begin != nil || arg.Length != nil) {
+		err = qapi.Errorf("kdump-compressed format doesn't support paging or filter")
+	}
 	mainloop.Lock.Lock()
 	incoming := t.VM.State() == mainloop.StateInMigrate
 	mainloop.Lock.Unlock()
@@ -82,11 +87,15 @@ func (s *Service) DumpGuestMemory(_ context.Context, arg *qapi.DumpGuestMemoryAr
 		s.resume(t, running)
 		return err
 	}
+	write := e.Write
+	if kdump {
+		write = e.WriteKdump
+	}
 	if arg.Detach != nil && *arg.Detach {
-		go func() { _ = s.write(t, e, f, running) }() // the event tells of an error
+		go func() { _ = s.write(t, write, f, running) }() // the event tells of an error
 		return nil
 	}
-	return s.write(t, e, f, running)
+	return s.write(t, write, f, running)
 }
 
 // filter reads the range that is wanted; length 0 is everything.
@@ -121,12 +130,12 @@ func (s *Service) open(protocol string) (*os.File, error) {
 }
 
 // prepare stops the machine and looks at what there is to write; running tells whether it ran.
-func (s *Service) prepare(t *Target, paging bool, begin, length uint64) (e *dump.ELF, running bool, err error) {
+func (s *Service) prepare(t *Target, paging bool, begin, length uint64) (e *dump.Core, running bool, err error) {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	running = t.VM.Running()
 	t.VM.Stop(mainloop.StateSaveVM)
-	e = &dump.ELF{Blocks: dump.Blocks(t.Memory, begin, length), Wide: dump.Far(dump.Blocks(t.Memory, 0, 0))}
+	e = &dump.Core{Blocks: dump.Blocks(t.Memory, begin, length), Wide: dump.Far(dump.Blocks(t.Memory, 0, 0))}
 	switch {
 	case len(e.Blocks) == 0 && length != 0:
 		return nil, running, qapi.Errorf("Invalid parameter 'begin'")
@@ -152,8 +161,8 @@ func (s *Service) prepare(t *Target, paging bool, begin, length uint64) (e *dump
 }
 
 // write writes the file, tells of the end and lets the machine go on.
-func (s *Service) write(t *Target, e *dump.ELF, f *os.File, running bool) error {
-	err := e.Write(f)
+func (s *Service) write(t *Target, write func(io.Writer) error, f *os.File, running bool) error {
+	err := write(f)
 	if cerr := f.Close(); err == nil {
 		err = cerr
 	}
@@ -163,7 +172,9 @@ func (s *Service) write(t *Target, e *dump.ELF, f *os.File, running bool) error 
 		text := strerror.Of(err)
 		var what *dump.Error
 		if errors.As(err, &what) {
-			text = what.What + ": " + strerror.Of(what.Err)
+			if text = what.What; what.Err != nil {
+				text += ": " + strerror.Of(what.Err)
+			}
 		}
 		err = qapi.Errorf("%s", text)
 		ev.Error = &text
@@ -210,13 +221,14 @@ func (s *Service) QueryDump(context.Context) (*qapi.DumpQueryResult, error) { re
 
 // QueryDumpGuestMemoryCapability implements qapi.DumpCommands.
 func (s *Service) QueryDumpGuestMemoryCapability(context.Context) (*qapi.DumpGuestMemoryCapability, error) {
-	return &qapi.DumpGuestMemoryCapability{Formats: []qapi.DumpGuestMemoryFormat{qapi.DumpGuestMemoryFormatElf}}, nil
+	return &qapi.DumpGuestMemoryCapability{Formats: []qapi.DumpGuestMemoryFormat{qapi.DumpGuestMemoryFormatElf, qapi.DumpGuestMemoryFormatKdumpZlib}}, nil
 }
 
 // HMP returns the commands for people, and those of info.
 func (s *Service) HMP() (commands, info []*hmp.Command) {
-	commands = []*hmp.Command{{Name: "dump-guest-memory", Args: "paging:-p,detach:-d,filename:F,begin:l?,length:l?", Params: "[-p] [-d] filename [begin length]",
+	commands = []*hmp.Command{{Name: "dump-guest-memory", Args: "paging:-p,detach:-d,zlib:-z,filename:F,begin:l?,length:l?", Params: "[-p] [-d] [-z] filename [begin length]",
 		Help: "dump guest memory into file 'filename'.\n\t\t\t-p: do paging to get guest's memory mapping.\n\t\t\t-d: return immediately (do not wait for completion).\n" +
+			"\t\t\t-z: dump in kdump-compressed format, with zlib compression.\n" +
 			"\t\t\tbegin: the starting physical address.\n\t\t\tlength: the memory size, in bytes.", Run: s.hmpDump}}
 	info = []*hmp.Command{{Name: "dump", Help: "Display the latest dump status", Run: s.hmpInfo}}
 	return commands, info
@@ -225,6 +237,10 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 func (s *Service) hmpDump(m *hmp.Monitor, a *hmp.Args) error {
 	detach := a.Bool("detach")
 	arg := &qapi.DumpGuestMemoryArg{Paging: a.Bool("paging"), Protocol: "file:" + a.Text("filename"), Detach: &detach}
+	if a.Bool("zlib") {
+		format := qapi.DumpGuestMemoryFormatKdumpZlib
+		arg.Format = &format
+	}
 	if a.Has("begin") {
 		v := a.Int("begin")
 		arg.Begin = &v
