@@ -19,7 +19,7 @@ import (
 )
 
 // vgaDevices are the device types of -vga's adapters.
-var vgaDevices = map[string]string{"std": "VGA"}
+var vgaDevices = map[string]string{"std": "VGA", "virtio": "virtio-vga"}
 
 // vgaHelp is the answer to -vga help.
 func vgaHelp() string {
@@ -33,7 +33,7 @@ func vgaHelp() string {
 }
 
 // displayAdapters are the devices with which a machine does not get an adapter that nobody asked for.
-var displayAdapters = map[string]bool{"VGA": true}
+var displayAdapters = map[string]bool{"VGA": true, "virtio-vga": true}
 
 // vgaName is the adapter that the machine gets.
 func (s *session) vgaName() string {

@@ -21,6 +21,7 @@ import (
 	"goemu/hw/usb/xhci"
 	"goemu/hw/virtio/balloon"
 	"goemu/hw/virtio/blk"
+	"goemu/hw/virtio/gpu"
 	"goemu/hw/virtio/input"
 	"goemu/hw/virtio/net"
 	"goemu/hw/virtio/p9"
@@ -37,7 +38,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		misc.Classes(hooks), watchdog.Classes(hooks.Watchdog),
 		fdc.Classes(), ide.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
-		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), input.Classes(),
+		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), input.Classes(), gpu.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), bridge.Classes(),
 		e1000.Classes(),

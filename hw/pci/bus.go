@@ -204,12 +204,17 @@ func (d *Device) setINTx(pin int, level bool) {
 		return
 	}
 	d.intx[pin] = level
+	d.showINTx()
+	if !d.intxOff {
+		d.drive(pin, level)
+	}
+}
+
+// showINTx makes the status register tell whether the function wants an interrupt.
+func (d *Device) showINTx() {
 	d.Config[RegStatus] &^= statusInterrupt
 	if d.intx != [4]bool{} {
 		d.Config[RegStatus] |= statusInterrupt
-	}
-	if !d.intxOff {
-		d.drive(pin, level)
 	}
 }
 

@@ -8,7 +8,10 @@ const stateVersion = 2
 // State is the state of every PCI function; device descriptions begin with it.
 var State = vmstate.Description[Device]{
 	Name: "PCIDevice", Version: stateVersion, MinVersion: 1,
-	PreSave: func(d *Device) { d.version = stateVersion },
+	PreSave: func(d *Device) {
+		d.version = stateVersion
+		d.Config[RegStatus] &^= statusInterrupt // follows from irq_state, and is shown again after that
+	},
 	Fields: []vmstate.Field[Device]{
 		vmstate.Of("version_id", func(d *Device) *int32 { return &d.version }),
 		vmstate.Buffer("config", ConfigSize, func(d *Device) []byte { return d.Config }).When(func(d *Device) bool { return len(d.Config) == ConfigSize }),
@@ -16,6 +19,7 @@ var State = vmstate.Description[Device]{
 		vmstate.Custom("irq_state", 16, saveINTx, loadINTx).Since(2),
 	},
 	PostLoad: func(d *Device, _ int) error {
+		d.showINTx()
 		d.updateMappings()
 		d.commandChanged()
 		d.syncMSIX()
@@ -31,6 +35,7 @@ func saveINTx(d *Device, w *vmstate.Writer) {
 		}
 		w.U32(v)
 	}
+	d.showINTx()
 }
 
 func loadINTx(d *Device, r *vmstate.Reader) error {

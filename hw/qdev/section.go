@@ -27,6 +27,9 @@ type StateBus interface{ BusState() vmstate.State }
 // Instanced is a device whose states are not numbered in the order of their making.
 type Instanced interface{ StateInstance() int }
 
+// Composite is a device with a second state, that of what is around the one its class has.
+type Composite interface{ PartState() vmstate.State }
+
 // Sections lists the states of all devices and of their buses in the order in which they were made.
 func (t *Tree) Sections() []Section {
 	var out []Section
@@ -47,6 +50,9 @@ func (t *Tree) Sections() []Section {
 			add(StatePath(d), s)
 			if i, ok := d.(Instanced); ok {
 				out[len(out)-1].Instance = i.StateInstance()
+			}
+			if c, ok := d.(Composite); ok {
+				add(StatePath(d), c.PartState())
 			}
 		}
 		for _, b := range d.Dev().buses {

@@ -28,11 +28,22 @@ type ModelState interface {
 	LoadDevice(r *vmstate.Reader) error
 }
 
+// LateState is a Model whose state comes after the common part, under the name of the whole.
+type LateState interface {
+	SaveAfter(w *vmstate.Writer)
+	LoadAfter(r *vmstate.Reader) error
+}
+
 // State is the migrated state of a device with its transport, in the layout of QEMU's virtio devices.
 func State(name string, version int, d *Device) vmstate.State {
 	desc := vmstate.Description[Device]{
 		Name: name, Version: version, MinVersion: version,
 		Fields: []vmstate.Field[Device]{vmstate.Custom("virtio", 0, (*Device).save, (*Device).load)},
+	}
+	if m, ok := d.model.(LateState); ok {
+		desc.Fields = append(desc.Fields, vmstate.Custom(name, 0,
+			func(_ *Device, w *vmstate.Writer) { m.SaveAfter(w) },
+			func(_ *Device, r *vmstate.Reader) error { return m.LoadAfter(r) }))
 	}
 	return desc.Bind(d)
 }

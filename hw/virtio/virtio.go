@@ -19,6 +19,7 @@ const (
 	IDBalloon = 5
 	IDSCSI    = 8
 	ID9P      = 9
+	IDGPU     = 16
 	IDInput   = 18
 )
 
@@ -130,6 +131,8 @@ type TypeInfo struct {
 	Category  qdev.Category
 	Modern    bool   // there is no legacy interface
 	ROM       string // expansion ROM of the PCI function, "" for none
+
+	NoHotplug bool
 
 	StateName    string // of the migrated state
 	StateVersion int

@@ -59,7 +59,7 @@ func newPrimary() qdev.Device {
 
 var state = vmstate.Description[Device]{Name: "vga", Version: 2, MinVersion: 2, Fields: []vmstate.Field[Device]{
 	vmstate.Struct("dev", &pci.State, func(d *Device) *pci.Device { return &d.Device }),
-	vmstate.Struct("vga", &coreState, func(d *Device) *Core { return &d.Core }),
+	vmstate.Struct("vga", &CoreState, func(d *Device) *Core { return &d.Core }),
 }}
 
 // PCIInfo implements pci.Function.
@@ -110,22 +110,34 @@ func (d *Device) Reset() { d.Core.Reset() }
 // mapRegisters makes BAR 2.
 func (d *Device) mapRegisters() {
 	bar := NewRegisters("vga.mmio")
+	if d.ExtendedRegs {
+		d.Config[pci.RegRevision] = revisionWithExt
+	}
+	var id []byte
+	if d.EDID {
+		id = edid.Generate(d.Info, edidSize)
+	}
+	d.AddRegisters(bar, d.ExtendedRegs, id)
+	d.SetBAR(2, pci.BARMem32, bar)
+}
+
+// AddRegisters adds the registers in memory to a region, with those for the byte order if extended is set, and a monitor's description if
+// there is one.
+func (c *Core) AddRegisters(to *memory.Region, extended bool, id []byte) {
 	add := func(name string, at, size uint64, ops memory.Ops, valid, impl memory.Access) {
 		r := memory.NewIO(name, size, ops)
 		r.Valid, r.Impl = valid, impl
-		bar.Add(r, at, 0)
+		to.Add(r, at, 0)
 	}
 	any := memory.Access{Min: 1, Max: 4}
-	add("vga ioports remapped", mmioPortsAt, mmioPorts, mmioPortRegs{&d.Core}, any, memory.Access{Min: 1, Max: 2})
-	add("bochs dispi interface", mmioVBEAt, mmioVBE, mmioVBERegs{&d.Core}, any, memory.Access{Min: 2, Max: 2})
-	if d.ExtendedRegs {
-		d.Config[pci.RegRevision] = revisionWithExt
-		add("qemu extended regs", mmioExtAt, mmioExt, ExtendedRegs{&d.bigEndian}, memory.Access{Min: 4, Max: 4}, memory.Access{})
+	add("vga ioports remapped", mmioPortsAt, mmioPorts, mmioPortRegs{c}, any, memory.Access{Min: 1, Max: 2})
+	add("bochs dispi interface", mmioVBEAt, mmioVBE, mmioVBERegs{c}, any, memory.Access{Min: 2, Max: 2})
+	if extended {
+		add("qemu extended regs", mmioExtAt, mmioExt, ExtendedRegs{&c.bigEndian}, memory.Access{Min: 4, Max: 4}, memory.Access{})
 	}
-	if d.EDID {
-		add("edid", 0, edidSize, Blob(edid.Generate(d.Info, edidSize)), any, memory.Access{Min: 1, Max: 1})
+	if id != nil {
+		add("edid", 0, edidSize, Blob(id), any, memory.Access{Min: 1, Max: 1})
 	}
-	d.SetBAR(2, pci.BARMem32, bar)
 }
 
 // NewRegisters returns a region for registers in memory: where none answers, reads give all ones.

@@ -9,7 +9,7 @@ import (
 // vbeLayout is what a stream says about the layout of the extensions' registers.
 const vbeLayout = 1
 
-var coreState = vmstate.Description[Core]{Name: "vga", Version: 2, MinVersion: 2,
+var CoreState = vmstate.Description[Core]{Name: "vga", Version: 2, MinVersion: 2,
 	PreLoad:  func(c *Core) { c.bigEndian = false },
 	PostLoad: func(c *Core, _ int) error { return c.loaded() },
 	Fields: []vmstate.Field[Core]{

@@ -68,9 +68,17 @@ func (c *Core) Init(mib uint32, name string) (err error) {
 
 // Connect shows the adapter's screen on a console.
 func (c *Core) Connect(owner any) {
-	c.con = ui.Main.Add(owner, 0, c)
-	c.con.Track(c.vram.RAM())
+	c.ShowOn(ui.Main.Add(owner, 0, c))
 }
+
+// ShowOn shows the adapter's screen on a console that is there already.
+func (c *Core) ShowOn(con *ui.Console) {
+	c.con = con
+	con.Track(c.vram.RAM())
+}
+
+// VRAM is the video memory.
+func (c *Core) VRAM() *memory.Region { return c.vram }
 
 // MapLow makes the adapter answer at the addresses of the VGA in space and at its ports in io.
 func (c *Core) MapLow(space, io *memory.Region) {

@@ -342,6 +342,6 @@ func DeviceClass[T any, P pointer[T]]() *qdev.Class {
 		Name: "virtio-" + info.Name + "-device", Bus: VirtioBus, Category: info.Category,
 		Parents: []string{"virtio-device", "device"},
 		New:     func() qdev.Device { return new(backend[T, P]) },
-		State:   stateOf[T, P](info),
+		State:   StateOf[T, P](info),
 	}
 }

@@ -34,6 +34,7 @@ type PCIBase struct {
 	pci.Device
 	PCIProps
 
+	layout
 	legacy, modern bool
 	typ            virtio.Type
 	dev            *virtio.Device
@@ -93,6 +94,9 @@ func (p *PCIBase) info(t virtio.TypeInfo) pci.Info {
 // realize puts the device type, which must be set up, behind the function.
 func (p *PCIBase) realize(typ virtio.Type) error {
 	p.typ, p.dev = typ, typ.Virtio()
+	if p.modernBAR == 0 {
+		p.layout = plainLayout
+	}
 	p.SetInterruptPin(1)
 	if err := p.addExpress(); err != nil {
 		return err
@@ -127,7 +131,7 @@ func (p *PCIBase) linkMSIX() {
 	if p.nvectors == 0 {
 		return
 	}
-	if err := p.AddMSIXBar(p.nvectors, msixBAR, p.Dev().Class().Name+"-msix"); err != nil {
+	if err := p.AddMSIXBar(p.nvectors, p.msixBAR, p.Dev().Class().Name+"-msix"); err != nil {
 		if p.vectors != autoVectors && Warn != nil {
 			Warn(fmt.Sprintf("warning: unable to init msix vectors to %d", p.vectors))
 		}
@@ -140,12 +144,9 @@ var Warn func(text string)
 
 // addModern builds the modern BAR with its structures and the capabilities that describe them.
 func (p *PCIBase) addModern() {
-	mult := uint64(notifyMult)
-	if p.PagePerVQ {
-		mult = notifyMultPage
-	}
+	mult := p.notifyMult()
 	notifySize := mult * maxQueuesBySpec
-	p.bar = memory.NewContainer("virtio-pci", ceilPow2(offNotify+notifySize))
+	p.bar = memory.NewContainer("virtio-pci", ceilPow2(p.notify+notifySize))
 	structures := []struct {
 		typ  uint8
 		name string
@@ -153,33 +154,56 @@ func (p *PCIBase) addModern() {
 		size uint64
 		ops  memory.Ops
 	}{
-		{capCommon, "virtio-pci-common", offCommon, sizeStructure, (*commonOps)(p)},
-		{capISR, "virtio-pci-isr", offISR, sizeStructure, (*isrOps)(p)},
-		{capDevice, "virtio-pci-device", offDevice, sizeStructure, (*deviceOps)(p)},
-		{capNotify, "virtio-pci-notify", offNotify, notifySize, &notifyOps{p, mult}},
+		{capCommon, "virtio-pci-common", p.common, p.small, (*commonOps)(p)},
+		{capISR, "virtio-pci-isr", p.isr, p.small, (*isrOps)(p)},
+		{capDevice, "virtio-pci-device", p.device, sizeStructure, (*deviceOps)(p)},
+		{capNotify, "virtio-pci-notify", p.notify, notifySize, &notifyOps{p, mult}},
 	}
 	for _, s := range structures {
 		r := memory.NewIO(s.name, s.size, s.ops)
 		r.Unlocked = s.typ == capNotify
 		p.bar.Add(r, s.at, 0)
-		p.addCap(s.typ, modernBAR, s.at, s.size, uint32(mult))
+		p.addCap(s.typ, p.modernBAR, s.at, s.size, uint32(mult))
 	}
 	if p.ModernPIONotify {
 		io := memory.NewIO("virtio-pci-notify-pio", sizePIONotify, (*pioNotifyOps)(p))
 		io.Unlocked = true
-		p.SetBAR(modernIOBAR, pci.BARIO, io)
-		p.addCap(capNotify, modernIOBAR, 0, sizePIONotify, 0)
+		p.SetBAR(p.modernIOBAR, pci.BARIO, io)
+		p.addCap(capNotify, p.modernIOBAR, 0, sizePIONotify, 0)
 	}
 	p.cfgCap = p.addCap(capPCICfg, 0, 0, 0, 0)
 	p.Writable[p.cfgCap+capBAR] = 0xff
 	p.SetWritable32(p.cfgCap+capOffset, 0xffffffff)
 	p.SetWritable32(p.cfgCap+capLength, 0xffffffff)
 	p.SetWritable32(p.cfgCap+capData, 0xffffffff)
-	p.SetBAR(modernBAR, pci.BARMem64|pci.BARPrefetch, p.bar)
+	p.SetBAR(p.modernBAR, pci.BARMem64|pci.BARPrefetch, p.bar)
 }
 
+// notifyMult is how far apart the places are where queues are notified.
+func (p *PCIBase) notifyMult() uint64 {
+	if p.PagePerVQ {
+		return notifyMultPage
+	}
+	return notifyMult
+}
+
+// ShareWithVGA lays the modern BAR out for a function that is a VGA, too: it is where that one has its registers, which come first.
+func (p *PCIBase) ShareWithVGA() {
+	p.layout = layout{msixBAR: 4, modernIOBAR: 5, modernBAR: 2, small: sizeStructure}
+	if !p.PagePerVQ { // there is no room to spare
+		p.small /= 2
+	}
+	p.notify = ceilPow2(plainLayout.notify+p.notifyMult()*maxQueuesBySpec) - p.notifyMult()*maxQueuesBySpec
+	p.device = p.notify - sizeStructure
+	p.isr = p.device - p.small
+	p.common = p.isr - p.small
+}
+
+// ModernBAR is the memory behind the modern BAR.
+func (p *PCIBase) ModernBAR() *memory.Region { return p.bar }
+
 // addCap adds a vendor capability that describes a structure.
-func (p *PCIBase) addCap(typ uint8, bar uint8, off, size uint64, mult uint32) int {
+func (p *PCIBase) addCap(typ uint8, bar int, off, size uint64, mult uint32) int {
 	n := capSize
 	if typ == capNotify || typ == capPCICfg {
 		n = capSizeExtra
@@ -189,7 +213,7 @@ func (p *PCIBase) addCap(typ uint8, bar uint8, off, size uint64, mult uint32) in
 		panic("BUG: " + err.Error())
 	}
 	c := p.Config[at:]
-	c[capLen], c[capType], c[capBAR] = uint8(n), typ, bar
+	c[capLen], c[capType], c[capBAR] = uint8(n), typ, uint8(bar)
 	binary.LittleEndian.PutUint32(c[capOffset:], uint32(off))
 	binary.LittleEndian.PutUint32(c[capLength:], uint32(size))
 	if typ == capNotify {
@@ -343,18 +367,15 @@ func (p *PCIBase) window(addr, size int) (at uint64, n int, ok bool) {
 // structure finds what lies at an offset of the modern BAR.
 func (p *PCIBase) structure(at uint64) (memory.Ops, uint64) {
 	switch {
-	case at < offISR:
-		return (*commonOps)(p), at - offCommon
-	case at < offDevice:
-		return (*isrOps)(p), at - offISR
-	case at < offNotify:
-		return (*deviceOps)(p), at - offDevice
-	case at < p.bar.Size():
-		mult := uint64(notifyMult)
-		if p.PagePerVQ {
-			mult = notifyMultPage
-		}
-		return &notifyOps{p, mult}, at - offNotify
+	case at >= p.bar.Size() || at < p.common:
+	case at < p.isr:
+		return (*commonOps)(p), at - p.common
+	case at < p.device:
+		return (*isrOps)(p), at - p.isr
+	case at < p.notify:
+		return (*deviceOps)(p), at - p.device
+	default:
+		return &notifyOps{p, p.notifyMult()}, at - p.notify
 	}
 	return nil, 0
 }

@@ -54,6 +54,15 @@ type TwoVectors struct {
 func (x *TwoVectors) values() (class, vectors uint32) { return 0, x.Vectors }
 func (x *TwoVectors) resolve(_, vectors uint32)       { x.Vectors = vectors }
 
+// ThreeVectors are those of device types that are heard on the main loop and have three vectors.
+type ThreeVectors struct {
+	IOEventFD bool   `prop:"ioeventfd,default=off" help:"on/off"`
+	Vectors   uint32 `prop:"vectors,default=3"`
+}
+
+func (x *ThreeVectors) values() (class, vectors uint32) { return 0, x.Vectors }
+func (x *ThreeVectors) resolve(_, vectors uint32)       { x.Vectors = vectors }
+
 // WithTwoVectors are those of device types that share two vectors among all queues.
 type WithTwoVectors struct {
 	IOEventFD
@@ -72,8 +81,8 @@ type PlainVectors struct {
 func (x *PlainVectors) values() (class, vectors uint32) { return 0, x.Vectors }
 func (x *PlainVectors) resolve(_, vectors uint32)       { x.Vectors = vectors }
 
-// pciFunction is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
-type pciFunction[T any, P pointer[T], X any] struct {
+// Function is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
+type Function[T any, P pointer[T], X any] struct {
 	PCIBase
 	ModeProps
 	Type  T
@@ -96,7 +105,7 @@ type pointer[T any] interface {
 }
 
 // PCIInfo implements pci.Function.
-func (f *pciFunction[T, P, X]) PCIInfo() pci.Info {
+func (f *Function[T, P, X]) PCIInfo() pci.Info {
 	return describe(&f.PCIBase, f.ModeProps, P(&f.Type), &f.Extra)
 }
 
@@ -106,10 +115,7 @@ func (f *pciFixed[T, P, X]) PCIInfo() pci.Info {
 }
 
 func describe(p *PCIBase, mode ModeProps, t virtio.Type, extra any) pci.Info {
-	if t.TypeInfo().Modern {
-		mode = ModeProps{DisableLegacy: qdev.On}
-	}
-	_ = p.setMode(mode) // Realize reports the error
+	_ = p.setMode(mode.of(t)) // Realize reports the error
 	i := p.info(t.TypeInfo())
 	var class uint32
 	class, p.vectors = extra.(extras).values()
@@ -120,13 +126,13 @@ func describe(p *PCIBase, mode ModeProps, t virtio.Type, extra any) pci.Info {
 }
 
 // VirtioDevice is the device type behind the function.
-func (f *pciFunction[T, P, X]) VirtioDevice() P { return &f.Type }
+func (f *Function[T, P, X]) VirtioDevice() P { return &f.Type }
 
 // VirtioDevice is the device type behind the function.
 func (f *pciFixed[T, P, X]) VirtioDevice() P { return &f.Type }
 
 // BootPlace implements qdev.Bootable.
-func (f *pciFunction[T, P, X]) BootPlace() (index int32, suffix string, ok bool) {
+func (f *Function[T, P, X]) BootPlace() (index int32, suffix string, ok bool) {
 	return bootPlace(P(&f.Type))
 }
 
@@ -136,7 +142,7 @@ func (f *pciFixed[T, P, X]) BootPlace() (index int32, suffix string, ok bool) {
 }
 
 // BIOSGeometry implements qdev.Shaped.
-func (f *pciFunction[T, P, X]) BIOSGeometry() (cyls, heads, secs uint32, ok bool) {
+func (f *Function[T, P, X]) BIOSGeometry() (cyls, heads, secs uint32, ok bool) {
 	if s, is := any(P(&f.Type)).(qdev.Shaped); is {
 		return s.BIOSGeometry()
 	}
@@ -151,12 +157,18 @@ func bootPlace(t virtio.Type) (index int32, suffix string, ok bool) {
 }
 
 // Realize implements qdev.Device.
-func (f *pciFunction[T, P, X]) Realize() error {
-	if P(&f.Type).TypeInfo().Modern {
-		f.ModeProps = ModeProps{DisableLegacy: qdev.On}
-	}
-	err := realizePCI(&f.PCIBase, f.ModeProps, f, P(&f.Type), &f.Extra)
-	if err == nil && f.DisableLegacy == qdev.Auto {
+func (f *Function[T, P, X]) Realize() error {
+	return f.RealizeFor(f)
+}
+
+// RealizeFor is Realize for a device that the function is a part of.
+func (f *Function[T, P, X]) RealizeFor(owner qdev.Device) error {
+	err := realizePCI(&f.PCIBase, f.ModeProps, owner, P(&f.Type), &f.Extra)
+	switch {
+	case err != nil:
+	case P(&f.Type).TypeInfo().Modern:
+		f.DisableLegacy, f.DisableModern = qdev.On, false
+	case f.DisableLegacy == qdev.Auto:
 		f.DisableLegacy = qdev.Off // on conventional PCI
 	}
 	return err
@@ -167,8 +179,16 @@ func (f *pciFixed[T, P, X]) Realize() error {
 	return realizePCI(&f.PCIBase, f.mode(), f, P(&f.Type), &f.Extra)
 }
 
+// of is the choice of interfaces that a device type leaves.
+func (m ModeProps) of(t virtio.Type) ModeProps {
+	if t.TypeInfo().Modern {
+		return ModeProps{DisableLegacy: qdev.On}
+	}
+	return m
+}
+
 func realizePCI(p *PCIBase, mode ModeProps, owner qdev.Device, t virtio.Type, extra any) error {
-	if err := p.setMode(mode); err != nil {
+	if err := p.setMode(mode.of(t)); err != nil {
 		return err
 	}
 	if err := t.Setup(owner, max(CPUs, 1)); err != nil {
@@ -212,12 +232,13 @@ func (p *PCIBase) Unrealize() {
 func PCIClasses[T any, P pointer[T], X any]() []*qdev.Class {
 	info := P(new(T)).TypeInfo()
 	name := "virtio-" + info.Name + "-pci"
-	state := stateOf[T, P](info)
+	state := StateOf[T, P](info)
 	class := func(suffix string, fresh func() qdev.Device) *qdev.Class {
 		c := &qdev.Class{
 			Name: name + suffix, Bus: pci.BusType, Category: info.Category, New: fresh,
-			Parents: []string{name + "-base", "virtio-pci", "virtio-" + info.Name + "-device", "virtio-device", "pci-device", "device"},
-			State:   state,
+			Parents:   []string{name + "-base", "virtio-pci", "virtio-" + info.Name + "-device", "virtio-device", "pci-device", "device"},
+			State:     state,
+			NoHotplug: info.NoHotplug,
 		}
 		if suffix == "" {
 			c.Alias = "virtio-" + info.Name
@@ -225,7 +246,7 @@ func PCIClasses[T any, P pointer[T], X any]() []*qdev.Class {
 		return c
 	}
 	return []*qdev.Class{
-		class("", func() qdev.Device { return romOf(new(pciFunction[T, P, X]), info) }),
+		class("", func() qdev.Device { return romOf(new(Function[T, P, X]), info) }),
 		class("-transitional", func() qdev.Device {
 			return romOf(&pciFixed[T, P, X]{disableLegacy: qdev.Off}, info)
 		}),
@@ -244,8 +265,8 @@ func romOf(f pci.Function, info virtio.TypeInfo) qdev.Device {
 	return f
 }
 
-// stateOf makes the state of devices that carry the type.
-func stateOf[T any, P pointer[T]](info virtio.TypeInfo) func(qdev.Device) vmstate.State {
+// StateOf makes the state of devices that carry the type.
+func StateOf[T any, P pointer[T]](info virtio.TypeInfo) func(qdev.Device) vmstate.State {
 	return func(d qdev.Device) vmstate.State {
 		return virtio.State(info.StateName, info.StateVersion, d.(interface{ VirtioDevice() P }).VirtioDevice().Virtio())
 	}

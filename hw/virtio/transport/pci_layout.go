@@ -21,19 +21,22 @@ const (
 	capLength       = 12
 	capData         = 16
 	legacyBAR       = 0
-	msixBAR         = 1
-	modernIOBAR     = 2
-	modernBAR       = 4
 	notifyMult      = 4
 	notifyMultPage  = 4096
 	sizeStructure   = 0x1000
-	offCommon       = 0x0000
-	offISR          = 0x1000
-	offDevice       = 0x2000
-	offNotify       = 0x3000
 	sizePIONotify   = 4
 	maxQueuesBySpec = 1024
 )
+
+// layout is where a function has its BARs, and the structures in the modern one.
+type layout struct {
+	msixBAR, modernIOBAR, modernBAR int
+	common, isr, device, notify     uint64
+	small                           uint64 // size of the common structure and of that for the ISR status
+}
+
+// plainLayout is that of all functions that are nothing else.
+var plainLayout = layout{msixBAR: 1, modernIOBAR: 2, modernBAR: 4, common: 0x0000, isr: 0x1000, device: 0x2000, notify: 0x3000, small: sizeStructure}
 
 // Common configuration structure (section 4.1.4.3).
 const (
