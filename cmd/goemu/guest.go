@@ -1,6 +1,7 @@
 package main
 
 import (
+	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/pc"
 	"goemu/internal/config"
@@ -24,15 +25,34 @@ func fwcfgItems(list []config.Options) (items []pc.FWCfgItem, err error) {
 	return items, nil
 }
 
+// textPairs are an option's names and values.
+func textPairs(o config.Options) (pairs [][2]string) {
+	for _, p := range o.Pairs {
+		v, _ := p.Value.(string)
+		pairs = append(pairs, [2]string{p.Key, v})
+	}
+	return pairs
+}
+
 // smbiosFields reads -smbios.
-func smbiosFields(list []config.Options) (out [][][2]string) {
+func smbiosFields(list []config.Options) (out []pc.FirmwareOption) {
 	for _, o := range list {
-		var pairs [][2]string
-		for _, p := range o.Pairs {
-			v, _ := p.Value.(string)
-			pairs = append(pairs, [2]string{p.Key, v})
-		}
-		out = append(out, pairs)
+		out = append(out, pc.FirmwareOption{Origin: o.Origin, Members: textPairs(o)})
 	}
 	return out
+}
+
+// acpiTables reads -acpitable.
+func acpiTables(list []config.Options) (tables [][]byte, err error) {
+	for _, o := range list {
+		t, warnings, err := acpi.UserTable(textPairs(o))
+		if err != nil {
+			return nil, at(o.Origin, err)
+		}
+		for _, w := range warnings {
+			warnAt(o.Origin, w)
+		}
+		tables = append(tables, t)
+	}
+	return tables, nil
 }

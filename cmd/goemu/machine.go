@@ -68,6 +68,9 @@ func (s *session) machineConfig() (*pc.Config, error) {
 	}
 	c.FWCfg = append(c.FWCfg, items...)
 	c.SMBIOS = smbiosFields(vm.SMBIOS)
+	if c.ACPI, err = acpiTables(vm.ACPITables); err != nil {
+		return nil, err
+	}
 	c.Boot = loader.Config{Kernel: vm.Boot.Kernel, Initrd: vm.Boot.Initrd, Cmdline: vm.Boot.Append}
 	return c, s.chooseAccel(c)
 }

@@ -18,8 +18,8 @@ func (m *Machine) loadBoot() (err error) {
 	}
 	fw := m.firmwareMachine()
 	for _, o := range m.cfg.SMBIOS {
-		if err := fw.SMBIOS.Apply(o); err != nil {
-			return err
+		if err := fw.SMBIOS.Apply(o.Members); err != nil {
+			return fmt.Errorf("%s: %w", o.Origin, err)
 		}
 	}
 	for _, d := range m.isaDevices() {

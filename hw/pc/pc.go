@@ -91,7 +91,8 @@ type Config struct {
 	RTC       RTC
 	BootOrder BootOrder
 	FWCfg     []FWCfgItem
-	SMBIOS    [][][2]string // of each -smbios its pairs
+	SMBIOS    []FirmwareOption
+	ACPI      [][]byte // tables of the user's
 	NUMA      []NUMANode
 	HMAT      *acpi.HMAT // nil for none
 }
@@ -100,6 +101,12 @@ type Config struct {
 type RTC struct {
 	Start time.Time
 	Clock *clock.Clock
+}
+
+// FirmwareOption is a -smbios option: its text and its members.
+type FirmwareOption struct {
+	Origin  string
+	Members [][2]string
 }
 
 // FWCfgItem is a user's -fw_cfg file.

@@ -32,7 +32,7 @@ func (m *Machine) firmwareMachine() *firmware.Machine {
 	}
 	slices.SortFunc(f.SerialPorts, func(a, b uint16) int { return slices.Index(serialOrder, a) - slices.Index(serialOrder, b) })
 	if m.cfg.Props.ACPI != qdev.Off {
-		f.ACPI = &acpi.Machine{FWCfg: true, ISA: isa,
+		f.ACPI = &acpi.Machine{FWCfg: true, ISA: isa, User: m.cfg.ACPI,
 			IOAPICs: []acpi.IOAPIC{{Addr: ioapic.Address}}, OEMID: m.cfg.Props.OEMID, OEMTableID: m.cfg.Props.OEMTableID}
 		for i := range m.cfg.CPU.Topology.CPUs() {
 			f.ACPI.CPUs = append(f.ACPI.CPUs, acpi.CPU{APICID: m.cfg.CPU.Topology.APICID(i), Enabled: m.unit(i) != nil})

@@ -26,6 +26,7 @@ func Groups() []Group {
 	return []Group{
 		{"machine", []Parameter{{"accel", "string", "accelerator list", ""}, {"type", "string", "emulated machine", ""}}},
 		{"smbios", nil},
+		{"acpi", nil},
 		{"action", strings("watchdog", "panic", "reboot", "shutdown")},
 		{"fw_cfg", []Parameter{{"string", "string", "Sets content of the blob to be inserted from a string", ""},
 			{"file", "string", "Sets the name of the file from which the fw_cfg blob will be loaded", ""},

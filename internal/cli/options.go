@@ -291,6 +291,11 @@ func (p *parser) smbios(v string) error {
 	return nil
 }
 
+func (p *parser) acpiTable(v string) error {
+	p.VM.ACPITables = append(p.VM.ACPITables, config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "sig")})
+	return nil
+}
+
 func (p *parser) rtc(v string) error {
 	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "")}
 	for _, pr := range o.Pairs {

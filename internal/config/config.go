@@ -37,6 +37,7 @@ type VM struct {
 	Objects    []Options
 	Globals    []Global
 	FWCfg      []Options
+	ACPITables []Options // -acpitable
 	SMBIOS     []Options
 	NUMA       []Options
 	RTC        Options

@@ -48,7 +48,7 @@ func Build(m *Machine, base uint64) *Blob {
 		b.FACS = facsAddr
 	}
 	dsdtAddr := table(m.dsdt(), tableAlign)
-	fadtAddr := table(m.fadt(facsAddr, dsdtAddr), 1)
+	fadtAddr := table(m.slicOEM(m.fadt(facsAddr, dsdtAddr)), 1)
 	if m.PM != nil {
 		pointer(fadtAddr, fadtFACS, 4)
 		pointer(fadtAddr, fadtDSDT, 4)
@@ -79,8 +79,13 @@ func Build(m *Machine, base uint64) *Blob {
 	if m.PM != nil {
 		list = append(list, table(m.waet(), 1))
 	}
+	if m.PM != nil { // a hardware-reduced machine has no place for them
+		for _, t := range m.User {
+			list = append(list, put(t, 1))
+		}
+	}
 	b.XSDT = m.PM == nil
-	b.Root = table(m.root(list, b.XSDT), 1)
+	b.Root = table(m.slicOEM(m.root(list, b.XSDT)), 1)
 	size := uint32(4)
 	if b.XSDT {
 		size = 8

@@ -21,6 +21,7 @@ type Machine struct {
 	Generation *[16]byte // the machine's generation identifier as the guest reads it, nil for none
 	Nodes      []Node    // NUMA nodes, none if NUMA is not asked for
 	HMAT       *HMAT     // nil unless asked for
+	User       [][]byte  // tables of the user's
 	OEMID      string    // up to 6 characters, default BOCHS
 	OEMTableID string    // up to 8 characters, default BXPC
 }

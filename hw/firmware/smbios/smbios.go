@@ -20,6 +20,7 @@ type System struct {
 	Memory    []Range // guest RAM
 	RAMSize   uint64
 	OEM       []string // type 11
+	Loaded    [][]byte // structures of the user's, which replace those of the same type
 }
 
 // BIOS is the firmware's identification.
@@ -101,10 +102,17 @@ type Tables struct {
 	Data    []byte
 	Count   int
 	Largest int
+
+	replaced [256]bool // by type
 }
 
 func (t *Tables) add(r *record) {
-	d := r.end()
+	if !t.replaced[r.b[0]] {
+		t.put(r.end())
+	}
+}
+
+func (t *Tables) put(d []byte) {
 	t.Data = append(t.Data, d...)
 	t.Count++
 	t.Largest = max(t.Largest, len(d))
@@ -113,6 +121,10 @@ func (t *Tables) add(r *record) {
 // Build makes the structure table.
 func Build(s *System) *Tables {
 	t := new(Tables)
+	for _, d := range s.Loaded {
+		t.put(d)
+		t.replaced[d[0]] = true
+	}
 	t.add(s.bios())
 	t.add(s.system())
 	if s.Baseboard != nil {

@@ -3,6 +3,9 @@ package smbios
 import (
 	"bytes"
 	"encoding/hex"
+	"os"
+	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -73,5 +76,54 @@ func TestSums(t *testing.T) {
 	}
 	if !bytes.Contains(tab.Data, []byte("DIMM 383\x00")) || !bytes.Contains(tab.Data, []byte("a\x00b\x00\x00")) {
 		t.Error("modules or OEM strings are missing")
+	}
+}
+
+// TestOptions applies -smbios options: strings out of files, whole structures, mistakes.
+func TestOptions(t *testing.T) {
+	dir := t.TempDir()
+	loaded := "\x03\x05\x12\x03xme\x00\x00" // a chassis
+	for name, data := range map[string]string{"text": "from a file", "nul": "a\x00b", "chassis": loaded, "short": "abc"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(data), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := machine()
+	apply := func(members ...string) error {
+		var pairs [][2]string
+		for i := 0; i < len(members); i += 2 {
+			pairs = append(pairs, [2]string{members[i], strings.ReplaceAll(members[i+1], "D/", dir+"/")})
+		}
+		return s.Apply(pairs)
+	}
+	for _, ok := range [][]string{{"type", "11", "value", "given", "path", "D/text"}, {"file", "D/chassis"}, {"type", "1", "serial", "s1"}} {
+		if err := apply(ok...); err != nil {
+			t.Errorf("%q: %v", ok, err)
+		}
+	}
+	tab := Build(s)
+	if !bytes.HasPrefix(tab.Data, []byte(loaded)) || bytes.Contains(tab.Data, []byte{3, 22, 0, 3}) {
+		t.Error("the chassis is not replaced")
+	}
+	if !bytes.Contains(tab.Data, []byte("given\x00from a file\x00\x00")) || tab.Count != Build(machine()).Count+1 {
+		t.Errorf("%d structures in %q", tab.Count, tab.Data)
+	}
+	for _, c := range []struct {
+		members []string
+		want    string
+	}{
+		{[]string{"serial", "x"}, "Must specify type= or file="},
+		{[]string{"type", "99"}, "Don't know how to build fields for SMBIOS type 99"},
+		{[]string{"type", "1", "foo", "x"}, "Invalid parameter 'foo'"},
+		{[]string{"type", "11", "foo", "x"}, "Invalid parameter 'foo'"},
+		{[]string{"type", "11", "path", "D/none"}, "Could not open 'D/none': No such file or directory"},
+		{[]string{"type", "11", "path", "D/nul"}, "NUL in OEM strings value in D/nul"},
+		{[]string{"file", "D/none"}, "Cannot read SMBIOS file D/none"},
+		{[]string{"file", "D/short"}, "Cannot read SMBIOS file D/short"},
+		{[]string{"file", "D/chassis", "type", "3"}, "Invalid parameter 'type'"},
+	} {
+		if err, want := apply(c.members...), strings.ReplaceAll(c.want, "D/", dir+"/"); err == nil || err.Error() != want {
+			t.Errorf("%q: %v, want %s", c.members, err, want)
+		}
 	}
 }
