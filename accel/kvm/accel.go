@@ -44,6 +44,7 @@ type Accel struct {
 	cpus    atomic.Pointer[[]*CPU]
 	cpuid   *cpuidList // of the first CPU
 	debug   debugger
+	clock   guestClock
 	ticks   uint64 // of the time stamp counter, as loaded
 
 	startMu sync.Mutex // guards changes of cpus, and the next two
@@ -163,6 +164,7 @@ func (a *Accel) Pause() {
 	for _, c := range list {
 		c.waitParked()
 	}
+	a.stopClock()
 }
 
 // Resume lets paused CPUs go on.
@@ -170,6 +172,7 @@ func (a *Accel) Resume() {
 	a.startMu.Lock()
 	defer a.startMu.Unlock()
 	a.paused = false
+	a.startClock()
 	for _, c := range a.list() {
 		c.unrequest(reqPause)
 	}

@@ -168,6 +168,7 @@ type Machine struct {
 	tablesRead bool            // by firmware, since the last reset
 	setup      *firmware.Setup // what firmware would leave behind
 	loaded     []x86.State     // of the CPUs, until LoadDone
+	fromKVM    bool            // … and the stream has the state of KVM's clock, as streams of such machines do
 	kept       []*kept         // by keptLayouts
 	blocks     *memory.BlockList
 }

@@ -48,7 +48,7 @@ func (m *Machine) Sections() []qdev.Section { return m.sections(false) }
 
 // LoadSections lists the sections that can be loaded. After all were loaded LoadDone must be called. Preconditions: as for Sections.
 func (m *Machine) LoadSections() []qdev.Section {
-	m.loaded = make([]x86.State, len(m.cpus))
+	m.loaded, m.fromKVM = make([]x86.State, len(m.cpus)), false
 	for i, c := range m.cpus {
 		m.loaded[i] = *c.State()
 	}
@@ -62,6 +62,7 @@ func (m *Machine) sections(load bool) []qdev.Section {
 			out = append(out, qdev.Section{Name: d.Name, Instance: c.Index(), State: cpuSection{m, i, d}})
 		}
 	}
+	out = append(out, m.pvClockSection(load)...)
 	for i, st := range netdev.Main.States() {
 		out = append(out, qdev.Section{Name: st.Layout().Name, Instance: i, State: st})
 	}
@@ -73,6 +74,9 @@ func (m *Machine) sections(load bool) []qdev.Section {
 func (m *Machine) LoadDone() {
 	for i := range m.loaded {
 		s := &m.loaded[i]
+		if m.fromKVM {
+			s.PhysicalOrder()
+		}
 		s.WaitSIPI = m.units[i].apic.WaitsForSIPI()
 		m.cpus[i].SetState(s)
 	}
@@ -93,7 +97,13 @@ type cpuSection struct {
 }
 
 // Save implements vmstate.State.
-func (c cpuSection) Save(w *vmstate.Writer) { c.desc.Save(c.m.cpus[c.cpu].State(), w) }
+func (c cpuSection) Save(w *vmstate.Writer) {
+	s := c.m.cpus[c.cpu].State()
+	if c.m.pvClock() != nil {
+		s.StackOrder()
+	}
+	c.desc.Save(s, w)
+}
 
 // Load implements vmstate.State.
 func (c cpuSection) Load(r *vmstate.Reader, version int) error {

@@ -256,3 +256,16 @@ func (e *Env) loadFPU(s *State) {
 		}
 	}
 }
+
+// StackOrder puts the x87 registers into the order of the stack, as QEMU's states under KVM have them; PhysicalOrder is the way back.
+func (s *State) StackOrder() { s.rotateFP(int(s.FSW >> fswTopShift & 7)) }
+
+// PhysicalOrder is that.
+func (s *State) PhysicalOrder() { s.rotateFP(-int(s.FSW >> fswTopShift & 7)) }
+
+func (s *State) rotateFP(by int) {
+	old := s.FP
+	for i := range s.FP {
+		s.FP[i] = old[(i+by)&7]
+	}
+}

@@ -24,11 +24,17 @@ type machine struct {
 	errs    *strings.Builder
 }
 
-// launch starts the emulator with a program as its firmware.
+// launch starts goemu with a program as its firmware.
 func launch(t *testing.T, image string, args ...string) *machine {
 	t.Helper()
+	return launchOf(t, goemu, image, args...)
+}
+
+// launchOf is launch for any emulator.
+func launchOf(t *testing.T, emulator, image string, args ...string) *machine {
+	t.Helper()
 	m := &machine{t: t, console: filepath.Join(t.TempDir(), "console"), errs: new(strings.Builder)}
-	m.cmd = exec.Command(goemu, append([]string{"-m", "16", "-bios", image, "-display", "none", "-vga", "none", "-net", "none", "-cpu", "qemu64,-pni",
+	m.cmd = exec.Command(emulator, append([]string{"-m", "16", "-bios", image, "-display", "none", "-vga", "none", "-net", "none", "-cpu", "qemu64,-pni",
 		"-debugcon", "file:" + m.console, "-qmp", "stdio"}, args...)...)
 	m.cmd.Stderr = m.errs
 	in, err := m.cmd.StdinPipe()

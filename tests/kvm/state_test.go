@@ -85,3 +85,23 @@ func TestSnapshot(t *testing.T) {
 	require.Empty(t, m.hmp("loadvm one"))
 	m.ticks(3)
 }
+
+// TestQEMU moves a machine from QEMU under KVM to each accelerator, and from KVM here to QEMU.
+func TestQEMU(t *testing.T) {
+	needKVM(t)
+	qemu, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
+	}
+	image := firmware(t, "ticks.asm")
+	for name, way := range map[string][4]string{"to kvm": {qemu, "kvm", goemu, "kvm"}, "to tcg": {qemu, "kvm", goemu, "tcg"}, "from kvm": {goemu, "kvm", qemu, "kvm"}} {
+		t.Run(name, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "state")
+			m := launchOf(t, way[0], image, "-machine", "pc-i440fx-7.2,accel="+way[1])
+			m.ticks(5)
+			m.save(file)
+			m = launchOf(t, way[2], image, "-machine", "pc-i440fx-7.2,accel="+way[3], "-incoming", "exec:cat "+file)
+			m.ticks(10)
+		})
+	}
+}
