@@ -61,3 +61,17 @@ func IovScatter(iov [][]byte, src []byte) int {
 	}
 	return n
 }
+
+// IovPieces calls f for the parts of a request at off that lie in one unit of the disk each, until one fails.
+func IovPieces(off, unit int64, iov [][]byte, f func(off int64, part [][]byte) error) error {
+	var part [][]byte
+	for done, total := int64(0), IovLen(iov); done < total; {
+		n := min(total-done, unit-(off+done)%unit)
+		part = IovSlice(part, iov, done, n)
+		if err := f(off+done, part); err != nil {
+			return err
+		}
+		done += n
+	}
+	return nil
+}

@@ -283,3 +283,14 @@ func parseErrno(err error) error {
 	}
 	return unix.EINVAL
 }
+
+// TakeReference takes a node that is named, or options to open one: name itself or "name.…", as OpenReference wants them.
+func (o *Options) TakeReference(name string) *Options {
+	ref := NewOptions()
+	if v, ok := o.Get(name); ok {
+		ref.Set("", v)
+		o.Delete(name)
+	}
+	ref.Merge(o.Extract(name), true)
+	return ref
+}

@@ -728,6 +728,7 @@ const (
 	BlockdevDriverSnapshotAccess  BlockdevDriver = "snapshot-access"
 	BlockdevDriverThrottle        BlockdevDriver = "throttle"
 	BlockdevDriverVdi             BlockdevDriver = "vdi"
+	BlockdevDriverVpc             BlockdevDriver = "vpc"
 )
 
 // BlockdevOptionsFile is the struct BlockdevOptionsFile. Options of files and devices of the host.
@@ -995,6 +996,7 @@ type BlockdevOptions struct {
 	SnapshotAccess  *BlockdevOptionsGenericFormat `json:"-" branch:"snapshot-access"`
 	Throttle        *BlockdevOptionsThrottle      `json:"-" branch:"throttle"`
 	Vdi             *BlockdevOptionsGenericFormat `json:"-" branch:"vdi"`
+	Vpc             *BlockdevOptionsGenericFormat `json:"-" branch:"vpc"`
 }
 
 // BlockdevRef is the alternate BlockdevRef. A node that is open, by its name, or options to open one.
@@ -1071,12 +1073,30 @@ type BlockdevCreateOptionsVdi struct {
 	Preallocation *PreallocMode `json:"preallocation,omitempty"`
 }
 
+// BlockdevVpcSubformat is the enum BlockdevVpcSubformat. Kinds of images in Virtual PC's format.
+type BlockdevVpcSubformat string
+
+// The values of BlockdevVpcSubformat.
+const (
+	BlockdevVpcSubformatDynamic BlockdevVpcSubformat = "dynamic"
+	BlockdevVpcSubformatFixed   BlockdevVpcSubformat = "fixed"
+)
+
+// BlockdevCreateOptionsVpc is the struct BlockdevCreateOptionsVpc. How to make an image in Virtual PC's format (VHD).
+type BlockdevCreateOptionsVpc struct {
+	File      *BlockdevRef          `json:"file"`
+	Size      uint64                `json:"size"`
+	Subformat *BlockdevVpcSubformat `json:"subformat,omitempty"`
+	ForceSize *bool                 `json:"force-size,omitempty"`
+}
+
 // BlockdevCreateOptions is the union BlockdevCreateOptions. How to make an image.
 type BlockdevCreateOptions struct {
 	Driver BlockdevDriver              `json:"driver"`
 	File   *BlockdevCreateOptionsFile  `json:"-" branch:"file"`
 	Qcow2  *BlockdevCreateOptionsQcow2 `json:"-" branch:"qcow2"`
 	Vdi    *BlockdevCreateOptionsVdi   `json:"-" branch:"vdi"`
+	Vpc    *BlockdevCreateOptionsVpc   `json:"-" branch:"vpc"`
 }
 
 // BlockdevCreateArg are the arguments of blockdev-create.
@@ -2136,6 +2156,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "snapshot-access"},
 			{Name: "throttle"},
 			{Name: "vdi"},
+			{Name: "vpc"},
 		}},
 		{Name: "BlockdevOptionsFile", Kind: KindObject, Features: []string{"dynamic-auto-read-only"}, Members: []Member{
 			{Name: "filename", Type: "str"},
@@ -2348,6 +2369,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "snapshot-access", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "throttle", Type: "BlockdevOptionsThrottle"},
 			{Name: "vdi", Type: "BlockdevOptionsGenericFormat"},
+			{Name: "vpc", Type: "BlockdevOptionsGenericFormat"},
 		}},
 		{Name: "BlockdevRef", Kind: KindAlternate, Branches: []Member{
 			{Name: "definition", Type: "BlockdevOptions"},
@@ -2399,12 +2421,23 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "size", Type: "size"},
 			{Name: "preallocation", Type: "PreallocMode", Optional: true},
 		}},
+		{Name: "BlockdevVpcSubformat", Kind: KindEnum, Values: []Value{
+			{Name: "dynamic"},
+			{Name: "fixed"},
+		}},
+		{Name: "BlockdevCreateOptionsVpc", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "size", Type: "size"},
+			{Name: "subformat", Type: "BlockdevVpcSubformat", Optional: true},
+			{Name: "force-size", Type: "bool", Optional: true},
+		}},
 		{Name: "BlockdevCreateOptions", Kind: KindObject, Tag: "driver", Members: []Member{
 			{Name: "driver", Type: "BlockdevDriver"},
 		}, Branches: []Member{
 			{Name: "file", Type: "BlockdevCreateOptionsFile"},
 			{Name: "qcow2", Type: "BlockdevCreateOptionsQcow2"},
 			{Name: "vdi", Type: "BlockdevCreateOptionsVdi"},
+			{Name: "vpc", Type: "BlockdevCreateOptionsVpc"},
 		}},
 		{Name: "q_obj_blockdev-create-arg", Kind: KindObject, Members: []Member{
 			{Name: "job-id", Type: "str"},

@@ -14,9 +14,10 @@ import (
 	"goemu/block/driver/qcow2"
 	"goemu/block/driver/raw"
 	"goemu/block/driver/vdi"
+	"goemu/block/driver/vpc"
 )
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, vdi.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, nbd.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, vdi.Drivers, vpc.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, nbd.Drivers)
 }

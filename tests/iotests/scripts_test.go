@@ -244,4 +244,52 @@ qemu-img info e.vdi
 qemu-io -f raw -c 'write -P 10 384 1' -c 'write -P 5 68 1' e.vdi
 qemu-img info e.vdi
 qemu-io -f raw -c 'write -P 1 68 1' e.vdi`},
+	{"vpc", `
+qemu-img create -f vpc -o help
+qemu-img create -f vpc a.vpc 10M
+qemu-img create -f vpc -o subformat=fixed f.vpc 5M
+qemu-img create -f vpc -o force_size=on,subformat=dynamic s.vpc 7001k
+qemu-img create -f vpc -o force_size=on big.vpc 2041G
+qemu-img create -f vpc -o subformat=odd big.vpc 1M
+qemu-img create -f vpc -o force_size=maybe big.vpc 1M
+qemu-img create -f vpc big.vpc 2000G
+qemu-img info big.vpc
+qemu-img create -f vpc -o force_size=on big.vpc 2040G
+qemu-img info big.vpc
+qemu-img create -f vpc big.vpc 130G
+qemu-img info a.vpc
+qemu-img info --output=json s.vpc
+qemu-img info -f vpc f.vpc
+qemu-io -c 'write -P 1 500k 2700k' -c 'write -P 2 9M 64k' -c 'read -P 1 600k 4k' -c 'read -P 0 5M 1M' -c map a.vpc
+qemu-io -f vpc -c 'write -P 3 3M 512' -c 'write -z 0 2M' -c 'discard 0 1M' -c 'read -P 0 1M 1M' -c map f.vpc
+qemu-img map --output=json a.vpc
+qemu-img map a.vpc
+qemu-img check a.vpc
+qemu-img resize a.vpc 20M
+qemu-img measure -O vpc a.vpc
+qemu-img snapshot -l a.vpc
+qemu-img create -f vpc -b a.vpc -F vpc o.vpc
+qemu-img convert -O vpc a.vpc c.vpc
+qemu-img convert -O qcow2 c.vpc d.qcow2
+qemu-img convert -f qcow2 -O vpc -o subformat=fixed d.qcow2 e.vpc
+qemu-img compare -F vpc a.vpc e.vpc
+qemu-img info --image-opts driver=vpc,force_size_calc=current_size,file.filename=a.vpc
+qemu-img info --image-opts driver=vpc,force_size_calc=chs,file.filename=s.vpc
+qemu-img info --image-opts driver=vpc,force_size_calc=x,file.filename=s.vpc
+qemu-io -f raw -c 'write -P 7 60 1' c.vpc
+qemu-img info c.vpc
+qemu-io -f raw -c 'write -P 0 60 1' -c 'write -P 0 512 4' c.vpc
+qemu-img info c.vpc
+qemu-io -f raw -c 'write -P 99 512 1' -c 'write -P 120 513 1' -c 'write -P 115 514 1' -c 'write -P 112 515 1' -c 'write -P 3 544 1' c.vpc
+qemu-img info c.vpc
+qemu-io -f raw -c 'write -P 0 544 1' -c 'write -P 0 546 1' c.vpc
+qemu-img info c.vpc
+qemu-io -f raw -c 'write -P 32 546 1' -c 'write -P 0 540 4' c.vpc
+qemu-img info c.vpc
+qemu-io -f raw -c 'write -P 127 540 1' c.vpc
+qemu-img info c.vpc
+qemu-img convert -O vpc a.vpc c.vpc
+qemu-img create -f raw z.raw 100
+qemu-img info -f vpc z.raw
+qemu-img info -f vpc d.qcow2`},
 }

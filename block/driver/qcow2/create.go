@@ -165,16 +165,7 @@ func createNode(ctx context.Context, g *block.Graph, size int64, o *block.Option
 		return block.Errorf(unix.EINVAL, "Image size must be a multiple of %d bytes", sectorSize)
 	}
 	var c creation
-	file, data := block.NewOptions(), block.NewOptions()
-	take := func(name string, to *block.Options) {
-		if v, ok := o.Get(name); ok {
-			to.Set("", v)
-			o.Delete(name)
-		}
-		to.Merge(o.Extract(name), true)
-	}
-	take("file", file)
-	take("data-file", data)
+	file, data := o.TakeReference("file"), o.TakeReference("data-file")
 	if c, err = takeCreation(legacyNames(o)); err != nil {
 		return err
 	}

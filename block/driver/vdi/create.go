@@ -46,13 +46,7 @@ func createNode(ctx context.Context, g *block.Graph, size int64, o *block.Option
 	default:
 		return block.Errorf(unix.EINVAL, "Preallocation mode not supported for vdi")
 	}
-	ref := block.NewOptions()
-	if v, ok := o.Get("file"); ok {
-		ref.Set("", v)
-		o.Delete("file")
-	}
-	ref.Merge(o.Extract("file"), true)
-	file, err := g.OpenReference(ctx, ref)
+	file, err := g.OpenReference(ctx, o.TakeReference("file"))
 	if err != nil {
 		return err
 	}

@@ -40,23 +40,9 @@ func (im *image) place(off int64) (int64, bool) {
 	return im.h.dataOffset + int64(e)*blockSize + off%blockSize, e < discarded
 }
 
-// pieces calls f for the parts of a request that lie in one block each.
-func pieces(off int64, iov [][]byte, f func(off int64, part [][]byte) error) error {
-	var part [][]byte
-	for done, total := int64(0), block.IovLen(iov); done < total; {
-		n := min(total-done, blockSize-(off+done)%blockSize)
-		part = block.IovSlice(part, iov, done, n)
-		if err := f(off+done, part); err != nil {
-			return err
-		}
-		done += n
-	}
-	return nil
-}
-
 // ReadV implements block.Reader.
 func (im *image) ReadV(ctx context.Context, off int64, iov [][]byte, _ block.Flags) error {
-	return pieces(off, iov, func(off int64, part [][]byte) error {
+	return block.IovPieces(off, blockSize, iov, func(off int64, part [][]byte) error {
 		im.mu.RLock()
 		pos, ok := im.place(off)
 		im.mu.RUnlock()
@@ -71,7 +57,7 @@ func (im *image) ReadV(ctx context.Context, off int64, iov [][]byte, _ block.Fla
 // WriteV implements block.Writer.
 func (im *image) WriteV(ctx context.Context, off int64, iov [][]byte, _ block.Flags) error {
 	added := false
-	err := pieces(off, iov, func(off int64, part [][]byte) error {
+	err := block.IovPieces(off, blockSize, iov, func(off int64, part [][]byte) error {
 		im.mu.RLock()
 		pos, ok := im.place(off)
 		im.mu.RUnlock()
