@@ -12,8 +12,10 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/creack/pty"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 )
 
 // TestBadProcessOptions: options about the process are refused in QEMU's words.
@@ -96,5 +98,33 @@ func TestRunAs(t *testing.T) {
 		n, err := strconv.Atoi(proc[6:])
 		require.NoError(t, err)
 		require.NoError(t, syscall.Kill(n, syscall.SIGKILL))
+	}
+}
+
+// TestCoreSignals: Ctrl-\\ ends the emulator as a signal does, without a word, and leaves the terminal as it was.
+func TestCoreSignals(t *testing.T) {
+	bin := buildGoemu(t)
+	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGABRT} {
+		master, slave, err := pty.Open()
+		if err != nil {
+			t.Skip("no pseudo terminal: ", err)
+		}
+		before, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+		require.NoError(t, err)
+		cmd := exec.Command(bin, "-M", "none", "-display", "none", "-monitor", "stdio")
+		var text bytes.Buffer
+		cmd.Stdin, cmd.Stdout, cmd.Stderr, cmd.Dir = slave, slave, &text, t.TempDir()
+		require.NoError(t, cmd.Start())
+		_, err = bufio.NewReader(master).ReadString('\n') // the monitor's greeting: the terminal is raw
+		require.NoError(t, err)
+		require.NoError(t, cmd.Process.Signal(sig))
+		err = cmd.Wait()
+		require.ErrorContains(t, err, "signal: "+sig.String())
+		assert.Empty(t, text.String())
+		after, err := unix.IoctlGetTermios(int(slave.Fd()), unix.TCGETS)
+		require.NoError(t, err)
+		assert.Equal(t, before, after)
+		master.Close()
+		slave.Close()
 	}
 }

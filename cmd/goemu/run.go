@@ -21,6 +21,7 @@ func run(vm *config.VM) (status int, err error) {
 	if vm.Daemonize && !isDaemon() {
 		return daemonize()
 	}
+	handleCoreSignals()
 	closeLog, err := openLog(vm.Log, vm.Traces)
 	if err != nil {
 		return 0, err

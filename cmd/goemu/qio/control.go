@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"goemu/internal/term"
 	"goemu/internal/tool"
 
 	"golang.org/x/sys/unix"
@@ -98,7 +99,7 @@ func (s *session) raise(sig unix.Signal) error {
 		time.Sleep(poll)
 		return nil
 	}
-	dieBy(sig)
+	term.Die(sig)
 	return nil
 }
 

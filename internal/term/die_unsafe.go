@@ -1,7 +1,8 @@
-package qio
+package term
 
 import (
 	"os"
+	"runtime"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -13,10 +14,12 @@ type sigaction struct {
 	mask                     uint64
 }
 
-// dieBy gives a signal its default effect, behind the runtime's back, and sends it to the process.
-func dieBy(sig unix.Signal) {
+// Die restores all terminals and ends the process by a signal's default effect, which it gets behind the runtime's back.
+func Die(sig unix.Signal) {
+	RestoreAll()
+	runtime.LockOSThread()
 	var act sigaction
 	unix.Syscall6(unix.SYS_RT_SIGACTION, uintptr(sig), uintptr(unsafe.Pointer(&act)), 0, unsafe.Sizeof(act.mask), 0, 0)
-	unix.Kill(os.Getpid(), sig)
+	unix.Tgkill(os.Getpid(), unix.Gettid(), sig) // this thread does not come back
 	unix.Exit(1)
 }
