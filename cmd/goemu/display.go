@@ -53,9 +53,9 @@ func (s *session) vgaName() string {
 
 // prepareDisplay tells devices where firmware is found.
 func (s *session) prepareDisplay() {
-	pci.FindROM = func(name string) string { return findFirmware(name, s.vm.DataDirs) }
+	pci.FindROM = func(name string) string { return findFirmware(name, dataDirs(s.vm)) }
 	ui.FindROM = func() []byte {
-		b, _ := os.ReadFile(findFirmware("vgabios-stdvga.bin", s.vm.DataDirs)) // without it text consoles have no font
+		b, _ := os.ReadFile(findFirmware("vgabios-stdvga.bin", dataDirs(s.vm))) // without it text consoles have no font
 		return b
 	}
 }
