@@ -85,6 +85,8 @@ type Option struct {
 	Default string // as help shows it; empty if there is none
 	// Prefix is true if the option is the head of nested ones ("server.path").
 	Prefix bool
+	// Fixed is true if a reopen that leaves the option out does not bring back its default.
+	Fixed bool
 }
 
 // CreateRequest is what an image is made from.

@@ -82,6 +82,9 @@ func (g *Graph) queueReopen(queue []*reopening, n *Node, o *Options, keep bool, 
 		joinOptions(n, o, n.options)
 	}
 	r.options = o
+	if on, err := o.Clone().TakeBool(optForceShare, n.mode.ForceShare); err == nil && on != n.mode.ForceShare {
+		return nil, Errorf(unix.EINVAL, "Cannot change the option '%s'", optForceShare)
+	}
 	if err := r.mode.take(o.Clone()); err != nil {
 		return nil, err
 	}
@@ -207,6 +210,11 @@ func (g *Graph) prepareReopen(ctx context.Context, r *reopening, t *transaction)
 	d, ok := n.state.(Reopener)
 	if !ok {
 		return nil, Errorf(unix.EINVAL, "Block format '%s' used by node '%s' does not support reopening files", n.driver.Name, n.DeviceOrNodeName())
+	}
+	for _, opt := range n.driver.Options {
+		if opt.Fixed && n.options.Has(opt.Name) && !o.Has(opt.Name) {
+			return nil, Errorf(unix.EINVAL, "Option '%s' cannot be reset to its default value", opt.Name)
+		}
 	}
 	n.reopening = r
 	if err := d.ReopenPrepare(ctx, o, r.mode); err != nil {

@@ -733,11 +733,12 @@ const (
 
 // BlockdevOptionsFile is the struct BlockdevOptionsFile. Options of files and devices of the host.
 type BlockdevOptionsFile struct {
-	Filename    string              `json:"filename"`
-	Locking     *OnOffAuto          `json:"locking,omitempty"`
-	Aio         *BlockdevAioOptions `json:"aio,omitempty"`
-	AioMaxBatch *int64              `json:"aio-max-batch,omitempty"`
-	DropCache   *bool               `json:"drop-cache,omitempty"`
+	Filename           string              `json:"filename"`
+	Locking            *OnOffAuto          `json:"locking,omitempty"`
+	Aio                *BlockdevAioOptions `json:"aio,omitempty"`
+	AioMaxBatch        *int64              `json:"aio-max-batch,omitempty"`
+	DropCache          *bool               `json:"drop-cache,omitempty"`
+	XCheckCacheDropped *bool               `json:"x-check-cache-dropped,omitempty"`
 }
 
 // BlockdevOptionsNull is the struct BlockdevOptionsNull. Options of the drivers that store nothing.
@@ -2164,6 +2165,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "aio", Type: "BlockdevAioOptions", Optional: true},
 			{Name: "aio-max-batch", Type: "int", Optional: true},
 			{Name: "drop-cache", Type: "bool", Optional: true},
+			{Name: "x-check-cache-dropped", Type: "bool", Optional: true, Features: []string{"unstable"}},
 		}},
 		{Name: "BlockdevOptionsNull", Kind: KindObject, Members: []Member{
 			{Name: "size", Type: "int", Optional: true},

@@ -13,10 +13,11 @@ import (
 // runtimeOptions are the options of the drivers in this package.
 var runtimeOptions = []block.Option{
 	{Name: "filename", Type: block.OptString, Help: "File name of the image"},
-	{Name: "aio", Type: block.OptString, Help: "host AIO implementation (threads, native, io_uring)"},
-	{Name: "aio-max-batch", Type: block.OptNumber, Help: "AIO max batch size (0 = auto handled by AIO backend, default: 0)"},
-	{Name: "locking", Type: block.OptString, Help: "file locking mode (on/off/auto, default: auto)"},
-	{Name: "drop-cache", Type: block.OptBool, Help: "invalidate page cache during live migration (default: on)"},
+	{Name: "aio", Type: block.OptString, Help: "host AIO implementation (threads, native, io_uring)", Fixed: true},
+	{Name: "aio-max-batch", Type: block.OptNumber, Help: "AIO max batch size (0 = auto handled by AIO backend, default: 0)", Fixed: true},
+	{Name: "locking", Type: block.OptString, Help: "file locking mode (on/off/auto, default: auto)", Fixed: true},
+	{Name: "drop-cache", Type: block.OptBool, Help: "invalidate page cache during live migration (default: on)", Fixed: true},
+	{Name: "x-check-cache-dropped", Type: block.OptBool, Help: "check that page cache was dropped on live migration (default: off)"},
 }
 
 // createOptions are the options for new files.
@@ -134,7 +135,7 @@ func takeOptions(n *block.Node, o *block.Options) (opts Options, err error) {
 	default:
 		return opts, block.Errorf(unix.EINVAL, "invalid parameter value: %s", v)
 	}
-	_, err = o.TakeBool("drop-cache", true)
+	opts.Cache, err = takeCacheOptions(o)
 	return opts, err
 }
 

@@ -24,6 +24,7 @@ type Options struct {
 	Unmap    bool   // discard=unmap: give discarded space back to the host
 	NoLock   bool   // locking=off
 	AIO      string // threads, native or io_uring
+	Cache    CacheOptions
 }
 
 // File is an open image file.

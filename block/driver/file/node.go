@@ -11,13 +11,11 @@ import (
 // Node is the state of a node of the drivers file, host_device and host_cdrom.
 type Node struct {
 	*File
-	node    *block.Node
-	pending *change    // between CheckPerm and SetPerm or AbortPerm
-	used    block.Perm // as last set
-	refused block.Perm // what others may not do, as last set
-	// While a reopen is prepared.
-	nextAIO   string
-	nextAsync *asyncQueue
+	node      *block.Node
+	pending   *change      // between CheckPerm and SetPerm or AbortPerm
+	used      block.Perm   // as last set
+	refused   block.Perm   // what others may not do, as last set
+	nextCache CacheOptions // while a reopen is prepared
 }
 
 // Close implements block.Instance.
@@ -139,9 +137,6 @@ func (n *Node) Truncate(_ context.Context, length int64, exact bool, p block.Pre
 	return nil
 }
 
-// DropCache tells the host that nobody here will read the file's pages soon: after a migration they may be stale.
-func (n *Node) DropCache() { _ = unix.Fadvise(n.fd, 0, 0, unix.FADV_DONTNEED) }
-
 // TryReadV implements block.TryReader.
 func (n *Node) TryReadV(off int64, iov [][]byte) bool { return n.File.TryReadV(off, iov) }
 
@@ -181,43 +176,17 @@ func (n *Node) DeleteFile(context.Context) error {
 }
 
 // ReopenPrepare implements block.Reopener. The access mode changes together with the permissions (CheckPerm).
-func (n *Node) ReopenPrepare(_ context.Context, o *block.Options, m block.Mode) error {
-	aio := n.opts.AIO
-	if v, ok := o.TakeString("aio"); ok {
-		aio = v
-	}
-	if !contains(aioNames, aio) {
-		return block.Errorf(unix.EINVAL, "invalid parameter value: %s", aio)
-	}
-	if aio == aioNative && !m.Direct {
-		return block.Errorf(unix.EINVAL, "aio=native was specified, but it requires cache.direct=on, which was not specified.")
-	}
-	if _, err := o.TakeBool("drop-cache", true); err != nil {
-		return err
-	}
-	n.nextAIO, n.nextAsync = aio, n.async
-	if aio != n.opts.AIO {
-		var err error
-		if n.nextAsync, err = newAsyncQueue(aio); err != nil {
-			return err
-		}
-	}
-	return nil
+func (n *Node) ReopenPrepare(_ context.Context, o *block.Options, _ block.Mode) (err error) {
+	n.nextCache, err = takeCacheOptions(o)
+	return err
 }
 
 // ReopenCommit implements block.Reopener.
 func (n *Node) ReopenCommit() {
-	if n.nextAsync != n.async {
-		n.async.close()
-	}
-	n.opts.AIO, n.async = n.nextAIO, n.nextAsync
+	n.opts.Cache = n.nextCache
 	m := n.node.NextMode()
 	n.opts.NoFlush, n.opts.ReadOnly = m.NoFlush, m.ReadOnly
 }
 
 // ReopenAbort implements block.Reopener.
-func (n *Node) ReopenAbort() {
-	if n.nextAsync != n.async {
-		n.nextAsync.close()
-	}
-}
+func (*Node) ReopenAbort() {}
