@@ -37,6 +37,8 @@ func (a tcgAccel) NewCPU(index int, apicID uint32) (pc.CPU, error) {
 	return a.Accel.NewCPU(index, apicID, nil)
 }
 
+func (a tcgAccel) Remove(c pc.CPU) { a.Accel.Remove(c.(*tcg.CPU)) }
+
 const ram = 16 << 20
 
 // newMachine makes a machine that boots a multiboot kernel on the interpreter.
