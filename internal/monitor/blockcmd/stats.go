@@ -116,13 +116,13 @@ func backendStats(d *qapi.BlockDeviceStats, s *block.Stats) {
 	d.AccountInvalid, d.AccountFailed = s.Accounting()
 	for _, t := range s.Timed() {
 		rd, wr, fl := t.Latency(block.AcctRead), t.Latency(block.AcctWrite), t.Latency(block.AcctFlush)
-		d.TimedStats = append([]*qapi.BlockDeviceTimedStats{{
+		d.TimedStats = append(d.TimedStats, &qapi.BlockDeviceTimedStats{
 			IntervalLength: int64(t.Length.Seconds()),
 			MinRdLatencyNs: rd.Min, MaxRdLatencyNs: rd.Max, AvgRdLatencyNs: rd.Avg,
 			MinWrLatencyNs: wr.Min, MaxWrLatencyNs: wr.Max, AvgWrLatencyNs: wr.Avg,
 			MinFlushLatencyNs: fl.Min, MaxFlushLatencyNs: fl.Max, AvgFlushLatencyNs: fl.Avg,
 			AvgRdQueueDepth: t.QueueDepth(block.AcctRead), AvgWrQueueDepth: t.QueueDepth(block.AcctWrite),
-		}}, d.TimedStats...)
+		})
 	}
 	d.RdLatencyHistogram = histogramInfo(s, block.AcctRead)
 	d.WrLatencyHistogram = histogramInfo(s, block.AcctWrite)
