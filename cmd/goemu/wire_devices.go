@@ -3,6 +3,7 @@ package main
 import (
 	"goemu/hw/bridge"
 	"goemu/hw/char"
+	"goemu/hw/display/ramfb"
 	"goemu/hw/display/vga"
 	"goemu/hw/fdc"
 	"goemu/hw/ide"
@@ -40,7 +41,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		scsidisk.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), input.Classes(), gpu.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
-		vga.Classes(), bridge.Classes(),
+		vga.Classes(), ramfb.Classes(), bridge.Classes(),
 		e1000.Classes(),
 		pc.CPUClasses(),
 	)

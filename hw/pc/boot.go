@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 
+	"goemu/hw/display/ramfb"
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/loader"
+	"goemu/hw/pci"
 	"goemu/target/x86"
 )
 
@@ -15,6 +17,11 @@ import (
 func (m *Machine) loadBoot() (err error) {
 	if err := m.connectGeneration(); err != nil {
 		return err
+	}
+	if m.fw != nil {
+		if err := ramfb.Connect(m.Tree, m.fw, m.memory, readROM); err != nil {
+			return err
+		}
 	}
 	fw := m.firmwareMachine()
 	for _, o := range m.cfg.SMBIOS {
@@ -48,6 +55,15 @@ func (m *Machine) loadBoot() (err error) {
 	lc.NoLong = !m.cfg.CPU.Features.Has(lm)
 	m.image, err = loader.Load(&lc)
 	return err
+}
+
+// readROM returns an expansion ROM of the distribution's, nil if it is not installed.
+func readROM(name string) []byte {
+	b, err := os.ReadFile(pci.FindROM(name))
+	if err != nil {
+		return nil
+	}
+	return b
 }
 
 // resetVector is what a kernel finds that jumps to the firmware's entry in real mode to restart the machine: an empty interrupt table
