@@ -8,19 +8,37 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
 )
 
-// buildGoemu builds the program under test.
+// built is where the program under test is, once it has been built.
+var built struct {
+	once sync.Once
+	dir  string
+	out  []byte
+	err  error
+}
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	_ = os.RemoveAll(built.dir)
+	os.Exit(code)
+}
+
+// buildGoemu builds the program under test, which all tests share.
 func buildGoemu(t *testing.T) string {
 	t.Helper()
-	bin := filepath.Join(t.TempDir(), "goemu")
-	out, err := exec.Command("go", "build", "-o", bin, ".").CombinedOutput()
-	require.NoError(t, err, string(out))
-	return bin
+	built.once.Do(func() {
+		if built.dir, built.err = os.MkdirTemp("", "goemu"); built.err == nil {
+			built.out, built.err = exec.Command("go", "build", "-o", filepath.Join(built.dir, "goemu"), ".").CombinedOutput()
+		}
+	})
+	require.NoError(t, built.err, string(built.out))
+	return filepath.Join(built.dir, "goemu")
 }
 
 // findQEMU finds the emulator that goemu is compared with.
