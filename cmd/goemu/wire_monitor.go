@@ -139,6 +139,7 @@ func (s *session) makeShell(ctx context.Context) {
 	m.shell = hmp.NewShell(commands, info)
 	m.shell.Version, m.shell.Ready, m.shell.Exclusive, m.shell.Context = compatVersion, m.run.Ready, m.server.Exclusive, ctx
 	m.shell.LogItems = strings.Replace(logHelp(), "\n", "\nnone            remove all logs\n", 1) + "trace:PATTERN   enable trace events\n\n"
+	m.shell.Register = s.mon.objects.machine.Register
 	m.shell.HasCPU = func(index int64) bool { return s.mon.objects.target == nil || s.mon.objects.target.HasCPU(index) }
 	m.shell.BlockDevices = func() (names []string) {
 		s.host.disks.Graph.Lock()

@@ -3,10 +3,12 @@ package qmp
 import (
 	"encoding/json"
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
 )
 
 // peopleLines are lines of the monitor for people that both answer with the same text.
@@ -29,16 +31,34 @@ func TestPeople(t *testing.T) {
 
 // machineLines are lines about the machine that both answer with the same text.
 var machineLines = []string{
-	"x/3c 0xffff0", "x/4ob 0xffff0", "x/4xh 0xffff0", "xp/4dw 0xffff0", "x/5ug 0xffff0", "x/3dw 0xffffe", "x", "x/q 0", "sum 0xf0000 100", "gva2gpa 0x1234",
+	"x/3c 0xffff0", "x/4ob 0xffff0", "x/4xh 0xffff0", "xp/4dw 0xffff0", "x/5ug 0xffff0", "x/3dw 0xffffe", "x", "x/q 0", "sum 0xf0000 100", "gva2gpa 0x1234", "gva2gpa 0", "p/x 0",
 	"i/h 0x1f0", "i/b 0x20", "o/b 0x80 5", "o/b 0x80", "info registers", "info registers -a", "info registers 3", "info mem", "info tlb", "cpu 5", "cpu 1",
 	"info lapic 1", "info lapic 7", "info pic", "info memdev", "info memory_size_summary", "info hotpluggable-cpus", "info numa", "nmi", "boot_set x", "boot_set cc", "boot_set cd",
-	"memsave 0 16 /nosuch/x", "memsave 0 16", "info nosuch", "migrate_set_parameter block-bitmap-mapping x", "gdbserver tcp:127.0.0.1:0", "gdbserver nosuch", "gdbserver none", "help gdbserver", "help info ramblock",
+	"p/x $eip", "p/x $pc", "p $cs", "p/x $cs.base", "p $ds.limit", "p $esp", "p $fp", "p $r15", "p $eflags", "p $nosuch", "x/4xb $pc", "x/2xb $cs.base+$eip",
+	"screendump /nosuch/x", "memsave 0 16 /nosuch/x", "memsave 0 16", "info nosuch", "migrate_set_parameter block-bitmap-mapping x", "gdbserver tcp:127.0.0.1:0", "gdbserver nosuch", "gdbserver none", "help gdbserver", "help info ramblock",
 }
 
 // TestMachinePeople: registers, memory and ports look the same to people.
 func TestMachinePeople(t *testing.T) {
 	needOracle(t)
 	comparePeople(t, []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-smp", "2", "-S"}, machineLines)
+}
+
+// TestImagesForPeople: info block -v describes the images of a chain.
+func TestImagesForPeople(t *testing.T) {
+	needOracle(t)
+	dir := t.TempDir()
+	for _, args := range [][]string{{"-f", "qcow2", "b.qcow2", "1M"}, {"-f", "qcow2", "-b", "b.qcow2", "-F", "qcow2", "o.qcow2"}} {
+		cmd := exec.Command("qemu-img", append([]string{"create", "-q"}, args...)...)
+		cmd.Dir = dir
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, "%s", out)
+	}
+	file := func(name string) string {
+		return "driver=qcow2,node-name=" + name + ",file.driver=file,file.filename=" + dir + "/" + name + ".qcow2"
+	}
+	comparePeople(t, []string{"-M", "none", "-blockdev", file("b") + ",file.node-name=bf,read-only=on", "-blockdev", file("o") + ",file.node-name=of,backing=b,read-only=on"},
+		[]string{"info block -n -v o", "info block -v b", "info block -n -v", "help info block"})
 }
 
 // TestLateAttach: a usb-bot that is plugged in shows itself to the guest when its disks are there and its user says so.

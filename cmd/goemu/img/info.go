@@ -43,7 +43,7 @@ func (c *command) info(args []string) int {
 			if n > 0 {
 				c.Printf("\n")
 			}
-			c.printInfo(i)
+			c.HumanInfo(i)
 		}
 	}
 	return 0
@@ -120,55 +120,6 @@ func snapshotMembers(s block.Snapshot) []block.Member {
 		m = append(m, block.Member{Name: "icount", Value: s.ICount})
 	}
 	return m
-}
-
-// printInfo writes the form for people.
-func (c *command) printInfo(i *img.Info) {
-	disk := "unavailable"
-	if i.ActualSize >= 0 {
-		disk = tool.SizeText(uint64(i.ActualSize))
-	}
-	c.Printf("image: %s\nfile format: %s\nvirtual size: %s (%d bytes)\ndisk size: %s\n",
-		i.Filename, i.Format, tool.SizeText(uint64(i.VirtualSize)), i.VirtualSize, disk)
-	if i.Encrypted {
-		c.Printf("encrypted: yes\n")
-	}
-	if i.ClusterSize != 0 {
-		c.Printf("cluster_size: %d\n", i.ClusterSize)
-	}
-	if i.Dirty {
-		c.Printf("cleanly shut down: no\n")
-	}
-	if i.Backing != "" {
-		c.Printf("backing file: %s", i.Backing)
-		switch i.FullBacking {
-		case "":
-			c.Printf(" (cannot determine actual path)")
-		case i.Backing:
-		default:
-			c.Printf(" (actual path: %s)", i.FullBacking)
-		}
-		c.Printf("\n")
-		if i.BackingFormat != "" {
-			c.Printf("backing file format: %s\n", i.BackingFormat)
-		}
-	}
-	c.printSnapshots(i.Snapshots)
-	if i.Specific != nil {
-		c.Printf("Format specific information:\n")
-		c.HumanMembers(tool.SpecificData(i.Specific), 1)
-	}
-}
-
-// printSnapshots writes the list of snapshots, if there are any.
-func (c *command) printSnapshots(list []block.Snapshot) {
-	if len(list) == 0 {
-		return
-	}
-	c.Printf("Snapshot list:\n%s\n", tool.SnapshotHeader)
-	for _, s := range list {
-		c.Printf("%s\n", tool.SnapshotLine(&s))
-	}
 }
 
 func (c *command) mapImage(args []string) int {

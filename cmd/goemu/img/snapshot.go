@@ -40,7 +40,7 @@ func (c *command) snapshot(args []string) int {
 	switch action {
 	case 'l':
 		if list, err := img.Snapshots(b.Node()); err == nil {
-			c.printSnapshots(list)
+			c.PrintSnapshots(list)
 		}
 		return 0
 	case 'c':

@@ -1,6 +1,7 @@
 package blockcmd
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -10,6 +11,7 @@ import (
 	"goemu/block/img"
 	"goemu/internal/monitor/hmp"
 	"goemu/internal/sockaddr"
+	"goemu/internal/tool"
 	"goemu/qapi"
 
 	"golang.org/x/sys/unix"
@@ -74,7 +76,7 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		{Name: "qemu-io", Args: "qdev:-d,device:B,command:s", Params: "[-d] [device] \"[command]\"", Help: "run a qemu-io command on a block device\n\t\t\t-d: [device] is a device ID rather than a drive ID or node name", Run: s.hmpIO},
 	}
 	info = []*hmp.Command{
-		{Name: "block", Args: "nodes:-n,device:B?", Params: "[-n] [device]", Help: "show info of one block device or all block devices (-n: show named nodes)", Run: s.hmpInfoBlock},
+		{Name: "block", Args: "nodes:-n,verbose:-v,device:B?", Params: "[-n] [-v] [device]", Help: "show info of one block device or all block devices (-n: show named nodes; -v: show details)", Run: s.hmpInfoBlock},
 		{Name: "blockstats", Help: "show block device statistics", Run: s.hmpInfoStats},
 		{Name: "block-jobs", Help: "show progress of ongoing block device operations", Run: s.hmpInfoJobs},
 	}
@@ -438,6 +440,7 @@ func (s *Service) hmpInfoBlock(m *hmp.Monitor, a *hmp.Args) error {
 				m.Printf("\n")
 			}
 			printBlock(m, i, i.Inserted)
+			s.hmpImages(m, a, i.Inserted)
 			printed = true
 		}
 		if !named || printed {
@@ -453,8 +456,29 @@ func (s *Service) hmpInfoBlock(m *hmp.Monitor, a *hmp.Args) error {
 			m.Printf("\n")
 		}
 		printBlock(m, nil, i)
+		s.hmpImages(m, a, i)
 	}
 	return nil
+}
+
+// hmpImages describes a node's image and those below it, if -v is given. The node may be gone by now.
+func (s *Service) hmpImages(m *hmp.Monitor, a *hmp.Args, d *qapi.BlockDeviceInfo) {
+	if !a.Bool("verbose") || d == nil {
+		return
+	}
+	var text strings.Builder
+	t := &tool.Tool{Out: bufio.NewWriter(&text)}
+	s.Graph.Lock()
+	for n := s.Graph.Find(*d.NodeName); n != nil; n = below(n) {
+		i, err := img.QueryInfo(m.Context(), n)
+		if err != nil {
+			break
+		}
+		t.HumanInfo(i)
+	}
+	s.Graph.Unlock()
+	t.Out.Flush()
+	m.Printf("\nImages:\n%s", text.String())
 }
 
 // printBlock prints what is known of a disk or node.

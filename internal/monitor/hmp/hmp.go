@@ -249,7 +249,7 @@ func printValue(m *Monitor, a *Args) error {
 	case 'o':
 		m.Printf("%#o", uint64(v))
 	case 'x':
-		m.Printf("%#x", uint64(v))
+		m.Printf("%s", Hex(uint64(v)))
 	case 'u':
 		m.Printf("%d", uint64(v))
 	case 'c':
@@ -274,4 +274,12 @@ func CharText(c byte) string {
 		return "'" + string(rune(c)) + "'"
 	}
 	return fmt.Sprintf(`'\x%02x'`, c)
+}
+
+// Hex writes a number as C's "%#x" does: zero has no prefix.
+func Hex(v uint64) string {
+	if v == 0 {
+		return "0"
+	}
+	return fmt.Sprintf("%#x", v)
 }

@@ -147,7 +147,7 @@ func (s *Service) hmpTranslate(m *hmp.Monitor, a *hmp.Args) error {
 		m.Printf("Unmapped\n")
 		return nil
 	}
-	m.Printf("gpa: %#x\n", page.Phys+addr&(page.Size-1))
+	m.Printf("gpa: %s\n", hmp.Hex(page.Phys+addr&(page.Size-1)))
 	return nil
 }
 

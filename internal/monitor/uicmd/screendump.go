@@ -12,6 +12,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/hmp"
+	"goemu/internal/strerror"
 	"goemu/qapi"
 	"goemu/ui"
 	"goemu/ui/input"
@@ -69,7 +70,7 @@ func (s *Service) Screendump(_ context.Context, arg *qapi.ScreendumpArg) error {
 	mainloop.Lock.Unlock()
 	f, err := os.OpenFile(arg.Filename, os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o666)
 	if err != nil {
-		return fmt.Errorf("failed to open file '%s': %w", arg.Filename, reason(err))
+		return fmt.Errorf("failed to open file '%s': %s", arg.Filename, strerror.Of(err))
 	}
 	write := func(w io.Writer) error { return picture.WritePPM(w) }
 	if arg.Format != nil && *arg.Format == qapi.ImageFormatPng {
