@@ -128,6 +128,9 @@ func (c *Conversion) Run(ctx context.Context) error {
 		c.Workers = min(c.Workers, 2*runtime.GOMAXPROCS(0)) // each needs a compressor
 		c.compressor, _ = n.State().(block.Compressor)
 	}
+	if c.Salvage {
+		c.Workers = 1 // one request at a time is gentle to a failing disk, and what cannot be read is told in order
+	}
 	c.buffers.size = c.buffer
 	c.window = max(c.Workers, int(min(4*int64(c.Workers), maxFlying/c.buffer)))
 	if err := c.survey(ctx); err != nil {

@@ -292,4 +292,8 @@ qemu-img convert -O vpc a.vpc c.vpc
 qemu-img create -f raw z.raw 100
 qemu-img info -f vpc z.raw
 qemu-img info -f vpc d.qcow2`},
+	{"salvage", `
+qemu-img create -f raw a.raw 32M
+qemu-io -f raw -c 'write -P 5 0 32M' a.raw
+qemu-img convert --salvage -O raw --image-opts driver=blkdebug,image.driver=raw,image.file.driver=file,image.file.filename=a.raw,inject-error.0.event=none,inject-error.0.iotype=read,inject-error.0.sector=100,inject-error.1.event=none,inject-error.1.iotype=read,inject-error.1.sector=101,inject-error.2.event=none,inject-error.2.iotype=read,inject-error.2.sector=9000,inject-error.3.event=none,inject-error.3.iotype=read,inject-error.3.sector=9001,inject-error.4.event=none,inject-error.4.iotype=read,inject-error.4.sector=9002,inject-error.5.event=none,inject-error.5.iotype=read,inject-error.5.sector=40000 b.raw`},
 }
