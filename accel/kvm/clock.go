@@ -43,7 +43,7 @@ func (a *Accel) startClock() {
 
 // HasClock tells whether guests have the clock.
 func (a *Accel) HasClock() bool {
-	return a.h.has(capAdjustClock) && !a.opt.Config.HideHypervisor && a.h.leaf(leafFeatures, 0)[0]&(pvClock|pvClock2) != 0
+	return a.h.has(capAdjustClock) && !a.opt.Config.HideKVM && a.h.leaf(leafFeatures, 0)[0]&(pvClock|pvClock2) != 0
 }
 
 // Clock is what the clock shows in nanoseconds; SetClock sets it. The machine is paused.

@@ -78,7 +78,7 @@ var indexedLeaves = map[uint32]uint32{4: 8, 7: 2, 0xb: 4, 0xd: 63, 0x14: 2, 0x1f
 // guestCPUID is what CPUID says on a CPU of a kind.
 func (h *Host) guestCPUID(cfg *x86.Config) *cpuidList {
 	l := new(cpuidList)
-	if !cfg.HideHypervisor {
+	if !cfg.HideKVM {
 		var r [3]uint32
 		for i := range r {
 			r[i] = le.Uint32([]byte(signature)[4*i:])
@@ -96,6 +96,9 @@ func (h *Host) guestCPUID(cfg *x86.Config) *cpuidList {
 			}
 			for i := range n {
 				v := cfg.CPUID(leaf, i, st)
+				if leaf == leafXSAVE && v != (x86.Regs{}) {
+					v = h.xsaveLeaf(i, v)
+				}
 				if i == 0 || v != (x86.Regs{}) {
 					l.add(leaf, i, cpuidIndexed, v)
 				}
@@ -103,6 +106,23 @@ func (h *Host) guestCPUID(cfg *x86.Config) *cpuidList {
 		}
 	}
 	return l
+}
+
+const leafXSAVE = 0xd
+
+// xsaveLeaf is a sub-leaf of leafXSAVE with the places of the components that the processor itself uses. v is what it is elsewhere.
+func (h *Host) xsaveLeaf(sub uint32, v x86.Regs) x86.Regs {
+	switch {
+	case sub >= 2:
+		return h.leaf(leafXSAVE, sub)
+	case sub == 0:
+		for i := uint32(2); i < 32; i++ {
+			if c := h.leaf(leafXSAVE, i); v[0]>>i&1 != 0 {
+				v[2] = max(v[2], c[0]+c[1])
+			}
+		}
+	}
+	return v
 }
 
 func (l *cpuidList) add(leaf, index, flags uint32, r [4]uint32) {

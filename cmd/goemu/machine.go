@@ -102,7 +102,9 @@ func (s *session) cpuConfig(c *pc.Config, host *x86.Host) (*x86.Config, error) {
 		cfg, warnings, err = x86.ParseOption(model, &x86.TCGFeatures, "TCG", defaults...)
 	}
 	for _, w := range warnings {
-		warn(w)
+		if c.CPUs > 0 {
+			warn(w)
+		}
 	}
 	if err != nil {
 		return nil, err

@@ -41,7 +41,7 @@ func (s *session) makeObjectServices() {
 	}, Properties: func(typ string) ([]*qapi.ObjectPropertyInfo, error) {
 		return append([]*qapi.ObjectPropertyInfo{{Name: "type", Type: "string"}}, o.device.Properties(typ)...), nil
 	}, Objects: func() *userobj.Set { return s.host.objects }}
-	o.machine = &machinecmd.Service{Supported: s.features(), Machine: func() *machinecmd.Target { return o.target }, Objects: func() *userobj.Set { return s.host.objects },
+	o.machine = &machinecmd.Service{Host: s.processor, Machine: func() *machinecmd.Target { return o.target }, Objects: func() *userobj.Set { return s.host.objects },
 		SetNUMA: func(o *qapi.NumaOptions) error { return s.numa.set(o) }}
 	for _, t := range pc.Types() {
 		o.machine.Types = append(o.machine.Types, machinecmd.MachineType{Name: t.Name, Alias: t.Alias, DefaultCPU: t.DefaultCPU, DefaultRAMID: t.RAMID,
@@ -86,14 +86,6 @@ func (s *session) announceMachine() {
 	}
 	s.mon.objects.target = t
 	s.mon.objects.device.Forward(s.mon.server.Emit)
-}
-
-// features are those that the accelerator can give a CPU.
-func (s *session) features() *x86.Features {
-	if s.processor != nil {
-		return &s.processor.Features
-	}
-	return &x86.TCGFeatures
 }
 
 // objectTypeTree lists the types of objects there are.

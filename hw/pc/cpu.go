@@ -37,7 +37,7 @@ type cpuProps struct {
 
 // CPUClasses are the device types of the CPU models.
 func CPUClasses() (list []*qdev.Class) {
-	for _, m := range x86.ModelNames() {
+	for _, m := range append(x86.ModelNames(nil), x86.ModelName{Name: x86.HostModel}) {
 		list = append(list, cpuClass(m.Name+x86.TypeSuffix))
 	}
 	return list

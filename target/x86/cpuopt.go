@@ -24,6 +24,7 @@ var cpuProps = map[string]func(c *Config, s string) error{
 	"model-id":              func(c *Config, s string) error { c.edit(func(m *Model) { m.ModelID = s }); return nil },
 	"vendor":                vendor,
 	"tcg-cpuid":             boolean(func(c *Config, on bool) { c.HideHypervisor = !on }),
+	"kvm":                   boolean(func(c *Config, on bool) { c.HideKVM = !on }),
 	"migratable":            boolean(func(*Config, bool) {}),
 	"host-phys-bits":        boolean(func(*Config, bool) {}),
 	"l3-cache":              boolean(func(*Config, bool) {}),
@@ -99,7 +100,7 @@ func parseOption(option string, supported *Features, acc string, host *Host, def
 	name, rest, _ := strings.Cut(option, ",")
 	m := FindModel(name)
 	if host != nil {
-		m = host.model(name)
+		m = host.Find(name)
 	}
 	if m == nil {
 		return nil, nil, fmt.Errorf("unable to find CPU model '%s'", name)
@@ -137,7 +138,7 @@ func parseOption(option string, supported *Features, acc string, host *Host, def
 	}
 	cfg.finish()
 	if cfg.enforce && len(warnings) > 0 {
-		return nil, warnings, fmt.Errorf("%s doesn't support requested features", acc)
+		return nil, warnings, fmt.Errorf("%s doesn't support requested features", strings.ToUpper(acc[:1])+acc[1:])
 	}
 	if cfg.quiet {
 		warnings = nil

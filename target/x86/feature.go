@@ -154,6 +154,7 @@ const (
 	FeatLM        = Feature(F80000001EDX)<<5 | 29
 	FeatCR8Legacy = Feature(F80000001ECX)<<5 | 4
 	FeatSVM       = Feature(F80000001ECX)<<5 | 2
+	FeatInvTSC    = Feature(F80000007EDX)<<5 | 8
 	FeatARAT      = Feature(F6EAX)<<5 | 2
 	FeatXSAVEOPT  = Feature(FXSAVE) << 5
 	FeatXSAVEC    = Feature(FXSAVE)<<5 | 1

@@ -1,7 +1,7 @@
 package x86
 
 // Host is the processor that executes the guest itself: named models take over its vendor, on which code depends that looks for the
-// vendor's instructions, and the models "max" and "host" are it.
+// vendor's instructions, get x2APIC, and lack what needs hardware that is busy otherwise. The models "max" and "host" are it.
 type Host struct {
 	Vendor                  string
 	Family, Model, Stepping int
@@ -15,8 +15,8 @@ type Host struct {
 // HostModel is the name of the model that is the host's processor.
 const HostModel = "host"
 
-// model finds a model as it is on the host; nil if there is none of that name.
-func (h *Host) model(name string) *Model {
+// Find finds a model as it is on the host; nil if there is none of that name.
+func (h *Host) Find(name string) *Model {
 	if name == HostModel {
 		name = "max"
 	}
@@ -29,19 +29,25 @@ func (h *Host) model(name string) *Model {
 	if m.AllFeatures {
 		m.Family, m.Model, m.Stepping, m.ModelID, m.PhysBits = h.Family, h.Model, h.Stepping, h.ModelID, h.PhysBits
 		m.Level, m.XLevel = h.Level, h.XLevel
+		return &m
 	}
+	m.Features.Set(FeatX2APIC, h.X2APIC)
+	m.Features.Set(FeatMONITOR, false)
+	m.Features.Set(FeatSVM, false)
 	return &m
 }
 
-// adjust changes what a model has elsewhere: the host can give it x2APIC, and nobody gets what needs hardware that is busy otherwise.
+// adjust changes what the models that have everything have under a translator: x2APIC and the timer's deadlines if the host can give them,
+// but no time stamp counter that does not change its rate, since the guest may move to another host, and no threads that the topology lacks.
 func (h *Host) adjust(c *Config) {
-	if c.Model.AllFeatures {
-		c.Features.Set(FeatX2APIC, h.Features.Has(FeatX2APIC))
-		c.Features.Set(FeatDeadline, h.Features.Has(FeatDeadline))
+	if !c.Model.AllFeatures {
 		return
 	}
-	c.Features.Set(FeatX2APIC, h.X2APIC)
-	c.Features.Set(FeatMONITOR, false)
+	for _, f := range []Feature{FeatX2APIC, FeatDeadline} {
+		c.Features.Set(f, h.Features.Has(f))
+	}
+	c.Features.Set(FeatInvTSC, false)
+	c.Features.Set(FeatHT, false)
 }
 
 // ParseHostOption is ParseOption where the host's processor executes the guest.

@@ -12,9 +12,12 @@ const TypeSuffix = "-x86_64-cpu"
 // ModelName is a name that -cpu takes, with the model that it stands for if it is another name.
 type ModelName struct{ Name, Alias string }
 
-// ModelNames are all names of models.
-func ModelNames() []ModelName {
+// ModelNames are all names of models; host is nil under a translator.
+func ModelNames(host *Host) []ModelName {
 	out := []ModelName{{Name: "max"}}
+	if host != nil {
+		out = append(out, ModelName{Name: HostModel})
+	}
 	for i := range namedModels {
 		out = append(out, ModelName{namedModels[i].name, namedModels[i].alias})
 	}

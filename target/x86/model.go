@@ -65,7 +65,9 @@ type Config struct {
 	Topology Topology
 	// HideHypervisor leaves out the leaves at 0x40000000.
 	HideHypervisor bool
-	TSCFrequency   uint64 // Hz; 0: the host's
+	// HideKVM leaves out those that tell a guest that KVM executes it.
+	HideKVM      bool
+	TSCFrequency uint64 // Hz; 0: the host's
 
 	// Filtered are the features that were asked for and are not there.
 	Filtered Features

@@ -57,6 +57,7 @@ func ModelsHelp() string {
 			line(n.name, n.notes)
 		}
 	}
+	line(HostModel, "processor with all supported host features")
 	line("max", FindModel("max").Notes)
 	b.WriteString("\nRecognized CPUID flags:\n")
 	var names []string

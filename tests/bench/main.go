@@ -47,6 +47,7 @@ var measures = []measure{
 	{append(namesOf(imageWorks, imageWork.String), append(namesOf(nbdWorks, nbdWork.String), imageGroup, nbdGroup)...), false, images},
 	{append(namesOf(monitorWorks, monitorWork.String), monitorGroup), false, monitors},
 	{append(migrationWorks, migrationGroup), false, moves},
+	{append(kvmWorks, kvmGroup), false, kvm},
 	{append(namesOf(bootWorks, bootWork.String), bootGroup), true, boots},
 	{append(firmwareWorks, firmwareGroup), true, firmware},
 	{nil, true, programs},
@@ -84,7 +85,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.goemu, "goemu", "bin/goemu", "the goemu `binary`, with options if need be")
 	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
-	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware net storage idle image nbd qmp migration …)")
+	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware net storage idle image nbd qmp migration kvm …)")
 	flag.StringVar(&o.imageSize, "image-size", "512M", "the `size` of the disk image for the image tools (4096M for the full measurement)")
 	flag.StringVar(&o.debian, "debian", "", "a disk `image` with an installed Debian whose login prompt is on the serial port")
 	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")

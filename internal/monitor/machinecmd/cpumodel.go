@@ -10,9 +10,9 @@ import (
 
 // QueryCpuDefinitions implements qapi.MachineTargetCommands.
 func (s *Service) QueryCpuDefinitions(context.Context) (list []*qapi.CpuDefinitionInfo, err error) {
-	for _, n := range x86.ModelNames() {
-		m := x86.FindModel(n.Name)
-		_, missing := x86.NewConfig(m, s.Supported)
+	for _, n := range x86.ModelNames(s.Host) {
+		m := s.find(n.Name)
+		_, missing := x86.NewConfig(m, s.supported())
 		safe := !m.AllFeatures
 		d := &qapi.CpuDefinitionInfo{Name: n.Name, Typename: n.Name + x86.TypeSuffix, MigrationSafe: &safe, UnavailableFeatures: missing.Names()}
 		if d.UnavailableFeatures == nil {
@@ -52,7 +52,7 @@ func (s *Service) QueryCpuModelExpansion(_ context.Context, arg *qapi.QueryCpuMo
 
 // model makes what a client describes.
 func (s *Service) model(info *qapi.CpuModelInfo) (*x86.Config, error) {
-	if x86.FindModel(info.Name) == nil {
+	if s.find(info.Name) == nil {
 		return nil, qapi.Errorf("CPU model '%s' not found", info.Name)
 	}
 	option := info.Name
@@ -68,6 +68,28 @@ func (s *Service) model(info *qapi.CpuModelInfo) (*x86.Config, error) {
 			option += fmt.Sprintf(",%s=%v", name, v)
 		}
 	}
-	cfg, _, err := x86.ParseOption(option, s.Supported, "TCG")
+	cfg, _, err := s.parse(option)
 	return cfg, err
+}
+
+// find, supported and parse ask the host's processor, or the translator if there is none.
+func (s *Service) find(name string) *x86.Model {
+	if s.Host != nil {
+		return s.Host.Find(name)
+	}
+	return x86.FindModel(name)
+}
+
+func (s *Service) supported() *x86.Features {
+	if s.Host != nil {
+		return &s.Host.Features
+	}
+	return &x86.TCGFeatures
+}
+
+func (s *Service) parse(option string) (*x86.Config, []string, error) {
+	if s.Host != nil {
+		return x86.ParseHostOption(option, s.Host)
+	}
+	return x86.ParseOption(option, &x86.TCGFeatures, "TCG")
 }

@@ -92,8 +92,8 @@ type MachineType struct {
 // Service carries the commands out.
 type Service struct {
 	Types []MachineType
-	// Supported is what the accelerator implements.
-	Supported *x86.Features
+	// Host is the processor that executes guests, nil if a translator does.
+	Host *x86.Host
 	// Machine is nil before the machine is made.
 	Machine func() *Target
 	// SetNUMA takes what set-numa-node says, as long as there is no machine.
