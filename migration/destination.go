@@ -139,6 +139,10 @@ func (e *Engine) arrived() {
 		}
 	}
 	e.withoutInMigrate()
+	if e.Hooks.Announce != nil {
+		p := e.Parameters()
+		withMachine(func() { e.Hooks.Announce(p) })
+	}
 	if run {
 		e.deny()
 	}

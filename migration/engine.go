@@ -40,13 +40,15 @@ type Machine struct {
 // CPU is a virtual CPU as throttling needs it.
 type CPU interface{ Do(f func()) }
 
-// Hooks are how the engine tells the outside. They are called without the machine lock.
+// Hooks are how the engine tells the outside. They are called without the machine lock unless they say otherwise.
 type Hooks struct {
 	Status func(Status) // of either direction, for every change that QMP reports when events are on
 	Pass   func(n int64)
 	Report func(text string) // a line for the user: QEMU's error_report
 	Exit   func(status int)  // the process must end: an incoming migration failed
-	Settle func()            // lets the monitors' commands that are there already be carried out; nil: there are no monitors
+	// Announce tells the network where the machine is now, by the parameters announce-…; called under the machine lock.
+	Announce func(p Parameters)
+	Settle   func() // lets the monitors' commands that are there already be carried out; nil: there are no monitors
 }
 
 // Status is the state of a migration under QMP's names.

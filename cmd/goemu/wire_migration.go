@@ -32,11 +32,21 @@ func (s *session) makeMigration(r *qapi.Registry) {
 		Report: report,
 		Exit:   s.requestExit,
 		Settle: s.mon.settleCommands,
+		Announce: func(p migration.Parameters) {
+			a := announcements(p)
+			s.host.net.Announce(&a)
+		},
 	}
+	s.mon.net.Announcements = func() qapi.AnnounceParameters { return announcements(s.migration.Parameters()) }
 	s.mon.migrate = &migratecmd.Service{Engine: s.migration, Jobs: s.mon.block.Jobs, Files: namedFile}
 	qapi.BindMigration(r, s.mon.migrate)
 	s.mon.dump = &dumpcmd.Service{Machine: s.dumpTarget, File: namedFile, Emit: s.mon.server.Emit, Block: s.migration.AddBlocker, Unblock: s.migration.RemoveBlocker}
 	qapi.BindDump(r, s.mon.dump)
+}
+
+// announcements are the rounds in which a machine tells the network where it is.
+func announcements(p migration.Parameters) qapi.AnnounceParameters {
+	return qapi.AnnounceParameters{Initial: int64(p.AnnounceInitial), Max: int64(p.AnnounceMax), Rounds: int64(p.AnnounceRounds), Step: int64(p.AnnounceStep)}
 }
 
 // dumpTarget is the machine for dumps of its memory.

@@ -241,9 +241,10 @@ func TestCPU(t *testing.T) {
 
 	// The same state again in a second machine.
 	load := m.LoadSections()
-	for i, s := range m.Sections() {
+	for _, s := range m.Sections() {
 		var w vmstate.Writer
 		s.State.Save(&w)
+		i := slices.IndexFunc(load, func(l qdev.Section) bool { return l.Name == s.Name && l.Instance == s.Instance })
 		require.NoError(t, load[i].State.Load(vmstate.NewReader(w.Bytes()), s.State.Layout().Version), s.Name)
 	}
 	m.LoadDone()

@@ -54,23 +54,15 @@ func (s *Service) hmpAdd(m *hmp.Monitor, a *hmp.Args) error {
 	return s.Set.Open(n)
 }
 
-// Rounds of announcements unless the migration parameters say otherwise.
-const (
-	announceInitial = 50
-	announceMax     = 550
-	announceRounds  = 5
-	announceStep    = 100
-)
-
 func (s *Service) hmpAnnounce(m *hmp.Monitor, a *hmp.Args) error {
-	p := &qapi.AnnounceParameters{Initial: announceInitial, Max: announceMax, Rounds: announceRounds, Step: announceStep}
+	p := s.Announcements()
 	if list, ok := a.String("interfaces"); ok {
 		p.Interfaces = strings.Split(list, ",")
 	}
 	if id, ok := a.String("id"); ok {
 		p.Id = &id
 	}
-	return s.AnnounceSelf(m.Context(), p)
+	return s.AnnounceSelf(m.Context(), &p)
 }
 
 func (s *Service) hmpNetwork(m *hmp.Monitor, _ *hmp.Args) error {

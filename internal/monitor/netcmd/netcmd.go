@@ -12,6 +12,8 @@ import (
 // Service carries the commands out.
 type Service struct {
 	Set *netdev.Set
+	// Announcements are the rounds of announcements where nobody says otherwise: the parameters of migrations.
+	Announcements func() qapi.AnnounceParameters
 }
 
 // SetLink implements qapi.NetCommands.
