@@ -10,6 +10,7 @@ import (
 	"goemu/hw/ide/ahci"
 	"goemu/hw/misc"
 	"goemu/hw/net/e1000"
+	"goemu/hw/net/e1000e"
 	"goemu/hw/nvme"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
@@ -42,7 +43,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), input.Classes(), gpu.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), ramfb.Classes(), bridge.Classes(),
-		e1000.Classes(),
+		e1000.Classes(), e1000e.Classes(),
 		pc.CPUClasses(),
 	)
 }

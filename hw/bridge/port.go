@@ -27,26 +27,17 @@ type model struct {
 // Extended capabilities: advanced error reporting and access control services (PCI Express Base Specification 3.0, sections 7.10 and 7.16).
 const (
 	atErrors   = pci.ConfigSize
-	errorsSize = 0x48
+	errorsSize = pci.ErrorsSize
 	atAccess   = atErrors + errorsSize
 	accessSize = 8
 
-	extErrors, extErrorsVersion = 1, 2
 	extAccess, extAccessVersion = 0xd, 1
 
-	errUncorrected, errSeverity, errCorrected, errCorMask = 0x04, 0x0c, 0x10, 0x14
-	errControl, errRootCommand, errRootStatus             = 0x18, 0x2c, 0x30
+	errRootCommand, errRootStatus = 0x2c, 0x30
 
-	errUncAll         = 0x03fff030
-	errUncFatal       = 0x00462030
-	errCorAll         = 0x0000f1c1
-	errCorMasked      = 0x0000e000
-	errControlCan     = 1<<5 | 1<<7 | 1<<9 // generates and checks ECRC, logs several headers
-	errControlEnable  = 1<<6 | 1<<8 | 1<<10
-	errControlSeveral = 1<<9 | 1<<10
-	errRootEnable     = 0x07
-	errRootSeen       = 0x7f
-	errRootVector     = 27 // shift
+	errRootEnable = 0x07
+	errRootSeen   = 0x7f
+	errRootVector = 27 // shift
 
 	accessCap, accessControl = 4, 6
 	accessAll                = 0x5f // all but peer-to-peer egress control
@@ -157,27 +148,14 @@ func (p *port) errors() error {
 
 // addErrors adds advanced error reporting, with a log of several errors or not. No error ever happens here.
 func (p *expressBridge) addErrors(several bool) {
-	p.AddExtended(extErrors, extErrorsVersion, atErrors, errorsSize)
-	clear1 := func(at int, v uint32) { binary.LittleEndian.PutUint32(p.ClearOnes[atErrors+at:], v) }
-	clear1(errUncorrected, errUncAll)
-	p.Set32(atErrors+errSeverity, errUncFatal)
-	p.SetWritable32(atErrors+errSeverity, errUncAll)
-	clear1(errCorrected, errCorAll)
-	p.Set32(atErrors+errCorMask, errCorMasked)
-	p.SetWritable32(atErrors+errCorMask, errCorAll)
-	can, enable := uint32(errControlCan), uint32(errControlEnable)
-	if !several {
-		can, enable = can&^errControlSeveral, enable&^errControlSeveral
-	}
-	p.Set32(atErrors+errControl, can)
-	p.SetWritable32(atErrors+errControl, enable)
+	p.AddErrorReporting(atErrors, several)
 	if p.model.typ != pci.ExpressToPCI {
 		p.MakeWritable16(pci.RegBridgeControl, ctlSERR)
 		binary.LittleEndian.PutUint16(p.ClearOnes[pci.RegStatus:], binary.LittleEndian.Uint16(p.ClearOnes[pci.RegStatus:])|secondarySERR)
 	}
 	if p.model.typ == pci.ExpressRootPort {
 		p.SetWritable32(atErrors+errRootCommand, errRootEnable)
-		clear1(errRootStatus, errRootSeen)
+		binary.LittleEndian.PutUint32(p.ClearOnes[atErrors+errRootStatus:], errRootSeen)
 	}
 	if p.model.acs {
 		p.AddExtended(extAccess, extAccessVersion, atAccess, accessSize)

@@ -24,6 +24,8 @@ type Wire struct {
 	client *netdev.Client
 	out    netdev.Outbox
 
+	delivering bool // guarded by the machine lock
+
 	mu     sync.Mutex
 	queue  [][]byte // guarded by mu
 	bytes  int      // guarded by mu
@@ -108,7 +110,7 @@ func (w *Wire) Receive(data []byte, _ *netdev.Offload) bool {
 func (w *Wire) post() {
 	if !w.posted && len(w.queue) > 0 {
 		w.posted = true
-		mainloop.Post(w.deliver)
+		mainloop.Post(w.Deliver)
 	}
 }
 
@@ -117,6 +119,16 @@ func (w *Wire) Room() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.post()
+}
+
+// Deliver gives the device what waits at once; Room does so soon. Preconditions: the machine lock is held.
+func (w *Wire) Deliver() {
+	if w.delivering { // the device's own memory accesses have led here
+		return
+	}
+	w.delivering = true
+	defer func() { w.delivering = false }()
+	w.deliver()
 }
 
 // deliver gives the device what waits.

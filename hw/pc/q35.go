@@ -34,7 +34,7 @@ const (
 func q35Type(version string) *Type {
 	return &Type{
 		Name: "pc-q35-" + version, Desc: "Standard PC (Q35 + ICH9, 2009)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram",
-		NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", HasVGA: true, Floppies: fdc.MaxDrives, HasParallel: true, HasSD: true, NIC: "e1000", DefaultCD: 2, props: q35Props, limit: q35Limit, split: q35Split,
+		NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", HasVGA: true, Floppies: fdc.MaxDrives, HasParallel: true, HasSD: true, NIC: "e1000e", DefaultCD: 2, props: q35Props, limit: q35Limit, split: q35Split,
 		build: buildQ35, version: version, Compat: compatFor(version),
 	}
 }

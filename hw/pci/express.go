@@ -81,6 +81,25 @@ func (d *Device) AddEndpoint(at int) error {
 	return err
 }
 
+// AddOldEndpoint is AddEndpoint with the capability's first version, which is shorter.
+func (d *Device) AddOldEndpoint(at int) error {
+	const version, size = 1, 20
+	typ := ExpressEndpoint
+	if d.bus.Express() && d.bus.Root() {
+		typ = ExpressIntegrated
+	}
+	at, err := d.AddCapability(CapExpress, at, size)
+	if err != nil {
+		return err
+	}
+	d.express = at
+	d.Set16(at+ExpFlags, version|uint16(typ)<<4)
+	d.Set32(at+expDevCap, expErrorRoles)
+	d.Set32(at+ExpLinkCap, expASPM|expWidth1|expSpeed25)
+	d.Set16(at+ExpLinkState, expWidth1|expSpeed25)
+	return nil
+}
+
 // AddErrorControl makes the switches of the device's error reports writable.
 func (d *Device) AddErrorControl() {
 	at := d.express
@@ -167,6 +186,18 @@ func (d *Device) AddPowerStates() error {
 	at, err := d.addPower(0)
 	if err == nil {
 		d.SetWritable16(at+pmState, pmStateMask)
+	}
+	return err
+}
+
+// AddWakePower adds the capability of functions that need to be initialised after D3 and can wake the machine.
+func (d *Device) AddWakePower(at int) error {
+	const version, initialise, dataSelect, enable, seen = 2, 1 << 5, 0xf << 9, 1 << 8, 0x80
+	at, err := d.AddCapability(CapPower, at, pmSize)
+	if err == nil {
+		d.Set16(at+pmCaps, version|initialise)
+		d.SetWritable16(at+pmState, pmStateMask|enable|dataSelect)
+		d.ClearOnes[at+pmState+1] |= seen
 	}
 	return err
 }

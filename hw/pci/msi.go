@@ -312,6 +312,15 @@ func (d *Device) NotifyMSIX(n int) {
 	d.SendMSI(addr, data)
 }
 
+// ClearVector takes back vector n if it is pending.
+func (d *Device) ClearVector(n int) {
+	d.msixMu.Lock()
+	defer d.msixMu.Unlock()
+	if m := &d.msix; n >= 0 && n < m.entries {
+		m.pba[n/8] &^= 1 << (n % 8)
+	}
+}
+
 func (m *msixState) masked(n int) bool {
 	return m.maskAll || m.table[n*msixEntrySize+msixEntryCtl]&msixEntryMasked != 0
 }

@@ -1,5 +1,7 @@
 package e1000
 
+import "goemu/hw/nic"
+
 // hasBuffers tells whether the ring has room for n bytes.
 func (d *Device) hasBuffers(n uint32) bool {
 	head, tail := d.mac[regRDH], d.mac[regRDT]
@@ -55,7 +57,7 @@ func (d *Device) TakeFrame(data []byte) bool {
 		d.overrun()
 		return true
 	}
-	d.countSize(regPRC64, total)
+	nic.CountSize(d.mac[regPRC64:], total)
 	d.count(regTPR)
 	d.count(regGPRC)
 	d.countBytes(regTORL, len(data)+checksumLen)

@@ -1,6 +1,6 @@
 package e1000
 
-import "goemu/internal/netdev"
+import "goemu/hw/nic"
 
 // offload is a context descriptor (section 3.3.6): what hardware does to packets.
 type offload struct {
@@ -159,10 +159,10 @@ func (d *Device) sendSegment() {
 		d.fixHeaders(o)
 	}
 	if t.sums&popTXSM != 0 {
-		putSum(t.data[:t.n], int(o.tcpAt), int(o.tcpStart), int(o.tcpEnd))
+		nic.PutSum(t.data[:t.n], int(o.tcpAt), int(o.tcpStart), int(o.tcpEnd))
 	}
 	if t.sums&popIXSM != 0 {
-		putSum(t.data[:t.n], int(o.ipAt), int(o.ipStart), int(o.ipEnd))
+		nic.PutSum(t.data[:t.n], int(o.ipAt), int(o.ipStart), int(o.ipEnd))
 	}
 	frame := t.data[:t.n]
 	if t.hasVLAN {
@@ -215,24 +215,6 @@ func (d *Device) fixHeaders(o *offload) {
 	t.frames++
 }
 
-// putSum writes the checksum of the bytes from start to end, zero for the last one, to at.
-func putSum(b []byte, at, start, end int) {
-	n := len(b)
-	if end != 0 && end < n {
-		n = end + 1
-	}
-	if at >= n-1 {
-		return
-	}
-	sum := uint16(0xffff)
-	if start < n {
-		if sum = netdev.Fold(netdev.Sum(0, b[start:n])); sum == 0 {
-			sum = 0xffff
-		}
-	}
-	be.PutUint16(b[at:], sum)
-}
-
 // send sends a frame to the network, or back to the receiver.
 func (d *Device) send(frame []byte) {
 	if d.phy[phyCtrl]&crLoopback != 0 {
@@ -248,43 +230,13 @@ func (d *Device) send(frame []byte) {
 			d.count(regMPTC)
 		}
 	}
-	d.countSize(regPTC64, len(frame)+checksumLen)
+	nic.CountSize(d.mac[regPTC64:], len(frame)+checksumLen)
 }
 
 func isBroadcast(b []byte) bool { return [6]byte(b) == [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
 
 // count adds one to a statistic, which stays at its largest value.
-func (d *Device) count(reg int) {
-	if d.mac[reg] != 0xffffffff {
-		d.mac[reg]++
-	}
-}
+func (d *Device) count(reg int) { nic.Count(&d.mac[reg]) }
 
 // countBytes adds to a statistic of 64 bits.
-func (d *Device) countBytes(reg, n int) {
-	v := uint64(d.mac[reg+1])<<32 | uint64(d.mac[reg])
-	if v+uint64(n) < v {
-		v = ^uint64(0)
-	} else {
-		v += uint64(n)
-	}
-	d.mac[reg], d.mac[reg+1] = uint32(v), uint32(v>>32)
-}
-
-// countSize counts a frame by its size: 64 bytes, up to 127, 255, 511, 1023, and more.
-func (d *Device) countSize(first, n int) {
-	switch {
-	case n > 1023:
-		d.count(first + 5)
-	case n > 511:
-		d.count(first + 4)
-	case n > 255:
-		d.count(first + 3)
-	case n > 127:
-		d.count(first + 2)
-	case n > 64:
-		d.count(first + 1)
-	case n == 64:
-		d.count(first)
-	}
-}
+func (d *Device) countBytes(reg, n int) { nic.CountBytes(&d.mac[reg], &d.mac[reg+1], n) }
