@@ -1,6 +1,9 @@
 package kvm
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // capability is the number of an extension (KVM_CAP_*).
 type capability uint32
@@ -98,8 +101,20 @@ func (h *Host) maxCPUs() int {
 	if n := h.caps[capMaxVCPUs]; n > 0 {
 		return n
 	}
-	return max(h.caps[capNrVCPUs], 4)
+	return cmp.Or(h.caps[capNrVCPUs], defaultCPUs)
 }
+
+// Recommended tells, in QEMU's words, that there are to be more CPUs than the kernel recommends; what says which.
+func (h *Host) Recommended(n int, what string) string {
+	limit := cmp.Or(h.caps[capNrVCPUs], defaultCPUs)
+	if n <= limit {
+		return ""
+	}
+	return fmt.Sprintf("Number of %s cpus requested (%d) exceeds the recommended cpus supported by KVM (%d)", what, n, limit)
+}
+
+// defaultCPUs is how many CPUs there may be where the kernel does not say.
+const defaultCPUs = 4
 
 // CheckCPUs refuses more CPUs than the host can have, in QEMU's words.
 func (h *Host) CheckCPUs(n int) error {

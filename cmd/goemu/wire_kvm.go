@@ -88,6 +88,11 @@ func (s *session) fitKVM(h *kvm.Host, k kvmOptions, c *pc.Config) (err error) {
 	if err := h.CheckCPUs(s.vm.SMP.MaxCPUs); err != nil {
 		return err
 	}
+	for _, w := range []string{h.Recommended(c.CPUs, "SMP"), h.Recommended(s.vm.SMP.MaxCPUs, "hotpluggable")} {
+		if w != "" {
+			warn(w)
+		}
+	}
 	switch c.Props.SMM {
 	case qdev.On:
 		return errors.New("System Management Mode not supported by this hypervisor.")

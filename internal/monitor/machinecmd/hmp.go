@@ -101,14 +101,15 @@ func (s *Service) infoLAPIC(m *hmp.Monitor, a *hmp.Args) error {
 		m.Printf("No CPU available\n")
 		return nil
 	}
-	t.LAPIC(m, cpu)
+	t.Stopped(func() { t.LAPIC(m, cpu) }) // a kernel may do its work meanwhile
 	return nil
 }
 
 func (s *Service) infoPIC(m *hmp.Monitor, _ *hmp.Args) error {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	s.Machine().Interrupts(m)
+	t := s.Machine()
+	t.Stopped(func() { t.Interrupts(m) })
 	return nil
 }
 
