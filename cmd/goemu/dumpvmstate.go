@@ -60,7 +60,10 @@ func dumpedStates() (list []dumpedState) {
 	seen := map[string]bool{}
 	for _, c := range classes {
 		l := &vmstate.Layout{Name: c.Name}
+		part, composite := qdev.New(c).(qdev.Composite)
 		switch {
+		case composite && !seen[c.Name]:
+			l = part.PartState().Layout()
 		case seen[c.Name] || slices.Contains(c.Parents, "virtio-pci") || slices.Contains(statesApart, c.Name):
 			continue
 		case c.State != nil:

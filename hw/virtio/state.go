@@ -34,13 +34,13 @@ type LateState interface {
 	LoadAfter(r *vmstate.Reader) error
 }
 
-// State is the migrated state of a device with its transport, in the layout of QEMU's virtio devices.
-func State(name string, version int, d *Device) vmstate.State {
+// State is the migrated state of a device with its transport, in the layout of QEMU's virtio devices; model is what it is or will be made of.
+func State(name string, version int, d *Device, model any) vmstate.State {
 	desc := vmstate.Description[Device]{
 		Name: name, Version: version, MinVersion: version,
 		Fields: []vmstate.Field[Device]{vmstate.Custom("virtio", 0, (*Device).save, (*Device).load)},
 	}
-	if m, ok := d.model.(LateState); ok {
+	if m, ok := model.(LateState); ok {
 		desc.Fields = append(desc.Fields, vmstate.Custom(name, 0,
 			func(_ *Device, w *vmstate.Writer) { m.SaveAfter(w) },
 			func(_ *Device, r *vmstate.Reader) error { return m.LoadAfter(r) }))

@@ -268,6 +268,7 @@ func romOf(f pci.Function, info virtio.TypeInfo) qdev.Device {
 // StateOf makes the state of devices that carry the type.
 func StateOf[T any, P pointer[T]](info virtio.TypeInfo) func(qdev.Device) vmstate.State {
 	return func(d qdev.Device) vmstate.State {
-		return virtio.State(info.StateName, info.StateVersion, d.(interface{ VirtioDevice() P }).VirtioDevice().Virtio())
+		m := d.(interface{ VirtioDevice() P }).VirtioDevice()
+		return virtio.State(info.StateName, info.StateVersion, m.Virtio(), m)
 	}
 }
