@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 
 	"goemu/accel"
@@ -34,7 +35,7 @@ type kvmOptions struct {
 // parseKVM reads the properties that -accel gave, and before them those that -machine gave.
 func parseKVM(o config.Options, machine config.Options) (k kvmOptions, err error) {
 	k.irqchip = "on"
-	for _, p := range append(machine.Pairs, o.Without("accel").Pairs...) {
+	for i, p := range append(slices.Clone(machine.Pairs), o.Without("accel").Pairs...) {
 		v, _ := p.Value.(string)
 		switch p.Key {
 		case "kernel-irqchip":
@@ -52,7 +53,11 @@ func parseKVM(o config.Options, machine config.Options) (k kvmOptions, err error
 		default:
 			err = fmt.Errorf("Property 'kvm-accel.%s' not found", p.Key)
 		}
-		if err != nil {
+		switch {
+		case err == nil:
+		case i < len(machine.Pairs):
+			return k, optionError{fmt.Errorf("can't apply global kvm-accel.%s=%s: %w", p.Key, v, err)}
+		default:
 			return k, optionError{at(o.Origin, err)}
 		}
 	}

@@ -158,6 +158,8 @@ const helpVirtFS = ` local,path=path,mount_tag=tag,security_model=mapped-xattr|m
 const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
                 select accelerator (use 'help' for a list); given several times, the later ones are fall-backs
                 engine=jit|interp (how TCG executes translated code)
+                kernel-irqchip=on|off controls accelerated irqchip support of KVM (default=on)
+                kvm-shadow-mem=size of KVM shadow MMU in bytes
                 tb-size=n (TCG translation block cache size in MiB)
                 thread=single|multi (enable multi-threaded TCG)`
 

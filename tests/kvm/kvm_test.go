@@ -146,3 +146,21 @@ func TestFallback(t *testing.T) {
 	line, _, _ := strings.Cut(run("-machine", "pc,accel=kvm:tcg"), "\n")
 	require.Equal(t, "goemu: "+why+"; falling back to tcg", line)
 }
+
+// TestOptions: mistakes end in one line in QEMU's words.
+func TestOptions(t *testing.T) {
+	needKVM(t)
+	for want, args := range map[string][]string{
+		"-accel kvm,foo=1: Property 'kvm-accel.foo' not found":                                                {"-accel", "kvm,foo=1"},
+		"-accel kvm,kernel-irqchip=x: Parameter 'kernel-irqchip' does not accept value 'x'":                   {"-accel", "kvm,kernel-irqchip=x"},
+		"can't apply global kvm-accel.kernel-irqchip=x: Parameter 'kernel-irqchip' does not accept value 'x'": {"-machine", "pc,accel=kvm,kernel-irqchip=x"},
+		"System Management Mode not supported by this hypervisor.":                                            {"-machine", "pc,accel=kvm,smm=on"},
+		"CPU model 'host' requires KVM or HVF":                                                                {"-accel", "tcg", "-cpu", "host"},
+		"-accel nosuch: invalid accelerator nosuch":                                                           {"-accel", "nosuch"},
+	} {
+		ctx, cancel := context.WithTimeout(t.Context(), limit)
+		out, _ := exec.CommandContext(ctx, goemu, append(args, "-display", "none", "-S")...).CombinedOutput()
+		cancel()
+		require.Equal(t, "goemu: "+want+"\n", string(out))
+	}
+}
