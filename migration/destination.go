@@ -50,7 +50,9 @@ func (e *Engine) Incoming(uri string, files channel.Files) error {
 	if e.stateOf() != mainloop.StateInMigrate {
 		return errors.New("'-incoming' was not specified on the command line")
 	}
-	e.notify(Setup)
+	if e.Hooks.Status != nil {
+		e.Hooks.Status(Setup) // whether or not events are asked for
+	}
 	w, err := channel.Incoming(uri, files)
 	if err != nil {
 		return err

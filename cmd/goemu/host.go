@@ -34,7 +34,7 @@ type backends struct {
 
 // open opens everything the command line names.
 func (h *backends) open(s *session) error {
-	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Escape: s.vm.Escape, Ready: s.mon.ready, Tell: complain, Print: printLine})
+	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Escape: s.vm.Escape, Ready: s.mon.ready, Detached: s.vm.Daemonize, Tell: complain, Print: printLine})
 	h.disks = driver.NewDrives()
 	disk.Blank = h.disks.Blank
 	s.expectMigration()

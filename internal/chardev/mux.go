@@ -35,6 +35,8 @@ type Hooks struct {
 	Escape    byte   // begins commands, 0 for C-a
 	// Ready is closed when all frontends are there: input waits until then. Nil means at once.
 	Ready <-chan struct{}
+	// Detached says that the process is to let go of its terminal, so that nothing may use it.
+	Detached bool
 	// Tell gives the user a message, such as "warning: …"; Print a line of plain output. Nil drops them.
 	Tell, Print func(text string)
 }

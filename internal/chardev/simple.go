@@ -61,12 +61,18 @@ func (e *pumpEnd) stop(drain bool) {
 // stdioClaimed is set while a backend owns the process's standard input and output.
 var stdioClaimed claim
 
-var errStdioTaken = errors.New("cannot use stdio by multiple character devices")
+var (
+	errStdioTaken    = errors.New("cannot use stdio by multiple character devices")
+	errStdioDetached = errors.New("cannot use stdio with -daemonize")
+)
 
 func openStdio(b *Backend, s *Spec) error {
 	signals, err := s.boolean("signal", true)
 	if err != nil {
 		return err
+	}
+	if s.detached {
+		return errStdioDetached
 	}
 	if !stdioClaimed.take() {
 		return errStdioTaken

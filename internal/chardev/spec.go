@@ -24,6 +24,7 @@ type Spec struct {
 
 	deprecated []string          // messages about the form of options
 	tell       func(text string) // gives the user a message
+	detached   bool              // as of Hooks
 }
 
 // NewSpec is the specification of a backend with options under the names that -chardev has for them.

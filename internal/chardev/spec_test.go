@@ -213,3 +213,11 @@ func TestConsoleSize(t *testing.T) {
 		}
 	}
 }
+
+func TestDetached(t *testing.T) {
+	cs := NewSet(newLoop(t), Hooks{Detached: true})
+	defer cs.Close()
+	if _, err := cs.OpenLegacy("", "serial0", "stdio"); err == nil || err.Error() != "cannot use stdio with -daemonize" {
+		t.Errorf("stdio: %v", err)
+	}
+}

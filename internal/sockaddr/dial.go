@@ -246,6 +246,5 @@ func (a *Addr) listenUnix(ctx context.Context) (net.Listener, error) {
 	if err != nil {
 		return nil, errnof(errnoOf(err), "Failed to bind socket to %s", a.Path)
 	}
-	l.(*net.UnixListener).SetUnlinkOnClose(false)
 	return l, nil
 }

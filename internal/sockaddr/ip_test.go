@@ -2,6 +2,8 @@ package sockaddr
 
 import (
 	"net"
+	"os"
+	"path/filepath"
 	"testing"
 )
 
@@ -34,4 +36,20 @@ func TestAnyAddress(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.Close()
+}
+
+// TestUnixFile: the file of a listening socket goes with it.
+func TestUnixFile(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := (&Addr{Type: Unix, Path: path}).Listen(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(path); err != nil {
+		t.Error(err)
+	}
+	l.Close()
+	if _, err := os.Stat(path); !os.IsNotExist(err) {
+		t.Errorf("the file is still there: %v", err)
+	}
 }
