@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -27,9 +28,7 @@ func (p *parser) machine(v string) error {
 		return p.query(QueryMachine, typ)
 	}
 	if list, ok := o.Get("accel"); ok {
-		for _, name := range strings.Split(list, ":") {
-			p.VM.Accels = append(p.VM.Accels, config.Options{Pairs: []config.Pair{{Key: "accel", Value: name}}})
-		}
+		p.accels(list)
 		o = o.Without("accel")
 	}
 	for _, name := range kvmProperties {
@@ -68,8 +67,22 @@ func (p *parser) accel(v string) error {
 	if name, _ := o.Get("accel"); isHelp(name) {
 		return p.query(QueryAccels, "")
 	}
-	p.VM.Accels = append(p.VM.Accels, o)
+	switch name, _ := o.Get("accel"); {
+	case !strings.Contains(name, ":"):
+		p.VM.Accels = append(p.VM.Accels, o)
+	case len(o.Pairs) > 1:
+		return errors.New("a list of accelerators takes no options; give -accel once for each of them")
+	default:
+		p.accels(name)
+	}
 	return nil
+}
+
+// accels takes a list of accelerators of which the first that works is used: a:b.
+func (p *parser) accels(list string) {
+	for _, name := range strings.Split(list, ":") {
+		p.VM.Accels = append(p.VM.Accels, config.Options{Pairs: []config.Pair{{Key: "accel", Value: name}}})
+	}
 }
 
 func (p *parser) memory(v string) (err error) {

@@ -31,6 +31,13 @@ func TestWholeLine(t *testing.T) {
 	require.True(t, vm.Nographic)
 }
 
+func TestAccelList(t *testing.T) {
+	require.Equal(t, parse(t, "-M", "pc,accel=kvm:tcg").VM.Accels, parse(t, "-accel", "kvm:tcg").VM.Accels)
+	require.Len(t, parse(t, "-accel", "kvm", "-accel", "tcg,thread=single").VM.Accels, 2)
+	_, err := Parse("goemu", []string{"-accel", "kvm:tcg,thread=single"})
+	require.ErrorContains(t, err, "a list of accelerators takes no options")
+}
+
 func TestTopology(t *testing.T) {
 	for arg, want := range map[string]config.SMP{
 		"8,sockets=2":                    {CPUs: 8, MaxCPUs: 8, Sockets: 2, Dies: 1, Cores: 4, Threads: 1},

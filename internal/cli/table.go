@@ -156,7 +156,8 @@ const helpVirtFS = ` local,path=path,mount_tag=tag,security_model=mapped-xattr|m
                 a directory of the host in the guest: the same with its device`
 
 const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
-                select accelerator (use 'help' for a list); given several times, the later ones are fall-backs
+-accel accel1[:accel2[:...]]
+                select accelerator (use 'help' for a list); given several times or as a list, the later ones are fall-backs
                 engine=jit|interp (how TCG executes translated code)
                 kernel-irqchip=on|off controls accelerated irqchip support of KVM (default=on)
                 kvm-shadow-mem=size of KVM shadow MMU in bytes

@@ -143,8 +143,10 @@ func TestFallback(t *testing.T) {
 	}
 	const why = "failed to initialize kvm: No such file or directory (could not access KVM kernel module, /dev/kvm)"
 	require.Equal(t, "goemu: -accel kvm: "+why+"\n", run("-accel", "kvm"))
-	line, _, _ := strings.Cut(run("-machine", "pc,accel=kvm:tcg"), "\n")
-	require.Equal(t, "goemu: "+why+"; falling back to tcg", line)
+	for _, list := range [][]string{{"-machine", "pc,accel=kvm:tcg"}, {"-accel", "kvm:tcg"}} {
+		line, _, _ := strings.Cut(run(list...), "\n")
+		require.Equal(t, "goemu: "+why+"; falling back to tcg", line)
+	}
 }
 
 // TestOptions: mistakes end in one line in QEMU's words.
