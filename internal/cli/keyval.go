@@ -1,14 +1,14 @@
 package cli
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"strconv"
 	"strings"
 
 	"goemu/internal/config"
+	"goemu/qapi"
 )
 
 // parseStructured parses a keyval list or, when it starts with "{", a JSON object.
@@ -26,38 +26,42 @@ func parseStructured(origin, value, implied string) (config.Options, error) {
 	return o, nil
 }
 
-// parseJSON parses one JSON object, keeping the order of its members.
+// parseJSON parses one JSON object as QEMU does, whose strings may be in single quotation marks, and keeps the order of its members.
 func parseJSON(s string) ([]config.Pair, error) {
-	d := json.NewDecoder(strings.NewReader(s))
-	d.UseNumber()
-	bad := func(err error) ([]config.Pair, error) {
-		var syn *json.SyntaxError
-		if errors.As(err, &syn) {
-			return nil, fmt.Errorf("JSON parse error, %v at offset %d", syn, syn.Offset)
-		}
-		return nil, fmt.Errorf("JSON parse error, %w", err)
+	v, err := qapi.ParseJSON(s)
+	if err != nil {
+		return nil, err
 	}
-	if _, err := d.Token(); err != nil {
-		return bad(err)
+	o, ok := v.(*qapi.Object)
+	if !ok {
+		return nil, errors.New("Invalid parameter type, expected: object")
 	}
 	var out []config.Pair
-	for d.More() {
-		k, err := d.Token()
-		if err != nil {
-			return bad(err)
-		}
-		var v any
-		if err := d.Decode(&v); err != nil {
-			return bad(err)
-		}
-		out = append(out, config.Pair{Key: k.(string), Value: v})
-	}
-	if _, err := d.Token(); err != nil {
-		return bad(err)
-	}
-	rest, err := io.ReadAll(io.MultiReader(d.Buffered(), strings.NewReader("")))
-	if err != nil || len(bytes.TrimSpace(rest)) != 0 {
-		return nil, errors.New("JSON parse error, expecting end of input")
+	for key, v := range o.All() {
+		out = append(out, config.Pair{Key: key, Value: member(v)})
 	}
 	return out, nil
+}
+
+// member is a value of JSON as config.Pair has it.
+func member(v any) any {
+	switch v := v.(type) {
+	case *qapi.Object:
+		m := map[string]any{}
+		for key, v := range v.All() {
+			m[key] = member(v)
+		}
+		return m
+	case []any:
+		list := make([]any, len(v))
+		for i := range v {
+			list[i] = member(v[i])
+		}
+		return list
+	case int64, uint64:
+		return json.Number(fmt.Sprint(v))
+	case float64:
+		return json.Number(strconv.FormatFloat(v, 'g', -1, 64))
+	}
+	return v
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -27,6 +28,9 @@ func TestWholeLine(t *testing.T) {
 	id, _ := vm.Devices[0].Get("id")
 	require.Equal(t, "a,b", id)
 	require.True(t, vm.Devices[1].JSON)
+	require.Equal(t, []config.Pair{{Key: "driver", Value: "virtio-blk-pci"}, {Key: "drive", Value: "d0"}, {Key: "num-queues", Value: json.Number("2")}}, vm.Devices[1].Pairs)
+	single := parse(t, "-device", `{'driver': 'virtio-rng-pci', "id": "it's"}`).VM.Devices[0]
+	require.Equal(t, []config.Pair{{Key: "driver", Value: "virtio-rng-pci"}, {Key: "id", Value: "it's"}}, single.Pairs)
 	require.Equal(t, "file=disk.img,index=0,media=disk", vm.Drives[0].Value)
 	require.True(t, vm.Nographic)
 }
