@@ -278,6 +278,37 @@ type MemoryInfo struct {
 	PluggedMemory *uint64 `json:"plugged-memory,omitempty"`
 }
 
+// PCDIMMDeviceInfo is the struct PCDIMMDeviceInfo. A memory module.
+type PCDIMMDeviceInfo struct {
+	Id           *string `json:"id,omitempty"`
+	Addr         int64   `json:"addr"`
+	Size         int64   `json:"size"`
+	Slot         int64   `json:"slot"`
+	Node         int64   `json:"node"`
+	Memdev       string  `json:"memdev"`
+	Hotplugged   bool    `json:"hotplugged"`
+	Hotpluggable bool    `json:"hotpluggable"`
+}
+
+// MemoryDeviceInfoKind is the enum MemoryDeviceInfoKind. The kinds of memory devices.
+type MemoryDeviceInfoKind string
+
+// The values of MemoryDeviceInfoKind.
+const (
+	MemoryDeviceInfoKindDimm MemoryDeviceInfoKind = "dimm"
+)
+
+// PCDIMMDeviceInfoWrapper is the struct PCDIMMDeviceInfoWrapper.
+type PCDIMMDeviceInfoWrapper struct {
+	Data *PCDIMMDeviceInfo `json:"data"`
+}
+
+// MemoryDeviceInfo is the union MemoryDeviceInfo. A memory device.
+type MemoryDeviceInfo struct {
+	Type MemoryDeviceInfoKind     `json:"type"`
+	Dimm *PCDIMMDeviceInfoWrapper `json:"-" branch:"dimm"`
+}
+
 // GuidInfo is the struct GuidInfo. A globally unique identifier.
 type GuidInfo struct {
 	Guid string `json:"guid"`
@@ -338,6 +369,8 @@ type MachineCommands interface {
 	SetNumaNode(ctx context.Context, arg *NumaOptions) error
 	// QueryMemorySizeSummary is the command query-memory-size-summary. How much memory the machine has.
 	QueryMemorySizeSummary(ctx context.Context) (*MemoryInfo, error)
+	// QueryMemoryDevices is the command query-memory-devices. The memory devices by their addresses.
+	QueryMemoryDevices(ctx context.Context) ([]*MemoryDeviceInfo, error)
 	// QueryVmGenerationId is the command query-vm-generation-id. The machine's generation identifier, which guests see with the device vmgenid.
 	QueryVmGenerationId(ctx context.Context) (*GuidInfo, error)
 	// Balloon is the command balloon. Ask the guest to make do with less memory, or let it have more.
@@ -451,16 +484,22 @@ func BindMachine(r *Registry, c MachineCommands) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
-		return c.QueryVmGenerationId(ctx)
+		return c.QueryMemoryDevices(ctx)
 	})
 	r.bind(&moduleMachine.Commands[17], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryVmGenerationId(ctx)
+	})
+	r.bind(&moduleMachine.Commands[18], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BalloonArg]("q_obj_balloon-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.Balloon(ctx, arg)
 	})
-	r.bind(&moduleMachine.Commands[18], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMachine.Commands[19], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
@@ -668,6 +707,27 @@ var moduleMachine = Module{Name: "machine",
 			{Name: "base-memory", Type: "size"},
 			{Name: "plugged-memory", Type: "size", Optional: true},
 		}},
+		{Name: "PCDIMMDeviceInfo", Kind: KindObject, Members: []Member{
+			{Name: "id", Type: "str", Optional: true},
+			{Name: "addr", Type: "int"},
+			{Name: "size", Type: "int"},
+			{Name: "slot", Type: "int"},
+			{Name: "node", Type: "int"},
+			{Name: "memdev", Type: "str"},
+			{Name: "hotplugged", Type: "bool"},
+			{Name: "hotpluggable", Type: "bool"},
+		}},
+		{Name: "MemoryDeviceInfoKind", Kind: KindEnum, Values: []Value{
+			{Name: "dimm"},
+		}},
+		{Name: "PCDIMMDeviceInfoWrapper", Kind: KindObject, Members: []Member{
+			{Name: "data", Type: "PCDIMMDeviceInfo"},
+		}},
+		{Name: "MemoryDeviceInfo", Kind: KindObject, Tag: "type", Members: []Member{
+			{Name: "type", Type: "MemoryDeviceInfoKind"},
+		}, Branches: []Member{
+			{Name: "dimm", Type: "PCDIMMDeviceInfoWrapper"},
+		}},
 		{Name: "GuidInfo", Kind: KindObject, Members: []Member{
 			{Name: "guid", Type: "str"},
 		}},
@@ -698,6 +758,7 @@ var moduleMachine = Module{Name: "machine",
 		{Name: "query-hotpluggable-cpus", Ret: "[]HotpluggableCPU", Preconfig: true},
 		{Name: "set-numa-node", Arg: "NumaOptions", Preconfig: true},
 		{Name: "query-memory-size-summary", Ret: "MemoryInfo"},
+		{Name: "query-memory-devices", Ret: "[]MemoryDeviceInfo"},
 		{Name: "query-vm-generation-id", Ret: "GuidInfo"},
 		{Name: "balloon", Arg: "q_obj_balloon-arg"},
 		{Name: "query-balloon", Ret: "BalloonInfo"},

@@ -25,6 +25,12 @@ func (s *session) chooseMemory() (err error) {
 		}
 		c.Backend = b
 	}
+	if s.typ.HasSlots {
+		c.MaxRAM, c.MemorySlots = s.vm.Memory.Max, int(s.vm.Memory.Slots)
+	}
+	if c.MemorySlots > 0 || c.MaxRAM > c.RAM { // operating systems take memory in by its node
+		s.numa.need()
+	}
 	if c.NUMA, err = s.numa.finish(c.RAM); err != nil {
 		return err
 	}

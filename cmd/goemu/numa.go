@@ -29,6 +29,7 @@ type numaMap struct {
 	distances     bool
 	mem, backends bool // some node's memory is given as a size or as an object
 
+	needed     bool        // there is to be a node
 	hmat       bool        // speeds of memory may be given
 	initiators map[int]int // of nodes, by number
 	hasCPU     map[int]bool
@@ -211,9 +212,15 @@ func (n *numaMap) assign(cpu, node int) error {
 	return nil
 }
 
+// need makes a node of the whole machine if there is none.
+func (n *numaMap) need() { n.needed = true }
+
 // finish returns the nodes of a machine with so much RAM. CPUs that no option names are spread over the nodes by socket, or belong to
 // the first node if an option names others.
 func (n *numaMap) finish(ram uint64) ([]pc.NUMANode, error) {
+	if len(n.nodes) == 0 && n.needed {
+		n.nodes[0] = &pc.NUMANode{Memory: ram}
+	}
 	last, total := noNode, uint64(0)
 	for id, node := range n.nodes {
 		last, total = max(last, id), total+node.Memory

@@ -44,6 +44,6 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), ramfb.Classes(), bridge.Classes(),
 		e1000.Classes(), e1000e.Classes(),
-		pc.CPUClasses(),
+		pc.CPUClasses(), []*qdev.Class{&pc.DIMMClass},
 	)
 }

@@ -55,6 +55,12 @@ func (s *session) announceMachine() {
 	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Ports: m.Ports(), SetBoot: m.SetBoot, LAPIC: m.PrintLAPIC, Interrupts: m.PrintInterrupts, Space: m.Space, RAM: s.config.RAM, Blocks: m.PrintRAM, PCI: m.PCI(),
 		NMI: m.NMI, CanWake: m.Suspends, ResetReinjection: m.ResetReinjection}
 	t.USB = func() (string, bool) { return usb.Text(m.Tree) }
+	t.Modules = func() (list []machinecmd.MemoryModule) {
+		for _, d := range m.MemoryModules() {
+			list = append(list, machinecmd.MemoryModule(d))
+		}
+		return list
+	}
 	t.Generation = func() string {
 		if g := misc.FindGenerationID(m.Tree); g != nil {
 			return g.GUID.String()

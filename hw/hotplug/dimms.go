@@ -17,6 +17,8 @@ const (
 	dimmOSTStatus = 0x08
 	// DIMMPorts is the number of ports.
 	DIMMPorts = 0x18
+	// DIMMBase is where the PC machines have them.
+	DIMMBase = 0x0a00
 )
 
 // Module is a memory module as its slot shows it.

@@ -1,6 +1,7 @@
 package pc
 
 import (
+	"encoding/binary"
 	"encoding/hex"
 	"strings"
 
@@ -49,6 +50,11 @@ func (m *Machine) fwcfg() error {
 	f.SetU32(fwcfg.KeyIRQ0, 1)
 	if err := m.fw.AddFile("etc/system-states", systemStates); err != nil {
 		return err
+	}
+	if m.map_.deviceSize != 0 {
+		if err := m.fw.AddFile("etc/reserved-memory-end", binary.LittleEndian.AppendUint64(nil, m.map_.reservedEnd())); err != nil {
+			return err
+		}
 	}
 	if err := m.bootItems(); err != nil {
 		return err

@@ -25,7 +25,7 @@ var i440fxProps = strings.Fields("acpi dump-guest-core graphics hmat hpet i8042 
 func i440fxType(version string) *Type {
 	return &Type{
 		Name: "pc-i440fx-" + version, Desc: "Standard PC (i440FX + PIIX, 1996)", MaxCPUs: 255,
-		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", NIC: "e1000", DefaultCD: 2, HasVGA: true, Floppies: fdc.MaxDrives, HasFloppy: true, HasParallel: true, HasSD: true, props: i440fxProps, build: buildI440FX, version: version, Compat: compatFor(version),
+		DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram", NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", NIC: "e1000", DefaultCD: 2, HasVGA: true, HasSlots: true, Floppies: fdc.MaxDrives, HasFloppy: true, HasParallel: true, HasSD: true, props: i440fxProps, build: buildI440FX, version: version, Compat: compatFor(version),
 	}
 }
 
@@ -74,7 +74,7 @@ func buildI440FX(m *Machine) (err error) {
 	}
 	smi := qdev.NewIRQ(m.raiseSMI, 0)
 	c.pm, err = piix.NewPM(m.Tree, m.pci, devfnPM, piix.PMConfig{SCI: m.isa.Line(sciIRQ), SMI: smi, VM: m.VM, IO: m.io,
-		SMM: m.cfg.Props.SMM != qdev.Off, SMBBase: 0xb100, CPUs: m.apicIDs(), OST: m.reportOST})
+		SMM: m.cfg.Props.SMM != qdev.Off, SMBBase: 0xb100, CPUs: m.apicIDs(), OST: m.reportOST, DIMMs: m.cfg.MemorySlots})
 	return err
 }
 
@@ -127,6 +127,7 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 		f.ACPI.HPET = m.cfg.Props.HPET
 		f.ACPI.CPUHotplug = piix.CPUHotplugPorts
 		m.describeGeneration(f)
+		m.describeDIMMs(f)
 	}
 }
 

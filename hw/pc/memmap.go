@@ -18,6 +18,26 @@ const (
 type memoryMap struct {
 	below, above uint64 // bytes below and above 4 GiB
 	ram          *memory.Region
+	// modules is where memory modules go, deviceSize bytes from deviceBase on; nil without any.
+	modules                *memory.Region
+	deviceBase, deviceSize uint64
+}
+
+// gib is the alignment of memory modules at most.
+const gib = 1 << 30
+
+// reserve finds room for memory modules.
+func (m *memoryMap) reserve(c *Config) {
+	if c.MaxRAM <= c.RAM {
+		return
+	}
+	m.deviceBase = (fourGiB + m.above + gib - 1) &^ (gib - 1)
+	m.deviceSize = c.MaxRAM - c.RAM + gib*uint64(c.MemorySlots)
+}
+
+// reservedEnd is where memory ends, that of modules included, on the next boundary of 1 GiB.
+func (m *memoryMap) reservedEnd() uint64 {
+	return (max(fourGiB+m.above, m.deviceBase+m.deviceSize) + gib - 1) &^ (gib - 1)
 }
 
 func layout(ram uint64, t *Type, p *Props) memoryMap {
@@ -76,13 +96,11 @@ func takeMemory(b MemoryBackend) (*memory.Region, error) {
 	return memory.NewRAMFrom(block), nil
 }
 
-// hole64Size is the size of the window for PCI devices above 4 GiB, hole64Align the alignment of its start.
-const hole64Size, hole64Align = 2 << 30, 1 << 30
+// hole64Size is the size of the window for PCI devices above 4 GiB.
+const hole64Size = 2 << 30
 
 // hole64 is where that window begins: after the RAM.
-func (m *memoryMap) hole64() uint64 {
-	return (fourGiB + m.above + hole64Align - 1) &^ (hole64Align - 1)
-}
+func (m *memoryMap) hole64() uint64 { return m.reservedEnd() }
 
 // place maps the RAM, which comes from a backend for the whole or from one for each NUMA node.
 func (m *memoryMap) place(sys *memory.Region, cfg *Config) (err error) {
@@ -95,6 +113,10 @@ func (m *memoryMap) place(sys *memory.Region, cfg *Config) (err error) {
 	sys.Add(memory.NewAlias("ram-below-4g", m.ram, 0, m.below), 0, 0)
 	if m.above != 0 {
 		sys.Add(memory.NewAlias("ram-above-4g", m.ram, m.below, m.above), fourGiB, 0)
+	}
+	if m.deviceSize != 0 {
+		m.modules = memory.NewContainer("device-memory", m.deviceSize)
+		sys.Add(m.modules, m.deviceBase, 0)
 	}
 	return nil
 }

@@ -69,6 +69,9 @@ type Config struct {
 	Type  *Type
 	Props Props
 	RAM   uint64 // bytes
+	// MaxRAM is how much memory there may be with that of modules, 0 for no more than RAM, and MemorySlots the number of slots for those.
+	MaxRAM      uint64
+	MemorySlots int
 	// Backend is where the RAM comes from; nil: memory of the machine's own.
 	Backend MemoryBackend
 	CPUs    int
@@ -150,6 +153,7 @@ type Machine struct {
 
 	accel      Accelerator
 	units      []*cpuDevice  // by number
+	dimms      []*dimm       // by address
 	cpus       []CPU         // theirs
 	timers     *clock.Server // of the local APICs
 	apics      *apic.Set
@@ -195,6 +199,7 @@ type chipset interface {
 // New builds a machine. Its devices are in their reset state and nothing runs. Preconditions: the machine lock is held.
 func New(cfg Config) (*Machine, error) {
 	m := &Machine{blocks: memory.NewBlockList(), cfg: cfg, VM: mainloop.NewVM(mainloop.Main), Tree: qdev.NewTree(cfg.Registry), map_: layout(cfg.RAM, cfg.Type, &cfg.Props)}
+	m.map_.reserve(&cfg)
 	if cfg.CPUs > cfg.Type.MaxCPUs {
 		return nil, fmt.Errorf("Invalid SMP CPUs %d. The max CPUs supported by machine '%s' is %d", cfg.CPUs, cfg.Type.Name, cfg.Type.MaxCPUs)
 	}

@@ -15,6 +15,8 @@ func (p *plugs) PrePlug(d qdev.Device) error {
 	switch d := d.(type) {
 	case *cpuDevice:
 		return (*Machine)(p).prePlugCPU(d)
+	case *dimm:
+		return (*Machine)(p).prePlugDIMM(d)
 	}
 	if d.Dev().Hotplugged() {
 		return fmt.Errorf("Device '%s' can not be hotplugged on this machine", d.Dev().Class().Name)
@@ -27,6 +29,9 @@ func (p *plugs) Plugged(d qdev.Device) error {
 	switch d := d.(type) {
 	case *cpuDevice:
 		(*Machine)(p).pluggedCPU(d)
+	case *dimm:
+		_, s := p.chips.slots()
+		s.Plugged(int(d.Slot), d)
 	}
 	return nil
 }
@@ -36,6 +41,10 @@ func (p *plugs) RequestUnplug(d qdev.Device) error {
 	switch d := d.(type) {
 	case *cpuDevice:
 		return (*Machine)(p).unplugCPU(d)
+	case *dimm:
+		_, s := p.chips.slots()
+		s.RequestUnplug(int(d.Slot))
+		return nil
 	}
 	return fmt.Errorf("acpi: device unplug request for not supported device type: %s", d.Dev().Class().Name)
 }

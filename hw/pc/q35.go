@@ -34,7 +34,7 @@ const (
 func q35Type(version string) *Type {
 	return &Type{
 		Name: "pc-q35-" + version, Desc: "Standard PC (Q35 + ICH9, 2009)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "pc.ram",
-		NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", HasVGA: true, Floppies: fdc.MaxDrives, HasParallel: true, HasSD: true, NIC: "e1000e", DefaultCD: 2, props: q35Props, limit: q35Limit, split: q35Split,
+		NUMAMem: version < "5.1", BlockBus: "virtio-blk-pci", DriveIF: "ide", HasVGA: true, HasSlots: true, Floppies: fdc.MaxDrives, HasParallel: true, HasSD: true, NIC: "e1000e", DefaultCD: 2, props: q35Props, limit: q35Limit, split: q35Split,
 		build: buildQ35, version: version, Compat: compatFor(version),
 	}
 }
@@ -70,7 +70,7 @@ func buildQ35(m *Machine) (err error) {
 		m.smmRoot.Add(c.host.SMRAM, 0, 1)
 	}
 	m.gsi = make([]*qdev.IRQ, gsiCount)
-	if c.lpc, err = ich9.New(m.Tree, m.pci, ich9.Config{Memory: m.mem, IO: m.io, VM: m.VM, SMI: m.raiseSMIs, SMM: m.cfg.Props.SMM != qdev.Off, CPUs: m.apicIDs(), OST: m.reportOST,
+	if c.lpc, err = ich9.New(m.Tree, m.pci, ich9.Config{Memory: m.mem, IO: m.io, VM: m.VM, SMI: m.raiseSMIs, SMM: m.cfg.Props.SMM != qdev.Off, CPUs: m.apicIDs(), OST: m.reportOST, DIMMs: m.cfg.MemorySlots,
 		GSI: qdev.NewIRQs(func(n int, level bool) { m.gsi[n].Set(level) }, gsiCount)}); err != nil {
 		return err
 	}
@@ -183,6 +183,7 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 	_, f.ACPI.CPUHotplugSMI, f.ACPI.CPUUnplugSMI = c.lpc.SMIFeatures()
 	f.ACPI.CPUHotplug = ich9.CPUHotplugPorts
 	m.describeGeneration(f)
+	m.describeDIMMs(f)
 }
 
 // commandLine implements chipset.

@@ -36,9 +36,10 @@ const (
 
 // The general purpose events of the PC machines.
 const (
-	EventPCIHotplug = 1 << 1 // PCI devices come or go
-	EventCPUHotplug = 1 << 2 // CPUs come or go
-	EventGeneration = 1 << 5 // the machine's generation identifier has changed
+	EventPCIHotplug    = 1 << 1 // PCI devices come or go
+	EventCPUHotplug    = 1 << 2 // CPUs come or go
+	EventMemoryHotplug = 1 << 3 // memory modules come or go
+	EventGeneration    = 1 << 5 // the machine's generation identifier has changed
 )
 
 // Regs is the fixed ACPI hardware; the fields in the first lines are migrated.

@@ -108,6 +108,8 @@ func (p *parser) memory(v string) (err error) {
 	switch {
 	case m.Max != 0 && m.Max < m.Size:
 		return fmt.Errorf("invalid value of maxmem: maximum memory size (%#x) must be at least the initial memory size (%#x)", m.Max, m.Size)
+	case m.Slots != 0 && m.Max == m.Size:
+		return fmt.Errorf("invalid value of maxmem: memory slots were specified but maximum memory size (%#x) is equal to the initial memory size (%#x)", m.Max, m.Size)
 	case m.Slots > maxMemorySlots:
 		return fmt.Errorf("unsupported amount of memory slots: %d", m.Slots)
 	case m.Slots != 0 && m.Max == 0:

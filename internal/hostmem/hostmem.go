@@ -74,6 +74,17 @@ func (b *Backend) Take() (*memory.RAMBlock, error) {
 	return b.block, nil
 }
 
+// hugePage is the alignment of memory of no file, so that the host can use large pages for it.
+const hugePage = 2 << 20
+
+// Alignment is that of the memory in the host, which a guest's address should have, too.
+func (b *Backend) Alignment() uint64 {
+	if b.kind == anonymous {
+		return max(hugePage, b.block.HostPageSize())
+	}
+	return max(b.align, b.block.HostPageSize())
+}
+
 // Release takes the memory back from its user.
 func (b *Backend) Release() { b.taken = false }
 

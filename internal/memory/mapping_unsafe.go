@@ -66,10 +66,19 @@ func MapRAMBlock(name string, size uint64, m Mapping) (*RAMBlock, error) {
 	return r, nil
 }
 
+// Retire makes Free keep the addresses: memory that a guest lets go of while it runs may yet be reached through addresses that a CPU
+// remembers for a moment.
+func (r *RAMBlock) Retire() { r.retired = true }
+
 // Free unmaps the memory; nothing may use it afterwards.
 func (r *RAMBlock) Free() error {
 	b := r.bytes
 	r.bytes = nil
+	if r.retired { // other memory, which takes no room unless it is written to
+		_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(unsafe.SliceData(b)), uintptr(r.mapped), unix.PROT_READ|unix.PROT_WRITE,
+			unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE|unix.MAP_FIXED)
+		return err
+	}
 	return unix.MunmapPtr(unsafe.Pointer(unsafe.SliceData(b)), uintptr(r.mapped))
 }
 

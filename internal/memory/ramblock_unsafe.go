@@ -34,6 +34,7 @@ type RAMBlock struct {
 
 	mapped, pageSize uint64 // of the mapping behind it
 	shared           bool
+	retired          bool
 
 	dirty [dirtyClients]atomic.Pointer[[]atomic.Uint64] // nil while nobody tracks
 	code  []atomic.Uint64                               // pages that hold translated code

@@ -47,3 +47,24 @@ func TestCPUs(t *testing.T) {
 		})
 	}
 }
+
+// TestMemory plugs a memory module into a running Linux, which uses the memory and gives it back.
+func TestMemory(t *testing.T) {
+	f := prepare(t, "cloud-amd64")
+	l := f.start(t, "-M", "q35", "-m", "384,slots=2,maxmem=1G")
+	l.sh("dmesg -n 1; until_() { until eval \"$1\"; do usleep 50000; done; echo met-$2; }; echo ready-$((1+1))", "ready-2")
+	l.sh("total() { awk '/MemTotal/ {print $2}' /proc/meminfo; }; had=$(total); mkdir /full; mount -t tmpfs -o size=400M none /full; echo ready-$((2+2))", "ready-4")
+	for range 2 {
+		l.do("object-add", map[string]any{"qom-type": "memory-backend-ram", "id": "m", "size": 256 << 20})
+		l.do("device_add", map[string]any{"driver": "pc-dimm", "id": "module", "memdev": "m"})
+		l.sh("until_ '[ $(grep -l offline /sys/devices/system/memory/memory*/state | wc -l) = 2 ]' blocks; for s in /sys/devices/system/memory/memory*/state; do grep -q offline $s && echo online_movable >$s; done; "+
+			"echo grown=$((($(total) - had) >> 10))", "grown=256")
+		l.sh("dd if=/dev/zero of=/full/f bs=1M count=300 2>/dev/null; md5sum </full/f; rm /full/f", "0d97a9cd8bbd7ce75a2a76bb06258915")
+		l.do("device_del", map[string]any{"id": "module"})
+		l.event("ACPI_DEVICE_OST", "")
+		l.event("DEVICE_DELETED", "module")
+		l.sh("until_ '[ $(total) = $had ]' gone", "met-gone")
+		l.do("object-del", map[string]any{"id": "m"})
+	}
+	l.sh("dmesg | grep -c -e BUG: -e Oops -e 'Call Trace' | sed s/^/bad=/", "bad=0")
+}

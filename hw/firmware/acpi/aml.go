@@ -21,6 +21,7 @@ const (
 	opLNot, opLAnd, opLLess                                          = 0x92, 0x90, 0x95
 	opAdd, opSubtract, opIncrement, opShiftLeft                      = 0x72, 0x74, 0x75, 0x79
 	opDerefOf, opSizeOf, opIndex, opToBuffer, opToHexString          = 0x83, 0x87, 0x88, 0x96, 0x98
+	opToInteger                                                      = 0x99
 
 	extMutex, extAcquire, extRelease, extDebug     = 0x01, 0x23, 0x27, 0x31
 	extOpRegion, extField, extDevice, extProcessor = 0x80, 0x81, 0x82, 0x83

@@ -14,7 +14,7 @@ func (m *Machine) dsdt() []byte {
 	if m.HPET {
 		b = cat(b, hpetDevice())
 	}
-	b = cat(b, scope("_GPE", name("_HID", str("ACPI0006"))), m.processors(), m.pciResources(), m.sleepStates(),
+	b = cat(b, scope("_GPE", name("_HID", str("ACPI0006"))), m.processors(), m.memoryModules(), m.pciResources(), m.sleepStates(),
 		scope("\\_SB.PCI0", m.fwcfg()), m.pciDevices())
 	if m.PCI.Hotplug != 0 {
 		b = cat(b, pciHotplugEvent())

@@ -9,6 +9,11 @@ type Machine struct {
 	CPUHotplug                  uint16
 	CPUHotplugSMI, CPUUnplugSMI bool
 
+	// MemorySlots is the number of slots for memory modules, MemoryHotplug the port of their registers, and DeviceMemory where they lie.
+	MemorySlots   int
+	MemoryHotplug uint16
+	DeviceMemory  Range
+
 	PCI        *PCI   // nil: no PCI (microvm)
 	PM         *PM    // nil: hardware-reduced, with a GED
 	MCFG       *Range // the extended configuration space, nil while it has no place

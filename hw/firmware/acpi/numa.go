@@ -5,7 +5,7 @@ import "encoding/binary"
 // SRAT entries (ACPI 5.2.16).
 const (
 	sratAPIC, sratMemory, sratX2APIC = 0, 1, 2
-	sratEnabled                      = 1 << 0
+	sratEnabled, sratHotpluggable    = 1 << 0, 1 << 1
 	sratSpare                        = 2 // disabled memory entries bring the number up to that of the nodes and so many more
 	localDistance, remoteDistance    = 10, 20
 )
@@ -26,21 +26,26 @@ func (m *Machine) srat() []byte {
 		}
 	}
 	entries := 0
+	memory := func(node int, r Range, flags uint32) {
+		e := make([]byte, 40)
+		e[0], e[1] = sratMemory, 40
+		le.PutUint32(e[2:], uint32(node))
+		le.PutUint64(e[8:], r.Addr)
+		le.PutUint64(e[16:], r.Size)
+		le.PutUint32(e[28:], flags)
+		b = append(b, e...)
+		entries++
+	}
 	for n, node := range m.Nodes {
 		for _, r := range node.Memory {
-			e := make([]byte, 40)
-			e[0], e[1] = sratMemory, 40
-			le.PutUint32(e[2:], uint32(n))
-			le.PutUint64(e[8:], r.Addr)
-			le.PutUint64(e[16:], r.Size)
-			le.PutUint32(e[28:], sratEnabled)
-			b = append(b, e...)
-			entries++
+			memory(n, r, sratEnabled)
 		}
 	}
-	for ; entries < len(m.Nodes)+sratSpare; entries++ {
-		b = append(b, sratMemory, 40)
-		b = append(b, make([]byte, 38)...)
+	for entries < len(m.Nodes)+sratSpare {
+		memory(0, Range{}, 0)
+	}
+	if m.DeviceMemory.Size != 0 { // modules say by themselves which node they belong to
+		memory(len(m.Nodes)-1, m.DeviceMemory, sratEnabled|sratHotpluggable)
 	}
 	return m.table("SRAT", 1, b)
 }

@@ -73,6 +73,9 @@ func TestTablesOfQEMU(t *testing.T) {
 	speeds.HMAT = &HMAT{Nodes: []HMATNode{{CPUs: true}, {CPUs: true, Initiator: 1}, {Initiator: 1}},
 		Localities: []Locality{{Type: 0, Base: 10, Values: []LocalityValue{{0, 0, 50}, {1, 2, 70}}}, {Level: 1, Type: FirstBandwidth, Base: 1 << 31, Values: []LocalityValue{{0, 2, 2 << 30}, {0, 0, 6 << 30}}}},
 		Caches:     []SideCache{{Node: 2, Level: 1, Associativity: 1, Policy: 1, Line: 8, Size: 10 << 10}, {Node: 2, Level: 2, Associativity: 2, Policy: 2, Line: 16, Size: 20 << 10}}}
+	slots := pc(1)
+	slots.Nodes = []Node{{Memory: []Range{{0, 640 << 10}, {1 << 20, 255 << 20}}}}
+	slots.DeviceMemory = Range{4 << 30, 768<<20 + 2<<30}
 	micro := microvm()
 	micro.ISA = micro.ISA[1:]
 	micro.CPUs = append(micro.CPUs, CPU{APICID: 1, Enabled: true})
@@ -94,6 +97,7 @@ func TestTablesOfQEMU(t *testing.T) {
 			"-numa", "hmat-lb,initiator=0,target=2,hierarchy=first-level,data-type=access-bandwidth,bandwidth=2G", "-numa", "hmat-lb,initiator=0,target=0,hierarchy=first-level,data-type=access-bandwidth,bandwidth=6G",
 			"-numa", "hmat-cache,node-id=2,size=10K,level=1,associativity=direct,policy=write-back,line=8", "-numa", "hmat-cache,node-id=2,size=20K,level=2,associativity=complex,policy=write-through,line=16"},
 			[]string{"HMAT", "SRAT"}},
+		{"modules", slots, []string{"-M", "pc", "-nodefaults", "-m", "256,slots=2,maxmem=1G"}, []string{"SRAT", "APIC"}},
 		{"microvm", micro, []string{"-M", "microvm,rtc=on", "-nodefaults", "-smp", "2", "-device", "virtio-rng-device"}, []string{"FACP", "APIC", "DSDT"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -158,6 +162,7 @@ func TestLoader(t *testing.T) {
 // TestProcessorsOfQEMU looks for the objects of CPUs that come and go in the code of a running QEMU.
 func TestProcessorsOfQEMU(t *testing.T) {
 	part := pc(4)
+	part.MemorySlots, part.MemoryHotplug, part.Nodes = 3, 0xa00, make([]Node, 1)
 	part.CPUs[3].Enabled = false
 	placed := pc(4)
 	for i := range placed.CPUs {
@@ -170,7 +175,7 @@ func TestProcessorsOfQEMU(t *testing.T) {
 		port uint16
 		args []string
 	}{
-		{"pc", part, 0xaf00, []string{"-M", "pc", "-nodefaults", "-smp", "3,maxcpus=4", "-m", "256"}},
+		{"pc", part, 0xaf00, []string{"-M", "pc", "-nodefaults", "-smp", "3,maxcpus=4", "-m", "256,slots=3,maxmem=1G"}},
 		{"q35", placed, 0xcd8, []string{"-M", "q35", "-nodefaults", "-smp", "4,sockets=4", "-m", "256", "-object", "memory-backend-ram,id=a,size=128M", "-object", "memory-backend-ram,id=b,size=128M",
 			"-numa", "node,memdev=a", "-numa", "node,memdev=b"}},
 	} {
@@ -178,6 +183,9 @@ func TestProcessorsOfQEMU(t *testing.T) {
 			c.m.CPUHotplug = c.port
 			dsdt := fromQEMU(t, c.args...)["DSDT"]
 			if want := c.m.processors(); !bytes.Contains(dsdt, want) {
+				t.Errorf("not in QEMU's table:\n%x\n%x", want, dsdt)
+			}
+			if want := c.m.memoryModules(); !bytes.Contains(dsdt, want) {
 				t.Errorf("not in QEMU's table:\n%x\n%x", want, dsdt)
 			}
 		})

@@ -123,6 +123,7 @@ type Config struct {
 	SMM        bool
 	CPUs       []uint32 // APIC identifiers of those that are possible
 	OST        func(hotplug.OST)
+	DIMMs      int // slots for memory modules
 }
 
 // New puts the bridge on the bus.

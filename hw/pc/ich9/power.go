@@ -33,6 +33,7 @@ func (l *LPC) Slots() (*hotplug.CPUs, *hotplug.DIMMs) { return &l.power.cpus, &l
 func (l *LPC) initPower() {
 	p := &l.power
 	p.cpus.Map(l.c.IO, CPUHotplugPorts, l.c.CPUs, hotplug.Config{Notify: func() { p.acpi.RaiseGPE(pm.EventCPUHotplug) }, Report: l.c.OST})
+	p.memory.Map(l.c.IO, hotplug.DIMMBase, l.c.DIMMs, hotplug.Config{Notify: func() { p.acpi.RaiseGPE(pm.EventMemoryHotplug) }, Report: l.c.OST})
 	c := pm.Config{SCI: qdev.NewIRQ(l.setSCI, 0), VM: l.c.VM, DisableS3: l.options.DisableS3 != 0, S4: l.options.S4,
 		ACPIOnly: !l.props.SMMCompat && !l.c.SMM, GPE: gpeBytes}
 	if l.options.DisableS4 != 0 {

@@ -66,6 +66,7 @@ type PM struct {
 	vm         *mainloop.VM
 	possible   []uint32 // see PMConfig
 	report     func(hotplug.OST)
+	dimms      int
 	shown      bool // which ISA devices there are is in the registers
 	pm         *memory.Region
 	smbIO      *memory.Region
@@ -85,6 +86,7 @@ type PMConfig struct {
 	SMBBase              uint32
 	CPUs                 []uint32 // APIC identifiers of those that are possible
 	OST                  func(hotplug.OST)
+	DIMMs                int // slots for memory modules
 }
 
 // NewPM puts the function on the bus at devfn.
@@ -96,7 +98,7 @@ func NewPM(tree *qdev.Tree, bus *pci.Bus, devfn uint8, c PMConfig) (*PM, error) 
 	p := d.(*PM)
 	p.Addr, p.sci, p.smi, p.vm, p.io = qdev.DevFn(devfn), c.SCI, c.SMI, c.VM, c.IO
 	p.props.SMBBase, p.props.SMM = c.SMBBase, c.SMM
-	p.possible, p.report = c.CPUs, c.OST
+	p.possible, p.report, p.dimms = c.CPUs, c.OST, c.DIMMs
 	if c.DisableS3 {
 		p.props.DisableS3 = 1
 	}
@@ -140,6 +142,7 @@ func (p *PM) Realize() error {
 	}
 	p.Bus().SetHandler(&p.hotplug)
 	p.cpus.Map(p.io, CPUHotplugPorts, p.possible, hotplug.Config{Notify: func() { p.acpi.RaiseGPE(pm.EventCPUHotplug) }, Report: p.report})
+	p.memory.Map(p.io, hotplug.DIMMBase, p.dimms, hotplug.Config{Notify: func() { p.acpi.RaiseGPE(pm.EventMemoryHotplug) }, Report: p.report})
 	return nil
 }
 

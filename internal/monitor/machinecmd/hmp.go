@@ -44,6 +44,7 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		{Name: "lapic", Args: "apic-id:i?", Params: "[apic-id]", Help: "show local apic state (apic-id: local apic to read, default is which of current CPU)", Run: s.infoLAPIC},
 		{Name: "mem", Help: "show the active virtual memory mappings", Run: s.infoMem},
 		{Name: "memdev", Help: "show memory backends", Run: s.infoMemdev},
+		{Name: "memory-devices", Help: "show memory devices", Run: s.infoMemoryDevices},
 		{Name: "memory_size_summary", Help: "show the amount of initially allocated and present hotpluggable (if enabled) memory in bytes.", Run: s.infoMemorySize},
 		{Name: "mtree", Args: "flatview:-f,disabled:-D", Params: "[-f][-D]", Help: "show memory tree (-f: dump flat view for address spaces; -D: dump disabled regions)", Run: s.infoTree},
 		{Name: "numa", Help: "show NUMA information", Run: s.infoNUMA},

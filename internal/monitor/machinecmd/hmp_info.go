@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"goemu/internal/mainloop"
 	"goemu/internal/monitor/hmp"
 	"goemu/qapi"
 )
@@ -98,16 +99,19 @@ func (s *Service) infoMemorySize(m *hmp.Monitor, _ *hmp.Args) error {
 
 // infoNUMA shows the nodes with their CPUs and memory.
 func (s *Service) infoNUMA(m *hmp.Monitor, _ *hmp.Args) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
 	t := s.Machine()
 	m.Printf("%d nodes\n", len(t.NodeMemory))
 	for n, size := range t.NodeMemory {
+		plugged := t.plugged(n) >> 20
 		m.Printf("node %d cpus:", n)
 		for _, c := range t.CPUs {
 			if node, ok := t.Nodes(c.Index()); ok && node == n {
 				m.Printf(" %d", c.Index())
 			}
 		}
-		m.Printf("\nnode %d size: %d MB\nnode %d plugged: 0 MB\n", n, size>>20, n)
+		m.Printf("\nnode %d size: %d MB\nnode %d plugged: %d MB\n", n, size>>20+plugged, n, plugged)
 	}
 	return nil
 }

@@ -49,6 +49,8 @@ type Target struct {
 	RAM    uint64
 	// Blocks shows the blocks of RAM; called under the machine lock.
 	Blocks func(w io.Writer)
+	// Modules are the memory modules by their addresses. It is called under the machine lock.
+	Modules func() []MemoryModule
 	// LAPIC shows a CPU's local APIC, Interrupts the other interrupt controllers. They are called under the machine lock.
 	LAPIC      func(w io.Writer, cpu int)
 	Interrupts func(w io.Writer)
@@ -325,7 +327,9 @@ func (s *Service) QueryMemdev(context.Context) (list []*qapi.Memdev, err error) 
 
 // QueryMemorySizeSummary implements qapi.MachineCommands.
 func (s *Service) QueryMemorySizeSummary(context.Context) (*qapi.MemoryInfo, error) {
-	plugged := uint64(0)
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	plugged := s.Machine().plugged(allNodes)
 	return &qapi.MemoryInfo{BaseMemory: s.Machine().RAM, PluggedMemory: &plugged}, nil
 }
 
