@@ -95,7 +95,13 @@ func (j *Job) SetSpeed(n int64) error {
 	return nil
 }
 
-func (j *Job) setSpeed(n int64) { j.speed, j.budget = n, budget{} }
+func (j *Job) setSpeed(n int64) {
+	j.speed, j.budget = n, budget{}
+	if j.respeed != nil {
+		close(j.respeed)
+	}
+	j.respeed = make(chan struct{})
+}
 
 // Complete ends a ready job well.
 func (j *Job) Complete() error {

@@ -134,6 +134,7 @@ type Job struct {
 	userPaused     bool
 	ready          bool
 	speed          int64
+	respeed        chan struct{} // closed when another speed is set
 	budget         budget
 	offset, remain int64
 	ioStatus       string

@@ -73,7 +73,10 @@ func (j *Job) leavePause() {
 
 // Sleep waits for the time or until something happens that the body should look at: cancellation, completion, a pause or Kick. The job may be left
 // alone meanwhile (drained). It ends with a pause point.
-func (j *Job) Sleep(d time.Duration) {
+func (j *Job) Sleep(d time.Duration) { j.sleep(d, nil) }
+
+// sleep is Sleep that ends when other is closed, too.
+func (j *Job) sleep(d time.Duration, other <-chan struct{}) {
 	l := j.list
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -86,6 +89,7 @@ func (j *Job) Sleep(d time.Duration) {
 		select {
 		case <-t.C:
 		case <-wake:
+		case <-other:
 		}
 		t.Stop()
 		l.mu.Lock()
@@ -232,13 +236,31 @@ func (j *Job) Limited() bool {
 	return j.speed != 0
 }
 
-// Charge counts n bytes against the speed and tells how long to sleep before the next ones.
-func (j *Job) Charge(n int64) time.Duration {
+// Delay is a time that a job has to rest before it does more, as its speed wants it. Another speed ends it, even before it has begun.
+type Delay struct {
+	time  time.Duration
+	ended <-chan struct{}
+}
+
+// Any tells whether there is anything to rest.
+func (d Delay) Any() bool { return d.time > 0 }
+
+// Rest sleeps for a delay.
+func (j *Job) Rest(d Delay) { j.sleep(d.time, d.ended) }
+
+// Charge counts n bytes against the speed and tells how long to rest before the next ones.
+func (j *Job) Charge(n int64) Delay {
 	j.list.mu.Lock()
 	defer j.list.mu.Unlock()
 	if j.speed == 0 {
-		return 0
+		return Delay{}
 	}
+	return Delay{j.charge(n), j.respeed}
+}
+
+// charge is Charge for a job with a speed.
+// Preconditions: the list's lock is held.
+func (j *Job) charge(n int64) time.Duration {
 	now := time.Now()
 	quota := max(j.speed*int64(slice)/int64(time.Second), 1)
 	b := &j.budget

@@ -282,11 +282,11 @@ func (b *backup) loop(ctx context.Context, j *job.Job) error {
 			results <- outcome{read, err}
 		}()
 		pos = off + n
-		if d := j.Charge(n); d > 0 {
+		if d := j.Charge(n); d.Any() {
 			if err := settle(0); err != nil {
 				return err
 			}
-			j.Sleep(d)
+			j.Rest(d)
 		}
 	}
 	return settle(0)

@@ -137,7 +137,7 @@ func (c *commit) Run(j *job.Job) error {
 		off += n
 		j.Progress(n)
 		if copied {
-			j.Sleep(j.Charge(n))
+			j.Rest(j.Charge(n))
 		}
 	}
 	return nil

@@ -65,7 +65,7 @@ func (m *mirror) begin(ctx context.Context, j *job.Job, pos int64) int64 {
 	}()
 	if j.Limited() {
 		m.waitOps(0)
-		j.Sleep(j.Charge(m.charged.Swap(0)))
+		j.Rest(j.Charge(m.charged.Swap(0)))
 	}
 	return off + n
 }

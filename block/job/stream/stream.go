@@ -188,7 +188,7 @@ func (s *stream) Run(j *job.Job) error {
 		off += n
 		j.Progress(n)
 		if copied {
-			j.Sleep(j.Charge(n))
+			j.Rest(j.Charge(n))
 		}
 	}
 	return first
