@@ -147,3 +147,21 @@ func (n *Node) Corrupted(c Corruption) {
 		f(c)
 	}
 }
+
+// QuorumOp is what a quorum was doing when it found a bad image.
+type QuorumOp string
+
+// The operations, by their names in QMP.
+const (
+	QuorumRead  QuorumOp = "read"
+	QuorumWrite QuorumOp = "write"
+	QuorumFlush QuorumOp = "flush"
+)
+
+// QuorumBad is what was found about an image of a quorum.
+type QuorumBad struct {
+	Node         *Node
+	Op           QuorumOp
+	Offset, Size int64 // of the request, in bytes
+	Err          error // nil if the content differs
+}

@@ -147,6 +147,11 @@ type DiskFlusher interface {
 	FlushToDisk(ctx context.Context) error
 }
 
+// WholeFlusher is a driver that flushes its children by itself; FlushToOS and FlushToDisk are not asked then.
+type WholeFlusher interface {
+	FlushAll(ctx context.Context) error
+}
+
 // ZeroWriter makes zeroes faster than by writing them. ENOTSUP makes the caller write.
 type ZeroWriter interface {
 	WriteZeroes(ctx context.Context, off, n int64, fl Flags) error
@@ -287,6 +292,19 @@ type Activater interface {
 type Drainer interface {
 	DrainBegin()
 	DrainEnd()
+}
+
+// ChildChanger gets more children, and loses some, while it is open. The node is drained meanwhile. AddChild attaches n by Node.AttachChild;
+// RemoveChild ends the edge by Graph.Leave.
+type ChildChanger interface {
+	AddChild(n *Node) error
+	RemoveChild(c *Child) error
+}
+
+// Replacer is a driver besides filters of which a node below can take the content of the driver's own node without a change that anybody
+// sees.
+type Replacer interface {
+	CanReplace(n *Node) bool
 }
 
 // Info is what is known about an image besides its length.

@@ -99,6 +99,47 @@ func (g *Graph) attachChild(up, n *Node, name string, role Role) (*Child, error)
 	return c, err
 }
 
+// AttachChild gives the node one more child, which counts a user more.
+// Preconditions: the graph lock is held.
+func (n *Node) AttachChild(below *Node, name string, role Role) (*Child, error) {
+	below.refs++
+	return n.graph.attachChild(n, below, name, role)
+}
+
+// AddChild puts a node below another one whose driver can have any number of children.
+// Preconditions: the graph lock is held.
+func (g *Graph) AddChild(up, n *Node) error {
+	d, ok := up.state.(ChildChanger)
+	switch {
+	case !ok:
+		return Errorf(unix.EINVAL, "The node %s does not support adding a child", up.DeviceOrNodeName())
+	case len(n.parents) > 0:
+		return Errorf(unix.EINVAL, "The node %s already has a parent", n.name)
+	}
+	return up.changeChildren(func() error { return d.AddChild(n) })
+}
+
+// RemoveChild takes a child away that AddChild or the options gave to its parent.
+// Preconditions: the graph lock is held.
+func (g *Graph) RemoveChild(c *Child) error {
+	up, _ := c.parent.(*Node)
+	d, ok := up.state.(ChildChanger)
+	if !ok {
+		return Errorf(unix.EINVAL, "The node %s does not support removing a child", up.DeviceOrNodeName())
+	}
+	return up.changeChildren(func() error { return d.RemoveChild(c) })
+}
+
+// changeChildren does a change to the children of a node while that is drained.
+func (n *Node) changeChildren(change func() error) error {
+	n.DrainBegin()
+	defer n.DrainEnd()
+	if err := change(); err != nil {
+		return err
+	}
+	return n.refreshLimits()
+}
+
 // detach removes an edge and its reference.
 // Preconditions: the graph lock is held.
 func (g *Graph) detach(c *Child) {

@@ -12,6 +12,13 @@ func (n *Node) flush(ctx context.Context) error {
 	gen := n.writeGen.Load()
 	n.flushMu.Lock()
 	defer n.flushMu.Unlock()
+	if f, ok := n.state.(WholeFlusher); ok {
+		if err := f.FlushAll(ctx); err != nil {
+			return err
+		}
+		n.flushedGen = max(n.flushedGen, gen)
+		return nil
+	}
 	if err := n.flushSelf(ctx, gen); err != nil {
 		return err
 	}

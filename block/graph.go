@@ -22,6 +22,10 @@ type Graph struct {
 	OnIOError func(IOError)
 	OnCorrupt func(Corruption)
 	OnTray    func(b *Backend, open bool)
+	// OnQuorumBad hears of images of a quorum that failed or are not like the others, OnQuorumFailure of requests (offset and length in
+	// bytes) for which too few agreed.
+	OnQuorumBad     func(QuorumBad)
+	OnQuorumFailure func(n *Node, off, size int64)
 
 	// Object finds a user-creatable object (credentials, secrets, throttle groups) by its identifier; nil finds none.
 	Object func(id string) any

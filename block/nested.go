@@ -15,7 +15,7 @@ type NestedOptions struct {
 	values map[string]any
 }
 
-// Put stores a value: string, bool, int64, uint64, float64, nil or *NestedOptions.
+// Put stores a value: string, bool, int64, uint64, float64, nil, *NestedOptions or a list of those.
 func (o *NestedOptions) Put(name string, v any) {
 	if o.values == nil {
 		o.values = map[string]any{}
@@ -56,6 +56,15 @@ func (o *NestedOptions) write(b *strings.Builder) {
 				break
 			}
 			v.write(b)
+		case []*NestedOptions:
+			b.WriteByte('[')
+			for i, e := range v {
+				if i > 0 {
+					b.WriteString(", ")
+				}
+				e.write(b)
+			}
+			b.WriteByte(']')
 		case string:
 			b.WriteString(quoteJSON(v))
 		case bool:

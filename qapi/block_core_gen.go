@@ -467,6 +467,13 @@ type XDbgBlockGraph struct {
 	Edges []*XDbgBlockGraphEdge `json:"edges"`
 }
 
+// XBlockdevChangeArg are the arguments of x-blockdev-change.
+type XBlockdevChangeArg struct {
+	Parent string  `json:"parent"`
+	Child  *string `json:"child,omitempty"`
+	Node   *string `json:"node,omitempty"`
+}
+
 // XBlockdevSetIothreadArg are the arguments of x-blockdev-set-iothread.
 type XBlockdevSetIothreadArg struct {
 	NodeName string     `json:"node-name"`
@@ -724,6 +731,7 @@ const (
 	BlockdevDriverNullCo          BlockdevDriver = "null-co"
 	BlockdevDriverPreallocate     BlockdevDriver = "preallocate"
 	BlockdevDriverQcow2           BlockdevDriver = "qcow2"
+	BlockdevDriverQuorum          BlockdevDriver = "quorum"
 	BlockdevDriverRaw             BlockdevDriver = "raw"
 	BlockdevDriverSnapshotAccess  BlockdevDriver = "snapshot-access"
 	BlockdevDriverThrottle        BlockdevDriver = "throttle"
@@ -811,6 +819,24 @@ type BlockdevOptionsQcow2 struct {
 type BlockdevOptionsBlkverify struct {
 	Test *BlockdevRef `json:"test"`
 	Raw  *BlockdevRef `json:"raw"`
+}
+
+// QuorumReadPattern is the enum QuorumReadPattern. How a quorum reads.
+type QuorumReadPattern string
+
+// The values of QuorumReadPattern.
+const (
+	QuorumReadPatternQuorum QuorumReadPattern = "quorum"
+	QuorumReadPatternFifo   QuorumReadPattern = "fifo"
+)
+
+// BlockdevOptionsQuorum is the struct BlockdevOptionsQuorum. Options of quorum, which keeps the same content in several images.
+type BlockdevOptionsQuorum struct {
+	Blkverify        *bool              `json:"blkverify,omitempty"`
+	Children         []*BlockdevRef     `json:"children"`
+	VoteThreshold    int64              `json:"vote-threshold"`
+	RewriteCorrupted *bool              `json:"rewrite-corrupted,omitempty"`
+	ReadPattern      *QuorumReadPattern `json:"read-pattern,omitempty"`
 }
 
 // BlkdebugEvent is the enum BlkdebugEvent. What a format is about to do.
@@ -993,6 +1019,7 @@ type BlockdevOptions struct {
 	NullCo          *BlockdevOptionsNull          `json:"-" branch:"null-co"`
 	Preallocate     *BlockdevOptionsPreallocate   `json:"-" branch:"preallocate"`
 	Qcow2           *BlockdevOptionsQcow2         `json:"-" branch:"qcow2"`
+	Quorum          *BlockdevOptionsQuorum        `json:"-" branch:"quorum"`
 	Raw             *BlockdevOptionsRaw           `json:"-" branch:"raw"`
 	SnapshotAccess  *BlockdevOptionsGenericFormat `json:"-" branch:"snapshot-access"`
 	Throttle        *BlockdevOptionsThrottle      `json:"-" branch:"throttle"`
@@ -1131,6 +1158,44 @@ func (*BlockImageCorruptedEvent) EventName() string { return "BLOCK_IMAGE_CORRUP
 
 // HasData implements Event.
 func (*BlockImageCorruptedEvent) HasData() bool { return true }
+
+// QuorumOpType is the enum QuorumOpType. What a quorum was doing.
+type QuorumOpType string
+
+// The values of QuorumOpType.
+const (
+	QuorumOpTypeRead  QuorumOpType = "read"
+	QuorumOpTypeWrite QuorumOpType = "write"
+	QuorumOpTypeFlush QuorumOpType = "flush"
+)
+
+// QuorumFailureEvent is the event QUORUM_FAILURE. Too few images of a quorum agreed, or could be written. The event comes once a second at most.
+type QuorumFailureEvent struct {
+	Reference    string `json:"reference"`
+	SectorNum    int64  `json:"sector-num"`
+	SectorsCount int64  `json:"sectors-count"`
+}
+
+// EventName implements Event.
+func (*QuorumFailureEvent) EventName() string { return "QUORUM_FAILURE" }
+
+// HasData implements Event.
+func (*QuorumFailureEvent) HasData() bool { return true }
+
+// QuorumReportBadEvent is the event QUORUM_REPORT_BAD. An image of a quorum failed, or is not like the others. The event comes once a second at most for each image.
+type QuorumReportBadEvent struct {
+	Type         QuorumOpType `json:"type"`
+	Error        *string      `json:"error,omitempty"`
+	NodeName     string       `json:"node-name"`
+	SectorNum    int64        `json:"sector-num"`
+	SectorsCount int64        `json:"sectors-count"`
+}
+
+// EventName implements Event.
+func (*QuorumReportBadEvent) EventName() string { return "QUORUM_REPORT_BAD" }
+
+// HasData implements Event.
+func (*QuorumReportBadEvent) HasData() bool { return true }
 
 // BlockIoErrorEvent is the event BLOCK_IO_ERROR. A request of the guest failed. The event that the machine stopped may follow.
 type BlockIoErrorEvent struct {
@@ -1288,6 +1353,8 @@ type BlockCoreCommands interface {
 	QueryNamedBlockNodes(ctx context.Context, arg *QueryNamedBlockNodesArg) ([]*BlockDeviceInfo, error)
 	// XDebugQueryBlockGraph is the command x-debug-query-block-graph. Shows the graph of nodes and their users.
 	XDebugQueryBlockGraph(ctx context.Context) (*XDbgBlockGraph, error)
+	// XBlockdevChange is the command x-blockdev-change. Gives a node of the driver quorum one more child, or takes one away.
+	XBlockdevChange(ctx context.Context, arg *XBlockdevChangeArg) error
 	// XBlockdevSetIothread is the command x-blockdev-set-iothread. Says in which thread requests of a node, and of those connected with it, are to be done. Requests run on threads of their own here, so that only the arguments are checked.
 	XBlockdevSetIothread(ctx context.Context, arg *XBlockdevSetIothreadArg) error
 	// DriveMirror is the command drive-mirror. Begins the job that copies a disk to a file and keeps both equal until it ends.
@@ -1424,174 +1491,181 @@ func BindBlockCore(r *Registry, c BlockCoreCommands) {
 		return c.XDebugQueryBlockGraph(ctx)
 	})
 	r.bind(&moduleBlockCore.Commands[12], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[XBlockdevChangeArg]("q_obj_x-blockdev-change-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.XBlockdevChange(ctx, arg)
+	})
+	r.bind(&moduleBlockCore.Commands[13], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[XBlockdevSetIothreadArg]("q_obj_x-blockdev-set-iothread-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.XBlockdevSetIothread(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[13], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[14], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[DriveMirror]("DriveMirror", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.DriveMirror(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[14], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[15], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmapAdd]("BlockDirtyBitmapAdd", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapAdd(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[15], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[16], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapRemove(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[16], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[17], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapClear(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[17], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[18], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapEnable(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[18], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[19], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapDisable(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[19], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[20], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmapMerge]("BlockDirtyBitmapMerge", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockDirtyBitmapMerge(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[20], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[21], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockDirtyBitmap]("BlockDirtyBitmap", args)
 		if err != nil {
 			return nil, err
 		}
 		return c.XDebugBlockDirtyBitmapSha256(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[21], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[22], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevMirrorArg]("q_obj_blockdev-mirror-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevMirror(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[22], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[23], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockStreamArg]("q_obj_block-stream-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockStream(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[23], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[24], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobSetSpeedArg]("q_obj_block-job-set-speed-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobSetSpeed(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[24], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[25], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobCancelArg]("q_obj_block-job-cancel-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobCancel(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[25], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[26], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobPauseArg]("q_obj_block-job-pause-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobPause(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[26], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[27], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobResumeArg]("q_obj_block-job-resume-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobResume(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[27], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[28], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobCompleteArg]("q_obj_block-job-complete-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobComplete(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[28], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[29], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobDismissArg]("q_obj_block-job-dismiss-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobDismiss(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[29], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[30], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockJobFinalizeArg]("q_obj_block-job-finalize-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockJobFinalize(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[30], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[31], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := rawArguments("BlockdevOptions", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevAdd(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[31], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[32], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevReopenArg]("q_obj_blockdev-reopen-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevReopen(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[32], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[33], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevDelArg]("q_obj_blockdev-del-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevDel(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[33], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[34], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevCreateArg]("q_obj_blockdev-create-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevCreate(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[34], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[35], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockSetWriteThresholdArg]("q_obj_block-set-write-threshold-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockSetWriteThreshold(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[35], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[36], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevSnapshotInternal]("BlockdevSnapshotInternal", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevSnapshotInternalSync(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[36], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[37], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevSnapshotDeleteInternalSyncArg]("q_obj_blockdev-snapshot-delete-internal-sync-arg", args)
 		if err != nil {
 			return nil, err
@@ -1955,6 +2029,11 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "nodes", Type: "[]XDbgBlockGraphNode"},
 			{Name: "edges", Type: "[]XDbgBlockGraphEdge"},
 		}},
+		{Name: "q_obj_x-blockdev-change-arg", Kind: KindObject, Members: []Member{
+			{Name: "parent", Type: "str"},
+			{Name: "child", Type: "str", Optional: true},
+			{Name: "node", Type: "str", Optional: true},
+		}},
 		{Name: "q_obj_x-blockdev-set-iothread-arg", Kind: KindObject, Members: []Member{
 			{Name: "node-name", Type: "str"},
 			{Name: "iothread", Type: "StrOrNull"},
@@ -2153,6 +2232,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "null-co"},
 			{Name: "preallocate"},
 			{Name: "qcow2"},
+			{Name: "quorum"},
 			{Name: "raw"},
 			{Name: "snapshot-access"},
 			{Name: "throttle"},
@@ -2219,6 +2299,17 @@ var moduleBlockCore = Module{Name: "block-core",
 		{Name: "BlockdevOptionsBlkverify", Kind: KindObject, Members: []Member{
 			{Name: "test", Type: "BlockdevRef"},
 			{Name: "raw", Type: "BlockdevRef"},
+		}},
+		{Name: "QuorumReadPattern", Kind: KindEnum, Values: []Value{
+			{Name: "quorum"},
+			{Name: "fifo"},
+		}},
+		{Name: "BlockdevOptionsQuorum", Kind: KindObject, Members: []Member{
+			{Name: "blkverify", Type: "bool", Optional: true},
+			{Name: "children", Type: "[]BlockdevRef"},
+			{Name: "vote-threshold", Type: "int"},
+			{Name: "rewrite-corrupted", Type: "bool", Optional: true},
+			{Name: "read-pattern", Type: "QuorumReadPattern", Optional: true},
 		}},
 		{Name: "BlkdebugEvent", Kind: KindEnum, Values: []Value{
 			{Name: "l1_update"},
@@ -2367,6 +2458,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "null-co", Type: "BlockdevOptionsNull"},
 			{Name: "preallocate", Type: "BlockdevOptionsPreallocate"},
 			{Name: "qcow2", Type: "BlockdevOptionsQcow2"},
+			{Name: "quorum", Type: "BlockdevOptionsQuorum"},
 			{Name: "raw", Type: "BlockdevOptionsRaw"},
 			{Name: "snapshot-access", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "throttle", Type: "BlockdevOptionsThrottle"},
@@ -2458,6 +2550,23 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "size", Type: "int", Optional: true},
 			{Name: "fatal", Type: "bool"},
 		}},
+		{Name: "QuorumOpType", Kind: KindEnum, Values: []Value{
+			{Name: "read"},
+			{Name: "write"},
+			{Name: "flush"},
+		}},
+		{Name: "q_obj_QUORUM_FAILURE-arg", Kind: KindObject, Members: []Member{
+			{Name: "reference", Type: "str"},
+			{Name: "sector-num", Type: "int"},
+			{Name: "sectors-count", Type: "int"},
+		}},
+		{Name: "q_obj_QUORUM_REPORT_BAD-arg", Kind: KindObject, Members: []Member{
+			{Name: "type", Type: "QuorumOpType"},
+			{Name: "error", Type: "str", Optional: true},
+			{Name: "node-name", Type: "str"},
+			{Name: "sector-num", Type: "int"},
+			{Name: "sectors-count", Type: "int"},
+		}},
 		{Name: "q_obj_BLOCK_IO_ERROR-arg", Kind: KindObject, Members: []Member{
 			{Name: "device", Type: "str"},
 			{Name: "node-name", Type: "str", Optional: true},
@@ -2535,6 +2644,7 @@ var moduleBlockCore = Module{Name: "block-core",
 		{Name: "blockdev-backup", Arg: "BlockdevBackup", Preconfig: true},
 		{Name: "query-named-block-nodes", Arg: "q_obj_query-named-block-nodes-arg", Ret: "[]BlockDeviceInfo", Preconfig: true},
 		{Name: "x-debug-query-block-graph", Ret: "XDbgBlockGraph", Preconfig: true, Features: []string{"unstable"}},
+		{Name: "x-blockdev-change", Arg: "q_obj_x-blockdev-change-arg", Preconfig: true, Features: []string{"unstable"}},
 		{Name: "x-blockdev-set-iothread", Arg: "q_obj_x-blockdev-set-iothread-arg", Preconfig: true, Features: []string{"unstable"}},
 		{Name: "drive-mirror", Arg: "DriveMirror", Preconfig: true},
 		{Name: "block-dirty-bitmap-add", Arg: "BlockDirtyBitmapAdd", Preconfig: true},
@@ -2563,6 +2673,8 @@ var moduleBlockCore = Module{Name: "block-core",
 	},
 	Events: []EventInfo{
 		{Name: "BLOCK_IMAGE_CORRUPTED", Arg: "q_obj_BLOCK_IMAGE_CORRUPTED-arg"},
+		{Name: "QUORUM_FAILURE", Arg: "q_obj_QUORUM_FAILURE-arg"},
+		{Name: "QUORUM_REPORT_BAD", Arg: "q_obj_QUORUM_REPORT_BAD-arg"},
 		{Name: "BLOCK_IO_ERROR", Arg: "q_obj_BLOCK_IO_ERROR-arg"},
 		{Name: "BLOCK_JOB_COMPLETED", Arg: "q_obj_BLOCK_JOB_COMPLETED-arg"},
 		{Name: "BLOCK_JOB_CANCELLED", Arg: "q_obj_BLOCK_JOB_CANCELLED-arg"},

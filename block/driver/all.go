@@ -12,6 +12,7 @@ import (
 	"goemu/block/driver/nbd"
 	"goemu/block/driver/null"
 	"goemu/block/driver/qcow2"
+	"goemu/block/driver/quorum"
 	"goemu/block/driver/raw"
 	"goemu/block/driver/vdi"
 	"goemu/block/driver/vpc"
@@ -19,5 +20,5 @@ import (
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, vdi.Drivers, vpc.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, nbd.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, vdi.Drivers, vpc.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, quorum.Drivers, nbd.Drivers)
 }

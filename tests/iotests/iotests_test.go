@@ -91,7 +91,7 @@ func TestSame(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
 			theirs, ours := side{filepath.Dir(oracle), t.TempDir()}, side{bin, t.TempDir()}
-			for _, line := range strings.Split(strings.TrimSpace(c.lines), "\n") {
+			for _, line := range strings.Split(strings.TrimSpace(abbreviations.Replace(c.lines)), "\n") {
 				want, wantStatus := theirs.run(t, line)
 				got, status := ours.run(t, line)
 				require.Equal(t, want, got, line)

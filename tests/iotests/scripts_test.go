@@ -1,5 +1,12 @@
 package iotests
 
+import "strings"
+
+// abbreviations are options that several commands have.
+var abbreviations = strings.NewReplacer(
+	"QUORUM", "driver=quorum,children.0.driver=raw,children.0.file.filename=a.raw,children.1.driver=raw,children.1.file.filename=b.raw,children.2.driver=raw,children.2.file.filename=c.raw",
+	"PAIR", "driver=quorum,children.0.driver=raw,children.0.file.filename=a.raw,children.1.driver=raw,children.1.file.filename=b.raw")
+
 // scripts are commands, one a line. Images have their format as extension.
 var scripts = []struct{ name, lines string }{
 	{"usage", `
@@ -56,6 +63,42 @@ qemu-io -f qcow2 -c 'write -P 8 100k 512' a.qcow2
 qemu-io -c 'open -o driver=raw,file.driver=blkverify,file.raw.filename=a.raw a.qcow2' -c 'read 0 64k' -c 'read 64k 64k'
 qemu-io -f raw -c 'write -P 8 100k 512' a.raw
 qemu-io -c 'open a.qcow2' -c 'reopen -o cache-size=1M' -c 'reopen -o l2-cache-size=512k' -c 'reopen -o refcount-cache-size=128k' -c 'reopen -o cache-clean-interval=-1'`},
+	{"quorum", `
+qemu-img create -f raw a.raw 1M
+qemu-img create -f raw b.raw 1M
+qemu-img create -f raw c.raw 1M
+qemu-img info --image-opts QUORUM,vote-threshold=2
+qemu-img info --output=json --image-opts QUORUM,vote-threshold=2,blkverify=off,read-pattern=quorum
+qemu-io --image-opts QUORUM,vote-threshold=2 -c 'write -P 7 64k 128k' -c flush -c 'read -P 7 64k 4k' -c 'write -z 64k 4k' -c 'discard 64k 4k' -c 'truncate 2M' -c map
+qemu-img map --output=json --image-opts QUORUM,vote-threshold=2
+qemu-io -f raw -c 'write -P 8 70k 4k' b.raw
+qemu-io --image-opts QUORUM,vote-threshold=2 -c 'read -P 7 68k 124k'
+qemu-io --image-opts QUORUM,vote-threshold=2,rewrite-corrupted=on -c 'read -P 7 71k 1k' -c 'read -P 8 70k 1k'
+qemu-img compare -f raw -F raw a.raw b.raw
+qemu-io --image-opts QUORUM,vote-threshold=2,read-pattern=fifo -c 'read -P 7 70k 4k'
+qemu-io -f raw -c 'write -P 9 70k 4k' c.raw
+qemu-io --image-opts QUORUM,vote-threshold=2 -c 'read 64k 128k' -c 'read -P 0 0k 1k'
+qemu-img convert -O raw --image-opts QUORUM,vote-threshold=3 d.raw
+qemu-io --image-opts PAIR,vote-threshold=2,blkverify=on -c 'read 0 64k' -c 'read 64k 64k'
+qemu-io -r --image-opts QUORUM,vote-threshold=2,rewrite-corrupted=on -c 'read 0 4k'
+qemu-img info --image-opts QUORUM
+qemu-img info --image-opts QUORUM,vote-threshold=0
+qemu-img info --image-opts QUORUM,vote-threshold=x
+qemu-img info --image-opts QUORUM,vote-threshold=4
+qemu-img info --image-opts QUORUM,vote-threshold=2,blkverify=on
+qemu-img info --image-opts PAIR,vote-threshold=2,blkverify=on,rewrite-corrupted=on
+qemu-img info --image-opts QUORUM,vote-threshold=2,read-pattern=x
+qemu-img info --image-opts QUORUM,vote-threshold=2,children.4.filename=x
+qemu-img info --image-opts QUORUM,vote-threshold=2,children.x=x
+qemu-img info --image-opts QUORUM,vote-threshold=2,nosuch=x
+qemu-img info --image-opts driver=quorum,vote-threshold=1
+qemu-img info --image-opts driver=quorum,vote-threshold=1,children.0=nosuch
+qemu-img info json:{"driver":"quorum","vote-threshold":1,"children":[{"driver":"file","filename":"a.raw"},{"driver":"raw","offset":512,"file":{"driver":"file","filename":"b.raw"}}]}
+qemu-img info json:{"driver":"quorum","vote-threshold":1,"blkverify":false,"children":[{"driver":"file","filename":"a.raw"}]}
+qemu-img info -f quorum a.raw
+qemu-img create -f quorum a.raw 1M
+qemu-img resize --image-opts QUORUM,vote-threshold=2 2M
+qemu-img check --image-opts QUORUM,vote-threshold=2`},
 	{"storage daemon", `
 qemu-img create -f raw a.raw 1M
 qemu-storage-daemon foo

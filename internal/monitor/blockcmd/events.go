@@ -53,3 +53,27 @@ func (s *Service) trayMoved(b *block.Backend, open bool) {
 	}
 	s.Emit(ev)
 }
+
+// sectors are the first sector of a range in bytes and the number of those that it touches.
+func sectors(off, size int64) (first, count int64) {
+	const sector = 512
+	first = off / sector
+	return first, (off+size+sector-1)/sector - first
+}
+
+// quorumBad tells that an image of a quorum failed or is not like the others.
+func (s *Service) quorumBad(b block.QuorumBad) {
+	ev := &qapi.QuorumReportBadEvent{Type: qapi.QuorumOpType(b.Op), NodeName: b.Node.Name()}
+	ev.SectorNum, ev.SectorsCount = sectors(b.Offset, b.Size)
+	if b.Err != nil {
+		ev.Error = some(block.Strerror(block.Errno(b.Err)))
+	}
+	s.Emit(ev)
+}
+
+// quorumFailed tells that too few images of a quorum agreed.
+func (s *Service) quorumFailed(n *block.Node, off, size int64) {
+	ev := &qapi.QuorumFailureEvent{Reference: n.DeviceOrNodeName()}
+	ev.SectorNum, ev.SectorsCount = sectors(off, size)
+	s.Emit(ev)
+}

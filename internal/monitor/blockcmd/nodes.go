@@ -72,6 +72,32 @@ func (s *Service) BlockdevReopen(ctx context.Context, a *qapi.BlockdevReopenArg)
 	})
 }
 
+// XBlockdevChange implements qapi.BlockCoreCommands.
+func (s *Service) XBlockdevChange(_ context.Context, a *qapi.XBlockdevChangeArg) error {
+	return s.locked(func() error {
+		up, err := s.lookup(a.Parent)
+		switch {
+		case err != nil:
+			return err
+		case a.Child != nil && a.Node != nil:
+			return block.Errorf(unix.EINVAL, "The parameters child and node are in conflict")
+		case a.Child != nil:
+			c := up.Child(*a.Child)
+			if c == nil {
+				return block.Errorf(unix.ENOENT, "Node '%s' does not have child '%s'", a.Parent, *a.Child)
+			}
+			return s.Graph.RemoveChild(c)
+		case a.Node == nil:
+			return block.Errorf(unix.EINVAL, "Either child or node must be specified")
+		}
+		n := s.Graph.Find(*a.Node)
+		if n == nil {
+			return block.Errorf(unix.ENOENT, "Node '%s' not found", *a.Node)
+		}
+		return s.Graph.AddChild(up, n)
+	})
+}
+
 // XBlockdevSetIothread implements qapi.BlockCoreCommands. Requests are not bound to threads: only the arguments are checked.
 func (s *Service) XBlockdevSetIothread(_ context.Context, a *qapi.XBlockdevSetIothreadArg) error {
 	return s.locked(func() error {

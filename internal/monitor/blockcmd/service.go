@@ -67,6 +67,8 @@ func New(c Config) *Service {
 	s.Graph.OnIOError = s.ioError
 	s.Graph.OnCorrupt = s.corrupted
 	s.Graph.OnTray = s.trayMoved
+	s.Graph.OnQuorumBad = s.quorumBad
+	s.Graph.OnQuorumFailure = s.quorumFailed
 	c.Drives.OnUnplug = s.cancelJobs
 	return s
 }
