@@ -424,6 +424,8 @@ func TestBackEndStalls(t *testing.T) {
 	w.mu.Unlock()
 	w.c.Ready()
 	g.sent(10)
+	w.mu.Lock()
+	defer w.mu.Unlock()
 	for i := range 10 {
 		require.Equal(t, frameOf(i, 100), w.frames[i])
 	}
