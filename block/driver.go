@@ -57,7 +57,7 @@ type Driver struct {
 	AmendOptions []Option
 	// Measure computes how large an image made with the options would be, with the content of in unless that is nil; nil if the driver
 	// cannot tell.
-	Measure func(ctx context.Context, o *Options, in *Node) (MeasureInfo, error)
+	Measure func(ctx context.Context, g *Graph, o *Options, in *Node) (MeasureInfo, error)
 
 	// StrongOptions are the options that change the content a guest sees; they are part of the json: filename.
 	StrongOptions []string

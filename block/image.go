@@ -67,6 +67,11 @@ type Amender interface {
 	Amend(ctx context.Context, o *Options, force bool, progress Progress) error
 }
 
+// Encrypter is a format that may be encrypted.
+type Encrypter interface {
+	Encrypted() bool
+}
+
 // MeasureInfo is the answer of Driver.Measure. Bitmaps counts only if HasBitmaps.
 type MeasureInfo struct {
 	Required, FullyAllocated int64

@@ -29,12 +29,92 @@ type ImageInfoSpecificQCow2 struct {
 	CompressionType Qcow2CompressionType `json:"compression-type"`
 }
 
+// QCryptoHashAlgorithm is the enum QCryptoHashAlgorithm. Hash functions.
+type QCryptoHashAlgorithm string
+
+// The values of QCryptoHashAlgorithm.
+const (
+	QCryptoHashAlgorithmMd5    QCryptoHashAlgorithm = "md5"
+	QCryptoHashAlgorithmSha1   QCryptoHashAlgorithm = "sha1"
+	QCryptoHashAlgorithmSha224 QCryptoHashAlgorithm = "sha224"
+	QCryptoHashAlgorithmSha256 QCryptoHashAlgorithm = "sha256"
+	QCryptoHashAlgorithmSha384 QCryptoHashAlgorithm = "sha384"
+	QCryptoHashAlgorithmSha512 QCryptoHashAlgorithm = "sha512"
+)
+
+// QCryptoCipherAlgorithm is the enum QCryptoCipherAlgorithm. Algorithms of encryption.
+type QCryptoCipherAlgorithm string
+
+// The values of QCryptoCipherAlgorithm.
+const (
+	QCryptoCipherAlgorithmAes128 QCryptoCipherAlgorithm = "aes-128"
+	QCryptoCipherAlgorithmAes192 QCryptoCipherAlgorithm = "aes-192"
+	QCryptoCipherAlgorithmAes256 QCryptoCipherAlgorithm = "aes-256"
+)
+
+// QCryptoCipherMode is the enum QCryptoCipherMode. How an algorithm goes from block to block.
+type QCryptoCipherMode string
+
+// The values of QCryptoCipherMode.
+const (
+	QCryptoCipherModeCbc QCryptoCipherMode = "cbc"
+	QCryptoCipherModeXts QCryptoCipherMode = "xts"
+)
+
+// QCryptoIVGenAlgorithm is the enum QCryptoIVGenAlgorithm. Where initialisation vectors come from.
+type QCryptoIVGenAlgorithm string
+
+// The values of QCryptoIVGenAlgorithm.
+const (
+	QCryptoIVGenAlgorithmPlain   QCryptoIVGenAlgorithm = "plain"
+	QCryptoIVGenAlgorithmPlain64 QCryptoIVGenAlgorithm = "plain64"
+	QCryptoIVGenAlgorithmEssiv   QCryptoIVGenAlgorithm = "essiv"
+)
+
+// QCryptoBlockOptionsLUKS is the struct QCryptoBlockOptionsLUKS. Options of a disk encrypted in the format LUKS.
+type QCryptoBlockOptionsLUKS struct {
+	KeySecret *string `json:"key-secret,omitempty"`
+}
+
+// QCryptoBlockCreateOptionsLUKS is the struct QCryptoBlockCreateOptionsLUKS. How to encrypt a new disk.
+type QCryptoBlockCreateOptionsLUKS struct {
+	KeySecret    *string                 `json:"key-secret,omitempty"`
+	CipherAlg    *QCryptoCipherAlgorithm `json:"cipher-alg,omitempty"`
+	CipherMode   *QCryptoCipherMode      `json:"cipher-mode,omitempty"`
+	IvgenAlg     *QCryptoIVGenAlgorithm  `json:"ivgen-alg,omitempty"`
+	IvgenHashAlg *QCryptoHashAlgorithm   `json:"ivgen-hash-alg,omitempty"`
+	HashAlg      *QCryptoHashAlgorithm   `json:"hash-alg,omitempty"`
+	IterTime     *int64                  `json:"iter-time,omitempty"`
+}
+
+// QCryptoBlockInfoLUKSSlot is the struct QCryptoBlockInfoLUKSSlot. A place for the key, encrypted with a password.
+type QCryptoBlockInfoLUKSSlot struct {
+	Active    bool   `json:"active"`
+	Iters     *int64 `json:"iters,omitempty"`
+	Stripes   *int64 `json:"stripes,omitempty"`
+	KeyOffset int64  `json:"key-offset"`
+}
+
+// QCryptoBlockInfoLUKS is the struct QCryptoBlockInfoLUKS. What the header of an encrypted disk tells.
+type QCryptoBlockInfoLUKS struct {
+	CipherAlg      QCryptoCipherAlgorithm      `json:"cipher-alg"`
+	CipherMode     QCryptoCipherMode           `json:"cipher-mode"`
+	IvgenAlg       QCryptoIVGenAlgorithm       `json:"ivgen-alg"`
+	IvgenHashAlg   *QCryptoHashAlgorithm       `json:"ivgen-hash-alg,omitempty"`
+	HashAlg        QCryptoHashAlgorithm        `json:"hash-alg"`
+	PayloadOffset  int64                       `json:"payload-offset"`
+	MasterKeyIters int64                       `json:"master-key-iters"`
+	Uuid           string                      `json:"uuid"`
+	Slots          []*QCryptoBlockInfoLUKSSlot `json:"slots"`
+}
+
 // ImageInfoSpecificKind is the enum ImageInfoSpecificKind. Formats that have more to tell about an image.
 type ImageInfoSpecificKind string
 
 // The values of ImageInfoSpecificKind.
 const (
 	ImageInfoSpecificKindQcow2 ImageInfoSpecificKind = "qcow2"
+	ImageInfoSpecificKindLuks  ImageInfoSpecificKind = "luks"
 )
 
 // ImageInfoSpecificQCow2Wrapper is the struct ImageInfoSpecificQCow2Wrapper. Holds ImageInfoSpecificQCow2.
@@ -42,10 +122,16 @@ type ImageInfoSpecificQCow2Wrapper struct {
 	Data *ImageInfoSpecificQCow2 `json:"data"`
 }
 
+// ImageInfoSpecificLUKSWrapper is the struct ImageInfoSpecificLUKSWrapper. Holds QCryptoBlockInfoLUKS.
+type ImageInfoSpecificLUKSWrapper struct {
+	Data *QCryptoBlockInfoLUKS `json:"data"`
+}
+
 // ImageInfoSpecific is the union ImageInfoSpecific. What only images of one format have.
 type ImageInfoSpecific struct {
 	Type  ImageInfoSpecificKind          `json:"type"`
 	Qcow2 *ImageInfoSpecificQCow2Wrapper `json:"-" branch:"qcow2"`
+	Luks  *ImageInfoSpecificLUKSWrapper  `json:"-" branch:"luks"`
 }
 
 // ImageInfo is the struct ImageInfo. An image as such, whoever uses it.
@@ -56,6 +142,7 @@ type ImageInfo struct {
 	ActualSize            *int64             `json:"actual-size,omitempty"`
 	VirtualSize           int64              `json:"virtual-size"`
 	ClusterSize           *int64             `json:"cluster-size,omitempty"`
+	Encrypted             *bool              `json:"encrypted,omitempty"`
 	BackingFilename       *string            `json:"backing-filename,omitempty"`
 	FullBackingFilename   *string            `json:"full-backing-filename,omitempty"`
 	BackingFilenameFormat *string            `json:"backing-filename-format,omitempty"`
@@ -726,6 +813,7 @@ const (
 	BlockdevDriverFile            BlockdevDriver = "file"
 	BlockdevDriverHostCdrom       BlockdevDriver = "host_cdrom"
 	BlockdevDriverHostDevice      BlockdevDriver = "host_device"
+	BlockdevDriverLuks            BlockdevDriver = "luks"
 	BlockdevDriverNbd             BlockdevDriver = "nbd"
 	BlockdevDriverNullAio         BlockdevDriver = "null-aio"
 	BlockdevDriverNullCo          BlockdevDriver = "null-co"
@@ -796,6 +884,12 @@ type Qcow2OverlapCheckFlags struct {
 type Qcow2OverlapChecks struct {
 	Flags *Qcow2OverlapCheckFlags `json:"-" alternative:"flags"`
 	Mode  *Qcow2OverlapCheckMode  `json:"-" alternative:"mode"`
+}
+
+// BlockdevOptionsLUKS is the struct BlockdevOptionsLUKS. Options of a disk encrypted in the format LUKS.
+type BlockdevOptionsLUKS struct {
+	File      *BlockdevRef `json:"file"`
+	KeySecret *string      `json:"key-secret,omitempty"`
 }
 
 // BlockdevOptionsQcow2 is the struct BlockdevOptionsQcow2. Options of qcow2.
@@ -1014,6 +1108,7 @@ type BlockdevOptions struct {
 	File            *BlockdevOptionsFile          `json:"-" branch:"file"`
 	HostCdrom       *BlockdevOptionsFile          `json:"-" branch:"host_cdrom"`
 	HostDevice      *BlockdevOptionsFile          `json:"-" branch:"host_device"`
+	Luks            *BlockdevOptionsLUKS          `json:"-" branch:"luks"`
 	Nbd             *BlockdevOptionsNbd           `json:"-" branch:"nbd"`
 	NullAio         *BlockdevOptionsNull          `json:"-" branch:"null-aio"`
 	NullCo          *BlockdevOptionsNull          `json:"-" branch:"null-co"`
@@ -1077,6 +1172,20 @@ const (
 	Qcow2CompressionTypeZstd Qcow2CompressionType = "zstd"
 )
 
+// BlockdevCreateOptionsLUKS is the struct BlockdevCreateOptionsLUKS. How to make an encrypted disk in the format LUKS.
+type BlockdevCreateOptionsLUKS struct {
+	KeySecret     *string                 `json:"key-secret,omitempty"`
+	CipherAlg     *QCryptoCipherAlgorithm `json:"cipher-alg,omitempty"`
+	CipherMode    *QCryptoCipherMode      `json:"cipher-mode,omitempty"`
+	IvgenAlg      *QCryptoIVGenAlgorithm  `json:"ivgen-alg,omitempty"`
+	IvgenHashAlg  *QCryptoHashAlgorithm   `json:"ivgen-hash-alg,omitempty"`
+	HashAlg       *QCryptoHashAlgorithm   `json:"hash-alg,omitempty"`
+	IterTime      *int64                  `json:"iter-time,omitempty"`
+	File          *BlockdevRef            `json:"file"`
+	Size          uint64                  `json:"size"`
+	Preallocation *PreallocMode           `json:"preallocation,omitempty"`
+}
+
 // BlockdevCreateOptionsQcow2 is the struct BlockdevCreateOptionsQcow2. How to make a qcow2 image.
 type BlockdevCreateOptionsQcow2 struct {
 	File            *BlockdevRef          `json:"file"`
@@ -1122,6 +1231,7 @@ type BlockdevCreateOptionsVpc struct {
 type BlockdevCreateOptions struct {
 	Driver BlockdevDriver              `json:"driver"`
 	File   *BlockdevCreateOptionsFile  `json:"-" branch:"file"`
+	Luks   *BlockdevCreateOptionsLUKS  `json:"-" branch:"luks"`
 	Qcow2  *BlockdevCreateOptionsQcow2 `json:"-" branch:"qcow2"`
 	Vdi    *BlockdevCreateOptionsVdi   `json:"-" branch:"vdi"`
 	Vpc    *BlockdevCreateOptionsVpc   `json:"-" branch:"vpc"`
@@ -1697,16 +1807,72 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "bitmaps", Type: "[]Qcow2BitmapInfo", Optional: true},
 			{Name: "compression-type", Type: "Qcow2CompressionType"},
 		}},
+		{Name: "QCryptoHashAlgorithm", Kind: KindEnum, Values: []Value{
+			{Name: "md5"},
+			{Name: "sha1"},
+			{Name: "sha224"},
+			{Name: "sha256"},
+			{Name: "sha384"},
+			{Name: "sha512"},
+		}},
+		{Name: "QCryptoCipherAlgorithm", Kind: KindEnum, Values: []Value{
+			{Name: "aes-128"},
+			{Name: "aes-192"},
+			{Name: "aes-256"},
+		}},
+		{Name: "QCryptoCipherMode", Kind: KindEnum, Values: []Value{
+			{Name: "cbc"},
+			{Name: "xts"},
+		}},
+		{Name: "QCryptoIVGenAlgorithm", Kind: KindEnum, Values: []Value{
+			{Name: "plain"},
+			{Name: "plain64"},
+			{Name: "essiv"},
+		}},
+		{Name: "QCryptoBlockOptionsLUKS", Kind: KindObject, Members: []Member{
+			{Name: "key-secret", Type: "str", Optional: true},
+		}},
+		{Name: "QCryptoBlockCreateOptionsLUKS", Kind: KindObject, Members: []Member{
+			{Name: "key-secret", Type: "str", Optional: true},
+			{Name: "cipher-alg", Type: "QCryptoCipherAlgorithm", Optional: true},
+			{Name: "cipher-mode", Type: "QCryptoCipherMode", Optional: true},
+			{Name: "ivgen-alg", Type: "QCryptoIVGenAlgorithm", Optional: true},
+			{Name: "ivgen-hash-alg", Type: "QCryptoHashAlgorithm", Optional: true},
+			{Name: "hash-alg", Type: "QCryptoHashAlgorithm", Optional: true},
+			{Name: "iter-time", Type: "int", Optional: true},
+		}},
+		{Name: "QCryptoBlockInfoLUKSSlot", Kind: KindObject, Members: []Member{
+			{Name: "active", Type: "bool"},
+			{Name: "iters", Type: "int", Optional: true},
+			{Name: "stripes", Type: "int", Optional: true},
+			{Name: "key-offset", Type: "int"},
+		}},
+		{Name: "QCryptoBlockInfoLUKS", Kind: KindObject, Members: []Member{
+			{Name: "cipher-alg", Type: "QCryptoCipherAlgorithm"},
+			{Name: "cipher-mode", Type: "QCryptoCipherMode"},
+			{Name: "ivgen-alg", Type: "QCryptoIVGenAlgorithm"},
+			{Name: "ivgen-hash-alg", Type: "QCryptoHashAlgorithm", Optional: true},
+			{Name: "hash-alg", Type: "QCryptoHashAlgorithm"},
+			{Name: "payload-offset", Type: "int"},
+			{Name: "master-key-iters", Type: "int"},
+			{Name: "uuid", Type: "str"},
+			{Name: "slots", Type: "[]QCryptoBlockInfoLUKSSlot"},
+		}},
 		{Name: "ImageInfoSpecificKind", Kind: KindEnum, Values: []Value{
 			{Name: "qcow2"},
+			{Name: "luks"},
 		}},
 		{Name: "ImageInfoSpecificQCow2Wrapper", Kind: KindObject, Members: []Member{
 			{Name: "data", Type: "ImageInfoSpecificQCow2"},
+		}},
+		{Name: "ImageInfoSpecificLUKSWrapper", Kind: KindObject, Members: []Member{
+			{Name: "data", Type: "QCryptoBlockInfoLUKS"},
 		}},
 		{Name: "ImageInfoSpecific", Kind: KindObject, Tag: "type", Members: []Member{
 			{Name: "type", Type: "ImageInfoSpecificKind"},
 		}, Branches: []Member{
 			{Name: "qcow2", Type: "ImageInfoSpecificQCow2Wrapper"},
+			{Name: "luks", Type: "ImageInfoSpecificLUKSWrapper"},
 		}},
 		{Name: "ImageInfo", Kind: KindObject, Members: []Member{
 			{Name: "filename", Type: "str"},
@@ -1715,6 +1881,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "actual-size", Type: "int", Optional: true},
 			{Name: "virtual-size", Type: "int"},
 			{Name: "cluster-size", Type: "int", Optional: true},
+			{Name: "encrypted", Type: "bool", Optional: true},
 			{Name: "backing-filename", Type: "str", Optional: true},
 			{Name: "full-backing-filename", Type: "str", Optional: true},
 			{Name: "backing-filename-format", Type: "str", Optional: true},
@@ -2227,6 +2394,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "file"},
 			{Name: "host_cdrom"},
 			{Name: "host_device"},
+			{Name: "luks"},
 			{Name: "nbd"},
 			{Name: "null-aio"},
 			{Name: "null-co"},
@@ -2280,6 +2448,10 @@ var moduleBlockCore = Module{Name: "block-core",
 		{Name: "Qcow2OverlapChecks", Kind: KindAlternate, Branches: []Member{
 			{Name: "flags", Type: "Qcow2OverlapCheckFlags"},
 			{Name: "mode", Type: "Qcow2OverlapCheckMode"},
+		}},
+		{Name: "BlockdevOptionsLUKS", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "key-secret", Type: "str", Optional: true},
 		}},
 		{Name: "BlockdevOptionsQcow2", Kind: KindObject, Members: []Member{
 			{Name: "file", Type: "BlockdevRef"},
@@ -2453,6 +2625,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "file", Type: "BlockdevOptionsFile"},
 			{Name: "host_cdrom", Type: "BlockdevOptionsFile"},
 			{Name: "host_device", Type: "BlockdevOptionsFile"},
+			{Name: "luks", Type: "BlockdevOptionsLUKS"},
 			{Name: "nbd", Type: "BlockdevOptionsNbd"},
 			{Name: "null-aio", Type: "BlockdevOptionsNull"},
 			{Name: "null-co", Type: "BlockdevOptionsNull"},
@@ -2495,6 +2668,18 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "zlib"},
 			{Name: "zstd"},
 		}},
+		{Name: "BlockdevCreateOptionsLUKS", Kind: KindObject, Members: []Member{
+			{Name: "key-secret", Type: "str", Optional: true},
+			{Name: "cipher-alg", Type: "QCryptoCipherAlgorithm", Optional: true},
+			{Name: "cipher-mode", Type: "QCryptoCipherMode", Optional: true},
+			{Name: "ivgen-alg", Type: "QCryptoIVGenAlgorithm", Optional: true},
+			{Name: "ivgen-hash-alg", Type: "QCryptoHashAlgorithm", Optional: true},
+			{Name: "hash-alg", Type: "QCryptoHashAlgorithm", Optional: true},
+			{Name: "iter-time", Type: "int", Optional: true},
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "size", Type: "size"},
+			{Name: "preallocation", Type: "PreallocMode", Optional: true},
+		}},
 		{Name: "BlockdevCreateOptionsQcow2", Kind: KindObject, Members: []Member{
 			{Name: "file", Type: "BlockdevRef"},
 			{Name: "data-file", Type: "BlockdevRef", Optional: true},
@@ -2529,6 +2714,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "driver", Type: "BlockdevDriver"},
 		}, Branches: []Member{
 			{Name: "file", Type: "BlockdevCreateOptionsFile"},
+			{Name: "luks", Type: "BlockdevCreateOptionsLUKS"},
 			{Name: "qcow2", Type: "BlockdevCreateOptionsQcow2"},
 			{Name: "vdi", Type: "BlockdevCreateOptionsVdi"},
 			{Name: "vpc", Type: "BlockdevCreateOptionsVpc"},

@@ -9,6 +9,7 @@ import (
 	"goemu/block/driver/copybeforewrite"
 	"goemu/block/driver/file"
 	"goemu/block/driver/filter"
+	"goemu/block/driver/luks"
 	"goemu/block/driver/nbd"
 	"goemu/block/driver/null"
 	"goemu/block/driver/qcow2"
@@ -20,5 +21,5 @@ import (
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, vdi.Drivers, vpc.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, quorum.Drivers, nbd.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, luks.Drivers, vdi.Drivers, vpc.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, quorum.Drivers, nbd.Drivers)
 }

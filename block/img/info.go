@@ -34,7 +34,7 @@ func QueryInfo(ctx context.Context, n *block.Node) (*Info, error) {
 	if err != nil {
 		return nil, block.Errnof(block.Errno(err), "Can't get image size '%s'", n.ExactFilename())
 	}
-	i := &Info{Filename: n.Filename(), Format: n.DriverName(), VirtualSize: size, ActualSize: -1}
+	i := &Info{Filename: n.Filename(), Format: n.DriverName(), VirtualSize: size, ActualSize: -1, Encrypted: Encrypted(n)}
 	if actual, err := n.AllocatedSize(ctx); err == nil {
 		i.ActualSize = actual
 	}
@@ -64,4 +64,10 @@ func Snapshots(n *block.Node) ([]block.Snapshot, error) {
 		return nil, nil
 	}
 	return s.Snapshots()
+}
+
+// Encrypted tells whether a node's image is encrypted.
+func Encrypted(n *block.Node) bool {
+	e, ok := n.State().(block.Encrypter)
+	return ok && e.Encrypted()
 }

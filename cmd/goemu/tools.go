@@ -1,7 +1,9 @@
 package main
 
 import (
+	"fmt"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -11,8 +13,11 @@ import (
 	"goemu/cmd/goemu/nbd"
 	"goemu/cmd/goemu/qio"
 	"goemu/internal/iothread"
+	"goemu/internal/secret"
 	"goemu/internal/tlscreds"
 	"goemu/internal/tool"
+	"goemu/internal/userobj"
+	"goemu/qapi"
 )
 
 // toolRow is a tool that is called by its own name (a link to the program) or as a subcommand.
@@ -72,6 +77,15 @@ func addObjects(t *tool.Tool) {
 		}
 		return err
 	}
+	secrets := new(userobj.Set)
+	secrets.Types = []*userobj.Type{secret.Type(secrets.Find)}
+	t.Objects["secret"] = func(id string, o *block.Options) error {
+		s, err := makeSecret(secrets, id, o)
+		if err == nil {
+			err = set.Put(id, s)
+		}
+		return err
+	}
 	threads := iothread.Type()
 	t.Objects[threads.Name] = func(id string, o *block.Options) error {
 		thread := threads.New(id)
@@ -93,4 +107,24 @@ func addObjects(t *tool.Tool) {
 		return set.Put(id, thread)
 	}
 	t.Graph.Object = func(id string) any { return set[id] }
+}
+
+// makeSecret makes an object of type secret in a set.
+func makeSecret(set *userobj.Set, id string, o *block.Options) (any, error) {
+	pairs := [][2]string{{"qom-type", "secret"}, {"id", id}}
+	for _, name := range o.Names() {
+		if !slices.ContainsFunc(set.Types[0].Props, func(p userobj.Property) bool { return p.Name == name }) {
+			return nil, fmt.Errorf("Parameter '%s' is unexpected", name)
+		}
+		v, _ := o.TakeString(name)
+		pairs = append(pairs, [2]string{name, v})
+	}
+	members, err := qapi.FromOpts("ObjectOptions", pairs)
+	if err == nil {
+		err = qapi.Decode("ObjectOptions", members, nil)
+	}
+	if err == nil {
+		err = set.Add(members)
+	}
+	return set.Find(id), err
 }

@@ -319,7 +319,7 @@ func (im *image) setBacking(filename, format string) error {
 }
 
 // measure is Driver.Measure.
-func measure(ctx context.Context, o *block.Options, in *block.Node) (m block.MeasureInfo, err error) {
+func measure(ctx context.Context, _ *block.Graph, o *block.Options, in *block.Node) (m block.MeasureInfo, err error) {
 	size, _ := o.TakeSize("size", 0)
 	c, err := takeMeasured(o)
 	if err != nil {

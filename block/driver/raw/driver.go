@@ -289,7 +289,7 @@ func (f *Format) ChildPerm(_ *block.Child, role block.Role, perm, shared block.P
 }
 
 // measure tells the size of a raw image: the source's, or the one asked for.
-func measure(ctx context.Context, o *block.Options, src *block.Node) (m block.MeasureInfo, err error) {
+func measure(ctx context.Context, _ *block.Graph, o *block.Options, src *block.Node) (m block.MeasureInfo, err error) {
 	size, err := o.TakeSize("size", 0)
 	if err != nil {
 		return m, err

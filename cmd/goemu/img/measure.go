@@ -80,7 +80,7 @@ func (c *command) runMeasure(src *block.Node, format, list string, size int64, j
 	var m block.MeasureInfo
 	err := block.Errorf(unix.ENOTSUP, "Block driver '%s' does not support size measurement", d.Name)
 	if d.Measure != nil {
-		m, err = d.Measure(c.Ctx, values, src)
+		m, err = d.Measure(c.Ctx, c.Graph, values, src)
 	}
 	if err != nil {
 		c.Report("", err)

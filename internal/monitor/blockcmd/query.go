@@ -80,8 +80,8 @@ func deviceInfo(ctx context.Context, b *block.Backend, n *block.Node, flat bool)
 		File: n.Filename(), NodeName: some(n.Name()), Ro: n.ReadOnly(), Drv: n.DriverName(),
 		Cache:          &qapi.BlockdevCacheInfo{Writeback: b == nil || b.WriteCache(), Direct: m.Direct, NoFlush: m.NoFlush},
 		DetectZeroes:   qapi.BlockdevDetectZeroesOptions(m.DetectZeroes.String()),
-		WriteThreshold: n.WriteThreshold(),
-		DirtyBitmaps:   bitmapInfos(n),
+		WriteThreshold: n.WriteThreshold(), Encrypted: img.Encrypted(n),
+		DirtyBitmaps: bitmapInfos(n),
 	}
 	if c := n.COWChild(); c != nil {
 		i.BackingFile = some(c.Node().Filename())
@@ -137,6 +137,9 @@ func imageInfo(ctx context.Context, n *block.Node) (*qapi.ImageInfo, error) {
 	if q.HasDirty {
 		i.DirtyFlag = &q.Dirty
 	}
+	if q.Encrypted {
+		i.Encrypted = some(true)
+	}
 	if q.ClusterSize != 0 {
 		i.ClusterSize = &q.ClusterSize
 	}
@@ -183,10 +186,17 @@ func member[T any](list []block.Member, name string) *T {
 // specificInfo is what a format tells about its image: type and data.
 func specificInfo(m []block.Member) *qapi.ImageInfoSpecific {
 	kind, data := member[string](m, "type"), member[[]block.Member](m, "data")
-	if kind == nil || data == nil || *kind != string(qapi.ImageInfoSpecificKindQcow2) {
+	if kind == nil || data == nil {
 		return nil
 	}
 	d := *data
+	switch qapi.ImageInfoSpecificKind(*kind) {
+	case qapi.ImageInfoSpecificKindLuks:
+		return &qapi.ImageInfoSpecific{Type: qapi.ImageInfoSpecificKindLuks, Luks: &qapi.ImageInfoSpecificLUKSWrapper{Data: luksInfo(d)}}
+	case qapi.ImageInfoSpecificKindQcow2:
+	default:
+		return nil
+	}
 	q := &qapi.ImageInfoSpecificQCow2{
 		Compat: deref(member[string](d, "compat"), ""), DataFile: member[string](d, "data-file"), DataFileRaw: member[bool](d, "data-file-raw"),
 		ExtendedL2: member[bool](d, "extended-l2"), LazyRefcounts: member[bool](d, "lazy-refcounts"), Corrupt: member[bool](d, "corrupt"),
@@ -202,6 +212,24 @@ func specificInfo(m []block.Member) *qapi.ImageInfoSpecific {
 		q.Bitmaps = append(q.Bitmaps, i)
 	}
 	return &qapi.ImageInfoSpecific{Type: qapi.ImageInfoSpecificKindQcow2, Qcow2: &qapi.ImageInfoSpecificQCow2Wrapper{Data: q}}
+}
+
+// luksInfo describes an encrypted disk.
+func luksInfo(d []block.Member) *qapi.QCryptoBlockInfoLUKS {
+	q := &qapi.QCryptoBlockInfoLUKS{
+		CipherAlg: qapi.QCryptoCipherAlgorithm(deref(member[string](d, "cipher-alg"), "")), CipherMode: qapi.QCryptoCipherMode(deref(member[string](d, "cipher-mode"), "")),
+		IvgenAlg: qapi.QCryptoIVGenAlgorithm(deref(member[string](d, "ivgen-alg"), "")), HashAlg: qapi.QCryptoHashAlgorithm(deref(member[string](d, "hash-alg"), "")),
+		PayloadOffset: deref(member[int64](d, "payload-offset"), 0), MasterKeyIters: deref(member[int64](d, "master-key-iters"), 0), Uuid: deref(member[string](d, "uuid"), ""),
+	}
+	if h := member[string](d, "ivgen-hash-alg"); h != nil {
+		q.IvgenHashAlg = some(qapi.QCryptoHashAlgorithm(*h))
+	}
+	for _, e := range deref(member[[]any](d, "slots"), nil) {
+		s, _ := e.([]block.Member)
+		q.Slots = append(q.Slots, &qapi.QCryptoBlockInfoLUKSSlot{Active: deref(member[bool](s, "active"), false), Iters: member[int64](s, "iters"),
+			Stripes: member[int64](s, "stripes"), KeyOffset: deref(member[int64](s, "key-offset"), 0)})
+	}
+	return q
 }
 
 // XDebugQueryBlockGraph implements qapi.BlockCoreCommands.
