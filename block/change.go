@@ -108,6 +108,23 @@ func drainBoth(f func() error, nodes ...*Node) error {
 	return err
 }
 
+// CanReplace tells whether a node with the same content as n can take the place of r, in n or below it, without a change of data that
+// anybody sees.
+// Preconditions: the graph lock is held.
+func (n *Node) CanReplace(r *Node) bool {
+	for n != r {
+		if d, ok := n.state.(Replacer); ok {
+			return d.CanReplace(r)
+		}
+		c := n.Filtered()
+		if c == nil {
+			return false
+		}
+		n = c.node
+	}
+	return true
+}
+
 // ReplaceNode gives all parents of a node another one. Edges that would make a loop, and users that stay at their node, are left out.
 // Preconditions: the graph lock is held.
 func (g *Graph) ReplaceNode(from, to *Node) error { return g.replace(from, to, true, nil) }

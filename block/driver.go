@@ -301,8 +301,7 @@ type ChildChanger interface {
 	RemoveChild(c *Child) error
 }
 
-// Replacer is a driver besides filters of which a node below can take the content of the driver's own node without a change that anybody
-// sees.
+// Replacer is a driver that knows better than Node.CanReplace whether nodes below it can be replaced.
 type Replacer interface {
 	CanReplace(n *Node) bool
 }

@@ -77,6 +77,9 @@ func (s *Server) Serve(t Target) {
 func (s *Server) Close() {
 	s.port.Detach()
 	s.mu.Lock()
+	if s.opened && !s.closed {
+		s.logf("[I +%s] CLOSED\n", s.elapsed())
+	}
 	s.closed = true
 	s.wake.Broadcast()
 	s.mu.Unlock()

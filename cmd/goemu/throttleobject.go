@@ -27,6 +27,9 @@ func (t *throttleObject) Complete() error {
 // Close implements userobj.Object.
 func (t *throttleObject) Close() {}
 
+// InUse implements userobj.InUse: groups with members stay.
+func (t *throttleObject) InUse() bool { return t.group != nil && t.group.Members() > 0 }
+
 // Value implements userobj.Stand.
 func (t *throttleObject) Value() any { return t.group }
 

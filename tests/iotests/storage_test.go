@@ -55,6 +55,14 @@ func TestStorageMonitor(t *testing.T) {
 			`{"execute": "block-export-add", "arguments": {"type": "nbd", "id": "e", "node-name": "top"}}`,
 			`{"execute": "query-block-exports"}`, `{"execute": "query-jobs"}`, `{"execute": "cont"}`,
 		}},
+		{"reopening without options", nodes + " --object throttle-group,id=g --object throttle-group,id=h", []string{
+			`{"execute": "blockdev-add", "arguments": {"driver": "throttle", "node-name": "t", "throttle-group": "g", "file": "top"}}`,
+			`{"execute": "blockdev-reopen", "arguments": {"options": [{"driver": "throttle", "node-name": "t", "throttle-group": "h", "file": "top"}]}}`,
+			`{"execute": "blockdev-add", "arguments": {"driver": "null-co", "node-name": "n", "size": 4096, "read-zeroes": true}}`,
+			`{"execute": "blockdev-reopen", "arguments": {"options": [{"driver": "null-co", "node-name": "n", "read-zeroes": true}]}}`,
+			`{"execute": "blockdev-add", "arguments": {"driver": "blkdebug", "node-name": "d", "image": "base", "align": 4096}}`,
+			`{"execute": "blockdev-reopen", "arguments": {"options": [{"driver": "blkdebug", "node-name": "d", "image": "base"}]}}`,
+		}},
 		{"children of a quorum", nodes + " --blockdev null-co,node-name=n,size=1048576", []string{
 			`{"execute": "blockdev-add", "arguments": {"driver": "quorum", "node-name": "q", "vote-threshold": 2, "children": ["top", {"driver": "null-co", "size": 1048576}]}}`,
 			`{"execute": "x-blockdev-change", "arguments": {"parent": "q"}}`,

@@ -129,6 +129,11 @@ func (p *pair) WriteV(ctx context.Context, off int64, iov [][]byte, fl block.Fla
 	return p.both("write", off, block.IovLen(iov), func(c *block.Child) error { return c.WriteV(ctx, off, iov, fl) })
 }
 
+// CanReplace implements block.Replacer: both images have the same content.
+func (p *pair) CanReplace(n *block.Node) bool {
+	return p.raw.Node().CanReplace(n) || p.test.Node().CanReplace(n)
+}
+
 // FlushToDisk implements block.DiskFlusher. Only the image under test matters.
 func (p *pair) FlushToDisk(ctx context.Context) error { return p.test.Flush(ctx) }
 

@@ -14,9 +14,9 @@ import (
 const defaultSize = 1 << 30
 
 var options = []block.Option{
-	{Name: "size", Type: block.OptSize, Help: "size of the null block"},
-	{Name: "latency-ns", Type: block.OptNumber, Help: "nanoseconds (approximated) to wait before completing request"},
-	{Name: "read-zeroes", Type: block.OptBool, Help: "return zeroes when read"},
+	{Name: "size", Type: block.OptSize, Help: "size of the null block", Fixed: true},
+	{Name: "latency-ns", Type: block.OptNumber, Help: "nanoseconds (approximated) to wait before completing request", Fixed: true},
+	{Name: "read-zeroes", Type: block.OptBool, Help: "return zeroes when read", Fixed: true},
 }
 
 // Drivers are the protocols of this package.

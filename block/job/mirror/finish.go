@@ -46,6 +46,7 @@ func (m *mirror) finish(j *job.Job, abort bool) (err error) {
 			err = unix.EPERM
 		}
 	}
+	m.releaseReplaced(g)
 	if m.drained {
 		m.drained = false
 		m.Source.DrainEnd()
@@ -84,7 +85,7 @@ func (m *mirror) setBacking(g *block.Graph) error {
 
 // changeOver replaces the source, or what the user named, by the target.
 func (m *mirror) changeOver(g *block.Graph) error {
-	old := m.Replaces
+	old := m.replaced
 	if old == nil {
 		old = m.Source
 	}
@@ -93,7 +94,20 @@ func (m *mirror) changeOver(g *block.Graph) error {
 			return err
 		}
 	}
+	if !m.Source.CanReplace(old) {
+		return block.Errorf(unix.EPERM, "Can no longer replace '%s' by '%s', because it can no longer be guaranteed that doing so would not lead to an abrupt change of visible data",
+			old.Name(), m.Target.Name())
+	}
 	return g.ReplaceNode(old, m.Target)
+}
+
+// releaseReplaced lets the node go that was, or would have been, replaced.
+func (m *mirror) releaseReplaced(g *block.Graph) {
+	if m.replaced != nil {
+		m.replaced.UnblockAll(m.completing)
+		g.Unref(m.replaced)
+		m.replaced = nil
+	}
 }
 
 // loosen makes the filter give its permissions up.

@@ -39,7 +39,7 @@ type Options struct {
 	ID                           string // empty: the name of the device on Source
 	Source, Target               *block.Node
 	Base                         *block.Node // with Top: what is not copied; with commit the target itself
-	Replaces                     *block.Node // what Target takes the place of; nil: Source
+	Replaces                     string      // node-name of what Target takes the place of; empty: Source
 	Speed                        int64
 	Buffer                       int64 // bytes in flight at most; 0 for the default
 	Granularity                  int64 // bytes; 0 for the default
@@ -77,6 +77,8 @@ type mirror struct {
 	length         int64
 	cheapZeroes    bool // the target makes zeroes by giving blocks back: they do not count against the speed
 	job            *job.Job
+	replaced       *block.Node    // the node named by Replaces, from Complete on
+	completing     *block.Blocker // of other operations on it
 	drained        bool
 	within         bool // the target is a backing file of the source
 	frozen         bool // so the chain down to it stays as it is
@@ -215,10 +217,14 @@ func (m *mirror) Complete(j *job.Job) error {
 			return err
 		}
 	}
-	if m.Replaces != nil {
-		if err := m.Replaces.Blocked(block.OpReplace); err != nil && !j.Uses(m.Replaces) {
-			return err
+	if m.Replaces != "" && m.replaced == nil {
+		n := j.Graph().Find(m.Replaces)
+		if n == nil {
+			return block.Errorf(unix.ENOENT, "Node name '%s' not found", m.Replaces)
 		}
+		j.Graph().Ref(n)
+		m.replaced, m.completing = n, &block.Blocker{Reason: "block device is in use by block-job-complete"}
+		n.BlockAll(m.completing)
 	}
 	m.mu.Lock()
 	m.complete = true

@@ -199,3 +199,60 @@ func TestWholeClusters(t *testing.T) {
 		require.Equal(t, model, b.Content(d))
 	}
 }
+
+// TestRepairQuorum puts a copy of what a quorum shows in the place of one of its images, unless somebody else uses that.
+func TestRepairQuorum(t *testing.T) {
+	for _, shared := range []bool{false, true} {
+		b := jobtest.New(t)
+		for _, name := range []string{"a", "b", "c", "copy"} {
+			b.Create(name, "")
+		}
+		broken, target := b.Open("c"), b.Open("copy")
+		q := b.Open("q", "driver", "quorum", "vote-threshold", 2, "children.0.driver", "qcow2", "children.0.file.filename", b.Path("a"),
+			"children.1.driver", "qcow2", "children.1.file.filename", b.Path("b"), "children.2", "c")
+		d := b.Disk(q)
+		model := make([]byte, jobtest.Size)
+		b.Scribble(d, model, 1, 20)
+		var told string
+		b.Graph.Report = func(text string) { told = text }
+		j := b.Start(func() (*job.Job, error) {
+			require.True(t, q.CanReplace(broken))
+			require.False(t, q.CanReplace(broken.Child("file").Node()))
+			return mirror.New(context.Background(), b.Jobs, mirror.Options{ID: "j", Source: q, Target: target, Replaces: "c"})
+		})
+		ready(t, j)
+		if shared {
+			var c *block.Child
+			b.Locked(func() {
+				var err error
+				c, err = b.Graph.Use(&block.User{Name: "other"}, broken, "root", 0, block.PermAll)
+				require.NoError(t, err)
+			})
+			defer b.Locked(func() { b.Graph.Leave(c) })
+		}
+		b.Locked(func() {
+			require.NoError(t, j.Complete())
+			require.ErrorContains(t, broken.Blocked(block.OpResize), "block device is in use by block-job-complete")
+		})
+		if err := j.AwaitEnd(); shared {
+			require.ErrorIs(t, err, unix.EPERM)
+			require.Equal(t, "Can no longer replace 'c' by 'copy', because it can no longer be guaranteed that doing so would not lead to an abrupt change of visible data", told)
+		} else {
+			require.NoError(t, err)
+		}
+		b.Locked(func() {
+			require.NoError(t, broken.Blocked(block.OpResize))
+			want := target
+			if shared {
+				want = broken
+			}
+			require.Same(t, want, q.Child("children.2").Node())
+			require.Same(t, q, d.Node())
+		})
+		b.Scribble(d, model, 2, 20)
+		require.Equal(t, model, b.Content(d))
+		if !shared {
+			b.Judge("copy")
+		}
+	}
+}

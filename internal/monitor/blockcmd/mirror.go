@@ -140,7 +140,7 @@ func (s *Service) startMirror(o mirror.Options, sync qapi.MirrorSyncMode, replac
 		if have != size {
 			return block.Errorf(unix.EINVAL, "cannot replace image with a mirror image of different size")
 		}
-		o.Replaces = r
+		o.Replaces = *replaces
 	}
 	var known bool
 	if o.Sync, known = mirrorSyncs[sync]; !known {
@@ -156,8 +156,7 @@ func (s *Service) startMirror(o mirror.Options, sync qapi.MirrorSyncMode, replac
 	return err
 }
 
-// replaceable finds the node whose place a mirror's target is to take: it must be in the source, below nothing but filters, or what the
-// driver says can take the source's content.
+// replaceable finds the node whose place a mirror's target is to take.
 func (s *Service) replaceable(n *block.Node, name string) (*block.Node, error) {
 	r := s.Graph.Find(name)
 	if r == nil {
@@ -166,16 +165,9 @@ func (s *Service) replaceable(n *block.Node, name string) (*block.Node, error) {
 	if err := r.Blocked(block.OpReplace); err != nil {
 		return nil, err
 	}
-	for x := n; x != r; {
-		if d, ok := x.State().(block.Replacer); ok && d.CanReplace(r) {
-			break
-		}
-		c := x.Filtered()
-		if c == nil {
-			return nil, block.Errorf(unix.EINVAL, "Cannot replace '%s' by a node mirrored from '%s', because it cannot be guaranteed that doing so would not lead to an abrupt change of visible data",
-				name, n.Name())
-		}
-		x = c.Node()
+	if !n.CanReplace(r) {
+		return nil, block.Errorf(unix.EINVAL, "Cannot replace '%s' by a node mirrored from '%s', because it cannot be guaranteed that doing so would not lead to an abrupt change of visible data",
+			name, n.Name())
 	}
 	return r, nil
 }
