@@ -73,7 +73,7 @@ func newLinux(t *testing.T, bin string, modules []string, work string, args ...s
 	require.NoError(t, os.WriteFile(script, []byte("#!/bin/sh\n"+workScript), 0o755))
 	require.NoError(t, guest.WriteInitramfs(initrd, guest.Spec{Busybox: busybox, Kernel: kernel, Modules: modules, Files: map[string]string{"bin/work": script}}))
 	l.args = append([]string{"-accel", "tcg", "-nodefaults", "-display", "none", "-m", "160", "-kernel", kernel.Image, "-initrd", initrd,
-		"-append", "console=ttyS0 run=work," + strings.ReplaceAll(work, " ", ",")}, args...)
+		"-append", "console=ttyS0 no_timer_check run=work," + strings.ReplaceAll(work, " ", ",")}, args...)
 	l.start(bin)
 	l.works()
 	return l
