@@ -18,15 +18,16 @@ type SnapshotInfo struct {
 
 // ImageInfoSpecificQCow2 is the struct ImageInfoSpecificQCow2. What only qcow2 images have.
 type ImageInfoSpecificQCow2 struct {
-	Compat          string               `json:"compat"`
-	DataFile        *string              `json:"data-file,omitempty"`
-	DataFileRaw     *bool                `json:"data-file-raw,omitempty"`
-	ExtendedL2      *bool                `json:"extended-l2,omitempty"`
-	LazyRefcounts   *bool                `json:"lazy-refcounts,omitempty"`
-	Corrupt         *bool                `json:"corrupt,omitempty"`
-	RefcountBits    int64                `json:"refcount-bits"`
-	Bitmaps         []*Qcow2BitmapInfo   `json:"bitmaps,omitempty"`
-	CompressionType Qcow2CompressionType `json:"compression-type"`
+	Compat          string                            `json:"compat"`
+	DataFile        *string                           `json:"data-file,omitempty"`
+	DataFileRaw     *bool                             `json:"data-file-raw,omitempty"`
+	ExtendedL2      *bool                             `json:"extended-l2,omitempty"`
+	LazyRefcounts   *bool                             `json:"lazy-refcounts,omitempty"`
+	Corrupt         *bool                             `json:"corrupt,omitempty"`
+	RefcountBits    int64                             `json:"refcount-bits"`
+	Encrypt         *ImageInfoSpecificQCow2Encryption `json:"encrypt,omitempty"`
+	Bitmaps         []*Qcow2BitmapInfo                `json:"bitmaps,omitempty"`
+	CompressionType Qcow2CompressionType              `json:"compression-type"`
 }
 
 // QCryptoHashAlgorithm is the enum QCryptoHashAlgorithm. Hash functions.
@@ -106,6 +107,49 @@ type QCryptoBlockInfoLUKS struct {
 	MasterKeyIters int64                       `json:"master-key-iters"`
 	Uuid           string                      `json:"uuid"`
 	Slots          []*QCryptoBlockInfoLUKSSlot `json:"slots"`
+}
+
+// BlockdevQcow2EncryptionFormat is the enum BlockdevQcow2EncryptionFormat. How a qcow2 image may be encrypted.
+type BlockdevQcow2EncryptionFormat string
+
+// The values of BlockdevQcow2EncryptionFormat.
+const (
+	BlockdevQcow2EncryptionFormatAes  BlockdevQcow2EncryptionFormat = "aes"
+	BlockdevQcow2EncryptionFormatLuks BlockdevQcow2EncryptionFormat = "luks"
+)
+
+// ImageInfoSpecificQCow2Encryption is the union ImageInfoSpecificQCow2Encryption. How a qcow2 image is encrypted.
+type ImageInfoSpecificQCow2Encryption struct {
+	Format BlockdevQcow2EncryptionFormat `json:"format"`
+	Luks   *QCryptoBlockInfoLUKS         `json:"-" branch:"luks"`
+}
+
+// QCryptoBlockFormat is the enum QCryptoBlockFormat. Formats of encryption.
+type QCryptoBlockFormat string
+
+// The values of QCryptoBlockFormat.
+const (
+	QCryptoBlockFormatQcow QCryptoBlockFormat = "qcow"
+	QCryptoBlockFormatLuks QCryptoBlockFormat = "luks"
+)
+
+// QCryptoBlockOptionsQCow is the struct QCryptoBlockOptionsQCow. Options of qcow2's older encryption.
+type QCryptoBlockOptionsQCow struct {
+	KeySecret *string `json:"key-secret,omitempty"`
+}
+
+// QCryptoBlockCreateOptions is the union QCryptoBlockCreateOptions. How to encrypt a new image.
+type QCryptoBlockCreateOptions struct {
+	Format QCryptoBlockFormat             `json:"format"`
+	Qcow   *QCryptoBlockOptionsQCow       `json:"-" branch:"qcow"`
+	Luks   *QCryptoBlockCreateOptionsLUKS `json:"-" branch:"luks"`
+}
+
+// BlockdevQcow2Encryption is the union BlockdevQcow2Encryption. The key of an encrypted qcow2 image.
+type BlockdevQcow2Encryption struct {
+	Format BlockdevQcow2EncryptionFormat `json:"format"`
+	Aes    *QCryptoBlockOptionsQCow      `json:"-" branch:"aes"`
+	Luks   *QCryptoBlockOptionsLUKS      `json:"-" branch:"luks"`
 }
 
 // ImageInfoSpecificKind is the enum ImageInfoSpecificKind. Formats that have more to tell about an image.
@@ -894,19 +938,20 @@ type BlockdevOptionsLUKS struct {
 
 // BlockdevOptionsQcow2 is the struct BlockdevOptionsQcow2. Options of qcow2.
 type BlockdevOptionsQcow2 struct {
-	File                *BlockdevRef        `json:"file"`
-	Backing             *BlockdevRefOrNull  `json:"backing,omitempty"`
-	LazyRefcounts       *bool               `json:"lazy-refcounts,omitempty"`
-	PassDiscardRequest  *bool               `json:"pass-discard-request,omitempty"`
-	PassDiscardSnapshot *bool               `json:"pass-discard-snapshot,omitempty"`
-	PassDiscardOther    *bool               `json:"pass-discard-other,omitempty"`
-	OverlapCheck        *Qcow2OverlapChecks `json:"overlap-check,omitempty"`
-	CacheSize           *int64              `json:"cache-size,omitempty"`
-	L2CacheSize         *int64              `json:"l2-cache-size,omitempty"`
-	L2CacheEntrySize    *int64              `json:"l2-cache-entry-size,omitempty"`
-	RefcountCacheSize   *int64              `json:"refcount-cache-size,omitempty"`
-	CacheCleanInterval  *int64              `json:"cache-clean-interval,omitempty"`
-	DataFile            *BlockdevRef        `json:"data-file,omitempty"`
+	File                *BlockdevRef             `json:"file"`
+	Backing             *BlockdevRefOrNull       `json:"backing,omitempty"`
+	LazyRefcounts       *bool                    `json:"lazy-refcounts,omitempty"`
+	PassDiscardRequest  *bool                    `json:"pass-discard-request,omitempty"`
+	PassDiscardSnapshot *bool                    `json:"pass-discard-snapshot,omitempty"`
+	PassDiscardOther    *bool                    `json:"pass-discard-other,omitempty"`
+	OverlapCheck        *Qcow2OverlapChecks      `json:"overlap-check,omitempty"`
+	CacheSize           *int64                   `json:"cache-size,omitempty"`
+	L2CacheSize         *int64                   `json:"l2-cache-size,omitempty"`
+	L2CacheEntrySize    *int64                   `json:"l2-cache-entry-size,omitempty"`
+	RefcountCacheSize   *int64                   `json:"refcount-cache-size,omitempty"`
+	CacheCleanInterval  *int64                   `json:"cache-clean-interval,omitempty"`
+	Encrypt             *BlockdevQcow2Encryption `json:"encrypt,omitempty"`
+	DataFile            *BlockdevRef             `json:"data-file,omitempty"`
 }
 
 // BlockdevOptionsBlkverify is the struct BlockdevOptionsBlkverify. Options of blkverify, a filter that does everything on two images and ends the program when they differ.
@@ -1188,19 +1233,20 @@ type BlockdevCreateOptionsLUKS struct {
 
 // BlockdevCreateOptionsQcow2 is the struct BlockdevCreateOptionsQcow2. How to make a qcow2 image.
 type BlockdevCreateOptionsQcow2 struct {
-	File            *BlockdevRef          `json:"file"`
-	DataFile        *BlockdevRef          `json:"data-file,omitempty"`
-	DataFileRaw     *bool                 `json:"data-file-raw,omitempty"`
-	ExtendedL2      *bool                 `json:"extended-l2,omitempty"`
-	Size            uint64                `json:"size"`
-	Version         *BlockdevQcow2Version `json:"version,omitempty"`
-	BackingFile     *string               `json:"backing-file,omitempty"`
-	BackingFmt      *BlockdevDriver       `json:"backing-fmt,omitempty"`
-	ClusterSize     *uint64               `json:"cluster-size,omitempty"`
-	Preallocation   *PreallocMode         `json:"preallocation,omitempty"`
-	LazyRefcounts   *bool                 `json:"lazy-refcounts,omitempty"`
-	RefcountBits    *int64                `json:"refcount-bits,omitempty"`
-	CompressionType *Qcow2CompressionType `json:"compression-type,omitempty"`
+	File            *BlockdevRef               `json:"file"`
+	DataFile        *BlockdevRef               `json:"data-file,omitempty"`
+	DataFileRaw     *bool                      `json:"data-file-raw,omitempty"`
+	ExtendedL2      *bool                      `json:"extended-l2,omitempty"`
+	Size            uint64                     `json:"size"`
+	Encrypt         *QCryptoBlockCreateOptions `json:"encrypt,omitempty"`
+	Version         *BlockdevQcow2Version      `json:"version,omitempty"`
+	BackingFile     *string                    `json:"backing-file,omitempty"`
+	BackingFmt      *BlockdevDriver            `json:"backing-fmt,omitempty"`
+	ClusterSize     *uint64                    `json:"cluster-size,omitempty"`
+	Preallocation   *PreallocMode              `json:"preallocation,omitempty"`
+	LazyRefcounts   *bool                      `json:"lazy-refcounts,omitempty"`
+	RefcountBits    *int64                     `json:"refcount-bits,omitempty"`
+	CompressionType *Qcow2CompressionType      `json:"compression-type,omitempty"`
 }
 
 // BlockdevCreateOptionsVdi is the struct BlockdevCreateOptionsVdi. How to make an image in VirtualBox's format.
@@ -1804,6 +1850,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "lazy-refcounts", Type: "bool", Optional: true},
 			{Name: "corrupt", Type: "bool", Optional: true},
 			{Name: "refcount-bits", Type: "int"},
+			{Name: "encrypt", Type: "ImageInfoSpecificQCow2Encryption", Optional: true},
 			{Name: "bitmaps", Type: "[]Qcow2BitmapInfo", Optional: true},
 			{Name: "compression-type", Type: "Qcow2CompressionType"},
 		}},
@@ -1857,6 +1904,34 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "master-key-iters", Type: "int"},
 			{Name: "uuid", Type: "str"},
 			{Name: "slots", Type: "[]QCryptoBlockInfoLUKSSlot"},
+		}},
+		{Name: "BlockdevQcow2EncryptionFormat", Kind: KindEnum, Values: []Value{
+			{Name: "aes"},
+			{Name: "luks"},
+		}},
+		{Name: "ImageInfoSpecificQCow2Encryption", Kind: KindObject, Tag: "format", Members: []Member{
+			{Name: "format", Type: "BlockdevQcow2EncryptionFormat"},
+		}, Branches: []Member{
+			{Name: "luks", Type: "QCryptoBlockInfoLUKS"},
+		}},
+		{Name: "QCryptoBlockFormat", Kind: KindEnum, Values: []Value{
+			{Name: "qcow"},
+			{Name: "luks"},
+		}},
+		{Name: "QCryptoBlockOptionsQCow", Kind: KindObject, Members: []Member{
+			{Name: "key-secret", Type: "str", Optional: true},
+		}},
+		{Name: "QCryptoBlockCreateOptions", Kind: KindObject, Tag: "format", Members: []Member{
+			{Name: "format", Type: "QCryptoBlockFormat"},
+		}, Branches: []Member{
+			{Name: "qcow", Type: "QCryptoBlockOptionsQCow"},
+			{Name: "luks", Type: "QCryptoBlockCreateOptionsLUKS"},
+		}},
+		{Name: "BlockdevQcow2Encryption", Kind: KindObject, Tag: "format", Members: []Member{
+			{Name: "format", Type: "BlockdevQcow2EncryptionFormat"},
+		}, Branches: []Member{
+			{Name: "aes", Type: "QCryptoBlockOptionsQCow"},
+			{Name: "luks", Type: "QCryptoBlockOptionsLUKS"},
 		}},
 		{Name: "ImageInfoSpecificKind", Kind: KindEnum, Values: []Value{
 			{Name: "qcow2"},
@@ -2466,6 +2541,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "l2-cache-entry-size", Type: "int", Optional: true},
 			{Name: "refcount-cache-size", Type: "int", Optional: true},
 			{Name: "cache-clean-interval", Type: "int", Optional: true},
+			{Name: "encrypt", Type: "BlockdevQcow2Encryption", Optional: true},
 			{Name: "data-file", Type: "BlockdevRef", Optional: true},
 		}},
 		{Name: "BlockdevOptionsBlkverify", Kind: KindObject, Members: []Member{
@@ -2686,6 +2762,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "data-file-raw", Type: "bool", Optional: true},
 			{Name: "extended-l2", Type: "bool", Optional: true},
 			{Name: "size", Type: "size"},
+			{Name: "encrypt", Type: "QCryptoBlockCreateOptions", Optional: true},
 			{Name: "version", Type: "BlockdevQcow2Version", Optional: true},
 			{Name: "backing-file", Type: "str", Optional: true},
 			{Name: "backing-fmt", Type: "BlockdevDriver", Optional: true},

@@ -99,7 +99,7 @@ func TakeParams(o *block.Options, prefix string) (*Params, error) {
 			return def
 		}
 		if !known(list, v) && err == nil {
-			err = bad("Parameter '%s%s' does not accept value '%s'", prefix, name, v)
+			err = bad("Parameter '%s' does not accept value '%s'", name, v)
 		}
 		return v
 	}

@@ -78,13 +78,16 @@ func (s *steps) progress(done, total int64) {
 }
 
 // Amend implements block.Amender.
-func (im *image) Amend(ctx context.Context, o *block.Options, _ bool, progress block.Progress) error {
+func (im *image) Amend(ctx context.Context, o *block.Options, force bool, progress block.Progress) error {
 	if err := im.lock(); err != nil {
 		return err
 	}
 	defer im.mu.Unlock()
 	a, err := im.takeAmendment(o)
 	if err != nil {
+		return err
+	}
+	if err := im.amendCrypt(ctx, o, force); err != nil {
 		return err
 	}
 	s := &steps{report: progress}
@@ -357,7 +360,7 @@ func (im *image) expandSlice(b []byte, l2, pos int64, shares uint64) (dirty bool
 		if im.offsetInCluster(off) != 0 {
 			err = im.corruptf("Cluster allocation offset %s unaligned (L2 offset: %s, L2 index: %s)", hex(off), hex(l2), hex(pos/im.l2EntrySize+j))
 		} else if err = im.checkOverlap(0, off, im.clusterSize, true); err == nil {
-			err = im.data.WriteZeroes(bg, off, im.clusterSize, 0)
+			err = im.writeZeroData(off)
 		}
 		if err != nil {
 			if fresh {

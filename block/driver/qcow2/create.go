@@ -24,6 +24,7 @@ type creation struct {
 	dataFile                   string
 	file, data                 *block.Node
 	incompatible, compat, auto uint64
+	crypt                      cryptCreation
 }
 
 // badEnum is the error for a value that an enumeration does not have.
@@ -40,6 +41,9 @@ func takeCreation(o *block.Options) (c creation, err error) {
 		c.version = 2
 	case ok && v != "1.1" && v != "v3":
 		p.keep(badEnum("version", v))
+	}
+	if c.crypt, err = takeCryptCreation(o); err != nil {
+		p.keep(err)
 	}
 	c.clusterSize = or(p.size("cluster_size"), defaultClusterSize)
 	c.extended = or(p.bool("extended_l2"), false)
@@ -195,10 +199,13 @@ func legacyNames(o *block.Options) *block.Options {
 	out := block.NewOptions()
 	for _, name := range o.Names() {
 		v, _ := o.Get(name)
-		if name == "version" {
+		switch {
+		case name == "version":
 			name = "compat"
+		case !strings.HasPrefix(name, cryptPrefix):
+			name = strings.ReplaceAll(name, "-", "_")
 		}
-		out.Set(strings.ReplaceAll(name, "-", "_"), v)
+		out.Set(name, v)
 	}
 	return out
 }
@@ -289,6 +296,15 @@ func (c *creation) complete(ctx context.Context, g *block.Graph, size int64) err
 	if err != nil {
 		return block.Errnof(block.Errno(err), "Could not update qcow2 header")
 	}
+	im.mu.Lock()
+	err = c.crypt.setUp(ctx, im)
+	im.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	if err := n.RefreshLimits(); err != nil {
+		return err
+	}
 	if err := b.Truncate(ctx, size, false, c.prealloc, false); err != nil {
 		var text *block.Error
 		if !errors.As(err, &text) {
@@ -319,7 +335,7 @@ func (im *image) setBacking(filename, format string) error {
 }
 
 // measure is Driver.Measure.
-func measure(ctx context.Context, _ *block.Graph, o *block.Options, in *block.Node) (m block.MeasureInfo, err error) {
+func measure(ctx context.Context, g *block.Graph, o *block.Options, in *block.Node) (m block.MeasureInfo, err error) {
 	size, _ := o.TakeSize("size", 0)
 	c, err := takeMeasured(o)
 	if err != nil {
@@ -360,6 +376,13 @@ func measure(ctx context.Context, _ *block.Graph, o *block.Options, in *block.No
 	}
 	m.FullyAllocated = fullSize(virtual, cluster, bits.TrailingZeros64(c.refBits), entry)
 	m.Required = m.FullyAllocated - virtual + required
+	if p := c.crypt.params; p != nil {
+		if err := p.Check(g); err != nil {
+			return m, err
+		}
+		m.FullyAllocated += round(p.Payload())
+		m.Required += round(p.Payload())
+	}
 	return m, nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"goemu/block"
+	"goemu/block/luks"
 )
 
 // commonOptions are options of both create and amend.
@@ -20,6 +21,10 @@ var commonOptions = []block.Option{
 }
 
 var createOptions = slices.Concat([]block.Option{
+	{Name: optEncryption, Type: block.OptBool, Help: "Encrypt the image with format 'aes'. (Deprecated in favor of encrypt.format=aes)"},
+	{Name: optCryptFormat, Type: block.OptString, Help: "Encrypt the image, format choices: 'aes', 'luks'"},
+	{Name: optCryptSecret, Type: block.OptString, Help: "ID of secret providing qcow AES key or LUKS passphrase"},
+}, luks.Prefixed(cryptPrefix, luks.CreateOptions[1:]), []block.Option{
 	{Name: "cluster_size", Type: block.OptSize, Help: "qcow2 cluster size", Default: "65536"},
 	{Name: "extended_l2", Type: block.OptBool, Help: "Extended L2 tables", Default: "off"},
 	{Name: "preallocation", Type: block.OptString, Help: "Preallocation mode (allowed values: off, metadata, falloc, full)"},
@@ -37,7 +42,8 @@ var Drivers = []*block.Driver{{
 	Create:          create,
 	CreateNode:      createNode,
 	CreateOptions:   createOptions,
-	AmendOptions:    commonOptions,
+	AmendOptions:    slices.Concat(luks.Prefixed(cryptPrefix, luks.AmendOptions), commonOptions),
+	StrongOptions:   []string{optCryptSecret},
 	Measure:         measure,
 }}
 
@@ -51,6 +57,9 @@ func probe(head []byte, _ string) int {
 
 // RefreshLimits implements block.Limiter.
 func (im *image) RefreshLimits(l *block.Limits) error {
+	if im.crypt != cryptNone {
+		l.RequestAlign = luks.SectorSize
+	}
 	l.WriteZeroesAlign, l.DiscardAlign = im.subSize, im.clusterSize
 	if im.version >= 3 {
 		l.ZeroFlags = block.MayUnmap | block.NoFallback
@@ -89,7 +98,8 @@ func (im *image) SpecificInfo(context.Context) ([]block.Member, error) {
 func (im *image) specificData() ([]block.Member, error) {
 	// The order is that of QEMU's output.
 	if im.version == 2 {
-		return []block.Member{{Name: "compat", Value: "0.10"}, {Name: "compression-type", Value: "zlib"}, {Name: "refcount-bits", Value: int64(16)}}, nil
+		list := []block.Member{{Name: "compat", Value: "0.10"}, {Name: "compression-type", Value: "zlib"}, {Name: "refcount-bits", Value: int64(16)}}
+		return append(list, im.cryptInfo()...), nil
 	}
 	list := []block.Member{{Name: "compat", Value: "1.1"}, {Name: "compression-type", Value: compressionNames[im.compression]}}
 	list = append(list, block.Member{Name: "lazy-refcounts", Value: im.compat&compLazyRefcounts != 0})
@@ -108,7 +118,8 @@ func (im *image) specificData() ([]block.Member, error) {
 		list = append(list, block.Member{Name: "data-file-raw", Value: im.rawDataFile()})
 	}
 	list = append(list, block.Member{Name: "corrupt", Value: im.incompatible&incCorrupt != 0})
-	return append(list, block.Member{Name: "extended-l2", Value: im.hasSubclusters()}), nil
+	list = append(list, block.Member{Name: "extended-l2", Value: im.hasSubclusters()})
+	return append(list, im.cryptInfo()...), nil
 }
 
 // bitmapInfo describes the stored bitmaps.

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
+	"goemu/block/luks"
 )
 
 // bg is the context of metadata requests: once begun, a change of metadata is not cancelled halfway.
@@ -35,7 +36,9 @@ type image struct {
 	unknownExts                []extension
 	backingName, backingFormat string
 	dataFileName               string
-	cryptExt                   []byte // kept when only the metadata is read
+	cryptExt                   []byte       // where the encryption header is
+	vol                        *luks.Volume // LUKS
+	cipher                     *luks.Cipher // nil if only the metadata is read
 
 	l1       []uint64
 	l1Offset int64
@@ -195,6 +198,9 @@ func (im *image) load(ctx context.Context, o *block.Options) error {
 	if err := im.checkHeader(h, mode); err != nil {
 		return err
 	}
+	if err := im.checkCrypt(); err != nil {
+		return err
+	}
 	if err := im.readTables(h); err != nil {
 		return err
 	}
@@ -208,8 +214,8 @@ func (im *image) load(ctx context.Context, o *block.Options) error {
 	if err != nil {
 		return err
 	}
-	if im.crypt != cryptNone && !mode.NoIO {
-		return block.Errorf(unix.ENOTSUP, "Encrypted qcow2 images are not supported")
+	if err := im.openCrypt(ctx, mode); err != nil {
+		return err
 	}
 	if o != nil {
 		if err := im.openData(ctx, o); err != nil {
@@ -363,6 +369,7 @@ func (im *image) adopt(f *image) {
 	im.geometry, im.version, im.compression, im.crypt = f.geometry, f.version, f.compression, f.crypt
 	im.incompatible, im.compat, im.auto = f.incompatible, f.compat, f.auto
 	im.unknownFields, im.unknownExts, im.cryptExt = f.unknownFields, f.unknownExts, f.cryptExt
+	im.vol, im.cipher = f.vol, f.cipher
 	im.backingName, im.backingFormat, im.dataFileName = f.backingName, f.backingFormat, f.dataFileName
 	im.length.Store(f.length.Load())
 	im.l1, im.l1Offset, im.l1VM = f.l1, f.l1Offset, f.l1VM

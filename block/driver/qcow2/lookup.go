@@ -144,7 +144,7 @@ func (im *image) BlockStatus(_ context.Context, _ bool, off, n int64) (block.Sta
 	st := block.Status{N: m.n}
 	switch m.kind {
 	case sNormal, sZeroAlloc, sUnallocAlloc:
-		if im.data != nil {
+		if im.data != nil && im.crypt == cryptNone {
 			st.Flags, st.Offset, st.File = block.StatusOffsetValid, m.host, im.data.Node()
 		}
 	}

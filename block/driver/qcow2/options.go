@@ -45,6 +45,8 @@ var openOptions = []block.Option{
 	{Name: "overlap-check.inactive-l1", Type: block.OptBool, Help: "Check for unintended writes into an inactive L1 table"},
 	{Name: "overlap-check.inactive-l2", Type: block.OptBool, Help: "Check for unintended writes into an inactive L2 table"},
 	{Name: "overlap-check.bitmap-directory", Type: block.OptBool, Help: "Check for unintended writes into the bitmap directory"},
+	{Name: optCryptFormat, Type: block.OptString, Help: "Format of the encryption (aes, luks)", Fixed: true},
+	{Name: optCryptSecret, Type: block.OptString, Help: "ID of secret providing qcow2 AES key or LUKS passphrase", Fixed: true},
 	{Name: "cache-size", Type: block.OptSize, Help: "Maximum combined metadata (L2 tables and refcount blocks) cache size"},
 	{Name: "l2-cache-size", Type: block.OptSize, Help: "Maximum L2 table cache size"},
 	{Name: "l2-cache-entry-size", Type: block.OptSize, Help: "Size of each entry in the L2 cache"},
@@ -61,6 +63,8 @@ type runtimeOptions struct {
 	cacheSize, l2Size *uint64
 	l2Entry, refSize  *uint64
 	interval          *uint64
+
+	cryptFormat, keySecret string
 }
 
 // parseRuntime takes the options out of o.
@@ -76,6 +80,8 @@ func parseRuntime(o *block.Options) (runtimeOptions, error) {
 	for i, k := range overlapOptions {
 		rt.overlapBits[i] = p.bool("overlap-check." + k)
 	}
+	rt.cryptFormat, _ = o.TakeString(optCryptFormat)
+	rt.keySecret, _ = o.TakeString(optCryptSecret)
 	rt.cacheSize, rt.l2Size = p.size("cache-size"), p.size("l2-cache-size")
 	rt.l2Entry, rt.refSize = p.size("l2-cache-entry-size"), p.size("refcount-cache-size")
 	if o.Has("cache-clean-interval") {

@@ -110,10 +110,7 @@ func (im *image) readPiece(ctx context.Context, m mapping, off int64, iov [][]by
 		return im.readCompressed(ctx, m.desc, off, iov)
 	}
 	im.event("read_aio")
-	if im.data == nil {
-		return unix.EIO
-	}
-	return im.data.ReadV(ctx, m.host, iov, 0)
+	return im.readData(ctx, m.host, off, iov)
 }
 
 // LoadVMState implements block.VMStater.

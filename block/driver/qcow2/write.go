@@ -48,7 +48,7 @@ func (im *image) writePiece(ctx context.Context, host, off, n int64, iov [][]byt
 	err := im.zeroAllocSpace(ctx, list)
 	if err == nil && !mergeCOW(off, n, iov, list) {
 		im.event("write_aio")
-		err = im.data.WriteV(ctx, host, iov, 0)
+		err = im.writeData(ctx, host, off, iov)
 	}
 	if len(list) == 0 {
 		return err
@@ -76,7 +76,7 @@ func mergeCOW(off, n int64, iov [][]byte, list []*allocation) bool {
 
 // zeroAllocSpace makes new clusters whose old content is zeroes read as zeroes in one cheap request, so that nothing must be copied.
 func (im *image) zeroAllocSpace(ctx context.Context, list []*allocation) error {
-	if len(list) == 0 || im.data.Node().Limits().ZeroFlags&block.NoFallback == 0 {
+	if len(list) == 0 || im.crypt != cryptNone || im.data.Node().Limits().ZeroFlags&block.NoFallback == 0 {
 		return nil
 	}
 	for _, a := range list {
@@ -140,10 +140,10 @@ func (im *image) copyRanges(a *allocation) error {
 		}
 	}
 	if a.merged == nil {
-		if err := im.writeCOW(a.host+a.startOff, [][]byte{head}, a.startLen); err != nil {
+		if err := im.writeCOW(a.host+a.startOff, a.cowStart(), [][]byte{head}, a.startLen); err != nil {
 			return err
 		}
-		return im.writeCOW(a.host+a.endOff, [][]byte{tail}, a.endLen)
+		return im.writeCOW(a.host+a.endOff, a.guest+a.endOff, [][]byte{tail}, a.endLen)
 	}
 	v := make([][]byte, 0, len(a.merged)+2)
 	if len(head) > 0 {
@@ -154,7 +154,7 @@ func (im *image) copyRanges(a *allocation) error {
 		v = append(v, tail)
 	}
 	im.event("write_aio")
-	return im.writeCOW(a.host+a.startOff, v, a.endOff+a.endLen-a.startOff)
+	return im.writeCOW(a.host+a.startOff, a.cowStart(), v, a.endOff+a.endLen-a.startOff)
 }
 
 // readCOW reads old content.
@@ -170,7 +170,7 @@ func (im *image) readCOW(off int64, b []byte) error {
 }
 
 // writeCOW writes old content (with what is merged) to its new place.
-func (im *image) writeCOW(host int64, v [][]byte, n int64) error {
+func (im *image) writeCOW(host, guest int64, v [][]byte, n int64) error {
 	if n == 0 {
 		return nil
 	}
@@ -181,7 +181,7 @@ func (im *image) writeCOW(host int64, v [][]byte, n int64) error {
 		return err
 	}
 	im.event("cow_write")
-	return im.data.WriteV(bg, host, v, 0)
+	return im.writeData(bg, host, guest, v)
 }
 
 // isZeroFast tells whether a range of the disk, backing files included, is known to read as zeroes without asking the host.

@@ -209,7 +209,7 @@ func (im *image) MakeEmpty(context.Context) error {
 	}
 	defer im.mu.Unlock()
 	l1Clusters := im.clusters(int64(len(im.l1)) * l1EntrySize)
-	if im.version >= 3 && len(im.snapshots) == 0 && im.bitmaps.count == 0 && 3+l1Clusters <= im.refBlockSize && !im.hasDataFile() {
+	if im.version >= 3 && len(im.snapshots) == 0 && im.bitmaps.count == 0 && 3+l1Clusters <= im.refBlockSize && !im.hasDataFile() && im.crypt != cryptLUKS {
 		return im.resetAll(l1Clusters)
 	}
 	const step = 1 << 30
@@ -279,6 +279,9 @@ func (im *image) HasZeroInit(ctx context.Context) bool {
 	im.mu.Unlock()
 	if !preallocated {
 		return true
+	}
+	if im.crypt != cryptNone {
+		return false
 	}
 	z, ok := im.data.Node().State().(block.ZeroIniter)
 	return ok && z.HasZeroInit(ctx)

@@ -202,6 +202,12 @@ func specificInfo(m []block.Member) *qapi.ImageInfoSpecific {
 		ExtendedL2: member[bool](d, "extended-l2"), LazyRefcounts: member[bool](d, "lazy-refcounts"), Corrupt: member[bool](d, "corrupt"),
 		RefcountBits: deref(member[int64](d, "refcount-bits"), 0), CompressionType: qapi.Qcow2CompressionType(deref(member[string](d, "compression-type"), "")),
 	}
+	if e := member[[]block.Member](d, "encrypt"); e != nil {
+		q.Encrypt = &qapi.ImageInfoSpecificQCow2Encryption{Format: qapi.BlockdevQcow2EncryptionFormat(deref(member[string](*e, "format"), ""))}
+		if q.Encrypt.Format == qapi.BlockdevQcow2EncryptionFormatLuks {
+			q.Encrypt.Luks = luksInfo(*e)
+		}
+	}
 	for _, e := range deref(member[[]any](d, "bitmaps"), nil) {
 		b, _ := e.([]block.Member)
 		i := &qapi.Qcow2BitmapInfo{Name: deref(member[string](b, "name"), ""), Granularity: uint32(deref(member[int64](b, "granularity"), 0)), Flags: []qapi.Qcow2BitmapInfoFlags{}}
