@@ -3,6 +3,7 @@ package quorum
 import (
 	"bytes"
 	"context"
+	"sync"
 
 	"golang.org/x/sys/unix"
 
@@ -99,11 +100,9 @@ func (q *quorum) ReadV(ctx context.Context, off int64, iov [][]byte, _ block.Fla
 		return q.readFirst(ctx, children, off, iov)
 	}
 	n := block.IovLen(iov)
-	bufs := make([][]byte, len(children)) // the guest can change its own memory meanwhile
-	errs := each(children, func(i int, c *block.Child) error {
-		bufs[i] = block.AlignedBuffer(n)
-		return c.Read(ctx, off, bufs[i])
-	})
+	bufs := borrow(len(children), n) // the guest can change its own memory meanwhile
+	defer giveBack(bufs)
+	errs := readAll(ctx, children, off, bufs)
 	if err := q.enough(block.QuorumRead, children, off, n, errs); err != nil {
 		q.failed(off, n)
 		return err
@@ -120,6 +119,51 @@ func (q *quorum) ReadV(ctx context.Context, off int64, iov [][]byte, _ block.Fla
 		q.outvoted(ctx, children, off, votes, winner, data)
 	}
 	return nil
+}
+
+// readAll reads from all children at once. Those that need not wait for their content are read in turn, which is faster.
+func readAll(ctx context.Context, children []*block.Child, off int64, bufs [][]byte) []error {
+	rest := make([]int, 0, len(children))
+	waiting := make([]*block.Child, 0, len(children))
+	for i, c := range children {
+		if !c.TryReadV(off, bufs[i:i+1]) {
+			rest, waiting = append(rest, i), append(waiting, c)
+		}
+	}
+	errs := make([]error, len(children))
+	if len(rest) > 0 {
+		for k, err := range each(waiting, func(k int, c *block.Child) error { return c.Read(ctx, off, bufs[rest[k]]) }) {
+			errs[rest[k]] = err
+		}
+	}
+	return errs
+}
+
+// pool keeps buffers of at most maxPooled bytes for the next reads.
+var pool sync.Pool
+
+const maxPooled = 1 << 20
+
+// borrow returns k buffers of n bytes with any content, at addresses that suit all requests.
+func borrow(k int, n int64) [][]byte {
+	bufs := make([][]byte, k)
+	for i := range bufs {
+		if b, ok := pool.Get().(*[]byte); ok && int64(cap(*b)) >= n {
+			bufs[i] = (*b)[:n]
+			continue
+		}
+		bufs[i] = block.AlignedBuffer(n)
+	}
+	return bufs
+}
+
+// giveBack ends the use of buffers.
+func giveBack(bufs [][]byte) {
+	for _, b := range bufs {
+		if cap(b) <= maxPooled {
+			pool.Put(&b)
+		}
+	}
 }
 
 // readFirst reads from the first child that can.
