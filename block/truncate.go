@@ -17,7 +17,7 @@ func (n *Node) truncate(ctx context.Context, length int64, exact bool, p Preallo
 		return Errorf(unix.EINVAL, "Image size cannot be negative")
 	}
 	if err := checkRange(length, 0); err != nil {
-		return Errorf(unix.EFBIG, "Required too big image size, it must be not greater than %d", int64(maxLength))
+		return Errorf(unix.EIO, "offset(%d) exceeds maximum(%d)", length, int64(maxLength))
 	}
 	old, err := n.Length(ctx)
 	if err != nil {
