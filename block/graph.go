@@ -30,6 +30,9 @@ type Graph struct {
 	// Object finds a user-creatable object (credentials, secrets, throttle groups) by its identifier; nil finds none.
 	Object func(id string) any
 
+	// Guests is true if guests use the disks: formats that are not safe enough for that are refused.
+	Guests bool
+
 	drivers []*Driver
 
 	// Messages receives what drivers tell people besides errors, line by line: findings of checks, corrupt images. The default is

@@ -40,6 +40,7 @@ func (h *backends) open(s *session) error {
 	s.expectMigration()
 	h.disks.Graph.Warn = warn
 	h.chars.Object, h.disks.Graph.Object = s.object, s.object
+	h.disks.Graph.Guests = true
 	if err := addFDs(s.vm.AddFDs); err != nil {
 		return err
 	}
