@@ -1289,6 +1289,61 @@ type BlockdevCreateArg struct {
 	Options *Object `json:"options"`
 }
 
+// QCryptoBlockLUKSKeyslotState is the enum QCryptoBlockLUKSKeyslotState. What a place for the key becomes.
+type QCryptoBlockLUKSKeyslotState string
+
+// The values of QCryptoBlockLUKSKeyslotState.
+const (
+	QCryptoBlockLUKSKeyslotStateActive   QCryptoBlockLUKSKeyslotState = "active"
+	QCryptoBlockLUKSKeyslotStateInactive QCryptoBlockLUKSKeyslotState = "inactive"
+)
+
+// QCryptoBlockAmendOptionsLUKS is the struct QCryptoBlockAmendOptionsLUKS. How to change the passwords of an encrypted disk.
+type QCryptoBlockAmendOptionsLUKS struct {
+	State     QCryptoBlockLUKSKeyslotState `json:"state"`
+	NewSecret *string                      `json:"new-secret,omitempty"`
+	OldSecret *string                      `json:"old-secret,omitempty"`
+	Keyslot   *int64                       `json:"keyslot,omitempty"`
+	IterTime  *int64                       `json:"iter-time,omitempty"`
+	Secret    *string                      `json:"secret,omitempty"`
+}
+
+// QCryptoBlockAmendOptions is the union QCryptoBlockAmendOptions. How to change the encryption of an image.
+type QCryptoBlockAmendOptions struct {
+	Format QCryptoBlockFormat            `json:"format"`
+	Luks   *QCryptoBlockAmendOptionsLUKS `json:"-" branch:"luks"`
+}
+
+// BlockdevAmendOptionsLUKS is the struct BlockdevAmendOptionsLUKS. What can be changed of an encrypted disk.
+type BlockdevAmendOptionsLUKS struct {
+	State     QCryptoBlockLUKSKeyslotState `json:"state"`
+	NewSecret *string                      `json:"new-secret,omitempty"`
+	OldSecret *string                      `json:"old-secret,omitempty"`
+	Keyslot   *int64                       `json:"keyslot,omitempty"`
+	IterTime  *int64                       `json:"iter-time,omitempty"`
+	Secret    *string                      `json:"secret,omitempty"`
+}
+
+// BlockdevAmendOptionsQcow2 is the struct BlockdevAmendOptionsQcow2. What can be changed of a qcow2 image.
+type BlockdevAmendOptionsQcow2 struct {
+	Encrypt *QCryptoBlockAmendOptions `json:"encrypt,omitempty"`
+}
+
+// BlockdevAmendOptions is the union BlockdevAmendOptions. What is to be changed of an image.
+type BlockdevAmendOptions struct {
+	Driver BlockdevDriver             `json:"driver"`
+	Luks   *BlockdevAmendOptionsLUKS  `json:"-" branch:"luks"`
+	Qcow2  *BlockdevAmendOptionsQcow2 `json:"-" branch:"qcow2"`
+}
+
+// XBlockdevAmendArg are the arguments of x-blockdev-amend.
+type XBlockdevAmendArg struct {
+	JobId    string  `json:"job-id"`
+	NodeName string  `json:"node-name"`
+	Options  *Object `json:"options"`
+	Force    *bool   `json:"force,omitempty"`
+}
+
 // BlockErrorAction is the enum BlockErrorAction. What was done about a failed request.
 type BlockErrorAction string
 
@@ -1555,6 +1610,8 @@ type BlockCoreCommands interface {
 	BlockdevDel(ctx context.Context, arg *BlockdevDelArg) error
 	// BlockdevCreate is the command blockdev-create. Begins the job that makes an image. The job has to be dismissed.
 	BlockdevCreate(ctx context.Context, arg *BlockdevCreateArg) error
+	// XBlockdevAmend is the command x-blockdev-amend. Begins the job that changes options of an image. The job has to be dismissed.
+	XBlockdevAmend(ctx context.Context, arg *XBlockdevAmendArg) error
 	// BlockSetWriteThreshold is the command block-set-write-threshold. Sets the offset of a node from which on a write makes the event BLOCK_WRITE_THRESHOLD.
 	BlockSetWriteThreshold(ctx context.Context, arg *BlockSetWriteThresholdArg) error
 	// BlockdevSnapshotInternalSync is the command blockdev-snapshot-internal-sync. Takes a snapshot inside an image, without the state of the machine.
@@ -1808,20 +1865,27 @@ func BindBlockCore(r *Registry, c BlockCoreCommands) {
 		return nil, c.BlockdevCreate(ctx, arg)
 	})
 	r.bind(&moduleBlockCore.Commands[35], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[XBlockdevAmendArg]("q_obj_x-blockdev-amend-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.XBlockdevAmend(ctx, arg)
+	})
+	r.bind(&moduleBlockCore.Commands[36], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockSetWriteThresholdArg]("q_obj_block-set-write-threshold-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockSetWriteThreshold(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[36], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[37], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevSnapshotInternal]("BlockdevSnapshotInternal", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.BlockdevSnapshotInternalSync(ctx, arg)
 	})
-	r.bind(&moduleBlockCore.Commands[37], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleBlockCore.Commands[38], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[BlockdevSnapshotDeleteInternalSyncArg]("q_obj_blockdev-snapshot-delete-internal-sync-arg", args)
 		if err != nil {
 			return nil, err
@@ -2800,6 +2864,46 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "job-id", Type: "str"},
 			{Name: "options", Type: "BlockdevCreateOptions"},
 		}},
+		{Name: "QCryptoBlockLUKSKeyslotState", Kind: KindEnum, Values: []Value{
+			{Name: "active"},
+			{Name: "inactive"},
+		}},
+		{Name: "QCryptoBlockAmendOptionsLUKS", Kind: KindObject, Members: []Member{
+			{Name: "state", Type: "QCryptoBlockLUKSKeyslotState"},
+			{Name: "new-secret", Type: "str", Optional: true},
+			{Name: "old-secret", Type: "str", Optional: true},
+			{Name: "keyslot", Type: "int", Optional: true},
+			{Name: "iter-time", Type: "int", Optional: true},
+			{Name: "secret", Type: "str", Optional: true},
+		}},
+		{Name: "QCryptoBlockAmendOptions", Kind: KindObject, Tag: "format", Members: []Member{
+			{Name: "format", Type: "QCryptoBlockFormat"},
+		}, Branches: []Member{
+			{Name: "luks", Type: "QCryptoBlockAmendOptionsLUKS"},
+		}},
+		{Name: "BlockdevAmendOptionsLUKS", Kind: KindObject, Members: []Member{
+			{Name: "state", Type: "QCryptoBlockLUKSKeyslotState"},
+			{Name: "new-secret", Type: "str", Optional: true},
+			{Name: "old-secret", Type: "str", Optional: true},
+			{Name: "keyslot", Type: "int", Optional: true},
+			{Name: "iter-time", Type: "int", Optional: true},
+			{Name: "secret", Type: "str", Optional: true},
+		}},
+		{Name: "BlockdevAmendOptionsQcow2", Kind: KindObject, Members: []Member{
+			{Name: "encrypt", Type: "QCryptoBlockAmendOptions", Optional: true},
+		}},
+		{Name: "BlockdevAmendOptions", Kind: KindObject, Tag: "driver", Members: []Member{
+			{Name: "driver", Type: "BlockdevDriver"},
+		}, Branches: []Member{
+			{Name: "luks", Type: "BlockdevAmendOptionsLUKS"},
+			{Name: "qcow2", Type: "BlockdevAmendOptionsQcow2"},
+		}},
+		{Name: "q_obj_x-blockdev-amend-arg", Kind: KindObject, Members: []Member{
+			{Name: "job-id", Type: "str"},
+			{Name: "node-name", Type: "str"},
+			{Name: "options", Type: "BlockdevAmendOptions"},
+			{Name: "force", Type: "bool", Optional: true},
+		}},
 		{Name: "BlockErrorAction", Kind: KindEnum, Values: []Value{
 			{Name: "ignore"},
 			{Name: "report"},
@@ -2930,6 +3034,7 @@ var moduleBlockCore = Module{Name: "block-core",
 		{Name: "blockdev-reopen", Arg: "q_obj_blockdev-reopen-arg", Preconfig: true},
 		{Name: "blockdev-del", Arg: "q_obj_blockdev-del-arg", Preconfig: true},
 		{Name: "blockdev-create", Arg: "q_obj_blockdev-create-arg", Preconfig: true},
+		{Name: "x-blockdev-amend", Arg: "q_obj_x-blockdev-amend-arg", Preconfig: true, Features: []string{"unstable"}},
 		{Name: "block-set-write-threshold", Arg: "q_obj_block-set-write-threshold-arg", Preconfig: true},
 		{Name: "blockdev-snapshot-internal-sync", Arg: "BlockdevSnapshotInternal", Preconfig: true},
 		{Name: "blockdev-snapshot-delete-internal-sync", Arg: "q_obj_blockdev-snapshot-delete-internal-sync-arg", Ret: "SnapshotInfo", Preconfig: true},
