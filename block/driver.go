@@ -19,6 +19,9 @@ type Driver struct {
 	// Combiner is true for drivers that are neither of all this and no format (quorum): their children are probed.
 	Combiner bool
 
+	// OpensReading: Open only reads the children; what the node does with them later its state tells (ChildPermer).
+	OpensReading bool
+
 	// Scheme is the protocol's prefix in a filename ("nbd" for "nbd:…" and "nbd://…"); empty if it has none.
 	Schemes []string
 	// ParseFilename turns the filename behind the prefix into options, in place.

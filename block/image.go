@@ -67,6 +67,12 @@ type Amender interface {
 	Amend(ctx context.Context, o *Options, force bool, progress Progress) error
 }
 
+// AmendBracketer is an Amender that must be told before, which it may refuse, and after an Amend, both with the graph lock held.
+type AmendBracketer interface {
+	AmendBegin() error
+	AmendEnd() error
+}
+
 // Encrypter is a format that may be encrypted.
 type Encrypter interface {
 	Encrypted() bool

@@ -87,9 +87,12 @@ func (n *Node) storagePerm(role Role, perm, shared Perm) (Perm, Perm) {
 
 // childPerm is what the node does with a child and lets others do.
 func (n *Node) childPerm(c *Child, perm, shared Perm) (nperm, nshared Perm) {
-	if p, ok := n.state.(ChildPermer); ok {
+	switch p, ok := n.state.(ChildPermer); {
+	case ok:
 		nperm, nshared = p.ChildPerm(c, c.role, perm, shared)
-	} else {
+	case n.state == nil && n.driver != nil && n.driver.OpensReading:
+		nperm, nshared = perm|PermConsistentRead, shared
+	default:
 		nperm, nshared = n.DefaultPerm(c.role, perm, shared)
 	}
 	if c.node.next().ForceShare {

@@ -14,7 +14,7 @@ import (
 
 // Drivers is the format of this package.
 var Drivers = []*block.Driver{{
-	Name:    "luks",
+	Name: "luks", OpensReading: true,
 	Options: []block.Option{{Name: luks.OptKeySecret, Help: "ID of the secret that provides the keyslot passphrase"}},
 	Probe: func(head []byte, _ string) int {
 		if luks.Probe(head) {
@@ -141,27 +141,23 @@ func (im *image) ChildPerm(_ *block.Child, role block.Role, perm, shared block.P
 	return nperm, nshared
 }
 
-// setUpdating works out the permissions for writing the header, or gives them back.
-func (im *image) setUpdating(on bool) error {
-	g := im.node.Graph()
-	g.Lock()
-	defer g.Unlock()
-	im.updating = on
-	err := g.RefreshPerms(im.node)
-	im.updating = on && err == nil
+// AmendBegin implements block.AmendBracketer: it works out the permissions for writing the header.
+func (im *image) AmendBegin() error {
+	im.updating = true
+	err := im.node.Graph().RefreshPerms(im.node)
+	im.updating = err == nil
 	return err
+}
+
+// AmendEnd implements block.AmendBracketer.
+func (im *image) AmendEnd() error {
+	im.updating = false
+	return im.node.Graph().RefreshPerms(im.node)
 }
 
 // Amend implements block.Amender.
 func (im *image) Amend(ctx context.Context, o *block.Options, force bool, _ block.Progress) error {
-	err := im.setUpdating(true)
-	if err == nil {
-		err = im.vol.Amend(ctx, im.node.Graph(), im.file, o, "", force)
-		if e := im.setUpdating(false); err == nil {
-			err = e
-		}
-	}
-	return err
+	return im.vol.Amend(ctx, im.node.Graph(), im.file, o, "", force)
 }
 
 // ReopenPrepare implements block.Reopener; the secret stays.

@@ -62,10 +62,27 @@ func (c *command) amend(args []string) int {
 	if o.Has(optSize) {
 		values.Set(optSize, uint64(o.Size(optSize, 0)))
 	}
+	guard, guarded := a.(block.AmendBracketer)
+	locked := func(f func() error) error {
+		c.Graph.Lock()
+		defer c.Graph.Unlock()
+		return f()
+	}
+	if guarded {
+		if err := locked(guard.AmendBegin); err != nil {
+			c.Report("", err)
+			return 1
+		}
+	}
 	err := a.Amend(c.Ctx, values, force, func(done, total int64) {
 		progress.Set(float32(100 * float64(done) / float64(max(total, 1))))
 	})
 	progress.Set(100)
+	if guarded {
+		if e := locked(guard.AmendEnd); err == nil {
+			err = e
+		}
+	}
 	if err != nil {
 		c.Report("", err)
 		return 1

@@ -34,9 +34,18 @@ func (s *Service) XBlockdevAmend(_ context.Context, a *qapi.XBlockdevAmendArg) e
 		case !can:
 			return block.Errorf(unix.ENOTSUP, "Driver does not support x-blockdev-amend")
 		}
+		guard, guarded := n.State().(block.AmendBracketer)
+		if guarded {
+			if err := guard.AmendBegin(); err != nil {
+				return err
+			}
+		}
 		j, err := s.Jobs.New(job.Spec{ID: a.JobId, Type: string(qapi.JobTypeAmend), Flags: job.ManualDismiss},
 			&amending{graph: s.Graph, node: n, o: amendOptions(a.Options), force: deref(a.Force, false)})
 		if err != nil {
+			if guarded {
+				_ = guard.AmendEnd()
+			}
 			return err
 		}
 		s.Graph.Ref(n)
@@ -58,6 +67,13 @@ func (a *amending) Run(j *job.Job) error {
 	j.SetRemaining(1)
 	err := a.node.State().(block.Amender).Amend(background(), a.o, a.force, nil)
 	j.Progress(1)
-	j.Locked(func() { a.graph.Unref(a.node) })
+	j.Locked(func() {
+		if guard, ok := a.node.State().(block.AmendBracketer); ok {
+			if e := guard.AmendEnd(); err == nil {
+				err = e
+			}
+		}
+		a.graph.Unref(a.node)
+	})
 	return err
 }
