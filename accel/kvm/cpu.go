@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"fmt"
 	"slices"
-	"sync"
 	"sync/atomic"
 
 	"goemu/accel"
@@ -40,9 +39,7 @@ type CPU struct {
 	wake    chan struct{}
 	started atomic.Bool
 	thread  atomic.Int64
-	doMu    sync.Mutex
-	do      []func()
-	ended   bool          // its goroutine runs no function any more
+	work    accel.Work    // of Do
 	gone    chan struct{} // closed when its goroutine has ended
 	removed atomic.Bool   // see Accel.Remove
 
@@ -207,28 +204,16 @@ func (c *CPU) Do(f func()) {
 		f()
 		return
 	}
-	done := make(chan struct{})
-	c.doMu.Lock()
-	if c.ended {
-		c.doMu.Unlock()
-		return
+	if done := c.work.Add(f); done != nil {
+		c.request(reqDo)
+		<-done
 	}
-	c.do = append(c.do, func() { f(); close(done) })
-	c.doMu.Unlock()
-	c.request(reqDo)
-	<-done
 }
 
 // runDo runs what Do has queued.
 func (c *CPU) runDo() {
 	c.req.And(^reqDo)
-	c.doMu.Lock()
-	list := c.do
-	c.do = nil
-	c.doMu.Unlock()
-	for _, f := range list {
-		f()
-	}
+	c.work.Run()
 }
 
 // SetA20 keeps the state of the A20 gate, which has no effect on the host's processor.

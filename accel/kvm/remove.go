@@ -56,6 +56,7 @@ func (a *Accel) revive(apicID uint32) (*CPU, error) {
 	c.removed.Store(false)
 	c.parked.Store(false)
 	c.thread.Store(0)
-	c.ended, c.gone = false, make(chan struct{})
+	c.work.Begin()
+	c.gone = make(chan struct{})
 	return c, nil
 }

@@ -2,7 +2,6 @@ package tcg
 
 import (
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -51,9 +50,7 @@ type CPU struct {
 
 	started atomic.Bool
 	thread  atomic.Int64
-	doMu    sync.Mutex
-	do      []func()
-	ended   bool        // its goroutine is gone
+	work    accel.Work  // of Do
 	removed atomic.Bool // see Accel.Remove
 	a20     atomic.Bool // A20 gate: true = address line 20 works
 
@@ -224,28 +221,16 @@ func (c *CPU) Do(f func()) {
 		f()
 		return
 	}
-	done := make(chan struct{})
-	c.doMu.Lock()
-	if c.ended {
-		c.doMu.Unlock()
-		return
+	if done := c.work.Add(f); done != nil {
+		c.request(reqDo)
+		<-done
 	}
-	c.do = append(c.do, func() { f(); close(done) })
-	c.doMu.Unlock()
-	c.request(reqDo)
-	<-done
 }
 
 // runDo runs what Do has queued.
 func (c *CPU) runDo() {
 	c.req.And(^reqDo)
-	c.doMu.Lock()
-	list := c.do
-	c.do = nil
-	c.doMu.Unlock()
-	for _, f := range list {
-		f()
-	}
+	c.work.Run()
 }
 
 // SetA20 opens or closes the A20 gate.

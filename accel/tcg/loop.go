@@ -29,10 +29,7 @@ func (c *CPU) main() {
 		c.guarded()
 	}
 	c.setParked(true)
-	c.doMu.Lock()
-	c.ended = true
-	c.doMu.Unlock()
-	c.runDo()
+	c.work.End()
 	if c.removed.Load() {
 		c.accel.forget(c)
 	}
