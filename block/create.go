@@ -49,6 +49,24 @@ func (g *Graph) CreateFile(ctx context.Context, filename string, size int64, o *
 	return g.Create(ctx, d, filename, size, known)
 }
 
+// CreateIn makes the file that a request names and lets fill make it an image. If that fails the file is deleted, where its driver can.
+// Preconditions: the graph lock is held.
+func (g *Graph) CreateIn(ctx context.Context, r *CreateRequest, fill func(file *Node) error) error {
+	if err := g.CreateFile(ctx, r.Filename, 0, r.Options); err != nil {
+		return err
+	}
+	file, err := g.OpenProtocol(ctx, r.Filename, nil, Mode{})
+	if err != nil {
+		return err
+	}
+	defer g.Unref(file)
+	err = fill(file)
+	if d, ok := file.State().(Deleter); ok && err != nil {
+		_ = d.DeleteFile(ctx)
+	}
+	return err
+}
+
 // CreateByOpening makes the Create function of a protocol whose images cannot be made, only found: it opens the image, changes its size
 // if it can, and clears the first sector so that no old format is seen in it.
 func CreateByOpening(driver string) func(context.Context, *Graph, *CreateRequest) error {

@@ -36,19 +36,9 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
 	if err != nil {
 		return err
 	}
-	if err := g.CreateFile(ctx, r.Filename, 0, r.Options); err != nil {
-		return err
-	}
-	file, err := g.OpenProtocol(ctx, r.Filename, nil, block.Mode{})
-	if err != nil {
-		return err
-	}
-	defer g.Unref(file)
-	err = write(ctx, g, file, r.Size, p, prealloc)
-	if d, ok := file.State().(block.Deleter); ok && err != nil {
-		_ = d.DeleteFile(ctx)
-	}
-	return err
+	return g.CreateIn(ctx, r, func(file *block.Node) error {
+		return write(ctx, g, file, r.Size, p, prealloc)
+	})
 }
 
 // createNode is Driver.CreateNode.
