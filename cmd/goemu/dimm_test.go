@@ -47,7 +47,7 @@ func TestDIMMs(t *testing.T) {
 	}
 }
 
-// dimmSaid is what a program with such options answers to the steps, and its messages.
+// dimmSaid is what a program with such options answers to the steps, its messages, and how it ended when that was not well.
 func dimmSaid(program, options string) string {
 	args := append([]string{"-accel", "tcg", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio"}, strings.Fields(options)...)
 	for _, o := range []string{"m0,size=128M", "m1,size=64M", "m2,size=128M", "m3,size=64M", "big,size=2G", "odd,size=1M"} {
@@ -57,8 +57,11 @@ func dimmSaid(program, options string) string {
 	cmd.Stdin = strings.NewReader(dimmSteps())
 	var errs strings.Builder
 	cmd.Stderr = &errs
-	out, _ := cmd.Output()
+	out, err := cmd.Output()
 	said := strings.ReplaceAll(errs.String(), filepath.Base(program), "QEMU")
+	if err != nil {
+		said += err.Error() + "\n"
+	}
 	for line := range strings.Lines(string(out)) {
 		var reply map[string]any
 		if json.Unmarshal([]byte(line), &reply) == nil && (reply["return"] != nil || reply["error"] != nil) {
