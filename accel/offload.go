@@ -10,6 +10,24 @@ type LocalKeeper interface {
 	Registers(p *LocalPage) (base uint64)
 	// SetRegisters takes it over. waitSIPI tells whether the CPU waits for its start-up interrupt.
 	SetRegisters(base uint64, p *LocalPage, waitSIPI bool)
+	// AckExternal is the acknowledge cycle of the 8259 pair, where that is not in the kernel; ok is false if it wants nothing.
+	AckExternal() (vector uint8, ok bool)
+}
+
+// Chips tells which of the PC's interrupt controllers work in the kernel while the machine runs.
+type Chips uint8
+
+// Values of Chips.
+const (
+	ChipsNone  Chips = iota
+	ChipsLocal       // the local APICs
+	ChipsAll         // these, the 8259 pair and the I/O APIC
+)
+
+// MSIRoute is the message that an interrupt stands for.
+type MSIRoute struct {
+	Addr uint64
+	Data uint32
 }
 
 // PICState is one 8259A, in the order of the kernel's and of the migrated form.
@@ -25,19 +43,23 @@ type IOAPICState struct {
 	Table              [24]uint64
 }
 
-// KernelChips is an accelerator with the PC's interrupt controllers: they work in the kernel while the machine runs. All methods may be
-// called from any goroutine, those that get and set state while all CPUs are paused.
+// KernelChips is an accelerator with some of the PC's interrupt controllers: they work in the kernel while the machine runs. All methods
+// may be called from any goroutine, those that get and set state while all CPUs are paused.
 type KernelChips interface {
-	// InKernel tells whether it is so; if not, nothing else may be called.
-	InKernel() bool
-	// SetLine drives a global interrupt.
+	// Chips tells which; if none, nothing else may be called.
+	Chips() Chips
+	// SetLine drives a global interrupt, with ChipsAll.
 	SetLine(gsi int, level bool)
+	// RoutePins tells, with ChipsLocal, what the pins of the I/O APIC send: for the vectors of level-triggered messages the kernel reports the
+	// end of interrupt. OnEOI registers who hears of it, on a CPU's goroutine without locks; it precedes the start.
+	RoutePins(routes []MSIRoute)
+	OnEOI(f func(vector uint8))
 	// SignalMSI sends a message-signalled interrupt.
 	SignalMSI(addr uint64, data uint32)
 	// PullLocal takes the state of all CPUs and their local controllers out of the kernel, PushLocal puts it there.
 	PullLocal()
 	PushLocal()
-	// PIC, SetPIC, IOAPIC and SetIOAPIC exchange the state of the others; number 0 is the master.
+	// PIC, SetPIC, IOAPIC and SetIOAPIC exchange the state of the others, with ChipsAll; number 0 is the master.
 	PIC(number int) PICState
 	SetPIC(number int, s PICState)
 	IOAPIC() IOAPICState

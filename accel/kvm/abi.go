@@ -39,6 +39,7 @@ var (
 	reqSetMemoryRegion = makeRequest(dirWrite, 0x20, 0x46)
 	reqSetTSSAddr      = makeRequest(dirNone, 0, 0x47)
 	reqSetIdentityMap  = makeRequest(dirWrite, 8, 0x48)
+	reqEnableCap       = makeRequest(dirWrite, 0x68, 0xa3)
 	reqSetClock        = makeRequest(dirWrite, 0x30, 0x7b)
 	reqGetClock        = makeRequest(dirRead, 0x30, 0x7c)
 
@@ -84,7 +85,7 @@ var requestNames = map[request]string{
 	reqCheckExtension: "KVM_CHECK_EXTENSION", reqGetVCPUMmapSize: "KVM_GET_VCPU_MMAP_SIZE", reqGetSupportedCPUID: "KVM_GET_SUPPORTED_CPUID",
 	reqMCECapSupported: "KVM_X86_GET_MCE_CAP_SUPPORTED", reqCreateVCPU: "KVM_CREATE_VCPU", reqGetDirtyLog: "KVM_GET_DIRTY_LOG",
 	reqSetMemoryRegion: "KVM_SET_USER_MEMORY_REGION", reqSetTSSAddr: "KVM_SET_TSS_ADDR", reqSetIdentityMap: "KVM_SET_IDENTITY_MAP_ADDR",
-	reqSetClock: "KVM_SET_CLOCK", reqGetClock: "KVM_GET_CLOCK", reqCreateIRQChip: "KVM_CREATE_IRQCHIP", reqIRQLine: "KVM_IRQ_LINE", reqGetIRQChip: "KVM_GET_IRQCHIP", reqSetIRQChip: "KVM_SET_IRQCHIP",
+	reqEnableCap: "KVM_ENABLE_CAP", reqSetClock: "KVM_SET_CLOCK", reqGetClock: "KVM_GET_CLOCK", reqCreateIRQChip: "KVM_CREATE_IRQCHIP", reqIRQLine: "KVM_IRQ_LINE", reqGetIRQChip: "KVM_GET_IRQCHIP", reqSetIRQChip: "KVM_SET_IRQCHIP",
 	reqSetGSIRouting: "KVM_SET_GSI_ROUTING", reqSignalMSI: "KVM_SIGNAL_MSI", reqGetLAPIC: "KVM_GET_LAPIC", reqSetLAPIC: "KVM_SET_LAPIC", reqRun: "KVM_RUN", reqGetRegs: "KVM_GET_REGS",
 	reqSetRegs: "KVM_SET_REGS", reqGetSregs: "KVM_GET_SREGS", reqSetSregs: "KVM_SET_SREGS", reqInterrupt: "KVM_INTERRUPT", reqGetMSRs: "KVM_GET_MSRS",
 	reqSetMSRs: "KVM_SET_MSRS", reqSetCPUID2: "KVM_SET_CPUID2", reqGetMPState: "KVM_GET_MP_STATE", reqSetMPState: "KVM_SET_MP_STATE",
@@ -279,6 +280,13 @@ type msrIndices struct {
 }
 
 const maxIndices = 1024
+
+// enableCap is struct kvm_enable_cap.
+type enableCap struct {
+	Cap, Flags uint32
+	Args       [4]uint64
+	_          [64]uint8
+}
 
 // States of a CPU (struct kvm_mp_state).
 const (

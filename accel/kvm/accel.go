@@ -30,8 +30,8 @@ type Options struct {
 	Config  *x86.Config // of all CPUs
 	Memory  *memory.AddressSpace
 	Machine accel.Machine
-	// KernelChips puts the interrupt controllers into the kernel.
-	KernelChips bool
+	// Chips are the interrupt controllers that are put into the kernel.
+	Chips accel.Chips
 }
 
 // Accel is a virtual machine of the kernel with its CPUs.
@@ -44,6 +44,7 @@ type Accel struct {
 	cpus    atomic.Pointer[[]*CPU]
 	cpuid   *cpuidList // of the first CPU
 	debug   debugger
+	eoi     func(vector uint8) // of OnEOI
 	clock   guestClock
 	ticks   uint64 // of the time stamp counter, as loaded
 
@@ -74,11 +75,9 @@ func New(o Options) (*Accel, error) {
 	if _, err := a.k.ioctl(a.h.vm, reqSetTSSAddr, tssAddress); err != nil {
 		return nil, a.fail(reqSetTSSAddr, err)
 	}
-	if o.KernelChips {
-		if err := a.createChips(); err != nil {
-			a.h.Close()
-			return nil, err
-		}
+	if err := a.createChips(); err != nil {
+		a.h.Close()
+		return nil, err
 	}
 	a.cpuid = a.h.guestCPUID(o.Config)
 	o.Memory.Listen(&a.slots)

@@ -3,6 +3,8 @@ package kvm
 import (
 	"cmp"
 	"fmt"
+
+	"goemu/accel"
 )
 
 // capability is the number of an extension (KVM_CAP_*).
@@ -64,6 +66,7 @@ var capabilities = []struct {
 	{capIRQChip, "KVM_CAP_IRQCHIP", false},
 	{capIRQRouting, "KVM_CAP_IRQ_ROUTING", false},
 	{capSignalMSI, "KVM_CAP_SIGNAL_MSI", false},
+	{capSplitIRQChip, "KVM_CAP_SPLIT_IRQCHIP", false},
 	{capIdentityMap, "KVM_CAP_SET_IDENTITY_MAP_ADDR", false},
 	{capNrVCPUs, "KVM_CAP_NR_VCPUS", false},
 	{capMaxVCPUs, "KVM_CAP_MAX_VCPUS", false},
@@ -124,12 +127,15 @@ func (h *Host) CheckCPUs(n int) error {
 	return nil
 }
 
-// kernelChips are the capabilities that interrupt controllers in the kernel take.
-var kernelChips = []capability{capIRQChip, capIRQRouting, capSignalMSI}
+// chipsNeed are the capabilities that interrupt controllers in the kernel take.
+var chipsNeed = map[accel.Chips][]capability{
+	accel.ChipsLocal: {capIRQChip, capSplitIRQChip, capIRQRouting, capSignalMSI},
+	accel.ChipsAll:   {capIRQChip, capIRQRouting, capSignalMSI},
+}
 
-// CheckKernelChips refuses interrupt controllers in the kernel where a capability for them is missing.
-func (h *Host) CheckKernelChips() error {
-	for _, n := range kernelChips {
+// CheckChips refuses interrupt controllers in the kernel where a capability for them is missing.
+func (h *Host) CheckChips(which accel.Chips) error {
+	for _, n := range chipsNeed[which] {
 		if h.has(n) {
 			continue
 		}

@@ -29,6 +29,7 @@ type CPU struct {
 	apicID uint32
 	ic     accel.InterruptController // that works here; nil if the kernel's does
 	keeper accel.LocalKeeper         // keeps the state of the kernel's
+	ack    func() (uint8, bool)      // acknowledges what IRQHard asks for; nil if the kernel has all controllers
 	base   uint64                    // IA32_APIC_BASE of the kernel's, as pulled
 
 	lines   atomic.Uint32 // accel.IRQ
@@ -134,11 +135,14 @@ func (c *CPU) free() {
 
 // SetInterruptController connects the local interrupt controller; it must be done before Start.
 func (c *CPU) SetInterruptController(ic accel.InterruptController) {
-	if c.accel.opt.KernelChips {
-		c.keeper, _ = ic.(accel.LocalKeeper)
+	if !c.accel.localInKernel() {
+		c.ic, c.ack = ic, ic.Ack
 		return
 	}
-	c.ic = ic
+	c.keeper, _ = ic.(accel.LocalKeeper)
+	if c.keeper != nil && c.accel.opt.Chips == accel.ChipsLocal {
+		c.ack = c.keeper.AckExternal
+	}
 }
 
 // Index implements accel.CPU.
@@ -155,7 +159,10 @@ func (c *CPU) Halted() bool { return c.halted.Load() }
 
 // Raise implements accel.CPU.
 func (c *CPU) Raise(l accel.IRQ) {
-	if c.accel.opt.KernelChips { // interrupts, INIT and start-up are the kernel's business
+	switch c.accel.opt.Chips { // INIT and start-up are the kernel's business, and interrupts, unless they come from an 8259 pair that is not there
+	case accel.ChipsLocal:
+		l &= accel.IRQHard | accel.IRQNMI | accel.IRQReset | accel.IRQHalt
+	case accel.ChipsAll:
 		l &= accel.IRQNMI | accel.IRQReset | accel.IRQHalt
 	}
 	if old := c.lines.Or(uint32(l)); old&uint32(l) != uint32(l) {

@@ -94,6 +94,10 @@ func (c *CPU) handle() {
 	case exitHLT:
 		c.halted.Store(true)
 	case exitIRQWindow, exitIntr, exitSetTPR, exitNMI, exitBusLock, exitNotify:
+	case exitIOAPICEOI:
+		if f := c.accel.eoi; f != nil {
+			f(c.run[runExit])
+		}
 	case exitDebug:
 		c.debugged()
 	case exitShutdown:

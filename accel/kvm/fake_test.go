@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"goemu/accel"
 	"goemu/accel/acceltest"
 )
 
@@ -144,14 +145,14 @@ func (f *fake) ioctlData(fd int, r request, data []byte) (int, error) {
 }
 
 // machine makes a machine with a CPU on the fake kernel.
-func (f *fake) machine(t *testing.T, chips bool) (*acceltest.Machine, *Accel, error) {
+func (f *fake) machine(t *testing.T, chips accel.Chips) (*acceltest.Machine, *Accel, error) {
 	t.Helper()
 	h, err := open(f)
 	if err != nil {
 		return nil, nil, err
 	}
 	m := acceltest.New(t, nil)
-	a, err := New(Options{Host: h, Config: testConfig(t, h, "qemu64"), Memory: m.AS, Machine: m, KernelChips: chips})
+	a, err := New(Options{Host: h, Config: testConfig(t, h, "qemu64"), Memory: m.AS, Machine: m, Chips: chips})
 	if err != nil {
 		return nil, nil, err
 	}
@@ -163,7 +164,7 @@ func (f *fake) machine(t *testing.T, chips bool) (*acceltest.Machine, *Accel, er
 
 // TestEachRequestFails makes every request fail in turn: the error names it, and nothing stays behind.
 func TestEachRequestFails(t *testing.T) {
-	for _, chips := range []bool{false, true} {
+	for _, chips := range []accel.Chips{accel.ChipsNone, accel.ChipsLocal, accel.ChipsAll} {
 		all := newFake()
 		all.run = func([]byte) error { return unix.EINTR }
 		_, a, err := all.machine(t, chips)
@@ -247,7 +248,7 @@ func TestOddExits(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFake()
 			f.run = tt.run
-			m, a, err := f.machine(t, false)
+			m, a, err := f.machine(t, accel.ChipsNone)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -263,6 +264,37 @@ func TestOddExits(t *testing.T) {
 			}
 			a.Pause() // the CPU has stopped
 		})
+	}
+}
+
+// TestEOIExit: what the kernel says of the end of an interrupt reaches who has asked for it, and the routes are told before.
+func TestEOIExit(t *testing.T) {
+	f := newFake()
+	vectors := make(chan uint8, 1)
+	first := true
+	f.run = func(p []byte) error {
+		if !first {
+			<-f.signals
+			return unix.EINTR
+		}
+		first = false
+		le.PutUint32(p[runReason:], exitIOAPICEOI)
+		p[runExit] = 0x42
+		return nil
+	}
+	_, a, err := f.machine(t, accel.ChipsLocal)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	a.OnEOI(func(v uint8) { vectors <- v })
+	a.RoutePins(make([]accel.MSIRoute, ioapicPins+1))
+	if !slices.Contains(f.made, reqSetGSIRouting) {
+		t.Error("no routes")
+	}
+	a.Start()
+	if v := <-vectors; v != 0x42 {
+		t.Errorf("vector %#x", v)
 	}
 }
 
@@ -284,7 +316,7 @@ func TestInterruptStorm(t *testing.T) {
 		p[4096] = 3
 		return nil
 	}
-	m, a, err := f.machine(t, false)
+	m, a, err := f.machine(t, accel.ChipsNone)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -304,7 +336,7 @@ func TestNoLostKick(t *testing.T) {
 		<-f.signals
 		return unix.EINTR
 	}
-	_, a, err := f.machine(t, false)
+	_, a, err := f.machine(t, accel.ChipsNone)
 	if err != nil {
 		t.Fatal(err)
 	}

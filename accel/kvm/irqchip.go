@@ -25,17 +25,17 @@ type routing struct {
 
 type route struct {
 	GSI, Type, Flags, _ uint32
-	Chip, Pin           uint32
-	_                   [6]uint32
+	To                  [8]uint32 // of routeChip: controller and pin; of routeMSI: low and high half of the address, data, device
 }
 
-const routeChip = 1 // type of a route to a controller's pin
+// Types of routes.
+const routeChip, routeMSI = 1, 2
 
 // isaRoutes are the routes of a PC: the ISA interrupts go to the 8259 pair and the I/O APIC, whose pin 2 is wired to interrupt 0.
 func isaRoutes() *routing {
 	r := new(routing)
 	add := func(gsi, chip, pin uint32) {
-		r.Entries[r.N] = route{GSI: gsi, Type: routeChip, Chip: chip, Pin: pin}
+		r.Entries[r.N] = route{GSI: gsi, Type: routeChip, To: [8]uint32{chip, pin}}
 		r.N++
 	}
 	const cascade = 2
@@ -58,6 +58,12 @@ func isaRoutes() *routing {
 
 // createChips puts the interrupt controllers into the kernel.
 func (a *Accel) createChips() error {
+	switch a.opt.Chips {
+	case accel.ChipsNone:
+		return nil
+	case accel.ChipsLocal:
+		return a.h.enable(capSplitIRQChip, ioapicPins)
+	}
 	if _, err := a.k.ioctl(a.h.vm, reqCreateIRQChip, 0); err != nil {
 		return requestError(reqCreateIRQChip, err)
 	}
@@ -74,8 +80,24 @@ func (a *Accel) vmData(r request, data []byte) {
 	}
 }
 
-// InKernel implements accel.KernelChips.
-func (a *Accel) InKernel() bool { return a.opt.KernelChips }
+// Chips implements accel.KernelChips.
+func (a *Accel) Chips() accel.Chips { return a.opt.Chips }
+
+// localInKernel tells whether the kernel has the local interrupt controllers.
+func (a *Accel) localInKernel() bool { return a.opt.Chips != accel.ChipsNone }
+
+// OnEOI implements accel.KernelChips.
+func (a *Accel) OnEOI(f func(vector uint8)) { a.eoi = f }
+
+// RoutePins implements accel.KernelChips.
+func (a *Accel) RoutePins(list []accel.MSIRoute) {
+	r := new(routing)
+	for i, m := range list[:min(len(list), ioapicPins)] {
+		r.Entries[r.N] = route{GSI: uint32(i), Type: routeMSI, To: [8]uint32{uint32(m.Addr), uint32(m.Addr >> 32), m.Data}}
+		r.N++
+	}
+	a.vmData(reqSetGSIRouting, bytesOf(r))
+}
 
 // irqLevel is struct kvm_irq_level.
 type irqLevel struct{ GSI, Level uint32 }

@@ -132,17 +132,17 @@ func (c *CPU) serviceLines() bool {
 // inject gives the guest the pending interrupt if it can take one now; otherwise the kernel is told to come back when it can.
 func (c *CPU) inject() {
 	clearFlag(c.run, runWindow)
-	if c.lines.Load()&uint32(accel.IRQHard) == 0 || c.ic == nil {
+	if c.lines.Load()&uint32(accel.IRQHard) == 0 {
 		return
 	}
 	if !c.ready || !c.ifFlag {
 		setFlag(c.run, runWindow)
 		return
 	}
-	vec, ok := c.ic.Ack()
+	vec, ok := c.ack()
 	if !ok {
 		c.Lower(accel.IRQHard)
-		if vec, ok = c.ic.Ack(); !ok { // nothing came between the two
+		if vec, ok = c.ack(); !ok { // nothing came between the two
 			return
 		}
 	}
@@ -168,7 +168,7 @@ func (c *CPU) enter() {
 	if c.debugging && (c.stepping || c.retold) {
 		c.tellDebug()
 	}
-	if c.ic != nil && !c.stepping {
+	if c.ack != nil && !c.stepping {
 		c.inject()
 	}
 	if c.ic != nil {

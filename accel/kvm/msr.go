@@ -106,7 +106,7 @@ func unlisted(index uint32) bool {
 func (c *CPU) hasMSR(index uint32) bool {
 	switch {
 	case index == msrDeadline:
-		return c.accel.opt.KernelChips && c.accel.opt.Config.Features.Has(x86.FeatDeadline)
+		return c.accel.localInKernel() && c.accel.opt.Config.Features.Has(x86.FeatDeadline)
 	case index == mcStatus, index == mcCtl:
 		return c.rest.MCGCap != 0
 	case index >= mcBank0 && index < mcBank0+mcBankRegs*mcBanks:

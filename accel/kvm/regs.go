@@ -185,14 +185,14 @@ func (c *CPU) pushDebugRegs() error {
 // pullActivity and pushActivity exchange whether the CPU executes. Without interrupt controllers in the kernel that is decided here.
 func (c *CPU) pullActivity() error {
 	c.rest.MPState = mpRunnable
-	if !c.accel.opt.KernelChips {
+	if !c.accel.localInKernel() {
 		return nil
 	}
 	return get(c, reqGetMPState, &c.rest.MPState)
 }
 
 func (c *CPU) pushActivity() error {
-	if !c.accel.opt.KernelChips {
+	if !c.accel.localInKernel() {
 		return nil
 	}
 	return set(c, reqSetMPState, c.rest.MPState)

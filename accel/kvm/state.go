@@ -102,7 +102,7 @@ func (c *CPU) State() *x86.State {
 		}
 	}
 	s.Halted, s.WaitSIPI = c.halted.Load(), c.waitSIPI
-	if c.accel.opt.KernelChips {
+	if c.accel.localInKernel() {
 		s.Halted = s.MPState == mpHalted
 		s.WaitSIPI = s.MPState == mpUninitialized || s.MPState == mpInitReceived
 	}
@@ -160,7 +160,7 @@ func (c *CPU) Reset() {
 // setActivity says whether the CPU executes: the kernel, if it has the interrupt controllers, or the CPU's goroutine acts on it.
 func (c *CPU) setActivity(halted, waitSIPI bool) {
 	c.rest.MPState = mpRunnable
-	if !c.accel.opt.KernelChips {
+	if !c.accel.localInKernel() {
 		c.halted.Store(halted && !waitSIPI)
 		c.waitSIPI = waitSIPI
 		return

@@ -29,8 +29,11 @@ func (a kvmAccel) Remove(c pc.CPU) { a.Accel.Remove(c.(*kvm.CPU)) }
 
 // kvmOptions are the properties of -accel kvm.
 type kvmOptions struct {
-	irqchip string // on: the interrupt controllers are in the kernel; off
+	irqchip string // a key of irqchips
 }
+
+// irqchips are the interrupt controllers in the kernel by the value of kernel-irqchip.
+var irqchips = map[string]accel.Chips{"on": accel.ChipsAll, "split": accel.ChipsLocal, "off": accel.ChipsNone}
 
 // parseKVM reads the properties that -accel gave, and before them those that -machine gave.
 func parseKVM(o config.Options, machine config.Options) (k kvmOptions, err error) {
@@ -39,11 +42,8 @@ func parseKVM(o config.Options, machine config.Options) (k kvmOptions, err error
 		v, _ := p.Value.(string)
 		switch p.Key {
 		case "kernel-irqchip":
-			switch k.irqchip = v; v {
-			case "on", "off":
-			case "split":
-				err = fmt.Errorf("Parameter 'kernel-irqchip' can only be 'on' or 'off'")
-			default:
+			k.irqchip = v
+			if _, ok := irqchips[v]; !ok {
 				err = fmt.Errorf("Parameter 'kernel-irqchip' does not accept value '%s'", v)
 			}
 		case "kvm-shadow-mem": // of hosts without nested paging; the kernel finds its own size
@@ -79,7 +79,7 @@ func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
 		return optionError{err}
 	}
 	c.NewAccel = func(mem, _ *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {
-		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m, KernelChips: k.irqchip == "on"})
+		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m, Chips: irqchips[k.irqchip]})
 		if err != nil {
 			return nil, err
 		}
@@ -104,8 +104,8 @@ func (s *session) fitKVM(h *kvm.Host, k kvmOptions, c *pc.Config) (err error) {
 	case qdev.Auto:
 		c.Props.SMM = qdev.Off
 	}
-	if k.irqchip == "on" {
-		if err := h.CheckKernelChips(); err != nil {
+	if chips := irqchips[k.irqchip]; chips != accel.ChipsNone {
+		if err := h.CheckChips(chips); err != nil {
 			return err
 		}
 		switch c.Props.IOAPIC2 {

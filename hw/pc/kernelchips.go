@@ -5,13 +5,13 @@ import (
 	"goemu/hw/qdev"
 )
 
-// kernelChips is the accelerator if it has the interrupt controllers in the kernel, else nil. They work there while the machine runs; the
-// devices here keep their state while not.
-func (m *Machine) kernelChips() accel.KernelChips {
-	if k, ok := m.accel.(accel.KernelChips); ok && k.InKernel() {
-		return k
+// kernelChips is the accelerator if it has interrupt controllers in the kernel, else nil. They work there while the machine runs; the
+// devices here keep their state while not. all tells whether all are there, or only the local APICs.
+func (m *Machine) kernelChips() (k accel.KernelChips, all bool) {
+	if k, ok := m.accel.(accel.KernelChips); ok && k.Chips() != accel.ChipsNone {
+		return k, k.Chips() == accel.ChipsAll
 	}
-	return nil
+	return nil, false
 }
 
 // offloadLines puts the kernel's controllers before the inputs of ours.
@@ -31,15 +31,19 @@ func (m *Machine) offloadLines(k accel.KernelChips) {
 
 // resume lets the CPUs run. Preconditions: the machine lock is held.
 func (m *Machine) resume() {
-	if k := m.kernelChips(); k != nil && !m.offloaded {
+	if k, all := m.kernelChips(); k != nil && !m.offloaded {
 		m.offloaded = true
-		if m.pics != nil {
+		if m.pics != nil && all {
 			for i, p := range m.pics.Chips() {
 				k.SetPIC(i, p.Kernel())
 			}
 		}
-		if m.ioapic != nil {
+		switch {
+		case m.ioapic == nil:
+		case all:
 			k.SetIOAPIC(m.ioapic.Kernel())
+		default:
+			m.ioapic.Route(k.RoutePins)
 		}
 		m.apics.Offload(k.PushLocal, k.SignalMSI)
 	}
@@ -48,12 +52,15 @@ func (m *Machine) resume() {
 
 // reclaim takes the interrupt controllers' state back after a pause. Preconditions: the machine lock is held.
 func (m *Machine) reclaim() {
-	k := m.kernelChips()
+	k, all := m.kernelChips()
 	if k == nil || !m.offloaded {
 		return
 	}
 	m.offloaded = false
 	m.apics.Reclaim(k.PullLocal)
+	if !all {
+		return
+	}
 	if m.ioapic != nil {
 		m.ioapic.SetKernel(k.IOAPIC())
 	}

@@ -47,8 +47,11 @@ func (m *Machine) interrupts() (err error) {
 	for i, line := range m.ioapic.Inputs()[:isa.Lines] {
 		m.gsi[i] = qdev.Split(pins[i], line)
 	}
-	if k := m.kernelChips(); k != nil {
+	switch k, all := m.kernelChips(); {
+	case all:
 		m.offloadLines(k)
+	case k != nil:
+		k.OnEOI(m.apics.EndOfInterrupt)
 	}
 	return nil
 }

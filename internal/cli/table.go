@@ -159,7 +159,7 @@ const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
 -accel accel1[:accel2[:...]]
                 select accelerator (use 'help' for a list); given several times or as a list, the later ones are fall-backs
                 engine=jit|interp (how TCG executes translated code)
-                kernel-irqchip=on|off controls accelerated irqchip support of KVM (default=on)
+                kernel-irqchip=on|off|split controls accelerated irqchip support of KVM (default=on)
                 kvm-shadow-mem=size of KVM shadow MMU in bytes
                 tb-size=n (TCG translation block cache size in MiB)
                 thread=single|multi (enable multi-threaded TCG)`

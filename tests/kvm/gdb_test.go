@@ -22,7 +22,7 @@ func TestGDB(t *testing.T) {
 	if err != nil {
 		t.Skip("ORACLE MISSING: gdb is not installed")
 	}
-	for name, acc := range map[string]string{"kernel": "kvm", "own": "kvm,kernel-irqchip=off"} {
+	for name, acc := range map[string]string{"kernel": "kvm", "split": "kvm,kernel-irqchip=split", "own": "kvm,kernel-irqchip=off"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			sock := filepath.Join(dir, "gdb")

@@ -125,6 +125,22 @@ func TestInterrupts(t *testing.T) {
 	}
 }
 
+// TestControllers: interrupts through each controller come wherever the controllers work.
+func TestControllers(t *testing.T) {
+	needKVM(t)
+	image := firmware(t, "pins.asm")
+	const want = "pel\n"
+	for _, acc := range []string{"kvm", "kvm,kernel-irqchip=split", "kvm,kernel-irqchip=off", "tcg"} {
+		require.Equal(t, want, program(t, goemu, image, "-M", "q35", "-accel", acc), "-accel %s", acc)
+	}
+	require.Equal(t, "ticks, processors: 3\n", program(t, goemu, firmware(t, "smp.asm", "-DCPUS=3"), "-smp", "3", "-accel", "kvm,kernel-irqchip=split"))
+	qemu, err := exec.LookPath("qemu-system-x86_64")
+	if err != nil {
+		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
+	}
+	require.Equal(t, want, program(t, qemu, image, "-M", "q35", "-accel", "kvm,kernel-irqchip=split"), "QEMU")
+}
+
 // TestFallback: without the device the next accelerator is taken, with one line that says why.
 func TestFallback(t *testing.T) {
 	needKVM(t)

@@ -14,7 +14,8 @@ import (
 func TestStateMoves(t *testing.T) {
 	needKVM(t)
 	image := firmware(t, "ticks.asm")
-	for _, way := range [][2]string{{"kvm", "kvm"}, {"kvm", "tcg"}, {"tcg", "kvm"}, {"kvm,kernel-irqchip=off", "kvm"}, {"kvm", "kvm,kernel-irqchip=off"}} {
+	for _, way := range [][2]string{{"kvm", "kvm"}, {"kvm", "tcg"}, {"tcg", "kvm"}, {"kvm,kernel-irqchip=off", "kvm"}, {"kvm", "kvm,kernel-irqchip=off"},
+		{"kvm,kernel-irqchip=split", "kvm"}, {"tcg", "kvm,kernel-irqchip=split"}} {
 		t.Run(way[0]+"-"+way[1], func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "state")
 			m := launch(t, image, "-accel", way[0])
@@ -30,7 +31,7 @@ func TestStateMoves(t *testing.T) {
 func TestStopAndReset(t *testing.T) {
 	needKVM(t)
 	image := firmware(t, "ticks.asm")
-	for _, acc := range []string{"kvm", "kvm,kernel-irqchip=off"} {
+	for _, acc := range []string{"kvm", "kvm,kernel-irqchip=split", "kvm,kernel-irqchip=off"} {
 		t.Run(acc, func(t *testing.T) {
 			m := launch(t, image, "-accel", acc)
 			var kvm struct{ Enabled, Present bool }

@@ -227,8 +227,10 @@ func (a *APIC) picPending() bool {
 }
 
 // update tells the CPU whether an interrupt waits. Preconditions: mu is held.
-func (a *APIC) update() {
-	want := a.picPending() || a.enabled() && a.pending() > 0
+func (a *APIC) update() { a.driveCPU(a.picPending() || a.enabled() && a.pending() > 0) }
+
+// driveCPU tells the CPU that an interrupt waits, or that none does. Preconditions: mu is held.
+func (a *APIC) driveCPU(want bool) {
 	switch {
 	case want:
 		a.lineUp = true
@@ -312,6 +314,16 @@ func (a *APIC) setPIC(level bool) {
 		}
 	}
 	a.update()
+}
+
+// notePIC records the level of LINT0 while the work is done elsewhere; tell says whether the CPU is to ask for the vector.
+func (a *APIC) notePIC(level, tell bool) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.picLevel = level
+	if tell {
+		a.driveCPU(level)
+	}
 }
 
 // NMI drives LINT1, as the machine's NMI button does.

@@ -10,7 +10,8 @@ import (
 // While the machine runs, an accelerator may do the work of all local APICs. Then the set only passes messages on; the APICs keep the
 // state between.
 
-// Offload begins that: push hands the state over, signal takes messages from now on.
+// Offload begins that: push hands the state over, signal takes messages from now on. If the 8259 pair is still here, the boot processor alone
+// is told of its interrupts, as QEMU does it; it asks with AckExternal.
 func (s *Set) Offload(push func(), signal func(addr uint64, data uint32)) {
 	s.kernelMu.Lock()
 	defer s.kernelMu.Unlock()
@@ -21,6 +22,36 @@ func (s *Set) Offload(push func(), signal func(addr uint64, data uint32)) {
 	}
 	push()
 	s.signal = signal
+	for i, a := range *s.apics.Load() {
+		a.mu.Lock()
+		a.driveCPU(i == 0 && a.picLevel)
+		a.mu.Unlock()
+	}
+}
+
+// AckExternal implements accel.LocalKeeper.
+func (a *APIC) AckExternal() (uint8, bool) { return a.set.ackExtInt() }
+
+// EndOfInterrupt tells the I/O APICs that a level-triggered interrupt has ended at a CPU whose local APIC is elsewhere.
+func (s *Set) EndOfInterrupt(vector uint8) { s.broadcastEOI(vector) }
+
+// compose is the message-signalled interrupt that a message is sent by.
+func (m *Message) compose() (addr uint64, data uint32) {
+	addr = DefaultAddress | uint64(m.Dest)<<msiDestShift
+	if m.Logical {
+		addr |= msiLogical
+	}
+	data = uint32(m.Vector) | uint32(m.Mode)<<msiModeShift
+	if m.Level {
+		data |= msiLevel | msiAssert
+	}
+	return addr, data
+}
+
+// Route is the message-signalled interrupt that a message is sent by, for a kernel.
+func (m *Message) Route() accel.MSIRoute {
+	addr, data := m.compose()
+	return accel.MSIRoute{Addr: addr, Data: data}
 }
 
 // Reclaim ends it: pull gets the state back.

@@ -51,3 +51,26 @@ func TestRegistersMove(t *testing.T) {
 		t.Error("a message is lost after the kernel's work")
 	}
 }
+
+// TestMessagesOffloaded: while the work is done elsewhere, messages of the I/O APIC go there, and only the boot processor asks the 8259 pair.
+func TestMessagesOffloaded(t *testing.T) {
+	r := newRig(t, 2)
+	var got accel.MSIRoute
+	r.set.Offload(func() {}, func(addr uint64, data uint32) { got = accel.MSIRoute{Addr: addr, Data: data} })
+	m := Message{Dest: 3, Logical: true, Mode: LowestPriority, Vector: 0x42, Level: true}
+	r.set.Deliver(m)
+	if want := (accel.MSIRoute{Addr: 0xfee03004, Data: 0xc142}); got != want || m.Route() != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+	line := r.set.ExtIntLine()
+	line.Set(true)
+	for i, a := range r.apics {
+		if !a.picLevel || a.lineUp != (i == 0) {
+			t.Errorf("CPU %d: level %v, asked %v", i, a.picLevel, a.lineUp)
+		}
+	}
+	line.Set(false)
+	if r.apics[0].lineUp {
+		t.Error("the line stays")
+	}
+}

@@ -52,8 +52,14 @@ func (s *Set) SetExtInt(c ExtIntController) { s.ext = c }
 // ExtIntLine returns the line that the 8259 pair drives.
 func (s *Set) ExtIntLine() *qdev.IRQ {
 	return qdev.NewIRQ(func(_ int, level bool) {
-		for _, a := range *s.apics.Load() {
-			a.setPIC(level)
+		s.kernelMu.RLock()
+		defer s.kernelMu.RUnlock()
+		for i, a := range *s.apics.Load() {
+			if s.signal != nil {
+				a.notePIC(level, i == 0)
+			} else {
+				a.setPIC(level)
+			}
 		}
 	}, 0)
 }
@@ -126,6 +132,17 @@ func (a *APIC) addressed(m *Message) bool {
 
 // Deliver sends a message. It may be called from any goroutine, with or without the machine lock.
 func (s *Set) Deliver(m Message) {
+	s.kernelMu.RLock()
+	defer s.kernelMu.RUnlock()
+	if s.signal != nil {
+		s.signal(m.compose())
+		return
+	}
+	s.deliver(m)
+}
+
+// deliver is Deliver where the APICs work here.
+func (s *Set) deliver(m Message) {
 	for _, a := range *s.apics.Load() {
 		a.mu.Lock()
 		hit := a.addressed(&m)
@@ -164,7 +181,7 @@ func (a *APIC) send(icr, dest uint32) {
 	}
 	shorthand := icr >> icrShorthand & 3
 	if shorthand == 0 {
-		a.set.Deliver(m)
+		a.set.deliver(m)
 		return
 	}
 	for _, t := range *a.set.apics.Load() {
@@ -189,6 +206,7 @@ const (
 	msiLogical    = 1 << 2
 	msiModeShift  = 8
 	msiLevel      = 1 << 15
+	msiAssert     = 1 << 14
 	messageWindow = 0x100000
 )
 
@@ -200,7 +218,7 @@ func (s *Set) DeliverMSI(addr uint64, data uint32) {
 		s.signal(addr, data)
 		return
 	}
-	s.Deliver(Message{Dest: uint32(addr >> msiDestShift & 0xff), Logical: addr&msiLogical != 0,
+	s.deliver(Message{Dest: uint32(addr >> msiDestShift & 0xff), Logical: addr&msiLogical != 0,
 		Mode: DeliveryMode(data >> msiModeShift & 7), Vector: uint8(data), Level: data&msiLevel != 0})
 }
 

@@ -4,6 +4,7 @@ package ioapic
 import (
 	"sync"
 
+	"goemu/accel"
 	"goemu/hw/intc/apic"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
@@ -62,7 +63,9 @@ type IOAPIC struct {
 	sel    uint8
 	irr    uint32 // requests not yet delivered
 	table  [Pins]uint64
-	levels uint32 // of the inputs
+	levels uint32                 // of the inputs
+	routes func([]accel.MSIRoute) // see Route
+	routed [Pins]uint64           // what routes was told last, without the fields that the controller itself changes
 }
 
 // Class is the device type.
@@ -153,8 +156,7 @@ func (a *IOAPIC) service(locked bool) {
 		if a.irr&mask == 0 || entry&entryMasked != 0 {
 			continue
 		}
-		m := apic.Message{Dest: uint32(entry >> entryDestShift), Logical: entry&entryLogical != 0,
-			Mode: apic.DeliveryMode(entry >> 8 & 7), Vector: uint8(entry), Level: entry&entryLevel != 0}
+		m := message(entry)
 		if m.Level {
 			if entry&entryRemoteIRR != 0 {
 				continue
@@ -171,6 +173,12 @@ func (a *IOAPIC) service(locked bool) {
 		}
 		a.apics.Deliver(m)
 	}
+}
+
+// message is what a redirection entry sends.
+func message(entry uint64) apic.Message {
+	return apic.Message{Dest: uint32(entry >> entryDestShift), Logical: entry&entryLogical != 0,
+		Mode: apic.DeliveryMode(entry >> 8 & 7), Vector: uint8(entry), Level: entry&entryLevel != 0}
 }
 
 // EndOfInterrupt implements apic.EOIListener.
@@ -267,5 +275,6 @@ func (a *IOAPIC) setRegister(v uint32) {
 	if *entry&entryLevel == 0 {
 		*entry &^= entryRemoteIRR // what Linux relies on to clear it by switching to edge mode
 	}
+	a.tellRoutes(false)
 	a.service(true)
 }

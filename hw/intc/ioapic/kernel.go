@@ -16,6 +16,36 @@ func (a *IOAPIC) SetKernel(s accel.IOAPICState) {
 	a.sel, a.id, a.irr, a.table = uint8(s.Select), uint8(s.ID), s.IRR, s.Table
 }
 
+// Route makes f hear what the inputs send: now, and from then on whenever that of one that is not masked changes. f is called with a
+// lock held that delivery takes.
+func (a *IOAPIC) Route(f func([]accel.MSIRoute)) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.routes = f
+	a.tellRoutes(true)
+}
+
+// tellRoutes tells what the inputs send if it has changed, or always. Masked inputs keep what they had. Preconditions: mu is held.
+func (a *IOAPIC) tellRoutes(always bool) {
+	if a.routes == nil {
+		return
+	}
+	for pin, e := range a.table {
+		if e &^= entryReadOnly; e&entryMasked == 0 && a.routed[pin] != e {
+			a.routed[pin], always = e, true
+		}
+	}
+	if !always {
+		return
+	}
+	list := make([]accel.MSIRoute, Pins)
+	for pin, e := range a.routed {
+		m := message(e)
+		list[pin] = m.Route()
+	}
+	a.routes(list)
+}
+
 // Note records the level of an input whose work the kernel does.
 func (a *IOAPIC) Note(n int, level bool) {
 	if n == 0 && a.addr == Address {
