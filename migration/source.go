@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"goemu/internal/mainloop"
+	"goemu/internal/memory"
 	"goemu/migration/channel"
 	"goemu/migration/ram"
 	"goemu/migration/vmstate"
@@ -58,7 +59,7 @@ type outgoing struct {
 	slotBytes int64 // Total at its beginning
 	slotPages uint64
 	share     int64   // bytes that may be sent in a slot
-	threshold float64 // bytes that can be sent within the downtime
+	perMS     float64 // bytes that the channel takes in a millisecond
 	polishing float64 // what was left at the beginning of a round that only makes the downtime shorter, 0 outside of one
 }
 
@@ -282,28 +283,31 @@ func (o *outgoing) iterate() {
 // lowPending tells whether what is left can be sent within the downtime. As long as each round is much shorter than the one before, and they
 // are short, one more makes the downtime still shorter.
 func (o *outgoing) lowPending() bool {
+	threshold := o.perMS * float64(o.e.Parameters().DowntimeLimit)
 	pending := float64(o.saver.Pending())
-	if pending > 0 && (pending >= o.threshold || o.polishing > 0) {
+	if pending > 0 && (pending >= threshold || o.polishing > 0) {
 		return false
 	}
 	o.sync()
 	left := float64(o.saver.Pending())
-	if left > 0 && left >= o.threshold {
+	if left > 0 && left >= threshold {
 		o.polishing = 0
 		return false
 	}
 	const worth, shrinks = 1, 2 // per cent of the downtime; times
-	limit := float64(o.e.Parameters().DowntimeLimit)
-	short := o.threshold > 0 && left/o.threshold*limit <= polishTime
-	if !short || left <= o.threshold*worth/100 || o.polishing > 0 && left*shrinks > o.polishing {
+	long := min(time.Since(o.started)/polishShare, polishTime)
+	if left > o.perMS*float64(long.Milliseconds()) || left <= threshold*worth/100 || o.polishing > 0 && left*shrinks > o.polishing {
 		return true
 	}
 	o.polishing = left
 	return false
 }
 
-// polishTime is the longest that a round may take that only makes the downtime shorter, in milliseconds.
-const polishTime = 500
+// Limits of a round that only makes the downtime shorter: its share of what the migration has taken so far, and how long it may be.
+const (
+	polishShare = 8
+	polishTime  = 500 * time.Millisecond
+)
 
 // sync reads the dirty log and slows the guest down if it writes too fast.
 func (o *outgoing) sync() {
@@ -349,7 +353,9 @@ func (o *outgoing) figures(d time.Duration) {
 	pages := o.saver.Normal.Load() + o.saver.Duplicate.Load() - o.slotPages
 	ms := float64(d) / float64(time.Millisecond)
 	perMS := sent / ms
-	o.threshold = perMS * float64(o.e.Parameters().DowntimeLimit)
+	if full := pages > 0 && sent >= float64(pages)*memory.PageSize/2; full || perMS > o.perMS { // the scan of empty pages tells little of the channel
+		o.perMS = perMS
+	}
 	o.mbps.Store(uint64(sent * 8 / ms))
 	o.pagesPerSecond.Store(uint64(float64(pages) / d.Seconds()))
 	if o.saver.DirtyRate.Load() != 0 && sent > 10000 {
