@@ -11,6 +11,7 @@ import (
 	"goemu/hw/misc"
 	"goemu/hw/net/e1000"
 	"goemu/hw/net/e1000e"
+	"goemu/hw/net/rtl8139"
 	"goemu/hw/nvme"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
@@ -43,7 +44,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), input.Classes(), gpu.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), ramfb.Classes(), bridge.Classes(),
-		e1000.Classes(), e1000e.Classes(),
+		e1000.Classes(), e1000e.Classes(), []*qdev.Class{&rtl8139.Class},
 		pc.CPUClasses(), []*qdev.Class{&pc.DIMMClass},
 	)
 }

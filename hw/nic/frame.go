@@ -59,3 +59,8 @@ func CountSize(regs []uint32, n int) {
 		Count(&regs[0])
 	}
 }
+
+// IsBroadcast tells whether a frame is for everybody.
+func IsBroadcast(frame []byte) bool {
+	return [6]byte(frame) == [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}
+}

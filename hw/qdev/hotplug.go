@@ -117,6 +117,7 @@ func (t *Tree) Unplugged(d Device) {
 		list = append(list, gone{b.id, b.node.Path()})
 	}
 	note(d)
+	t.Modified = true
 	t.Remove(d)
 	for _, g := range list {
 		if t.OnRemoved != nil {

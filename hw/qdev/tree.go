@@ -63,6 +63,8 @@ type Tree struct {
 	QOM, Machine, Peripheral, PeripheralAnon, Unattached, Objects *qom.Node
 	// Hot is set once the machine is complete: devices come and go by hot-plugging from then on.
 	Hot bool
+	// Modified tells that devices have come or gone since.
+	Modified bool
 	// OnlyMigratable refuses devices because of which the machine could not be migrated.
 	OnlyMigratable bool
 	// OnRemoved, if set, hears of devices that have gone at the guest's leave: their identifier, "" for none, and their path.
@@ -171,6 +173,7 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 		return nil, err
 	}
 	d.Dev().id, d.Dev().hot = id, t.Hot
+	t.Modified = t.Modified || t.Hot
 	for _, s := range rest {
 		if err := s.apply(d, &t.Links); err != nil {
 			return nil, err

@@ -24,7 +24,7 @@ func TestNetwork(t *testing.T) {
 	f := prepare(t, "amd64") // the cloud's kernel has no e1000
 	bb, err := guest.GetBusybox()
 	require.NoError(t, err)
-	require.NoError(t, guest.WriteInitramfs(f.initrd, guest.Spec{Busybox: bb, Kernel: f.kernel, Modules: append([]string{"virtio_net", "e1000", "e1000e", "af_packet"}, guest.DefaultModules...)}))
+	require.NoError(t, guest.WriteInitramfs(f.initrd, guest.Spec{Busybox: bb, Kernel: f.kernel, Modules: append([]string{"virtio_net", "e1000", "e1000e", "8139cp", "af_packet"}, guest.DefaultModules...)}))
 	dir := t.TempDir()
 	data := bytes.Repeat([]byte("0123456789abcde\n"), 1<<16)
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "data"), data, 0o644))
@@ -32,7 +32,7 @@ func TestNetwork(t *testing.T) {
 	require.NoError(t, err)
 	defer l.Close()
 	go func() { _ = http.Serve(l, http.FileServer(http.Dir(dir))) }()
-	for _, nic := range []string{"virtio-net-pci", "e1000", "e1000e"} {
+	for _, nic := range []string{"virtio-net-pci", "e1000", "e1000e", "rtl8139"} {
 		t.Run(nic, func(t *testing.T) {
 			free, err := net.Listen("tcp4", "127.0.0.1:0")
 			require.NoError(t, err)

@@ -90,7 +90,7 @@ func (d *Device) wants(b []byte) bool {
 			return false
 		}
 	}
-	group, all := b[0]&1 != 0, isBroadcast(b)
+	group, all := b[0]&1 != 0, nic.IsBroadcast(b)
 	switch {
 	case !group && rctl&rctlUPE != 0:
 		return true

@@ -224,7 +224,7 @@ func (d *Device) send(frame []byte) {
 	}
 	if len(frame) >= 6 {
 		switch {
-		case isBroadcast(frame):
+		case nic.IsBroadcast(frame):
 			d.count(regBPTC)
 		case frame[0]&1 != 0:
 			d.count(regMPTC)
@@ -232,8 +232,6 @@ func (d *Device) send(frame []byte) {
 	}
 	nic.CountSize(d.mac[regPTC64:], len(frame)+checksumLen)
 }
-
-func isBroadcast(b []byte) bool { return [6]byte(b) == [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
 
 // count adds one to a statistic, which stays at its largest value.
 func (d *Device) count(reg int) { nic.Count(&d.mac[reg]) }

@@ -140,7 +140,7 @@ func (d *Device) counted(data []byte, total int) {
 	d.countBytes(regTORL, len(data)+checksumLen)
 	d.countBytes(regGORCL, len(data)+checksumLen)
 	switch {
-	case isBroadcast(data):
+	case nic.IsBroadcast(data):
 		d.count(regBPRC)
 	case data[0]&1 != 0:
 		d.count(regMPRC)
@@ -158,7 +158,7 @@ func (d *Device) wants(b []byte) bool {
 			return false
 		}
 	}
-	switch all := isBroadcast(b); {
+	switch all := nic.IsBroadcast(b); {
 	case all && rctl&rctlBAM != 0, !all && b[0]&1 != 0 && rctl&rctlMPE != 0, b[0]&1 == 0 && rctl&rctlUPE != 0:
 		return true
 	}

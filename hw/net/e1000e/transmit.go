@@ -214,7 +214,7 @@ func (d *Device) send(frame []byte) {
 		d.wire.Send(frame)
 	}
 	switch {
-	case isBroadcast(frame):
+	case nic.IsBroadcast(frame):
 		d.count(regBPTC)
 	case frame[0]&1 != 0:
 		d.count(regMPTC)
@@ -225,5 +225,3 @@ func (d *Device) send(frame []byte) {
 	d.count(regGPTC)
 	d.countBytes(regGOTCL, len(frame))
 }
-
-func isBroadcast(b []byte) bool { return [6]byte(b) == [6]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff} }
