@@ -12,6 +12,7 @@ import (
 	"goemu/accel"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/internal/testprog"
 )
 
 // RAM is the size of the machine's memory, Entry where a program is loaded and begins.
@@ -111,10 +112,7 @@ func (m *Machine) Why() string {
 // Assemble runs nasm on a program. dir is where tests/tcg lies.
 func Assemble(t testing.TB, dir, file string, defs ...string) []byte {
 	t.Helper()
-	nasm, err := exec.LookPath("nasm")
-	if err != nil {
-		t.Skip("nasm is not installed: guest programs are not tested")
-	}
+	nasm := testprog.Need(t, "nasm")
 	out := filepath.Join(t.TempDir(), "guest.bin")
 	args := append([]string{"-f", "bin", "-I", dir + "/", "-o", out}, defs...)
 	if msg, err := exec.Command(nasm, append(args, filepath.Join(dir, file))...).CombinedOutput(); err != nil {
@@ -130,10 +128,7 @@ func Assemble(t testing.TB, dir, file string, defs ...string) []byte {
 // QEMU runs the program as a boot sector under QEMU with an accelerator and returns what it prints.
 func QEMU(t testing.TB, acc, model string, image []byte) []byte {
 	t.Helper()
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("qemu-system-x86_64 is not installed: no comparison")
-	}
+	qemu := testprog.QEMU(t)
 	dir := t.TempDir()
 	disk, con := filepath.Join(dir, "disk"), filepath.Join(dir, "con")
 	padded := make([]byte, (len(image)+511)&^511)

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"goemu/block"
+	"goemu/internal/testprog"
 )
 
 // newDir makes a directory with a raw disk d.img and goes there, so that messages contain the same names in every run.
@@ -86,9 +87,7 @@ func qemuMessage(t *testing.T, option, value string) string {
 }
 
 func TestMessages(t *testing.T) {
-	if _, err := exec.LookPath("qemu-system-x86_64"); err != nil {
-		t.Skip("SKIPPED: qemu-system-x86_64 is not installed")
-	}
+	testprog.QEMU(t)
 	newDir(t)
 	check := func(option string, values []string, add func(*Drives, string) error) {
 		for _, v := range values {

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"goemu/block"
+	"goemu/internal/testprog"
 )
 
 const (
@@ -102,9 +103,7 @@ func qemuIO(t *testing.T, args ...string) string {
 }
 
 func TestLocksAgainstQEMU(t *testing.T) {
-	if _, err := exec.LookPath("qemu-io"); err != nil {
-		t.Skip("SKIPPED: qemu-io is not installed")
-	}
+	testprog.Need(t, "qemu-io")
 	img := image(t, 1<<20)
 	g, _ := newGraph(t)
 	n := open(t, g, block.Mode{}, "driver", "raw", "file.driver", "file", "file.filename", img)

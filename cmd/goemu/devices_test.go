@@ -5,11 +5,13 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // TestDeviceAddress: a number of JSON is slot and function in one, a text is a slot in hexadecimal digits; device_add takes numbers as their text.
 func TestDeviceAddress(t *testing.T) {
-	goemu, qemu := buildGoemu(t), findQEMU(t)
+	goemu, qemu := testprog.Goemu(t), testprog.QEMU(t)
 	args := []string{"-accel", "tcg", "-M", "pc", "-nodefaults", "-S", "-display", "none"}
 	device := func(addr string) string { return fmt.Sprintf(`{"driver":"virtio-rng-pci","id":"r","addr":%s}`, addr) }
 	ask := `{"execute":"qom-get","arguments":{"path":"/machine/peripheral/r","property":"addr"}}`

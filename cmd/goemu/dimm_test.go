@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // dimmSteps are commands about memory modules: most device_add are refused.
@@ -40,7 +42,7 @@ func dimmSteps() string {
 
 // TestDIMMs compares with QEMU which memory modules are taken and what is said of them.
 func TestDIMMs(t *testing.T) {
-	goemu, qemu := buildGoemu(t), findQEMU(t)
+	goemu, qemu := testprog.Goemu(t), testprog.QEMU(t)
 	for _, options := range []string{"-m 128M,slots=3,maxmem=1G", "-M q35 -m 128M,slots=3,maxmem=1G -device pc-dimm,memdev=m2,id=cold", "-m 128M", "-no-acpi -m 128M,slots=3,maxmem=1G",
 		"-m 128M,maxmem=1G", "-m 128M,slots=2,maxmem=128M", "-m 128M,slots=2,maxmem=1G -device pc-dimm,memdev=m1,node=1"} {
 		require.Equal(t, dimmSaid(qemu, options), dimmSaid(goemu, options), options)

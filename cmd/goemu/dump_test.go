@@ -11,11 +11,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // TestDump: a dump has QEMU's notes and segments of RAM, whose contents are those that pmemsave sees; errors are QEMU's.
 func TestDump(t *testing.T) {
-	qemu := findQEMU(t)
+	qemu := testprog.QEMU(t)
 	dir := t.TempDir()
 	args := []string{"-accel", "tcg", "-M", "pc", "-nodefaults", "-m", "16", "-smp", "2", "-S", "-display", "none", "-qmp", "stdio"}
 	commands := func(name string) []string {
@@ -33,7 +35,7 @@ func TestDump(t *testing.T) {
 			`{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:/nosuch/x","begin":0,"format":"kdump-zlib"}}`,
 			`{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:` + file + `3","format":"kdump-zlib"}}`, `{"execute":"query-dump"}`}
 	}
-	want, got := talkQMP(t, qemu, args, commands("q")), talkQMP(t, buildGoemu(t), args, commands("g"))
+	want, got := talkQMP(t, qemu, args, commands("q")), talkQMP(t, testprog.Goemu(t), args, commands("g"))
 	for i, c := range commands("g") {
 		assert.JSONEq(t, want[i], got[i], c)
 	}
@@ -57,9 +59,9 @@ func TestDump(t *testing.T) {
 
 // TestCompressedDump: a compressed dump has QEMU's headers, which the pages' number and the registers are in.
 func TestCompressedDump(t *testing.T) {
-	qemu := findQEMU(t)
+	qemu := testprog.QEMU(t)
 	var heads [2][]byte
-	for i, bin := range []string{qemu, buildGoemu(t)} {
+	for i, bin := range []string{qemu, testprog.Goemu(t)} {
 		name := filepath.Join(t.TempDir(), "dump")
 		out := talkQMP(t, bin, []string{"-accel", "tcg", "-M", "pc", "-nodefaults", "-m", "16", "-smp", "2", "-S", "-display", "none", "-qmp", "stdio"},
 			[]string{`{"execute":"human-monitor-command","arguments":{"command-line":"dump-guest-memory -z ` + name + `"}}`})

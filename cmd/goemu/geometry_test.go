@@ -11,6 +11,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // ports speaks qtest's protocol with a program about its ports.
@@ -81,8 +83,8 @@ func TestGeometry(t *testing.T) {
 		p.call("outb 0x70 0x39")
 		return fmt.Sprintf("translations %#x\n%s\n%s", p.inb(0x71), p.file("bios-geometry"), p.file("bootorder"))
 	}
-	goemu := buildGoemu(t)
-	qemu := findQEMU(t)
+	goemu := testprog.Goemu(t)
+	qemu := testprog.QEMU(t)
 	for _, options := range []string{
 		"pc -device ide-hd,drive=0,bios-chs-trans=none,bus=ide.0,unit=0 -device ide-hd,drive=1,bios-chs-trans=lba,bus=ide.0,unit=1 -device ide-hd,drive=2,bus=ide.1,bios-chs-trans=rechs",
 		"pc -device ide-hd,drive=0,bus=ide.0,bios-chs-trans=large,cyls=100,heads=2,secs=3 -device ide-hd,drive=1,cyls=2000,heads=16,secs=63,bus=ide.1,lcyls=1,lheads=2,lsecs=3",

@@ -8,48 +8,15 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
-// built is where the program under test is, once it has been built.
-var built struct {
-	once sync.Once
-	dir  string
-	out  []byte
-	err  error
-}
-
-func TestMain(m *testing.M) {
-	code := m.Run()
-	_ = os.RemoveAll(built.dir)
-	os.Exit(code)
-}
-
-// buildGoemu builds the program under test, which all tests share.
-func buildGoemu(t *testing.T) string {
-	t.Helper()
-	built.once.Do(func() {
-		if built.dir, built.err = os.MkdirTemp("", "goemu"); built.err == nil {
-			built.out, built.err = exec.Command("go", "build", "-o", filepath.Join(built.dir, "goemu"), ".").CombinedOutput()
-		}
-	})
-	require.NoError(t, built.err, string(built.out))
-	return filepath.Join(built.dir, "goemu")
-}
-
-// findQEMU finds the emulator that goemu is compared with.
-func findQEMU(t *testing.T) string {
-	t.Helper()
-	path, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
-	return path
-}
+func TestMain(m *testing.M) { testprog.Main(m) }
 
 // said runs a program, which is to end by itself, and returns all that it says, with QEMU for its name.
 func said(t *testing.T, program string, args ...string) string {
@@ -93,7 +60,7 @@ func runGoemu(t *testing.T, bin string, args ...string) (string, int) {
 
 // TestMistakes: what cannot be done ends in one line that names it, with status 1.
 func TestMistakes(t *testing.T) {
-	bin := buildGoemu(t)
+	bin := testprog.Goemu(t)
 	for _, c := range []struct {
 		args []string
 		want string
@@ -126,7 +93,7 @@ func TestMistakes(t *testing.T) {
 
 // TestQueries: every kind of help answers with status 0.
 func TestQueries(t *testing.T) {
-	bin := buildGoemu(t)
+	bin := testprog.Goemu(t)
 	for _, c := range []struct{ args, want string }{
 		{"-help", "-kernel bzImage"}, {"-version", "QEMU emulator version 7.2"}, {"-machine help", "pc-i440fx-7.2        Standard PC (i440FX + PIIX, 1996) (default)"},
 		{"-machine pc,help", "hpet=<bool>"}, {"-cpu help", "Skylake-Client-v1"}, {"-accel help", "tcg"}, {"-device help", `name "virtio-blk-pci", bus PCI`},
@@ -141,7 +108,7 @@ func TestQueries(t *testing.T) {
 
 // TestDaemon: -daemonize comes back when the machine runs; the pid file names it, and SIGTERM ends it and removes the file.
 func TestDaemon(t *testing.T) {
-	bin := buildGoemu(t)
+	bin := testprog.Goemu(t)
 	pid := filepath.Join(t.TempDir(), "pid")
 	args := []string{"-S", "-display", "none", "-serial", "null", "-daemonize", "-pidfile", pid, "-bios", bios(t)}
 	out, status := runGoemu(t, bin, args...)

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"goemu/internal/testprog"
+
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/pc"
 	"goemu/internal/config"
@@ -97,8 +99,8 @@ var qomPath = regexp.MustCompile(`"qom-path":"[^"]*",`)
 
 // TestNUMA compares with QEMU which node CPUs belong to and what is refused.
 func TestNUMA(t *testing.T) {
-	goemu := buildGoemu(t)
-	qemu := findQEMU(t)
+	goemu := testprog.Goemu(t)
+	qemu := testprog.QEMU(t)
 	for _, c := range numaCases {
 		assert.Equal(t, numaSaid(qemu, c), numaSaid(goemu, c), c)
 	}
@@ -126,7 +128,7 @@ func numaSaid(program, options string) string {
 
 // TestNUMAPreconfig places CPUs while the machine is not made yet.
 func TestNUMAPreconfig(t *testing.T) {
-	cmd := exec.Command(buildGoemu(t), "-accel", "tcg", "-nodefaults", "-display", "none", "-qmp", "stdio", "-m", "64M", "-object", "memory-backend-ram,id=ram,size=64M",
+	cmd := exec.Command(testprog.Goemu(t), "-accel", "tcg", "-nodefaults", "-display", "none", "-qmp", "stdio", "-m", "64M", "-object", "memory-backend-ram,id=ram,size=64M",
 		"-preconfig", "-smp", "2,sockets=2")
 	cmd.Stdin = strings.NewReader(`{"execute":"qmp_capabilities"}{"execute":"set-numa-node","arguments":{"type":"node","memdev":"ram"}}{"execute":"set-numa-node","arguments":{"type":"node"}}
 		{"execute":"set-numa-node","arguments":{"type":"cpu","node-id":0,"socket-id":1}}{"execute":"set-numa-node","arguments":{"type":"cpu","node-id":1,"socket-id":0}}

@@ -10,6 +10,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // badObjects are -object options that are refused; DIR is an empty folder.
@@ -26,8 +28,8 @@ var badObjects = []string{"memory-backend-ram,id=m", "memory-backend-ram,size=1"
 
 // TestBadObjects: what QEMU refuses is refused in its words.
 func TestBadObjects(t *testing.T) {
-	qemu := findQEMU(t)
-	goemu, dir := buildGoemu(t), t.TempDir()
+	qemu := testprog.QEMU(t)
+	goemu, dir := testprog.Goemu(t), t.TempDir()
 	for _, o := range badObjects {
 		o = strings.ReplaceAll(o, "DIR", dir)
 		assert.Equal(t, failure(t, qemu, "-object", o), failure(t, goemu, "-object", o), o)
@@ -49,7 +51,7 @@ func failure(t *testing.T, program string, args ...string) string {
 
 // TestObjectHelp: the options of objects are QEMU's, but for those that are not there.
 func TestObjectHelp(t *testing.T) {
-	qemu := findQEMU(t)
+	qemu := testprog.QEMU(t)
 	absent := []string{"  prealloc-context=", "  pmem="}
 	for _, typ := range objectNames() {
 		if typ == "authz-listfile" { // QEMU's help for it fails
@@ -81,8 +83,8 @@ var memoryArgs = [][]string{
 
 // TestMemoryBackends: memory and threads of several kinds look to management tools as in QEMU.
 func TestMemoryBackends(t *testing.T) {
-	qemu := findQEMU(t)
-	goemu := buildGoemu(t)
+	qemu := testprog.QEMU(t)
+	goemu := testprog.Goemu(t)
 	commands := []string{`{"execute":"query-memdev"}`, `{"execute":"query-memory-size-summary"}`, `{"execute":"qom-get","arguments":{"path":"/objects/pc.ram","property":"type"}}`,
 		`{"execute":"object-del","arguments":{"id":"m"}}`, `{"execute":"qom-get","arguments":{"path":"/objects/io","property":"poll-max-ns"}}`,
 		`{"execute":"qom-set","arguments":{"path":"/objects/io","property":"poll-max-ns","value":-1}}`, `{"execute":"qom-set","arguments":{"path":"/objects/m","property":"size","value":5}}`}

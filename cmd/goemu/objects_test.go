@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // objectCommands are commands about objects, devices and the machine that QEMU and goemu answer alike; FILE is a file to write.
@@ -37,8 +39,8 @@ var objectCommands = []string{
 // TestObjectCommands: replies are QEMU's, errors word by word.
 func TestObjectCommands(t *testing.T) {
 	args := []string{"-accel", "tcg", "-M", "pc", "-nodefaults", "-smp", "2,maxcpus=3,sockets=3,cores=1,threads=1", "-S", "-display", "none", "-qmp", "stdio"}
-	qemu := findQEMU(t)
-	want, got := talkQMP(t, qemu, args, objectCommands), talkQMP(t, buildGoemu(t), args, objectCommands)
+	qemu := testprog.QEMU(t)
+	want, got := talkQMP(t, qemu, args, objectCommands), talkQMP(t, testprog.Goemu(t), args, objectCommands)
 	for i, c := range objectCommands {
 		require.JSONEq(t, want[i], got[i], c)
 	}
@@ -48,7 +50,7 @@ func TestObjectCommands(t *testing.T) {
 func TestMemsave(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "m")
 	args := []string{"-M", "pc", "-nodefaults", "-S", "-display", "none", "-qmp", "stdio", "-m", "16"}
-	require.JSONEq(t, `{"return":{}}`, talkQMP(t, buildGoemu(t), args, []string{`{"execute":"pmemsave","arguments":{"val":4294967280,"size":16,"filename":"` + file + `"}}`})[0])
+	require.JSONEq(t, `{"return":{}}`, talkQMP(t, testprog.Goemu(t), args, []string{`{"execute":"pmemsave","arguments":{"val":4294967280,"size":16,"filename":"` + file + `"}}`})[0])
 	out, err := exec.Command("od", "-An", "-tx1", "-N1", file).Output()
 	require.NoError(t, err)
 	require.Equal(t, " ea\n", string(out), "the firmware begins with a far jump")

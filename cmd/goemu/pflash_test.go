@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // TestPflash gives the machine its two flash chips with -pflash and asks what is in them.
@@ -17,11 +19,7 @@ func TestPflash(t *testing.T) {
 	for _, path := range []string{code, vars} {
 		require.NoError(t, os.WriteFile(path, make([]byte, 64<<10), 0o644))
 	}
-	programs := []string{buildGoemu(t)}
-	if qemu, err := exec.LookPath("qemu-system-x86_64"); err == nil {
-		programs = append(programs, qemu)
-	}
-	for _, program := range programs {
+	for _, program := range []string{testprog.Goemu(t), testprog.QEMU(t)} {
 		args := []string{"-accel", "tcg", "-nodefaults", "-display", "none", "-S", "-qmp", "stdio", "-pflash", code, "-pflash", vars}
 		var reply struct {
 			Return []struct {
@@ -36,7 +34,7 @@ func TestPflash(t *testing.T) {
 		}
 		require.Equal(t, map[string]string{"pflash0": code, "pflash1": vars}, files, program)
 	}
-	out, err := exec.Command(programs[0], "-display", "none", "-pflash", code, "-pflash", vars, "-pflash", code).CombinedOutput()
+	out, err := exec.Command(testprog.Goemu(t), "-display", "none", "-pflash", code, "-pflash", vars, "-pflash", code).CombinedOutput()
 	require.Error(t, err)
 	require.Contains(t, string(out), "machine type does not support if=pflash,bus=0,unit=2")
 }

@@ -15,13 +15,15 @@ import (
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 	"golang.org/x/sys/unix"
 )
 
 // TestBadProcessOptions: options about the process are refused in QEMU's words.
 func TestBadProcessOptions(t *testing.T) {
-	qemu := findQEMU(t)
-	goemu := buildGoemu(t)
+	qemu := testprog.QEMU(t)
+	goemu := testprog.Goemu(t)
 	for _, args := range [][]string{{"-overcommit", "x=1"}, {"-overcommit", "mem-lock=7"}, {"-msg", "foo=1"}, {"-msg", "timestamp=z"}, {"-sandbox", "foo=1"},
 		{"-sandbox", "on,spawn=x"}, {"-sandbox", "z"}, {"-runas", "nosuchuser"}, {"-runas", "1:"}, {"-chroot", "/nonexistent"}, {"-audiodev", "none"}, {"-audiodev", "none,id=a,foo=1"}, {"-audiodev", "foo,id=a"}} {
 		assert.Equal(t, failure(t, qemu, args...), failure(t, goemu, args...), "%v", args)
@@ -30,7 +32,7 @@ func TestBadProcessOptions(t *testing.T) {
 
 // TestMessagePrefix: -msg puts the time and the guest's name before a message.
 func TestMessagePrefix(t *testing.T) {
-	cmd := exec.Command(buildGoemu(t), "-M", "none", "-display", "none", "-name", "vm1", "-msg", "timestamp=on,guest-name=on", "-object", "iothread,id=i,poll-max-ns=-1")
+	cmd := exec.Command(testprog.Goemu(t), "-M", "none", "-display", "none", "-name", "vm1", "-msg", "timestamp=on,guest-name=on", "-object", "iothread,id=i,poll-max-ns=-1")
 	var text bytes.Buffer
 	cmd.Stderr = &text
 	require.Error(t, cmd.Run())
@@ -39,7 +41,7 @@ func TestMessagePrefix(t *testing.T) {
 
 // TestSandbox: the filter is on all threads; the machine runs with it, and what it forbids kills.
 func TestSandbox(t *testing.T) {
-	cmd := exec.Command(buildGoemu(t), "-M", "none", "-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+	cmd := exec.Command(testprog.Goemu(t), "-M", "none", "-display", "none", "-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
 		"-object", "iothread,id=i", "-qmp", "stdio")
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -73,7 +75,7 @@ func TestRunAs(t *testing.T) {
 	}
 	dir := t.TempDir()
 	link := dir + "/qemu-system-x"
-	require.NoError(t, os.Symlink(buildGoemu(t), link))
+	require.NoError(t, os.Symlink(testprog.Goemu(t), link))
 	for _, c := range []struct{ name, comm, user, root string }{
 		{"vm,process=hello", "hello", "7\t7\t7\t7", dir},
 		{"vm", "qemu-system-x", "65534\t65534\t65534\t65534", "/"},
@@ -103,7 +105,7 @@ func TestRunAs(t *testing.T) {
 
 // TestCoreSignals: Ctrl-\\ ends the emulator as a signal does, without a word, and leaves the terminal as it was.
 func TestCoreSignals(t *testing.T) {
-	bin := buildGoemu(t)
+	bin := testprog.Goemu(t)
 	for _, sig := range []syscall.Signal{syscall.SIGQUIT, syscall.SIGABRT} {
 		master, slave, err := pty.Open()
 		if err != nil {

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // qtestCommands are lines that a machine answers the same way whoever emulates it.
@@ -23,21 +25,21 @@ var qtestCommands = []string{
 
 // TestQTest: the protocol is QEMU's, with the processors stopped and without any.
 func TestQTest(t *testing.T) {
-	bin := buildGoemu(t)
+	bin := testprog.Goemu(t)
 	link := filepath.Join(t.TempDir(), "qemu-system-x86_64")
 	require.NoError(t, exec.Command("ln", "-s", bin, link).Run())
 	common := []string{"-M", "pc-i440fx-7.2", "-m", "16", "-nodefaults", "-display", "none", "-qtest", "stdio", "-qtest-log", "none"}
 	got := converse(t, link, append(common, "-accel", "nosuch", "-accel", "qtest"), qtestCommands)
 	stopped := converse(t, link, append(common, "-S"), qtestCommands)
 	require.Equal(t, got, stopped)
-	qemu := findQEMU(t)
+	qemu := testprog.QEMU(t)
 	require.Equal(t, converse(t, qemu, append(common, "-accel", "tcg", "-S"), qtestCommands), got)
 }
 
 // TestQTestClock: only the protocol moves the clock, timers run at their time, and their interrupts are reported before the answer.
 func TestQTestClock(t *testing.T) {
 	const rtcIRQ = "IRQ raise 8"
-	got := converse(t, buildGoemu(t), []string{"-M", "pc", "-nodefaults", "-rtc", "base=2020-02-03T04:05:06,clock=vm", "-accel", "qtest", "-qtest", "stdio", "-qtest-log", "none"}, []string{
+	got := converse(t, testprog.Goemu(t), []string{"-M", "pc", "-nodefaults", "-rtc", "base=2020-02-03T04:05:06,clock=vm", "-accel", "qtest", "-qtest", "stdio", "-qtest-log", "none"}, []string{
 		"clock_set 500000000", "clock_set 1", "irq_intercept_in ioapic", "outb 0x70 0x0b", "outb 0x71 0x12", // interrupt after each update
 		"clock_step 1000000000", "outb 0x70 0x00", "inb 0x71", "clock_step nothing"})
 	got = slices.DeleteFunc(got, func(l string) bool { return l == "IRQ raise 0" || l == "IRQ lower 0" }) // the timer's ticks
@@ -66,5 +68,5 @@ func converse(t *testing.T, program string, args, commands []string) (out []stri
 // TestQTestBeforeMachine: while -preconfig waits, only what needs no machine is answered.
 func TestQTestBeforeMachine(t *testing.T) {
 	args := []string{"-M", "none", "-accel", "qtest", "-preconfig", "-display", "none", "-qtest", "stdio", "-qtest-log", "none"}
-	require.Equal(t, []string{"OK little"}, converse(t, buildGoemu(t), args, []string{"endianness"}))
+	require.Equal(t, []string{"OK little"}, converse(t, testprog.Goemu(t), args, []string{"endianness"}))
 }

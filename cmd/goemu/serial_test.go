@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // serialGuest writes its name to each serial port and to port 0xe9, takes a byte from COM2, answers on COM4 with the next one and ends
@@ -79,19 +81,12 @@ text: db 'port #', 10
 // TestSerialPorts connects four ports to a file, a listening socket, a connecting socket and, through a file of options, another
 // file; goemu and QEMU are used in the same way.
 func TestSerialPorts(t *testing.T) {
-	nasm, err := exec.LookPath("nasm")
-	if err != nil {
-		t.Skip("SKIPPED: nasm is not installed")
-	}
+	nasm := testprog.Need(t, "nasm")
 	src, kernel := filepath.Join(t.TempDir(), "k.asm"), filepath.Join(t.TempDir(), "k")
 	require.NoError(t, os.WriteFile(src, []byte(serialGuest), 0o644))
 	out, err := exec.Command(nasm, "-f", "bin", "-o", kernel, src).CombinedOutput()
 	require.NoError(t, err, string(out))
-	programs := []string{buildGoemu(t)}
-	if qemu, err := exec.LookPath("qemu-system-x86_64"); err == nil {
-		programs = append(programs, qemu)
-	}
-	for _, program := range programs {
+	for _, program := range []string{testprog.Goemu(t), testprog.QEMU(t)} {
 		t.Run(filepath.Base(program), func(t *testing.T) { serialPorts(t, program, kernel) })
 	}
 }
@@ -145,14 +140,14 @@ func serialPorts(t *testing.T, program, kernel string) {
 
 // TestDebugconErrors compares what is said of wrong -debugcon options with QEMU.
 func TestDebugconErrors(t *testing.T) {
-	goemu := buildGoemu(t)
+	goemu := testprog.Goemu(t)
 	args := []string{"-accel", "tcg", "-display", "none", "-nodefaults", "-debugcon"}
 	got := map[string]string{}
 	for _, v := range []string{"nope", "chardev:none-such"} {
 		got[v] = said(t, goemu, append(args, v)...)
 		require.Contains(t, got[v], "-debugcon "+v+": invalid character backend '"+v+"'")
 	}
-	qemu := findQEMU(t)
+	qemu := testprog.QEMU(t)
 	for v, text := range got {
 		require.Equal(t, said(t, qemu, append(args, v)...), text)
 	}

@@ -8,14 +8,12 @@ import (
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
+	"goemu/internal/testprog"
 )
 
 // TestHelp compares the options with QEMU's.
 func TestHelp(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: no qemu-system-x86_64")
-	}
+	qemu := testprog.QEMU(t)
 	for _, c := range Classes() {
 		out, err := exec.Command(qemu, "-device", c.Name+",help").Output()
 		if err != nil {

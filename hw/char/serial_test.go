@@ -15,6 +15,7 @@ import (
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/internal/testprog"
 	"goemu/migration/vmstate"
 	"goemu/migration/vmstate/vmstatetest"
 )
@@ -203,10 +204,7 @@ func TestProperties(t *testing.T) {
 
 // TestHelp compares -device X,help with QEMU's, less the lines of links and children.
 func TestHelp(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("SKIPPED: no qemu-system-x86_64")
-	}
+	qemu := testprog.QEMU(t)
 	for _, c := range Classes {
 		out, err := exec.Command(qemu, "-device", c.Name+",help").Output()
 		if err != nil {

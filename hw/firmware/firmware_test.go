@@ -15,6 +15,7 @@ import (
 	"goemu/hw/firmware/loader"
 	"goemu/hw/firmware/mptable"
 	"goemu/hw/firmware/smbios"
+	"goemu/internal/testprog"
 )
 
 // pc describes QEMU's default machine with n processors.
@@ -131,11 +132,10 @@ func kernel(t *testing.T) string {
 
 // boot runs Linux on QEMU's hardware with our tables and our way of starting the kernel, and returns what it prints.
 func boot(t *testing.T, m *Machine, use32 bool, args ...string) string {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	nasm, err2 := exec.LookPath("nasm")
-	if err != nil || err2 != nil || testing.Short() {
-		t.Skip("SKIPPED: needs qemu-system-x86_64, nasm and no -short")
+	if testing.Short() {
+		t.Skip("whole boots take seconds each")
 	}
+	qemu, nasm := testprog.QEMU(t), testprog.Need(t, "nasm")
 	s := build(t, m)
 	im, err := loader.Load(&loader.Config{Kernel: kernel(t), Memory: s.E820, RSDP: s.RSDP, Use32: use32,
 		Cmdline: "console=ttyS0 panic=-1 ignore_loglevel"})

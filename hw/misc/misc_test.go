@@ -10,6 +10,7 @@ import (
 	"goemu/hw/qdev/qtest"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/internal/testprog"
 	"goemu/migration/vmstate/vmstatetest"
 )
 
@@ -156,10 +157,7 @@ func TestTestdev(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("SKIPPED: no qemu-system-x86_64")
-	}
+	qemu := testprog.QEMU(t)
 	for _, c := range Classes(new(Hooks)) {
 		if c.Internal {
 			continue

@@ -23,6 +23,7 @@ import (
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
 	"goemu/internal/qom"
+	"goemu/internal/testprog"
 	"goemu/target/x86"
 )
 
@@ -159,10 +160,7 @@ type monitor struct {
 
 func startQEMU(t *testing.T, args ...string) *monitor {
 	t.Helper()
-	path, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("SKIPPED: qemu-system-x86_64 is not installed, objects are not compared")
-	}
+	path := testprog.QEMU(t)
 	cmd := exec.Command(path, append([]string{"-S", "-display", "none", "-nodefaults", "-qmp", "stdio"}, args...)...)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)

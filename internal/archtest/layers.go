@@ -6,7 +6,7 @@ const module = "goemu/"
 
 // layers gives each package tree its layer. A package imports only lower layers and its own subtree. The longest prefix counts.
 var layers = map[string]int{
-	"internal/strerror": -1, "internal/config": -1,
+	"internal/strerror": -1, "internal/testprog": -1, "internal/config": -1,
 
 	"internal/bits": 0, "internal/trace": 0, "internal/clock": 0, "migration/vmstate": 0, "qapi": 0, "tcg/ir": 0, "internal/softfloat": 0,
 	"internal/term": 0, "internal/fdset": 0, "internal/sockaddr": 1, "internal/getopt": 0, "internal/tlscreds": 0, "internal/sandbox": 0, "internal/hostcpu": 0,

@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"goemu/internal/testprog"
 )
 
 // TestErrors compares error texts; the expectations were taken from QEMU 7.2, and TestErrorsAgainstQEMU checks them again.
@@ -85,10 +87,10 @@ func TestErrors(t *testing.T) {
 }
 
 func TestErrorsAgainstQEMU(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil || testing.Short() {
-		t.Skip("needs qemu-system-x86_64 and no -short")
+	if testing.Short() {
+		t.Skip("starts a QEMU for each case")
 	}
+	qemu := testprog.QEMU(t)
 	for _, c := range errorCases {
 		out, _ := exec.Command(qemu, "-display", "none", "-monitor", "none", "-S", c.option, c.value).CombinedOutput()
 		if want := qemu[strings.LastIndexByte(qemu, '/')+1:] + ": " + c.option + " " + c.value + ": " + c.want; !strings.HasPrefix(string(out), want) {

@@ -8,14 +8,13 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // TestErrorsAsQEMU gives the same wrong command lines to QEMU and to the parser: the messages are the same.
 func TestErrorsAsQEMU(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64")
-	}
+	qemu := testprog.QEMU(t)
 	for _, args := range [][]string{
 		{"-foo"}, {"-S", "--bar"}, {"-kernel"}, {"-append", "x", "-display", "none"}, {"-initrd", "x", "-display", "none"},
 		{"-m", "foo"}, {"-m", "-1"}, {"-m", "1G,foo=2"}, {"-m", "2G,maxmem=1G,slots=1"}, {"-m", "1G,slots=2"},

@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // everything is a set of features with all bits on.
@@ -63,10 +65,7 @@ func TestOptionErrors(t *testing.T) {
 
 // TestHelpAsQEMU: every model that QEMU lists is listed in the same words, but for those that need other accelerators.
 func TestHelpAsQEMU(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64")
-	}
+	qemu := testprog.QEMU(t)
 	out, err := exec.Command(qemu, "-cpu", "help").Output()
 	require.NoError(t, err)
 	ours := ModelsHelp()

@@ -8,6 +8,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // writer writes files of many sizes over and over, removes some and gives space back, until there is a file /stop; then it tells what is
@@ -27,9 +29,7 @@ echo written-$((i > 0))
 // TestBlockJobs boots from an image with a backing file and, while the guest writes, takes snapshots inside the image and outside, commits,
 // streams and mirrors, and moves the guest from image to image. What it wrote is in the image where it ends, and no program finds a fault.
 func TestBlockJobs(t *testing.T) {
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed")
-	}
+	testprog.Need(t, "qemu-img")
 	f := prepare(t, "cloud-amd64")
 	base := f.rootDisk(t)
 	dir := t.TempDir()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"goemu/internal/testprog"
 	"goemu/tests/guest"
 )
 
@@ -23,16 +24,15 @@ type fixture struct {
 	kernel              *guest.Kernel
 }
 
-// prepare builds goemu and fetches the guest; without packages to fetch it skips.
+// prepare makes the fixture; without packages to fetch it skips.
 func prepare(t *testing.T, flavour string) *fixture {
 	t.Helper()
 	if testing.Short() {
 		t.Skip("whole boots take seconds each")
 	}
 	dir := t.TempDir()
-	f := &fixture{goemu: filepath.Join(dir, "goemu"), initrd: filepath.Join(dir, "initrd.gz"), disk: filepath.Join(dir, "disk.img"), share: filepath.Join(dir, "share")}
+	f := &fixture{goemu: testprog.Goemu(t), initrd: filepath.Join(dir, "initrd.gz"), disk: filepath.Join(dir, "disk.img"), share: filepath.Join(dir, "share")}
 	require.NoError(t, os.Mkdir(f.share, 0o755))
-	build(t, f.goemu)
 	var err error
 	if f.kernel, err = guest.GetKernel(flavour); err != nil {
 		t.Skip("ORACLE MISSING: no kernel package: ", err)
@@ -47,12 +47,7 @@ func prepare(t *testing.T, flavour string) *fixture {
 	return f
 }
 
-// build builds goemu.
-func build(t *testing.T, file string) {
-	t.Helper()
-	out, err := exec.Command("go", "build", "-o", file, "goemu/cmd/goemu").CombinedOutput()
-	require.NoError(t, err, string(out))
-}
+func TestMain(m *testing.M) { testprog.Main(m) }
 
 // boot runs a program in a guest and returns the console. The program must succeed.
 func (f *fixture) boot(t *testing.T, run string, limit time.Duration, args ...string) string {

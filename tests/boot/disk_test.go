@@ -12,6 +12,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"goemu/internal/testprog"
 	"goemu/tests/guest"
 )
 
@@ -33,9 +34,7 @@ find /home -type f | sort | xargs md5sum | sed 's/^/SUM /'
 func (f *fixture) rootDisk(t *testing.T) (image string) {
 	t.Helper()
 	for _, tool := range []string{"mkfs.ext4", "debugfs", "e2fsck"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skip("ORACLE MISSING: e2fsprogs is not installed")
-		}
+		testprog.Need(t, tool)
 	}
 	bb, err := guest.GetBusybox()
 	require.NoError(t, err)
@@ -71,9 +70,7 @@ func run(t *testing.T, name string, args ...string) string {
 
 // TestBackedDisk runs a guest from a chain of images, and lets tools of others tell what is in them afterwards.
 func TestBackedDisk(t *testing.T) {
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed")
-	}
+	testprog.Need(t, "qemu-img")
 	f := prepare(t, "cloud-amd64")
 	base := f.rootDisk(t)
 	for _, c := range []struct{ name, create, drive string }{

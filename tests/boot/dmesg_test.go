@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // warnings is what a guest runs: the kernel's lines of level warning or worse.
@@ -37,10 +39,7 @@ func complaintsIn(console string) map[string]string {
 
 // TestKernelMessages: a kernel finds nothing to complain about that it does not find under QEMU.
 func TestKernelMessages(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("SKIPPED: qemu-system-x86_64 is not installed, messages are not compared")
-	}
+	qemu := testprog.QEMU(t)
 	for _, c := range []struct{ kernel, machine, cpu string }{
 		{"cloud-amd64", "pc", "max"}, {"cloud-amd64", "microvm", "max"}, {"cloud-amd64", "pc", "Skylake-Client-v1"}, {"cloud-amd64", "pc", "qemu64"}, {"amd64", "pc", "max"},
 	} {

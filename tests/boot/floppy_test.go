@@ -13,6 +13,7 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"goemu/internal/testprog"
 	"goemu/tests/guest"
 )
 
@@ -37,8 +38,7 @@ func TestFloppyBIOS(t *testing.T) {
 		t.Skip("ORACLE MISSING: no firmware from package seabios: ", err)
 	}
 	dir := t.TempDir()
-	goemu, file := filepath.Join(dir, "goemu"), filepath.Join(dir, "floppy.img")
-	build(t, goemu)
+	goemu, file := testprog.Goemu(t), filepath.Join(dir, "floppy.img")
 	code, err := hex.DecodeString(bootSector)
 	require.NoError(t, err)
 	image := make([]byte, floppySize)

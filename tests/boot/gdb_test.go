@@ -10,15 +10,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // TestGDB attaches gdb to a running guest: it stops in a function of the kernel, steps into what that calls, changes a vector register,
 // finds who writes to the stack and lets the guest go on.
 func TestGDB(t *testing.T) {
-	gdb, err := exec.LookPath("gdb")
-	if err != nil {
-		t.Skip("ORACLE MISSING: gdb is not installed")
-	}
+	gdb := testprog.Need(t, "gdb")
 	f := prepare(t, "cloud-amd64")
 	dir := t.TempDir()
 	console, sock := filepath.Join(dir, "console"), filepath.Join(dir, "gdb")

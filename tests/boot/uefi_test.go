@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // Images of the package ovmf: the code, and an empty store for variables.
@@ -27,8 +29,7 @@ func TestUEFI(t *testing.T) {
 	}
 	vars, err := os.ReadFile(ovmfVars)
 	require.NoError(t, err)
-	goemu := filepath.Join(t.TempDir(), "goemu")
-	build(t, goemu)
+	goemu := testprog.Goemu(t)
 	for _, machine := range []string{"q35", "pc"} {
 		t.Run(machine, func(t *testing.T) {
 			dir := t.TempDir()

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // limit is the time that one command may take.
@@ -22,15 +24,14 @@ const limit = 60 * time.Second
 // side is one of the two implementations: a directory of links to the tools, and a working directory.
 type side struct{ bin, dir string }
 
+func TestMain(m *testing.M) { testprog.Main(m) }
+
 // build makes links to goemu under the tools' names.
 func build(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
-	goemu := filepath.Join(bin, "goemu")
-	out, err := exec.Command("go", "build", "-o", goemu, "goemu/cmd/goemu").CombinedOutput()
-	require.NoError(t, err, string(out))
-	for _, name := range []string{"qemu-img", "qemu-io", "qemu-storage-daemon"} {
-		require.NoError(t, os.Symlink("goemu", filepath.Join(bin, name)))
+	for _, name := range []string{"goemu", "qemu-img", "qemu-io", "qemu-storage-daemon"} {
+		require.NoError(t, os.Symlink(testprog.Goemu(t), filepath.Join(bin, name)))
 	}
 	return bin
 }
@@ -82,10 +83,7 @@ func normal(s string) string {
 
 // TestSame runs each script on both sides, step by step. At the end the images must have the same content, and goemu's must be sound.
 func TestSame(t *testing.T) {
-	oracle, err := exec.LookPath("qemu-img")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
+	oracle := testprog.Need(t, "qemu-img")
 	bin := build(t)
 	for _, c := range scripts {
 		t.Run(c.name, func(t *testing.T) {

@@ -11,14 +11,14 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // TestKilled kills the program at any moment while it writes, again and again on the same image. What a flush acknowledged is there, and
 // QEMU's check finds leaks at most.
 func TestKilled(t *testing.T) {
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
+	testprog.Need(t, "qemu-img")
 	bin := build(t)
 	const size, cell = 64 << 20, 256 << 10
 	for i, options := range []string{"cluster_size=64k", "cluster_size=4k,refcount_bits=64", "extended_l2=on", "lazy_refcounts=on,cluster_size=16k"} {

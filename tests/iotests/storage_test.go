@@ -10,6 +10,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 var (
@@ -33,10 +35,7 @@ func (s side) talk(t *testing.T, options string, lines ...string) string {
 
 // TestStorageMonitor compares what the storage daemon's monitor says.
 func TestStorageMonitor(t *testing.T) {
-	oracle, err := exec.LookPath("qemu-storage-daemon")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-storage-daemon is not installed (package qemu-system-common)")
-	}
+	oracle := testprog.Need(t, "qemu-storage-daemon")
 	theirs, ours := side{filepath.Dir(oracle), t.TempDir()}, side{build(t), t.TempDir()}
 	const nodes = "--blockdev file,node-name=f0,filename=base.qcow2 --blockdev qcow2,node-name=base,file=f0 " +
 		"--blockdev file,node-name=f1,filename=top.qcow2 --blockdev qcow2,node-name=top,file=f1,backing=base"

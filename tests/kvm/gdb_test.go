@@ -13,15 +13,13 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"goemu/accel/acceltest"
+	"goemu/internal/testprog"
 )
 
 // TestGDB stops in an interrupt's handler, steps, changes a register and lets the guest go on.
 func TestGDB(t *testing.T) {
 	needKVM(t)
-	gdb, err := exec.LookPath("gdb")
-	if err != nil {
-		t.Skip("ORACLE MISSING: gdb is not installed")
-	}
+	gdb := testprog.Need(t, "gdb")
 	for name, acc := range map[string]string{"kernel": "kvm", "split": "kvm,kernel-irqchip=split", "own": "kvm,kernel-irqchip=off"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()

@@ -3,7 +3,6 @@ package kvm
 
 import (
 	"context"
-	"flag"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -16,34 +15,21 @@ import (
 
 	"goemu/accel/acceltest"
 	"goemu/accel/kvm"
+	"goemu/internal/testprog"
 )
 
 // limit is how long a program may take, firmware included: a KVM that is software, on a loaded machine, is slow.
 const limit = 2 * time.Minute
 
-// goemu is the emulator, on a host where it can use KVM; else why it cannot.
-var goemu, missing = "", error(nil)
+// missing is why the host's KVM cannot be used.
+var missing error
 
 func TestMain(m *testing.M) {
-	flag.Parse()
-	os.Exit(func() int {
-		h, err := kvm.Open()
-		if err != nil {
-			missing = err
-			return m.Run()
-		}
+	h, err := kvm.Open()
+	if missing = err; err == nil {
 		h.Close()
-		dir, err := os.MkdirTemp("", "goemu-kvm")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		goemu = filepath.Join(dir, "goemu")
-		if out, err := exec.Command("go", "build", "-o", goemu, "goemu/cmd/goemu").CombinedOutput(); err != nil {
-			panic(string(out))
-		}
-		return m.Run()
-	}())
+	}
+	testprog.Main(m)
 }
 
 // needKVM skips a test where there is no KVM.
@@ -106,12 +92,9 @@ func TestModes(t *testing.T) {
 	want, err := os.ReadFile("modes.want")
 	require.NoError(t, err)
 	for _, acc := range []string{"tcg", "kvm"} {
-		require.Equal(t, string(want), program(t, goemu, image, "-accel", acc), "-accel %s", acc)
+		require.Equal(t, string(want), program(t, testprog.Goemu(t), image, "-accel", acc), "-accel %s", acc)
 	}
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	qemu := testprog.QEMU(t)
 	require.Equal(t, string(want), program(t, qemu, image, "-accel", "kvm"), "QEMU")
 }
 
@@ -121,7 +104,7 @@ func TestInterrupts(t *testing.T) {
 	for _, cpus := range []int{1, 2, 3, 4} {
 		n := strconv.Itoa(cpus)
 		image := firmware(t, "smp.asm", "-DCPUS="+n)
-		require.Equal(t, "ticks, processors: "+n+"\n", program(t, goemu, image, "-smp", n, "-accel", "kvm"))
+		require.Equal(t, "ticks, processors: "+n+"\n", program(t, testprog.Goemu(t), image, "-smp", n, "-accel", "kvm"))
 	}
 }
 
@@ -131,13 +114,10 @@ func TestControllers(t *testing.T) {
 	image := firmware(t, "pins.asm")
 	const want = "pel\n"
 	for _, acc := range []string{"kvm", "kvm,kernel-irqchip=split", "kvm,kernel-irqchip=off", "tcg"} {
-		require.Equal(t, want, program(t, goemu, image, "-M", "q35", "-accel", acc), "-accel %s", acc)
+		require.Equal(t, want, program(t, testprog.Goemu(t), image, "-M", "q35", "-accel", acc), "-accel %s", acc)
 	}
-	require.Equal(t, "ticks, processors: 3\n", program(t, goemu, firmware(t, "smp.asm", "-DCPUS=3"), "-smp", "3", "-accel", "kvm,kernel-irqchip=split"))
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	require.Equal(t, "ticks, processors: 3\n", program(t, testprog.Goemu(t), firmware(t, "smp.asm", "-DCPUS=3"), "-smp", "3", "-accel", "kvm,kernel-irqchip=split"))
+	qemu := testprog.QEMU(t)
 	require.Equal(t, want, program(t, qemu, image, "-M", "q35", "-accel", "kvm,kernel-irqchip=split"), "QEMU")
 }
 
@@ -151,7 +131,7 @@ func TestFallback(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
 		defer cancel()
 		script := `mount -t tmpfs none /dev && mknod /dev/null c 1 3 && mknod /dev/urandom c 1 9 && echo quit | "$@"`
-		out, _ := exec.CommandContext(ctx, "unshare", append([]string{"-m", "sh", "-c", script, "sh", goemu, "-display", "none", "-monitor", "stdio", "-S", "-net", "none"}, args...)...).CombinedOutput()
+		out, _ := exec.CommandContext(ctx, "unshare", append([]string{"-m", "sh", "-c", script, "sh", testprog.Goemu(t), "-display", "none", "-monitor", "stdio", "-S", "-net", "none"}, args...)...).CombinedOutput()
 		if strings.Contains(string(out), "unshare") || strings.Contains(string(out), "mount:") {
 			t.Skip("no mount namespaces here: ", string(out))
 		}
@@ -177,7 +157,7 @@ func TestOptions(t *testing.T) {
 		"-accel nosuch: invalid accelerator nosuch":                                                           {"-accel", "nosuch"},
 	} {
 		ctx, cancel := context.WithTimeout(t.Context(), limit)
-		out, _ := exec.CommandContext(ctx, goemu, append(args, "-display", "none", "-S")...).CombinedOutput()
+		out, _ := exec.CommandContext(ctx, testprog.Goemu(t), append(args, "-display", "none", "-S")...).CombinedOutput()
 		cancel()
 		require.Equal(t, "goemu: "+want+"\n", string(out))
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // machine is an emulator that is driven over QMP and runs a program.
@@ -27,7 +29,7 @@ type machine struct {
 // launch starts goemu with a program as its firmware.
 func launch(t *testing.T, image string, args ...string) *machine {
 	t.Helper()
-	return launchOf(t, goemu, image, args...)
+	return launchOf(t, testprog.Goemu(t), image, args...)
 }
 
 // launchOf is launch for any emulator.

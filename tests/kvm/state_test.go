@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // TestStateMoves saves a machine under one accelerator and goes on under another: its registers of every kind and its timers survive.
@@ -77,7 +79,7 @@ func TestLiveMigration(t *testing.T) {
 func TestSnapshot(t *testing.T) {
 	needKVM(t)
 	file := filepath.Join(t.TempDir(), "disk.qcow2")
-	out, err := exec.Command(goemu, "img", "create", "-f", "qcow2", file, "16M").CombinedOutput()
+	out, err := exec.Command(testprog.Goemu(t), "img", "create", "-f", "qcow2", file, "16M").CombinedOutput()
 	require.NoError(t, err, string(out))
 	m := launch(t, firmware(t, "ticks.asm"), "-accel", "kvm", "-drive", "if=none,id=d,file="+file+",format=qcow2")
 	m.ticks(3)
@@ -90,12 +92,9 @@ func TestSnapshot(t *testing.T) {
 // TestQEMU moves a machine from QEMU under KVM to each accelerator, and from KVM here to QEMU.
 func TestQEMU(t *testing.T) {
 	needKVM(t)
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 is not installed")
-	}
+	qemu := testprog.QEMU(t)
 	image := firmware(t, "ticks.asm")
-	for name, way := range map[string][4]string{"to kvm": {qemu, "kvm", goemu, "kvm"}, "to tcg": {qemu, "kvm", goemu, "tcg"}, "from kvm": {goemu, "kvm", qemu, "kvm"}} {
+	for name, way := range map[string][4]string{"to kvm": {qemu, "kvm", testprog.Goemu(t), "kvm"}, "to tcg": {qemu, "kvm", testprog.Goemu(t), "tcg"}, "from kvm": {testprog.Goemu(t), "kvm", qemu, "kvm"}} {
 		t.Run(name, func(t *testing.T) {
 			file := filepath.Join(t.TempDir(), "state")
 			m := launchOf(t, way[0], image, "-machine", "pc-i440fx-7.2,accel="+way[1])

@@ -13,6 +13,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // config is libvirt's qemu.conf: no services of the host are needed.
@@ -99,10 +101,7 @@ func TestDomains(t *testing.T) {
 }
 
 func runDomain(t *testing.T, machine, cdrom string) {
-	virsh, err := exec.LookPath("virsh")
-	if err != nil {
-		t.Skip("ORACLE MISSING: virsh is not installed")
-	}
+	virsh := testprog.Need(t, "virsh")
 	if os.Getuid() != 0 {
 		t.Skip("ORACLE MISSING: libvirt's embedded driver needs root")
 	}

@@ -2,12 +2,13 @@ package migration
 
 import (
 	"net"
-	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // TestAnnounced: a machine that has come in tells the network where its cards are, as often as the parameters say, with QEMU's frame.
@@ -42,9 +43,6 @@ func TestAnnounced(t *testing.T) {
 	}
 	got := frames("")
 	require.Equal(t, []byte("\xff\xff\xff\xff\xff\xff\x52\x54\x00\x01\x02\x03\x80\x35"), []byte(got[0][:14]))
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 says how a machine announces itself")
-	}
+	qemu := testprog.QEMU(t)
 	require.Equal(t, frames(qemu), got)
 }

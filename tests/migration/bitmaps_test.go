@@ -6,15 +6,14 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // TestDirtyBitmaps migrates dirty bitmaps, recording, not recording and persistent ones, from goemu to QEMU and back: content and state stay,
 // and recording goes on. After the first way the stream has other names for all of them, which either side turns into its own.
 func TestDirtyBitmaps(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 takes our bitmaps")
-	}
+	qemu := testprog.QEMU(t)
 	dir, disk := t.TempDir(), newImage(t)
 	var now *process
 	start := func(bin string, more ...string) *process {

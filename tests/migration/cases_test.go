@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // rig runs a case of a machine that comes in while others use its disk, in one emulator or another, and notes what is seen.
@@ -242,10 +244,7 @@ var conflictRuns = []conflictRun{
 
 // TestConflicts compares cases of the rules with what is expected, with QEMU 7.2 for the relaxed ones.
 func TestConflicts(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-img makes the images, QEMU is compared with")
-	}
+	qemu := testprog.QEMU(t)
 	kernel := assemble(t, ".l: hlt\njmp .l\n")
 	for _, c := range conflictRuns {
 		relaxed := c.relaxed

@@ -11,6 +11,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"goemu/internal/testprog"
 	"goemu/migration/vmstate"
 	"goemu/migration/vmstate/vmstatetest"
 )
@@ -18,8 +19,7 @@ import (
 // dumpOf returns what an emulator writes with -dump-vmstate, by device types.
 func dumpOf(t *testing.T, machine string) map[string]json.RawMessage {
 	t.Helper()
-	bin, err := build()
-	require.NoError(t, err)
+	bin := testprog.Goemu(t)
 	file := filepath.Join(t.TempDir(), "dump")
 	out, err := exec.Command(bin, "-M", machine, "-dump-vmstate", file).CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -50,8 +50,7 @@ func TestDumpVMState(t *testing.T) {
 			vmstatetest.Compare(t, machine, device, e.Description)
 		}
 		// Whatever can be made with -device has a layout where QEMU's has.
-		bin, err := build()
-		require.NoError(t, err)
+		bin := testprog.Goemu(t)
 		out, err := exec.Command(bin, "-M", machine, "-device", "help").Output()
 		require.NoError(t, err)
 		for _, line := range strings.Split(string(out), "\n") {
@@ -66,8 +65,7 @@ func TestDumpVMState(t *testing.T) {
 
 // TestDumpVMStateErrors: no file, no machine, two files.
 func TestDumpVMStateErrors(t *testing.T) {
-	bin, err := build()
-	require.NoError(t, err)
+	bin := testprog.Goemu(t)
 	for _, c := range []struct{ args, want string }{
 		{"-dump-vmstate /nonexistent/file", "open /nonexistent/file: No such file or directory"},
 		{"-dump-vmstate /dev/null -M nope", "unsupported machine type"},

@@ -4,7 +4,6 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
+	"goemu/internal/testprog"
 	"goemu/tests/guest"
 )
 
@@ -139,10 +139,7 @@ func rawImage(t *testing.T, size int64) string {
 
 // TestLinuxInterop migrates Linux guests that work all the while from goemu to QEMU and back, and from QEMU to goemu and back.
 func TestLinuxInterop(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64 takes our guests")
-	}
+	qemu := testprog.QEMU(t)
 	virtio := []string{"virtio_pci", "virtio_blk"}
 	// Our max has features that QEMU's lacks (XSAVES …), which a guest that begins here would miss there.
 	const modern = "qemu64,+ssse3,+sse4.1,+sse4.2,+popcnt,+aes,+avx,+avx2,+fma,+f16c,+bmi1,+bmi2,+movbe,+xsave,+xsaveopt,+xgetbv1,+smep,+smap,+fsgsbase,+erms,+rdrand,+pku,+la57"

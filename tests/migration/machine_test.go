@@ -24,6 +24,7 @@ import (
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/internal/testprog"
 	"goemu/migration/vmstate/vmstatetest"
 	"goemu/target/x86"
 	front "goemu/tcg/frontend/x86"
@@ -103,10 +104,7 @@ func execute(t *testing.T, m *pc.Machine) {
 // assemble makes a multiboot kernel of 32-bit code.
 func assemble(t *testing.T, code string) string {
 	t.Helper()
-	nasm, err := exec.LookPath("nasm")
-	if err != nil {
-		t.Skip("SKIPPED: nasm is not installed, states are not compared")
-	}
+	nasm := testprog.Need(t, "nasm")
 	dir := t.TempDir()
 	src, bin := filepath.Join(dir, "k.asm"), filepath.Join(dir, "k")
 	head := "bits 32\norg 0x100000\ndd 0x1badb002, 0x10000, -(0x1badb002 + 0x10000), 0x100000, 0x100000, 0, 0, start\nstart:\n"

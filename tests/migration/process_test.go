@@ -4,11 +4,8 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
-	"fmt"
 	"io"
-	"os"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -17,28 +14,11 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
-var build = sync.OnceValues(func() (string, error) {
-	dir, err := os.MkdirTemp("", "goemu-migration")
-	if err != nil {
-		return "", err
-	}
-	bin := filepath.Join(dir, "goemu")
-	out, err := exec.Command("go", "build", "-o", bin, "goemu/cmd/goemu").CombinedOutput()
-	if err != nil {
-		return "", fmt.Errorf("%w\n%s", err, out)
-	}
-	return bin, nil
-})
-
-func TestMain(m *testing.M) {
-	status := m.Run()
-	if bin, err := build(); err == nil {
-		_ = os.RemoveAll(filepath.Dir(bin))
-	}
-	os.Exit(status)
-}
+func TestMain(m *testing.M) { testprog.Main(m) }
 
 // process is an emulator that is driven over QMP.
 type process struct {
@@ -75,9 +55,7 @@ const limit = 4 * time.Minute
 func launch(t *testing.T, bin string, args ...string) *process {
 	t.Helper()
 	if bin == "" {
-		var err error
-		bin, err = build()
-		require.NoError(t, err)
+		bin = testprog.Goemu(t)
 	}
 	p := &process{t: t, cmd: exec.Command(bin, append(args, "-qmp", "stdio")...), errs: new(output)}
 	p.cmd.Stderr = p.errs

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // counting writes a counter to the serial port that is an operand of its own code.
@@ -136,9 +138,7 @@ func goesBack(t *testing.T, list []int64) {
 
 func newImage(t *testing.T) string {
 	t.Helper()
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img makes and checks the images")
-	}
+	testprog.Need(t, "qemu-img")
 	f := filepath.Join(t.TempDir(), "disk.qcow2")
 	out, err := exec.Command("qemu-img", "create", "-q", "-f", "qcow2", f, "16M").CombinedOutput()
 	require.NoError(t, err, string(out))
@@ -226,8 +226,7 @@ func TestSnapshotErrors(t *testing.T) {
 	require.NoError(t, c.cmd.Process.Kill())
 	c.wait()
 
-	bin, err := build()
-	require.NoError(t, err)
+	bin := testprog.Goemu(t)
 	for _, args := range [][]string{
 		{"-loadvm", "nope", "qemu-system-x86_64: Snapshot 'nope' does not exist in one or more devices\n"},
 		{"-loadvm", "good", "-device", "virtio-rng-pci", "qemu-system-x86_64: Error -22 while loading VM state\n"},
@@ -246,10 +245,7 @@ func TestSnapshotErrors(t *testing.T) {
 
 // TestSnapshotInterop: QEMU goes on from our snapshots and we from QEMU's.
 func TestSnapshotInterop(t *testing.T) {
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: QEMU loads our snapshots")
-	}
+	qemu := testprog.QEMU(t)
 	for _, bins := range [][2]string{{"", qemu}, {qemu, ""}} {
 		disk := newImage(t)
 		c := countingMachine(t, bins[0], disk)

@@ -7,6 +7,8 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // storagePair are a source with a running machine and a destination that waits for it, each with an image of its own.
@@ -67,9 +69,7 @@ func (p *storagePair) equal() {
 // TestStorageMigration: the guest's device does not keep the export from writing while the machine comes in (R1, R3); resuming is refused as
 // long as the export could write, repeatably, and goes on when it is gone (R4 to R7).
 func TestStorageMigration(t *testing.T) {
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img makes and compares the images")
-	}
+	testprog.Need(t, "qemu-img")
 	for _, format := range []string{"qcow2", "raw"} {
 		for _, autostart := range []bool{false, true} {
 			t.Run(fmt.Sprint(format, " autostart ", autostart), func(t *testing.T) {
@@ -113,9 +113,7 @@ func TestStorageMigration(t *testing.T) {
 
 // TestSharedStorageMigration: a device that lets others write conflicts with nobody (R9).
 func TestSharedStorageMigration(t *testing.T) {
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img makes and compares the images")
-	}
+	testprog.Need(t, "qemu-img")
 	p := newStoragePair(t, "qcow2", "virtio-blk-pci,drive=drive0,id=vd0,share-rw=on")
 	p.copyStorage()
 	p.src.must("migrate", map[string]any{"uri": "unix:" + p.mig})

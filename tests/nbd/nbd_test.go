@@ -19,6 +19,8 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 //go:embed client.py
@@ -27,15 +29,7 @@ var clientScript string
 // python is the interpreter whose modules Debian installs.
 const python = "/usr/bin/python3"
 
-// need skips the test without a program of others.
-func need(t *testing.T, tools ...string) {
-	t.Helper()
-	for _, tool := range tools {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("ORACLE MISSING: %s is not installed", tool)
-		}
-	}
-}
+func TestMain(m *testing.M) { testprog.Main(m) }
 
 // bench has goemu and a folder for images and sockets.
 type bench struct {
@@ -44,11 +38,7 @@ type bench struct {
 }
 
 func newBench(t *testing.T) *bench {
-	b := &bench{T: t, dir: t.TempDir()}
-	b.goemu = filepath.Join(b.dir, "goemu")
-	out, err := exec.Command("go", "build", "-o", b.goemu, "goemu/cmd/goemu").CombinedOutput()
-	require.NoError(t, err, string(out))
-	return b
+	return &bench{T: t, goemu: testprog.Goemu(t), dir: t.TempDir()}
 }
 
 func (b *bench) path(name string) string { return filepath.Join(b.dir, name) }
@@ -109,7 +99,7 @@ func (b *bench) images() {
 
 // TestServer lets libnbd's programs talk to goemu's server and to QEMU's, and compares what they see.
 func TestServer(t *testing.T) {
-	need(t, "qemu-nbd", "nbdinfo", "nbdcopy", python)
+	testprog.Need(t, "qemu-nbd", "nbdinfo", "nbdcopy", python)
 	b := newBench(t)
 	if _, err := b.run(python, "-c", "import nbd"); err != nil {
 		t.Skip("ORACLE MISSING: python3-libnbd is not installed")
@@ -146,7 +136,7 @@ func TestServer(t *testing.T) {
 
 // TestNbdkit lets goemu img use nbdkit's servers. QEMU's tool must print the same about each.
 func TestNbdkit(t *testing.T) {
-	need(t, "qemu-img", "nbdkit")
+	testprog.Need(t, "qemu-img", "nbdkit")
 	b := newBench(t)
 	b.images()
 	uri := "nbd+unix:///?socket=" + b.path("sock")
@@ -193,7 +183,7 @@ func TestNbdkit(t *testing.T) {
 
 // TestTLS connects goemu's tools with those of others over secure connections.
 func TestTLS(t *testing.T) {
-	need(t, "qemu-img", "nbdkit", "nbdcopy")
+	testprog.Need(t, "qemu-img", "nbdkit", "nbdcopy")
 	b := newBench(t)
 	b.images()
 	b.certificates("tls")

@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // nodes are the names of nodes that nobody named; sizes are those on the host's disk.
@@ -16,7 +18,7 @@ var nodes, sizes = regexp.MustCompile(`#block\d+`), regexp.MustCompile(`"actual-
 
 // TestMedium: discs come and go in CD-ROM drives of all kinds, with QEMU's replies and events.
 func TestMedium(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	iso := filepath.Join(t.TempDir(), "c.iso")
 	require.NoError(t, os.WriteFile(iso, make([]byte, 1<<16), 0o600))
 	commands := []string{`{"execute": "query-block"}`, `{"execute": "blockdev-open-tray", "arguments": {"id": "cd"}}`,
@@ -31,7 +33,7 @@ func TestMedium(t *testing.T) {
 	for _, devices := range []string{"-device ide-cd,bus=ide.0,unit=0,id=cd", "-device virtio-scsi-pci -device scsi-cd,id=cd",
 		"-drive media=cdrom,if=none,id=x -device ide-cd,drive=x,id=cd,bus=ide.1", "-drive media=cdrom,if=none,id=x,file=ISO,format=raw -device ide-cd,drive=x,id=cd,bus=ide.1"} {
 		args := append([]string{"-accel", "tcg", "-M", "pc", "-S"}, strings.Fields(strings.ReplaceAll(devices, "ISO", iso))...)
-		q, g := start(t, oracle, "-qmp", args...), start(t, goemu, "-qmp", args...)
+		q, g := start(t, oracle, "-qmp", args...), start(t, testprog.Goemu(t), "-qmp", args...)
 		for _, m := range []*machine{q, g} {
 			m.say("")
 			m.say(`{"execute": "qmp_capabilities"}`)

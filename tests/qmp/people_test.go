@@ -9,6 +9,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // peopleLines are lines of the monitor for people that both answer with the same text.
@@ -24,7 +26,7 @@ var peopleLines = []string{
 
 // TestPeople: the monitor for people says the same.
 func TestPeople(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	args := []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-S", "-object", "memory-backend-ram,id=o,size=1048576"}
 	comparePeople(t, args, peopleLines)
 }
@@ -40,13 +42,13 @@ var machineLines = []string{
 
 // TestMachinePeople: registers, memory and ports look the same to people.
 func TestMachinePeople(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	comparePeople(t, []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-smp", "2", "-S"}, machineLines)
 }
 
 // TestImagesForPeople: info block -v describes the images of a chain.
 func TestImagesForPeople(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	dir := t.TempDir()
 	for _, args := range [][]string{{"-f", "qcow2", "b.qcow2", "1M"}, {"-f", "qcow2", "-b", "b.qcow2", "-F", "qcow2", "o.qcow2"}} {
 		cmd := exec.Command("qemu-img", append([]string{"create", "-q"}, args...)...)
@@ -63,7 +65,7 @@ func TestImagesForPeople(t *testing.T) {
 
 // TestLateAttach: a usb-bot that is plugged in shows itself to the guest when its disks are there and its user says so.
 func TestLateAttach(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	const attached = "qom-set /machine/peripheral/b attached "
 	comparePeople(t, []string{"-M", "pc", "-S", "-device", "qemu-xhci,id=x", "-blockdev", "null-co,node-name=n0,size=1048576", "-device", "usb-tablet,id=t"}, []string{
 		"device_add usb-bot,id=b,bus=x.0", "qom-get /machine/peripheral/b attached", "info usb", "device_add scsi-hd,bus=b.0,drive=n0",
@@ -75,7 +77,7 @@ func TestLateAttach(t *testing.T) {
 // comparePeople gives lines to the monitors of both emulators.
 func comparePeople(t *testing.T, args, lines []string) {
 	t.Helper()
-	q, g := start(t, oracle, "-qmp", args...), start(t, goemu, "-qmp", args...)
+	q, g := start(t, oracle, "-qmp", args...), start(t, testprog.Goemu(t), "-qmp", args...)
 	greet := func(m *machine) { m.say(`{"execute": "qmp_capabilities"}`); m.say("") }
 	greet(q)
 	greet(g)

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"io"
 	"net"
-	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -16,33 +15,13 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 const oracle = "qemu-system-x86_64"
 
-var goemu string
-
-func TestMain(m *testing.M) {
-	os.Exit(func() int {
-		dir, err := os.MkdirTemp("", "qmp")
-		if err != nil {
-			panic(err)
-		}
-		defer os.RemoveAll(dir)
-		goemu = filepath.Join(dir, "goemu")
-		if out, err := exec.Command("go", "build", "-o", goemu, "goemu/cmd/goemu").CombinedOutput(); err != nil {
-			panic(string(out))
-		}
-		return m.Run()
-	}())
-}
-
-func needOracle(t *testing.T) {
-	t.Helper()
-	if _, err := exec.LookPath(oracle); err != nil {
-		t.Skip("ORACLE MISSING: " + oracle)
-	}
-}
+func TestMain(m *testing.M) { testprog.Main(m) }
 
 // machine is an emulator whose monitor is on its standard input and output.
 type machine struct {
@@ -169,9 +148,9 @@ var conversation = []string{
 }
 
 func TestConversation(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	args := []string{"-M", "none", "-name", "vm1", "-uuid", "b8dac1b2-7ec3-4b2e-8e1f-9f0f3a5e0001"}
-	q, g := start(t, oracle, "-qmp", args...), start(t, goemu, "-qmp", args...)
+	q, g := start(t, oracle, "-qmp", args...), start(t, testprog.Goemu(t), "-qmp", args...)
 	for _, text := range append([]string{""}, conversation...) {
 		assert.Equal(t, q.say(text), g.say(text), text)
 	}
@@ -182,7 +161,7 @@ var known = map[string]string{}
 
 // TestSchema: what goemu describes of its interface is part of what QEMU describes, in the same form.
 func TestSchema(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	ask := func(bin string) schema {
 		m := start(t, bin, "-qmp", "-M", "none")
 		m.say("")
@@ -193,7 +172,7 @@ func TestSchema(t *testing.T) {
 		return newSchema(reply.Return)
 	}
 	found := map[string]bool{}
-	for _, d := range compare(ask(goemu), ask(oracle)) {
+	for _, d := range compare(ask(testprog.Goemu(t)), ask(oracle)) {
 		found[d] = true
 		if _, ok := known[d]; !ok {
 			t.Error(d)
@@ -209,7 +188,7 @@ func TestSchema(t *testing.T) {
 // TestSlowReader: replies longer than the device holds wait for a client that reads late, and other clients do not wait for it.
 func TestSlowReader(t *testing.T) {
 	sock := filepath.Join(t.TempDir(), "s")
-	m := start(t, goemu, "-qmp", "-M", "none", "-qmp", "unix:"+sock+",server=on,wait=off")
+	m := start(t, testprog.Goemu(t), "-qmp", "-M", "none", "-qmp", "unix:"+sock+",server=on,wait=off")
 	m.say("")
 	m.say(`{"execute": "qmp_capabilities"}`)
 	slow, err := net.Dial("unix", sock)
@@ -232,7 +211,7 @@ func TestSlowReader(t *testing.T) {
 
 // TestSharedTerminal: with -nographic the serial port and a monitor share the terminal; what appears on it is the same, byte by byte.
 func TestSharedTerminal(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	transcript := func(bin string) (all string) {
 		m := &machine{t: t}
 		m.launch(bin, "-M", "pc", "-m", "32", "-nographic", "-S")
@@ -252,5 +231,5 @@ func TestSharedTerminal(t *testing.T) {
 		}
 		return all
 	}
-	assert.Equal(t, transcript(oracle), transcript(goemu))
+	assert.Equal(t, transcript(oracle), transcript(testprog.Goemu(t)))
 }

@@ -11,6 +11,8 @@ import (
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // times are the members of statistics that no two runs have in common.
@@ -18,12 +20,12 @@ var times = regexp.MustCompile(`("[a-z_]*(time|latency|depth)[a-z_]*": )[0-9.e+-
 
 // TestStatistics counts requests of people's qemu-io: good ones, malformed ones and those that fail, with options of -drive about that.
 func TestStatistics(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	const drive = "-drive if=none,id=d,file=blkdebug::null-co://,format=raw,file.image.read-zeroes=on,file.inject-error.event=write_aio,file.inject-error.sector=64,"
 	commands := []string{"aio_read 0 64k 4k", "aio_read -i 0 512", "aio_write 0 8k", "aio_write -i 0 512", "aio_write 32k 512", "aio_read 7", "aio_flush"}
 	for _, options := range []string{"stats-intervals.0=3600,stats-intervals.1=60", "stats-account-invalid=off,stats-account-failed=off"} {
 		args := append([]string{"-accel", "tcg", "-M", "none", "-nodefaults"}, strings.Fields(drive+options)...)
-		q, g := start(t, oracle, "-qmp", args...), start(t, goemu, "-qmp", args...)
+		q, g := start(t, oracle, "-qmp", args...), start(t, testprog.Goemu(t), "-qmp", args...)
 		var got []string
 		for _, m := range []*machine{q, g} {
 			lines := []string{`{"execute": "qmp_capabilities"}`}
@@ -47,10 +49,10 @@ func TestStatistics(t *testing.T) {
 
 // TestStatisticsOptions compares what is said about options of statistics that are wrong.
 func TestStatisticsOptions(t *testing.T) {
-	needOracle(t)
+	testprog.QEMU(t)
 	for _, o := range []string{"stats-intervals.0=0", "stats-intervals.0=x", "stats-intervals.1=5", "stats-intervals.x=5", "stats-account-failed=7"} {
 		args := []string{"-accel", "tcg", "-M", "none", "-nodefaults", "-display", "none", "-drive", "if=none,id=d,driver=null-co,read-zeroes=on," + o}
-		assert.Equal(t, ends(t, oracle, args...), ends(t, goemu, args...), o)
+		assert.Equal(t, ends(t, oracle, args...), ends(t, testprog.Goemu(t), args...), o)
 	}
 }
 

@@ -15,6 +15,7 @@ import (
 	"pgregory.net/rapid"
 
 	"goemu/block"
+	"goemu/internal/testprog"
 )
 
 // newFile opens a fresh file of the given size.
@@ -293,10 +294,7 @@ func errText(err error) string {
 
 // TestLocksQEMU lets QEMU's own tool meet our lock.
 func TestLocksQEMU(t *testing.T) {
-	tool, err := exec.LookPath("qemu-io")
-	if err != nil {
-		t.Skip("SKIPPED: qemu-io is not installed")
-	}
+	tool := testprog.Need(t, "qemu-io")
 	f := newFile(t, 4096, Options{})
 	run := func() string {
 		out, _ := exec.Command(tool, "-f", "raw", "-c", "write 0 512", f.Path()).CombinedOutput()

@@ -15,6 +15,7 @@ import (
 	"goemu/block"
 	"goemu/block/driver"
 	"goemu/internal/secret"
+	"goemu/internal/testprog"
 	"goemu/internal/userobj"
 	"goemu/qapi"
 )
@@ -70,9 +71,7 @@ func qemuImg(t *testing.T, args ...string) {
 
 // TestInterop: what one makes, the other reads and writes, to the byte.
 func TestInterop(t *testing.T) {
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
+	testprog.Need(t, "qemu-img")
 	const size = 3<<20 + 512
 	content := make([]byte, size)
 	for i := range content {

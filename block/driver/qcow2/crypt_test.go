@@ -13,6 +13,7 @@ import (
 	"goemu/block"
 	"goemu/block/driver"
 	"goemu/internal/secret"
+	"goemu/internal/testprog"
 	"goemu/internal/userobj"
 	"goemu/qapi"
 )
@@ -69,9 +70,7 @@ func TestEncryption(t *testing.T) {
 			require.NoError(t, err)
 			require.False(t, bytes.Contains(stored, text))
 
-			if _, err := exec.LookPath("qemu-img"); err != nil {
-				t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-			}
+			testprog.Need(t, "qemu-img")
 			raw := name + ".raw"
 			require.NoError(t, os.WriteFile(raw, model, 0o600))
 			out, err := exec.Command("qemu-img", "compare", "--object", "secret,id=s,data=correct horse", "--image-opts",

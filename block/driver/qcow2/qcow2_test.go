@@ -14,6 +14,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/driver"
+	"goemu/internal/testprog"
 )
 
 var ctx = context.Background()
@@ -97,10 +98,7 @@ func (d *disk) read(off, n int64) []byte {
 
 // qemu runs one of Debian's tools and returns its output; the test is skipped without it.
 func qemu(t testing.TB, tool string, args ...string) (string, error) {
-	path, err := exec.LookPath(tool)
-	if err != nil {
-		t.Skipf("%s is not installed", tool)
-	}
+	path := testprog.Need(t, tool)
 	c, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
 	out, err := exec.CommandContext(c, path, args...).CombinedOutput()

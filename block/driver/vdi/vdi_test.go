@@ -14,6 +14,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/driver"
+	"goemu/internal/testprog"
 )
 
 var ctx = context.Background()
@@ -48,9 +49,7 @@ func create(t testing.TB, name string, size int64, static string) {
 // judge lets QEMU check the image and compare its content.
 func judge(t *testing.T, name string, content []byte) {
 	t.Helper()
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
+	testprog.Need(t, "qemu-img")
 	raw := name + ".raw"
 	require.NoError(t, os.WriteFile(raw, content, 0o600))
 	for _, args := range [][]string{{"check", "-f", "vdi", name}, {"compare", "-f", "vdi", "-F", "raw", name, raw}} {

@@ -19,6 +19,7 @@ import (
 	"goemu/block/driver"
 	"goemu/block/export"
 	proto "goemu/block/nbdproto"
+	"goemu/internal/testprog"
 )
 
 const imageSize = 1<<20 + 512
@@ -240,10 +241,7 @@ func normalise(b []byte) []byte {
 }
 
 func TestAgainstQEMU(t *testing.T) {
-	prog, err := exec.LookPath("qemu-nbd")
-	if err != nil {
-		t.Skip("qemu-nbd is not installed: nothing to compare with")
-	}
+	prog := testprog.Need(t, "qemu-nbd")
 	for name, parts := range conversations {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -15,6 +15,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/driver"
+	"goemu/internal/testprog"
 	"goemu/internal/tlscreds"
 	"goemu/internal/tool"
 )
@@ -45,10 +46,7 @@ var mistakes = []string{
 }
 
 func TestMistakes(t *testing.T) {
-	prog, err := exec.LookPath("qemu-nbd")
-	if err != nil {
-		t.Skip("qemu-nbd is not installed: nothing to compare with")
-	}
+	prog := testprog.Need(t, "qemu-nbd")
 	dir := t.TempDir()
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "img"), make([]byte, 512), 0o600))
 	for _, line := range mistakes {
@@ -70,10 +68,7 @@ func TestMistakes(t *testing.T) {
 }
 
 func TestHelp(t *testing.T) {
-	prog, err := exec.LookPath("qemu-nbd")
-	if err != nil {
-		t.Skip("qemu-nbd is not installed: nothing to compare with")
-	}
+	prog := testprog.Need(t, "qemu-nbd")
 	cmd := exec.Command(prog, "--help")
 	cmd.Args[0] = "qemu-nbd"
 	want, err := cmd.Output()

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"goemu/internal/testprog"
 )
 
 // pc is a PC with n CPUs as QEMU builds it by default.
@@ -113,10 +115,7 @@ func TestAgainstQEMU(t *testing.T) {
 
 // TestDisassembly has iasl read every table and compile the AML again.
 func TestDisassembly(t *testing.T) {
-	iasl, err := exec.LookPath("iasl")
-	if err != nil {
-		t.Skip("SKIPPED: iasl is not installed, AML is not checked")
-	}
+	iasl := testprog.Need(t, "iasl")
 	many := pc(300)
 	for i := range many.CPUs {
 		many.CPUs[i].Node = uint32(i % 2)

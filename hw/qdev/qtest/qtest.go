@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"goemu/internal/testprog"
 )
 
 // QEMU is a running QEMU whose CPUs do not execute.
@@ -66,10 +68,7 @@ func (q *QEMU) Pass(ns int64) {
 
 func start(t testing.TB, args []string) *QEMU {
 	t.Helper()
-	path, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64: devices are not compared")
-	}
+	path := testprog.QEMU(t)
 	args = append([]string{"-accel", "tcg", "-qtest", "stdio", "-qtest-log", "/dev/null", "-display", "none", "-monitor", "none"}, args...)
 	cmd := exec.Command(path, args...)
 	in, err := cmd.StdinPipe()

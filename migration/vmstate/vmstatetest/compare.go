@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"goemu/internal/testprog"
 	"goemu/migration/vmstate"
 )
 
@@ -30,10 +31,7 @@ func dump(t testing.TB, machine string) map[string]entry {
 	if d := dumps.of[machine]; d != nil {
 		return d
 	}
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-system-x86_64, layouts are not compared")
-	}
+	qemu := testprog.QEMU(t)
 	file := filepath.Join(t.TempDir(), "vmstate.json")
 	if out, err := exec.Command(qemu, "-M", machine, "-dump-vmstate", file).CombinedOutput(); err != nil {
 		t.Skipf("SKIPPED: %v: %s", err, out)

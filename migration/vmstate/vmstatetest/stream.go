@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"goemu/internal/testprog"
 )
 
 // Section is a section of a stream that QEMU wrote.
@@ -56,10 +58,7 @@ const Settle = 300 * time.Millisecond
 // in their order. The test is skipped where QEMU is missing.
 func Migrate(t testing.TB, args ...string) []Section {
 	t.Helper()
-	path, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("SKIPPED: qemu-system-x86_64 is not installed, states are not compared")
-	}
+	path := testprog.QEMU(t)
 	file := filepath.Join(t.TempDir(), "stream")
 	cmd := exec.Command(path, append([]string{"-display", "none", "-nodefaults", "-qmp", "stdio"}, args...)...)
 	cmd.Stderr = os.Stderr

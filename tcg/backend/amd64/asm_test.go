@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"goemu/internal/testprog"
 )
 
 // asmCases pairs what the assembler emits with nasm source.
@@ -100,10 +102,7 @@ func asmCases() (a Asm, text string) {
 }
 
 func TestAsmAgainstNasm(t *testing.T) {
-	nasm, err := exec.LookPath("nasm")
-	if err != nil {
-		t.Skip("SKIP: nasm is not installed; encodings not checked")
-	}
+	nasm := testprog.Need(t, "nasm")
 	a, src := asmCases()
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "a.s"), filepath.Join(dir, "a.bin")

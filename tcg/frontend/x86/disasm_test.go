@@ -9,13 +9,13 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"goemu/internal/testprog"
 )
 
 // TestDisassembleRoundTrip assembles the texts of random instructions with nasm; disassembling the result must give the same texts.
 func TestDisassembleRoundTrip(t *testing.T) {
-	if _, err := exec.LookPath("nasm"); err != nil {
-		t.Skip("SKIPPED: nasm is not installed")
-	}
+	testprog.Need(t, "nasm")
 	for _, mode := range []uint8{2, 4, 8} {
 		t.Run(strconv.Itoa(int(mode)*8), func(t *testing.T) { testRoundTrip(t, mode) })
 	}

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+
+	"goemu/internal/testprog"
 )
 
 // lengthSlot is the distance of the instructions in the file given to ndisasm; NOPs fill it up.
@@ -15,9 +17,7 @@ const lengthSlot = 32
 
 // TestLengths compares the lengths of random integer instructions with ndisasm.
 func TestLengths(t *testing.T) {
-	if _, err := exec.LookPath("ndisasm"); err != nil {
-		t.Skip("SKIPPED: ndisasm (Debian package nasm) is not installed")
-	}
+	testprog.Need(t, "ndisasm")
 	for _, mode := range []uint8{2, 4, 8} {
 		t.Run(strconv.Itoa(int(mode)*8), func(t *testing.T) { testLengths(t, mode) })
 	}

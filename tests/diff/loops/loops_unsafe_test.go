@@ -10,6 +10,7 @@ import (
 	"testing"
 	"unsafe"
 
+	"goemu/internal/testprog"
 	"goemu/target/x86"
 	"goemu/tcg"
 	"goemu/tcg/backend/amd64"
@@ -327,10 +328,7 @@ fib:	push rbx
 
 // assemble makes flat 64-bit code for codeBase.
 func assemble(t testing.TB, text string) []byte {
-	nasm, err := exec.LookPath("nasm")
-	if err != nil {
-		t.Skip("SKIP: nasm is not installed")
-	}
+	nasm := testprog.Need(t, "nasm")
 	dir := t.TempDir()
 	in, out := filepath.Join(dir, "a.s"), filepath.Join(dir, "a.bin")
 	src := fmt.Sprintf("bits 64\norg %#x\n_start:\n%s\n", codeBase, text)

@@ -14,6 +14,8 @@ import (
 	"time"
 
 	frontend "goemu/tcg/frontend/x86"
+
+	"goemu/internal/testprog"
 )
 
 // smallLayout is where testdata/cases.asm executes instructions.
@@ -45,22 +47,13 @@ func TestSmallCode(t *testing.T) {
 	if testing.Short() {
 		t.Skip("not in short mode: boots machines")
 	}
-	for _, tool := range []string{"nasm", "qemu-system-x86_64"} {
-		if _, err := exec.LookPath(tool); err != nil {
-			t.Skipf("SKIPPED: %s is not installed", tool)
-		}
-	}
-	dir := t.TempDir()
-	goemu := filepath.Join(dir, "goemu")
-	if out, err := exec.Command("go", "build", "-o", goemu, "goemu/cmd/goemu").CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
-	}
+	goemu, qemu := testprog.Goemu(t), testprog.Need(t, "qemu-system-x86_64", "nasm")
 	for _, mode := range []uint8{2, 4} {
 		t.Run(fmt.Sprint(mode*8), func(t *testing.T) {
 			dir := t.TempDir()
 			cases := smallCases(t, mode, dir)
 			image := assemble(t, dir, mode, len(cases))
-			want := runMachine(t, dir, "qemu-system-x86_64", image, len(cases))
+			want := runMachine(t, dir, qemu, image, len(cases))
 			got := runMachine(t, dir, goemu, image, len(cases))
 			compareSmall(t, cases, got, want)
 		})
