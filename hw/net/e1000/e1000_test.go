@@ -7,17 +7,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"goemu/hw/qdev"
+	"goemu/hw/net/nettest"
 	"goemu/hw/qdev/qtest"
-	"goemu/hw/virtio/virtiotest"
 	"goemu/internal/mainloop"
 	"goemu/internal/netdev"
 	"goemu/migration/vmstate/vmstatetest"
 )
 
 const (
-	devfn  = 5 << 3
-	mmioAt = 0xfd000000
 	ring   = 0x10000 // of the transmitter
 	rxRing = 0x20000
 	txBufs = 0x40000
@@ -25,56 +22,22 @@ const (
 	slots  = 8
 )
 
-// wire is the network's other end.
-type wire struct {
-	c      *netdev.Client
-	frames [][]byte
-}
-
-// Receive implements netdev.Port.
-func (w *wire) Receive(data []byte, _ *netdev.Offload) bool {
-	w.frames = append(w.frames, bytes.Clone(data))
-	return true
-}
-
-// Resume implements netdev.Port.
-func (w *wire) Resume() {}
-
-// LinkChanged implements netdev.Port.
-func (w *wire) LinkChanged() {}
-
-// Close implements netdev.Port.
-func (w *wire) Close() {}
-
 // rig is a driver of the device in a machine of its own.
 type rig struct {
-	*virtiotest.Machine
-	w *wire
+	*nettest.Rig
 	d *Device
 }
 
 func newRig(t testing.TB, props ...string) *rig {
 	t.Helper()
-	set := netdev.NewSet()
-	netdev.Main = set
-	r := &rig{Machine: virtiotest.NewMachine(t, Classes()), w: new(wire)}
-	r.w.c = set.Add(&netdev.Client{Name: "w", Kind: "wire", Model: "wire"}, r.w, nil)
-	qdev.Link(&r.Tree.Links, set.Peer)
-	d, err := r.Add("e1000", append([]string{"addr", "5", "romfile", "", "netdev", "w", "mac", "52:54:00:12:34:56"}, props...)...)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.d = d.(*Device)
-	r.Tree.Reset()
-	t.Cleanup(r.Tree.Close)
-	r.SetConfig(devfn, 0x10, 4, mmioAt)
-	r.SetConfig(devfn, 4, 2, 6)
-	return r
+	r, d := nettest.New(t, Classes(), "e1000", props...)
+	nettest.Map(r, 0x10)
+	return &rig{r, d.(*Device)}
 }
 
-func (r *rig) set(reg int, v uint32) { r.Mem.Store(mmioAt+uint64(reg)<<2, 4, uint64(v)) }
+func (r *rig) set(reg int, v uint32) { r.Mem.Store(nettest.MMIO+uint64(reg)<<2, 4, uint64(v)) }
 func (r *rig) get(reg int) uint32 {
-	v, _ := r.Mem.Load(mmioAt+uint64(reg)<<2, 4)
+	v, _ := r.Mem.Load(nettest.MMIO+uint64(reg)<<2, 4)
 	return uint32(v)
 }
 
@@ -110,25 +73,14 @@ func (r *rig) descriptor(addr uint64, lower, upper uint32) {
 	r.set(regTDT, (i+1)%slots)
 }
 
-func frameOf(dst byte, n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i)
-	}
-	for i := range 6 {
-		b[i] = dst
-	}
-	return b
-}
-
 func TestTransmit(t *testing.T) {
 	r := newRig(t)
 	r.start()
-	f := frameOf(0xff, 300)
+	f := nettest.Frame(0xff, 300)
 	r.queue(f[:100], 0, 0)
-	require.Empty(t, r.w.frames)
+	require.Empty(t, r.Frames)
 	r.queue(f[100:], txEOP|txRS, 0)
-	require.Equal(t, [][]byte{f}, r.w.frames)
+	require.Equal(t, [][]byte{f}, r.Frames)
 	v, _ := r.Mem.Load(ring+descSize+12, 1)
 	require.EqualValues(t, txDone, v)
 	require.EqualValues(t, irqTXDW|irqTXQE, r.get(regICS))
@@ -143,7 +95,7 @@ func TestTransmit(t *testing.T) {
 	// With a VLAN tag.
 	r.set(regCTRL, r.get(regCTRL)|ctrlVLAN)
 	r.queue(f, txEOP|txVLE, 7<<16)
-	require.Equal(t, append(append(bytes.Clone(f[:12]), 0x81, 0, 0, 7), f[12:]...), r.w.frames[1])
+	require.Equal(t, append(append(bytes.Clone(f[:12]), 0x81, 0, 0, 7), f[12:]...), r.Frames[1])
 }
 
 // TestSegmentation checks packets that the device cuts into segments.
@@ -151,7 +103,7 @@ func TestSegmentation(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	const mss, payload = 1000, 2500
-	p := frameOf(0x52, 54+payload)
+	p := nettest.Frame(0x52, 54+payload)
 	ip, tcp := p[14:], p[34:]
 	clear(p[14:54])
 	p[12], p[13] = 8, 0
@@ -169,9 +121,9 @@ func TestSegmentation(t *testing.T) {
 	r.descriptor(le.Uint64(ctx), payload|txDEXT|txTSE|txIP|txTCP, mss<<16|54<<8)
 	r.queue(p[:54], txDEXT|txData|txTSE, (popIXSM|popTXSM)<<8)
 	r.queue(p[54:], txDEXT|txData|txTSE|txEOP|txRS, (popIXSM|popTXSM)<<8)
-	require.Len(t, r.w.frames, 3)
+	require.Len(t, r.Frames, 3)
 	var got []byte
-	for i, f := range r.w.frames {
+	for i, f := range r.Frames {
 		n := uint32(len(f) - 34)
 		require.EqualValues(t, len(f)-14, be.Uint16(f[16:]))
 		require.EqualValues(t, i, be.Uint16(f[18:]))
@@ -185,16 +137,11 @@ func TestSegmentation(t *testing.T) {
 	require.EqualValues(t, 1, r.get(regTSCTC))
 }
 
-func (r *rig) receive(f []byte) {
-	r.w.c.Send(f, nil)
-	mainloop.Main.RunPending()
-}
-
 func TestReceive(t *testing.T) {
 	r := newRig(t)
 	r.start()
-	f := frameOf(0xff, 100)
-	r.receive(f)
+	f := nettest.Frame(0xff, 100)
+	r.Receive(f)
 	var desc [descSize]byte
 	r.Mem.Read(rxRing, desc[:])
 	require.EqualValues(t, 100, le.Uint16(desc[8:]))
@@ -203,15 +150,15 @@ func TestReceive(t *testing.T) {
 	r.Mem.Read(rxBufs, got)
 	require.Equal(t, f, got)
 	require.True(t, r.Line(1))
-	r.receive(frameOf(0x10, 100)) // for somebody else
+	r.Receive(nettest.Frame(0x10, 100)) // for somebody else
 	require.EqualValues(t, 1, r.get(regRDH))
-	r.receive(append([]byte{0x52, 0x54, 0, 0x12, 0x34, 0x56}, make([]byte, 20)...)) // short: filled up
+	r.Receive(append([]byte{0x52, 0x54, 0, 0x12, 0x34, 0x56}, make([]byte, 20)...)) // short: filled up
 	r.Mem.Read(rxRing+descSize, desc[:])
 	require.EqualValues(t, minFrame, le.Uint16(desc[8:]))
 	require.EqualValues(t, 2, r.get(regGPRC))
 	// The ring runs full; frames wait until there is room again.
 	for range 10 {
-		r.receive(f)
+		r.Receive(f)
 	}
 	require.Equal(t, r.get(regRDT), r.get(regRDH))
 	r.set(regRDT, 4)
@@ -226,8 +173,8 @@ func TestReceive(t *testing.T) {
 	mainloop.Main.RunPending()
 	h := r.get(regRDH)
 	r.set(regRDT, (h+7)%slots)
-	big := frameOf(0xff, 5000)
-	r.receive(big)
+	big := nettest.Frame(0xff, 5000)
+	r.Receive(big)
 	require.Equal(t, (h+3)%slots, r.get(regRDH))
 }
 
@@ -254,33 +201,22 @@ func TestLink(t *testing.T) {
 func TestRegisters(t *testing.T) {
 	for _, name := range []string{"e1000", "e1000-82544gc", "e1000-82545em"} {
 		t.Run(name, func(t *testing.T) {
-			q := qtest.Start(t, "-M", "pc", "-nodefaults", "-netdev", "hubport,id=w,hubid=0", "-device", name+",addr=5,netdev=w,romfile=,mac=52:54:00:12:34:56")
-			set := netdev.NewSet()
-			netdev.Main = set
-			m := virtiotest.NewMachine(t, Classes())
-			w := new(wire)
-			w.c = set.Add(&netdev.Client{Name: "w", Kind: "wire", Model: "wire"}, w, nil)
-			qdev.Link(&m.Tree.Links, set.Peer)
-			_, err := m.Add(name, "addr", "5", "romfile", "", "netdev", "w", "mac", "52:54:00:12:34:56")
-			require.NoError(t, err)
-			m.Tree.Reset()
-			defer m.Tree.Close()
+			q := nettest.QEMU(t, name)
+			m, _ := nettest.New(t, Classes(), name)
 			for reg := uint32(0); reg < 256; reg += 4 {
-				require.Equal(t, q.Config(devfn, reg, 4), m.Config(devfn, reg, 4), "configuration %#x", reg)
+				require.Equal(t, q.Config(nettest.Devfn, reg, 4), m.Config(nettest.Devfn, reg, 4), "configuration %#x", reg)
 			}
 			for reg := uint32(0x10); reg < 0x18; reg += 4 {
-				m.SetConfig(devfn, reg, 4, ^uint32(0))
-				q.SetConfig(devfn, reg, 4, ^uint32(0))
-				require.Equal(t, q.Config(devfn, reg, 4), m.Config(devfn, reg, 4), "size of BAR at %#x", reg)
+				m.SetConfig(nettest.Devfn, reg, 4, ^uint32(0))
+				q.SetConfig(nettest.Devfn, reg, 4, ^uint32(0))
+				require.Equal(t, q.Config(nettest.Devfn, reg, 4), m.Config(nettest.Devfn, reg, 4), "size of BAR at %#x", reg)
 			}
-			m.SetConfig(devfn, 0x10, 4, mmioAt)
-			m.SetConfig(devfn, 4, 2, 6)
-			q.SetConfig(devfn, 0x10, 4, mmioAt)
-			q.SetConfig(devfn, 4, 2, 6)
+			nettest.Map(m, 0x10)
+			nettest.Map(q, 0x10)
 			check := func(off uint64) {
 				t.Helper()
-				got, _ := m.Mem.Load(mmioAt+off, 4)
-				if want := q.Load(mmioAt+off, 4); got != want {
+				got, _ := m.Mem.Load(nettest.MMIO+off, 4)
+				if want := q.Load(nettest.MMIO+off, 4); got != want {
 					t.Errorf("register %#x: %#x, want %#x", off, got, want)
 				}
 			}
@@ -291,8 +227,8 @@ func TestRegisters(t *testing.T) {
 						off := uint64(i) << 2
 						if round == 1 && i != regTCTL && i != regTDT && i != regRCTL {
 							v := rnd.Uint64() & 0xffffffff
-							m.Mem.Store(mmioAt+off, 4, v)
-							q.Store(mmioAt+off, 4, v)
+							m.Mem.Store(nettest.MMIO+off, 4, v)
+							q.Store(nettest.MMIO+off, 4, v)
 						}
 						check(off)
 						check(off)
@@ -304,8 +240,8 @@ func TestRegisters(t *testing.T) {
 			}
 			// The EEPROM, bit by bit.
 			eecd := func(v uint64) {
-				m.Mem.Store(mmioAt+regEECD<<2, 4, v)
-				q.Store(mmioAt+regEECD<<2, 4, v)
+				m.Mem.Store(nettest.MMIO+regEECD<<2, 4, v)
+				q.Store(nettest.MMIO+regEECD<<2, 4, v)
 				check(regEECD << 2)
 			}
 			for _, word := range []uint64{0, 11, romChecksum} {
@@ -323,17 +259,17 @@ func TestRegisters(t *testing.T) {
 				}
 			}
 			for i := range uint64(66) {
-				m.Mem.Store(mmioAt+regEERD<<2, 4, i<<eerdAddr|eerdStart)
-				q.Store(mmioAt+regEERD<<2, 4, i<<eerdAddr|eerdStart)
+				m.Mem.Store(nettest.MMIO+regEERD<<2, 4, i<<eerdAddr|eerdStart)
+				q.Store(nettest.MMIO+regEERD<<2, 4, i<<eerdAddr|eerdStart)
 				check(regEERD << 2)
 			}
 			for i := range uint64(numPHY) {
 				v := 1<<mdicPHY | i<<mdicReg | mdicRead
-				m.Mem.Store(mmioAt+regMDIC<<2, 4, v)
-				q.Store(mmioAt+regMDIC<<2, 4, v)
+				m.Mem.Store(nettest.MMIO+regMDIC<<2, 4, v)
+				q.Store(nettest.MMIO+regMDIC<<2, 4, v)
 				check(regMDIC << 2)
 			}
-			_, _ = m.Mem.Load(mmioAt+1, 1)
+			_, _ = m.Mem.Load(nettest.MMIO+1, 1)
 		})
 	}
 }
@@ -345,12 +281,12 @@ func TestLayout(t *testing.T) {
 func TestRoundTrip(t *testing.T) {
 	a, b := newRig(t), newRig(t)
 	a.start()
-	a.queue(frameOf(0xff, 100), 0, 0)
+	a.queue(nettest.Frame(0xff, 100), 0, 0)
 	vmstatetest.RoundTrip(t, 2, a.d.State(), b.d.State())
 	require.Equal(t, a.d.mac, b.d.mac)
 	require.Equal(t, a.d.tx.n, b.d.tx.n)
 	b.queue(nil, txEOP, 0)
-	require.Len(t, b.w.frames, 1)
+	require.Len(t, b.Frames, 1)
 }
 
 // FuzzDevice lets a fuzzer write registers and descriptors while frames arrive.
@@ -365,14 +301,14 @@ func FuzzDevice(f *testing.F) {
 			at, v := uint64(le.Uint32(script)&0x1fffc), uint64(le.Uint32(script[4:]))
 			switch script[3] & 3 {
 			case 0:
-				r.Mem.Store(mmioAt+at&0x1fffc, 4, v)
+				r.Mem.Store(nettest.MMIO+at&0x1fffc, 4, v)
 			case 1:
 				r.Mem.Store(ring+at&0x1ffff, 4, v)
 			case 2:
-				r.receive(frameOf(byte(v), int(at&0x7fff)+6))
+				r.Receive(nettest.Frame(byte(v), int(at&0x7fff)+6))
 			case 3:
-				r.SetConfig(devfn, uint32(at)&0xfc, 4, uint32(v))
-				r.Mem.Load(mmioAt+at, 4)
+				r.SetConfig(nettest.Devfn, uint32(at)&0xfc, 4, uint32(v))
+				r.Mem.Load(nettest.MMIO+at, 4)
 			}
 		}
 		r.Tree.Close()

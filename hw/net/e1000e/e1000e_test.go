@@ -7,9 +7,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"goemu/hw/qdev"
+	"goemu/hw/net/nettest"
 	"goemu/hw/qdev/qtest"
-	"goemu/hw/virtio/virtiotest"
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
 	"goemu/internal/netdev"
@@ -17,8 +16,6 @@ import (
 )
 
 const (
-	devfn  = 5 << 3
-	mmioAt = 0xfd000000
 	ring   = 0x10000 // of the transmitter
 	rxRing = 0x20000
 	txBufs = 0x40000
@@ -26,57 +23,23 @@ const (
 	slots  = 8
 )
 
-// wire is the network's other end.
-type wire struct {
-	c      *netdev.Client
-	frames [][]byte
-}
-
-// Receive implements netdev.Port.
-func (w *wire) Receive(data []byte, _ *netdev.Offload) bool {
-	w.frames = append(w.frames, bytes.Clone(data))
-	return true
-}
-
-// Resume implements netdev.Port.
-func (w *wire) Resume() {}
-
-// LinkChanged implements netdev.Port.
-func (w *wire) LinkChanged() {}
-
-// Close implements netdev.Port.
-func (w *wire) Close() {}
-
 // rig is a driver of the device in a machine of its own.
 type rig struct {
-	*virtiotest.Machine
-	w *wire
+	*nettest.Rig
 	d *Device
 }
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
 	clock.Virtual.SetFake(0)
-	set := netdev.NewSet()
-	netdev.Main = set
-	r := &rig{Machine: virtiotest.NewMachine(t, Classes()), w: new(wire)}
-	r.w.c = set.Add(&netdev.Client{Name: "w", Kind: "wire", Model: "wire"}, r.w, nil)
-	qdev.Link(&r.Tree.Links, set.Peer)
-	d, err := r.Add("e1000e", "addr", "5", "romfile", "", "netdev", "w", "mac", "52:54:00:12:34:56")
-	if err != nil {
-		t.Fatal(err)
-	}
-	r.d = d.(*Device)
-	r.Tree.Reset()
-	t.Cleanup(r.Tree.Close)
-	r.SetConfig(devfn, 0x10, 4, mmioAt)
-	r.SetConfig(devfn, 4, 2, 6)
-	return r
+	r, d := nettest.New(t, Classes(), "e1000e")
+	nettest.Map(r, 0x10)
+	return &rig{r, d.(*Device)}
 }
 
-func (r *rig) set(reg int, v uint32) { r.Mem.Store(mmioAt+uint64(reg)<<2, 4, uint64(v)) }
+func (r *rig) set(reg int, v uint32) { r.Mem.Store(nettest.MMIO+uint64(reg)<<2, 4, uint64(v)) }
 func (r *rig) get(reg int) uint32 {
-	v, _ := r.Mem.Load(mmioAt+uint64(reg)<<2, 4)
+	v, _ := r.Mem.Load(nettest.MMIO+uint64(reg)<<2, 4)
 	return uint32(v)
 }
 
@@ -111,25 +74,9 @@ func (r *rig) descriptor(addr uint64, lower, upper uint32) {
 	r.set(regTDT, (i+1)%slots)
 }
 
-func (r *rig) receive(f []byte) {
-	r.w.c.Send(f, nil)
-	mainloop.Main.RunPending()
-}
-
-func frameOf(dst byte, n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i)
-	}
-	for i := range 6 {
-		b[i] = dst
-	}
-	return b
-}
-
 // packet is an IPv4 packet of TCP to everybody, with n bytes of data.
 func packet(n int) []byte {
-	p := frameOf(0xff, 54+n)
+	p := nettest.Frame(0xff, 54+n)
 	clear(p[14:54])
 	p[12], p[13] = 8, 0
 	ip, tcp := p[14:], p[34:]
@@ -158,11 +105,11 @@ func fixed(p []byte) []byte {
 func TestTransmit(t *testing.T) {
 	r := newRig(t)
 	r.start()
-	f := frameOf(0xff, 300)
+	f := nettest.Frame(0xff, 300)
 	r.queue(f[:100], 0, 0)
-	require.Empty(t, r.w.frames)
+	require.Empty(t, r.Frames)
 	r.queue(f[100:], txEOP|txRS, 0)
-	require.Equal(t, [][]byte{f}, r.w.frames)
+	require.Equal(t, [][]byte{f}, r.Frames)
 	v, _ := r.Mem.Load(ring+unit+12, 1)
 	require.EqualValues(t, txDone, v)
 	require.EqualValues(t, irqTXDW|irqTXQE|irqAsserted, r.get(regICS))
@@ -173,7 +120,7 @@ func TestTransmit(t *testing.T) {
 	require.Zero(t, r.get(regGPTC))
 	r.set(regCTRL, r.get(regCTRL)|ctrlVLAN)
 	r.queue(f, txEOP|txVLE, 7<<16)
-	require.Equal(t, append(append(bytes.Clone(f[:12]), 0x81, 0, 0, 7), f[12:]...), r.w.frames[1])
+	require.Equal(t, append(append(bytes.Clone(f[:12]), 0x81, 0, 0, 7), f[12:]...), r.Frames[1])
 }
 
 // TestSegmentation checks packets that the device cuts into segments.
@@ -190,9 +137,9 @@ func TestSegmentation(t *testing.T) {
 	r.descriptor(le.Uint64(ctx), payload|txDEXT|txTSE|txIP|txTCP, mss<<16|54<<8)
 	r.queue(p[:54], txDEXT|txData|txTSE, (popIXSM|popTXSM)<<8)
 	r.queue(p[54:], txDEXT|txData|txTSE|txEOP|txRS, (popIXSM|popTXSM)<<8)
-	require.Len(t, r.w.frames, 3)
+	require.Len(t, r.Frames, 3)
 	var got []byte
-	for i, f := range r.w.frames {
+	for i, f := range r.Frames {
 		require.EqualValues(t, len(f)-14, be.Uint16(f[16:]))
 		require.EqualValues(t, i, be.Uint16(f[18:]))
 		require.Zero(t, netdev.Fold(netdev.Sum(0, f[14:34])), "IP checksum")
@@ -208,7 +155,7 @@ func TestReceive(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	f := fixed(packet(100))
-	r.receive(f)
+	r.Receive(f)
 	var desc [maxDesc]byte
 	r.Mem.Read(rxRing, desc[:unit])
 	require.EqualValues(t, len(f), le.Uint16(desc[8:]))
@@ -218,15 +165,15 @@ func TestReceive(t *testing.T) {
 	r.Mem.Read(rxBufs, got)
 	require.Equal(t, f, got)
 	require.True(t, r.Line(1))
-	r.receive(frameOf(0x10, 100)) // for somebody else
+	r.Receive(nettest.Frame(0x10, 100)) // for somebody else
 	require.EqualValues(t, 1, r.get(regRDH))
 	f[60]++
-	r.receive(f)
+	r.Receive(f)
 	r.Mem.Read(rxRing+unit, desc[:unit])
 	require.EqualValues(t, rxL4Bad>>24, desc[13])
 	// The ring runs full; frames wait until there is room again.
 	for range 10 {
-		r.receive(f)
+		r.Receive(f)
 	}
 	require.Equal(t, r.get(regRDT), r.get(regRDH))
 	r.set(regRDT, 4)
@@ -252,7 +199,7 @@ func TestSplit(t *testing.T) {
 	}
 	r.set(regRCTL, rctlEN|rctlBAM|rctlSECRC|rctlPS)
 	f := fixed(packet(700))
-	r.receive(f)
+	r.Receive(f)
 	var desc [maxDesc]byte
 	r.Mem.Read(rxRing, desc[:])
 	require.EqualValues(t, 0x51ccc178, le.Uint32(desc[4:])) // of the specification of receive-side scaling
@@ -271,18 +218,18 @@ func TestSplit(t *testing.T) {
 func TestVectors(t *testing.T) {
 	r := newRig(t)
 	const msixAddr = 0xfd100000
-	r.SetConfig(devfn, 0x1c, 4, msixAddr)
+	r.SetConfig(nettest.Devfn, 0x1c, 4, msixAddr)
 	for n := range uint64(numVectors) {
 		r.Mem.Store(msixAddr+16*n, 4, 0xfee00000)
 		r.Mem.Store(msixAddr+16*n+8, 4, 0x40+n)
 		r.Mem.Store(msixAddr+16*n+12, 4, 0)
 	}
-	r.SetConfig(devfn, msixAt+2, 2, 0x8000)
+	r.SetConfig(nettest.Devfn, msixAt+2, 2, 0x8000)
 	r.start()
 	r.set(regIVAR, 8|1|(8|2)<<8|(8|3)<<16)
 	r.set(regIMS, irqRXQ0|irqTXQ0|irqOther|irqLSC)
-	r.receive(frameOf(0xff, 100))
-	r.queue(frameOf(0xff, 100), txEOP|txRS, 0)
+	r.Receive(nettest.Frame(0xff, 100))
+	r.queue(nettest.Frame(0xff, 100), txEOP|txRS, 0)
 	mainloop.Main.RunPending()
 	require.True(t, r.d.eitr[1].running)
 	require.True(t, r.d.eitr[2].running)
@@ -293,22 +240,21 @@ func TestVectors(t *testing.T) {
 
 // newBoth is QEMU's device and ours, with their registers mapped.
 func newBoth(t *testing.T) (*qtest.QEMU, *rig) {
-	q := qtest.Start(t, "-M", "pc", "-nodefaults", "-netdev", "hubport,id=w,hubid=0", "-device", "e1000e,addr=5,netdev=w,romfile=,mac=52:54:00:12:34:56")
+	q := nettest.QEMU(t, "e1000e")
 	r := newRig(t)
-	q.SetConfig(devfn, 0x10, 4, mmioAt)
-	q.SetConfig(devfn, 4, 2, 6)
+	nettest.Map(q, 0x10)
 	return q, r
 }
 
 func TestConfig(t *testing.T) {
 	q, r := newBoth(t)
 	for reg := uint32(0); reg < 0x100; reg += 4 {
-		require.Equal(t, q.Config(devfn, reg, 4), r.Config(devfn, reg, 4), "configuration %#x", reg)
+		require.Equal(t, q.Config(nettest.Devfn, reg, 4), r.Config(nettest.Devfn, reg, 4), "configuration %#x", reg)
 	}
 	for reg := uint32(0x10); reg < 0x20; reg += 4 {
-		r.SetConfig(devfn, reg, 4, ^uint32(0))
-		q.SetConfig(devfn, reg, 4, ^uint32(0))
-		require.Equal(t, q.Config(devfn, reg, 4), r.Config(devfn, reg, 4), "size of BAR at %#x", reg)
+		r.SetConfig(nettest.Devfn, reg, 4, ^uint32(0))
+		q.SetConfig(nettest.Devfn, reg, 4, ^uint32(0))
+		require.Equal(t, q.Config(nettest.Devfn, reg, 4), r.Config(nettest.Devfn, reg, 4), "size of BAR at %#x", reg)
 	}
 }
 
@@ -317,8 +263,8 @@ func TestRegisters(t *testing.T) {
 	q, r := newBoth(t)
 	check := func(off uint64) {
 		t.Helper()
-		got, _ := r.Mem.Load(mmioAt+off, 4)
-		if want := q.Load(mmioAt+off, 4); got != want {
+		got, _ := r.Mem.Load(nettest.MMIO+off, 4)
+		if want := q.Load(nettest.MMIO+off, 4); got != want {
 			t.Errorf("register %#x: %#x, want %#x", off, got, want)
 		}
 	}
@@ -336,8 +282,8 @@ func TestRegisters(t *testing.T) {
 			default:
 				if round == 1 {
 					v := rnd.Uint64() & 0xffffffff
-					r.Mem.Store(mmioAt+off, 4, v)
-					q.Store(mmioAt+off, 4, v)
+					r.Mem.Store(nettest.MMIO+off, 4, v)
+					q.Store(nettest.MMIO+off, 4, v)
 				}
 			}
 			check(off)
@@ -345,15 +291,15 @@ func TestRegisters(t *testing.T) {
 		}
 	}
 	for i := range uint64(66) {
-		r.Mem.Store(mmioAt+regEERD<<2, 4, i<<nvmAddr|nvmStart)
-		q.Store(mmioAt+regEERD<<2, 4, i<<nvmAddr|nvmStart)
+		r.Mem.Store(nettest.MMIO+regEERD<<2, 4, i<<nvmAddr|nvmStart)
+		q.Store(nettest.MMIO+regEERD<<2, 4, i<<nvmAddr|nvmStart)
 		check(regEERD << 2)
 	}
 	for _, page := range []uint64{0, 2, 3, 5, 6, 9} {
 		for i := range uint64(phyPageRegs) {
 			for _, v := range []uint64{phyPage<<mdicReg | mdicWrite | page, i<<mdicReg | mdicRead, i<<mdicReg | mdicWrite | i<<8 | 3, i<<mdicReg | mdicRead} {
-				r.Mem.Store(mmioAt+regMDIC<<2, 4, v|1<<mdicPHY)
-				q.Store(mmioAt+regMDIC<<2, 4, v|1<<mdicPHY)
+				r.Mem.Store(nettest.MMIO+regMDIC<<2, 4, v|1<<mdicPHY)
+				q.Store(nettest.MMIO+regMDIC<<2, 4, v|1<<mdicPHY)
 				check(regMDIC << 2)
 			}
 		}
@@ -365,7 +311,7 @@ func TestLayout(t *testing.T) { vmstatetest.Compare(t, "pc", "e1000e", state.Lay
 func TestRoundTrip(t *testing.T) {
 	a, b := newRig(t), newRig(t)
 	a.start()
-	a.queue(frameOf(0xff, 100), 0, 0)
+	a.queue(nettest.Frame(0xff, 100), 0, 0)
 	vmstatetest.RoundTrip(t, 1, a.d.State(), b.d.State())
 	require.Equal(t, a.d.mac, b.d.mac)
 	require.Equal(t, a.d.phy, b.d.phy)
@@ -384,16 +330,16 @@ func FuzzDevice(f *testing.F) {
 			at, v := uint64(le.Uint32(script)&0x1fffc), uint64(le.Uint32(script[4:]))
 			switch script[3] & 7 {
 			case 0, 4:
-				r.Mem.Store(mmioAt+at&0x1fffc, 4, v)
+				r.Mem.Store(nettest.MMIO+at&0x1fffc, 4, v)
 			case 1:
 				r.Mem.Store(ring+at&0x1ffff, 4, v)
 			case 2:
-				r.receive(frameOf(byte(v), int(at&0x7fff)+6))
+				r.Receive(nettest.Frame(byte(v), int(at&0x7fff)+6))
 			case 3:
-				r.SetConfig(devfn, uint32(at)&0xfc, 4, uint32(v))
-				r.Mem.Load(mmioAt+at, 4)
+				r.SetConfig(nettest.Devfn, uint32(at)&0xfc, 4, uint32(v))
+				r.Mem.Load(nettest.MMIO+at, 4)
 			case 5:
-				r.receive(packet(int(at & 0xfff)))
+				r.Receive(packet(int(at & 0xfff)))
 			case 6:
 				clock.Virtual.Advance(int64(v))
 				mainloop.Main.RunPending()

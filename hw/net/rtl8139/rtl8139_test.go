@@ -7,17 +7,15 @@ import (
 
 	"github.com/stretchr/testify/require"
 
+	"goemu/hw/net/nettest"
 	"goemu/hw/qdev"
 	"goemu/hw/qdev/qtest"
-	"goemu/hw/virtio/virtiotest"
 	"goemu/internal/mainloop"
 	"goemu/internal/netdev"
 	"goemu/migration/vmstate/vmstatetest"
 )
 
 const (
-	devfn  = 5 << 3
-	mmioAt = 0xfd000000
 	rings  = 0x10000 // of the C+ mode: transmitter, then receiver
 	rxRing = rings + 0x1000
 	tallyA = rings + 0x2000
@@ -25,71 +23,23 @@ const (
 	rxBufs = 0x80000
 )
 
-// wire is the network's other end.
-type wire struct {
-	c      *netdev.Client
-	frames [][]byte
-}
-
-// Receive implements netdev.Port.
-func (w *wire) Receive(data []byte, _ *netdev.Offload) bool {
-	w.frames = append(w.frames, bytes.Clone(data))
-	return true
-}
-
-// Resume implements netdev.Port.
-func (w *wire) Resume() {}
-
-// LinkChanged implements netdev.Port.
-func (w *wire) LinkChanged() {}
-
-// Close implements netdev.Port.
-func (w *wire) Close() {}
-
 // rig is a driver of the device in a machine of its own.
 type rig struct {
-	*virtiotest.Machine
-	w *wire
+	*nettest.Rig
 	d *Device
 }
 
 func newRig(t testing.TB) *rig {
 	t.Helper()
-	set := netdev.NewSet()
-	netdev.Main = set
-	r := &rig{Machine: virtiotest.NewMachine(t, []*qdev.Class{&Class}), w: new(wire)}
-	r.w.c = set.Add(&netdev.Client{Name: "w", Kind: "wire", Model: "wire"}, r.w, nil)
-	qdev.Link(&r.Tree.Links, set.Peer)
-	d, err := r.Add("rtl8139", "addr", "5", "romfile", "", "netdev", "w", "mac", "52:54:00:12:34:56")
-	require.NoError(t, err)
-	r.d = d.(*Device)
-	r.Tree.Reset()
-	t.Cleanup(r.Tree.Close)
-	r.SetConfig(devfn, 0x14, 4, mmioAt)
-	r.SetConfig(devfn, 4, 2, 6)
-	return r
+	r, d := nettest.New(t, []*qdev.Class{&Class}, "rtl8139")
+	nettest.Map(r, 0x14)
+	return &rig{r, d.(*Device)}
 }
 
-func (r *rig) set(reg, size int, v uint32) { r.Mem.Store(mmioAt+uint64(reg), size, uint64(v)) }
+func (r *rig) set(reg, size int, v uint32) { r.Mem.Store(nettest.MMIO+uint64(reg), size, uint64(v)) }
 func (r *rig) get(reg, size int) uint32 {
-	v, _ := r.Mem.Load(mmioAt+uint64(reg), size)
+	v, _ := r.Mem.Load(nettest.MMIO+uint64(reg), size)
 	return uint32(v)
-}
-
-func (r *rig) receive(f []byte) {
-	r.w.c.Send(f, nil)
-	mainloop.Main.RunPending()
-}
-
-func frameOf(dst byte, n int) []byte {
-	b := make([]byte, n)
-	for i := range b {
-		b[i] = byte(i)
-	}
-	for i := range 6 {
-		b[i] = dst
-	}
-	return b
 }
 
 // start sets both directions up, as 8139too does, with a ring of 8 KiB.
@@ -108,10 +58,10 @@ func TestTransmit(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	for i := range 5 {
-		f := frameOf(byte(i), 100+i)
+		f := nettest.Frame(byte(i), 100+i)
 		r.Mem.Write(uint64(txBufs+0x2000*(i%4)), f)
 		r.set(regTxStatus+4*(i%4), 4, uint32(len(f)))
-		require.Equal(t, f, r.w.frames[i])
+		require.Equal(t, f, r.Frames[i])
 		require.EqualValues(t, txOwn|txOK|len(f), r.get(regTxStatus+4*(i%4), 4))
 		require.True(t, r.Line(1)) // slot 5, pin A
 		r.set(regIntr, 2, irqTxOK)
@@ -124,10 +74,10 @@ func TestReceive(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	require.NotZero(t, r.get(regCmd, 1)&cmdEmpty)
-	r.receive(frameOf(0x10, 100)) // for somebody else
+	r.Receive(nettest.Frame(0x10, 100)) // for somebody else
 	require.NotZero(t, r.get(regCmd, 1)&cmdEmpty)
-	f := frameOf(0xff, 102)
-	r.receive(f)
+	f := nettest.Frame(0xff, 102)
+	r.Receive(f)
 	require.Zero(t, r.get(regCmd, 1)&cmdEmpty)
 	got := make([]byte, 4+len(f))
 	r.Mem.Read(rxBufs, got)
@@ -136,9 +86,9 @@ func TestReceive(t *testing.T) {
 	require.EqualValues(t, 112, r.get(regRxWritten, 2))
 	require.True(t, r.Line(1))
 	// The ring runs full: what does not fit waits for the driver.
-	big := frameOf(0xff, 1500)
+	big := nettest.Frame(0xff, 1500)
 	for range 8 {
-		r.receive(big)
+		r.Receive(big)
 	}
 	full := r.get(regRxWritten, 2)
 	require.NotZero(t, r.get(regIntr, 2)&irqOverflow)
@@ -160,31 +110,31 @@ type twin struct {
 }
 
 func newTwin(t *testing.T) twin {
-	q := qtest.Start(t, "-M", "pc", "-nodefaults", "-netdev", "hubport,id=w,hubid=0", "-device", "rtl8139,addr=5,netdev=w,romfile=,mac=52:54:00:12:34:56")
+	q := nettest.QEMU(t, "rtl8139")
 	w := twin{t, q, newRig(t)}
-	w.r.SetConfig(devfn, 0x14, 4, 0)
-	w.r.SetConfig(devfn, 4, 2, 0)
+	w.r.SetConfig(nettest.Devfn, 0x14, 4, 0)
+	w.r.SetConfig(nettest.Devfn, 4, 2, 0)
 	return w
 }
 
 func (w twin) enable() {
-	w.config(0x14, 4, mmioAt)
+	w.config(0x14, 4, nettest.MMIO)
 	w.config(4, 2, 6)
 }
 
 func (w twin) config(reg uint32, size int, v uint32) {
-	w.r.SetConfig(devfn, reg, size, v)
-	w.q.SetConfig(devfn, reg, size, v)
+	w.r.SetConfig(nettest.Devfn, reg, size, v)
+	w.q.SetConfig(nettest.Devfn, reg, size, v)
 }
 
 func (w twin) set(reg, size int, v uint32) {
 	w.r.set(reg, size, v)
-	w.q.Store(mmioAt+uint64(reg), size, uint64(v))
+	w.q.Store(nettest.MMIO+uint64(reg), size, uint64(v))
 }
 
 func (w twin) check(reg, size int) {
 	w.t.Helper()
-	if got, want := w.r.get(reg, size), uint32(w.q.Load(mmioAt+uint64(reg), size)); got != want {
+	if got, want := w.r.get(reg, size), uint32(w.q.Load(nettest.MMIO+uint64(reg), size)); got != want {
 		w.t.Errorf("register %#x of %d bytes: %#x, want %#x", reg, size, got, want)
 	}
 }
@@ -224,11 +174,11 @@ func (w twin) checkMemory(at uint64, n int, what string) {
 func TestRegisters(t *testing.T) {
 	w := newTwin(t)
 	for reg := uint32(0); reg < 256; reg += 4 {
-		require.Equal(t, w.q.Config(devfn, reg, 4), w.r.Config(devfn, reg, 4), "configuration %#x", reg)
+		require.Equal(t, w.q.Config(nettest.Devfn, reg, 4), w.r.Config(nettest.Devfn, reg, 4), "configuration %#x", reg)
 	}
 	for reg := uint32(0x10); reg < 0x18; reg += 4 {
 		w.config(reg, 4, ^uint32(0))
-		require.Equal(t, w.q.Config(devfn, reg, 4), w.r.Config(devfn, reg, 4), "size of BAR at %#x", reg)
+		require.Equal(t, w.q.Config(nettest.Devfn, reg, 4), w.r.Config(nettest.Devfn, reg, 4), "size of BAR at %#x", reg)
 	}
 	w.enable()
 	w.checkAll()
@@ -282,7 +232,7 @@ func TestRings(t *testing.T) {
 		w.set(regMAR, 4, 0x5555aaaa)
 		w.set(regIntrMask, 2, 0xffff)
 		for i := range 60 {
-			f := frameOf([]byte{0xff, 0x52, 0x33, 0x01}[rnd.IntN(4)], 14+rnd.IntN(1500))
+			f := nettest.Frame([]byte{0xff, 0x52, 0x33, 0x01}[rnd.IntN(4)], 14+rnd.IntN(1500))
 			if f[0] == 0x52 {
 				copy(f, w.r.d.MAC[:])
 			}
@@ -307,7 +257,7 @@ func TestRings(t *testing.T) {
 
 // tcpFrame is a frame with a TCP or UDP packet of n bytes in IPv4.
 func tcpFrame(proto byte, n int) []byte {
-	f := frameOf(0xff, 54+n)
+	f := nettest.Frame(0xff, 54+n)
 	clear(f[14:54])
 	f[12], f[13] = 8, 0
 	ip, tcp := f[14:], f[34:]
@@ -360,12 +310,12 @@ func TestDescriptors(t *testing.T) {
 		queue(tcpFrame(protoUDP, 33), descFirst|descLast|txDescIP|txDescUDP, 0)
 		queue(tcpFrame(protoUDP, 33), descFirst|descLast|txDescTCP, 0)
 		for _, n := range []int{20, 61, 300} {
-			tagged := frameOf(0xff, n)
+			tagged := nettest.Frame(0xff, n)
 			copy(tagged[12:], []byte{0x81, 0, 0x12, 0x34})
 			queue(tagged, descFirst|descLast|txDescTCP, 0)
 		}
 		queue(tcpFrame(protoTCP, 2500), descFirst|descLast|txDescLarge|700<<txDescMSSShift, 0)
-		queue(frameOf(0xff, 1600), descFirst|descLast, 0) // more than a buffer holds
+		queue(nettest.Frame(0xff, 1600), descFirst|descLast, 0) // more than a buffer holds
 		w.set(regTxPoll, 1, pollNormal)
 		w.set(regTxStatus+4, 4, 0)
 		w.set(regTxStatus, 4, tallyA|dumpTally)
@@ -395,7 +345,7 @@ func TestTag(t *testing.T) {
 	r.Mem.Store(rings+4, 4, txTagged|0x3412)
 	r.Mem.Store(rings+8, 8, txBufs)
 	r.set(regTxPoll, 1, pollNormal)
-	require.Equal(t, [][]byte{append(append(bytes.Clone(f[:12]), 0x81, 0, 0x12, 0x34), f[12:]...)}, r.w.frames)
+	require.Equal(t, [][]byte{append(append(bytes.Clone(f[:12]), 0x81, 0, 0x12, 0x34), f[12:]...)}, r.Frames)
 }
 
 // TestFIN checks that the last segment of a packet, and only that, ends the connection.
@@ -435,14 +385,14 @@ func FuzzDevice(f *testing.F) {
 			size = 1 << (size & 3 % 3)
 			switch script[3] & 3 {
 			case 0:
-				r.Mem.Store(mmioAt+at, size, v)
+				r.Mem.Store(nettest.MMIO+at, size, v)
 			case 1:
 				r.Mem.Store(rings+uint64(le.Uint16(script)), 4, v)
 			case 2:
-				r.receive(frameOf(byte(v), int(v>>8&0x7fff)+6))
+				r.Receive(nettest.Frame(byte(v), int(v>>8&0x7fff)+6))
 			case 3:
-				r.SetConfig(devfn, uint32(at)&0xfc, 4, uint32(v))
-				r.Mem.Load(mmioAt+at, size)
+				r.SetConfig(nettest.Devfn, uint32(at)&0xfc, 4, uint32(v))
+				r.Mem.Load(nettest.MMIO+at, size)
 			}
 		}
 		r.Tree.Close()
