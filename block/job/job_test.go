@@ -3,6 +3,7 @@ package job
 import (
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"testing"
 	"time"
@@ -235,6 +236,13 @@ func TestSpeed(t *testing.T) {
 		require.NoError(t, j.SetSpeed(0))
 		j.Rest(d) // which the new speed has ended before it began
 		require.False(t, j.Charge(1<<40).Any())
+		for _, much := range []int64{9223372036853727232, math.MaxInt64} { // the first is libvirt's unlimited one
+			require.NoError(t, j.SetSpeed(much))
+			for range 3 {
+				require.False(t, j.Charge(1<<20).Any())
+				j.budget.start = j.budget.start.Add(-time.Second)
+			}
+		}
 		require.EqualError(t, j.SetSpeed(-1), "Parameter 'speed' expects a non-negative value")
 		require.NoError(t, j.Cancel(false))
 	})

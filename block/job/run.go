@@ -262,11 +262,15 @@ func (j *Job) Charge(n int64) Delay {
 // Preconditions: the list's lock is held.
 func (j *Job) charge(n int64) time.Duration {
 	now := time.Now()
-	quota := max(j.speed*int64(slice)/int64(time.Second), 1)
+	quota := max(j.speed/int64(time.Second/slice), 1)
 	b := &j.budget
 	if passed := now.Sub(b.start); passed >= slice {
 		slices := int64(passed / slice)
-		b.used = max(b.used-slices*quota, 0)
+		if b.used/quota < slices { // a speed may be as large as the type allows, so that the product would not fit
+			b.used = 0
+		} else {
+			b.used -= slices * quota
+		}
 		b.start = b.start.Add(time.Duration(slices) * slice)
 		if passed >= time.Minute {
 			b.start, b.used = now, 0
