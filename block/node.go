@@ -345,3 +345,13 @@ func (n *Node) Info() (i DriverInfo, ok bool) {
 	}
 	return i, false
 }
+
+// DropRole says that a child does not hold, after all, what it was attached for. A driver's Open calls it.
+// Preconditions: the graph lock is held.
+func (c *Child) DropRole(r Role) error {
+	c.role &^= r
+	if n, ok := c.parent.(*Node); ok {
+		return n.graph.refreshPerms(n)
+	}
+	return nil
+}

@@ -158,8 +158,22 @@ type ImageInfoSpecificKind string
 // The values of ImageInfoSpecificKind.
 const (
 	ImageInfoSpecificKindQcow2 ImageInfoSpecificKind = "qcow2"
+	ImageInfoSpecificKindVmdk  ImageInfoSpecificKind = "vmdk"
 	ImageInfoSpecificKindLuks  ImageInfoSpecificKind = "luks"
 )
+
+// ImageInfoSpecificVmdk is the struct ImageInfoSpecificVmdk. What only disks in VMware's format have.
+type ImageInfoSpecificVmdk struct {
+	CreateType string       `json:"create-type"`
+	Cid        int64        `json:"cid"`
+	ParentCid  int64        `json:"parent-cid"`
+	Extents    []*ImageInfo `json:"extents"`
+}
+
+// ImageInfoSpecificVmdkWrapper is the struct ImageInfoSpecificVmdkWrapper. Holds ImageInfoSpecificVmdk.
+type ImageInfoSpecificVmdkWrapper struct {
+	Data *ImageInfoSpecificVmdk `json:"data"`
+}
 
 // ImageInfoSpecificQCow2Wrapper is the struct ImageInfoSpecificQCow2Wrapper. Holds ImageInfoSpecificQCow2.
 type ImageInfoSpecificQCow2Wrapper struct {
@@ -175,6 +189,7 @@ type ImageInfoSpecificLUKSWrapper struct {
 type ImageInfoSpecific struct {
 	Type  ImageInfoSpecificKind          `json:"type"`
 	Qcow2 *ImageInfoSpecificQCow2Wrapper `json:"-" branch:"qcow2"`
+	Vmdk  *ImageInfoSpecificVmdkWrapper  `json:"-" branch:"vmdk"`
 	Luks  *ImageInfoSpecificLUKSWrapper  `json:"-" branch:"luks"`
 }
 
@@ -868,6 +883,8 @@ const (
 	BlockdevDriverSnapshotAccess  BlockdevDriver = "snapshot-access"
 	BlockdevDriverThrottle        BlockdevDriver = "throttle"
 	BlockdevDriverVdi             BlockdevDriver = "vdi"
+	BlockdevDriverVhdx            BlockdevDriver = "vhdx"
+	BlockdevDriverVmdk            BlockdevDriver = "vmdk"
 	BlockdevDriverVpc             BlockdevDriver = "vpc"
 )
 
@@ -1137,34 +1154,36 @@ type BlockdevOptionsCbw struct {
 
 // BlockdevOptions is the union BlockdevOptions. Options of a node.
 type BlockdevOptions struct {
-	Driver          BlockdevDriver                `json:"driver"`
-	NodeName        *string                       `json:"node-name,omitempty"`
-	Discard         *BlockdevDiscardOptions       `json:"discard,omitempty"`
-	Cache           *BlockdevCacheOptions         `json:"cache,omitempty"`
-	ReadOnly        *bool                         `json:"read-only,omitempty"`
-	AutoReadOnly    *bool                         `json:"auto-read-only,omitempty"`
-	ForceShare      *bool                         `json:"force-share,omitempty"`
-	DetectZeroes    *BlockdevDetectZeroesOptions  `json:"detect-zeroes,omitempty"`
-	Blkdebug        *BlockdevOptionsBlkdebug      `json:"-" branch:"blkdebug"`
-	Blkverify       *BlockdevOptionsBlkverify     `json:"-" branch:"blkverify"`
-	Compress        *BlockdevOptionsGenericFormat `json:"-" branch:"compress"`
-	CopyBeforeWrite *BlockdevOptionsCbw           `json:"-" branch:"copy-before-write"`
-	CopyOnRead      *BlockdevOptionsCor           `json:"-" branch:"copy-on-read"`
-	File            *BlockdevOptionsFile          `json:"-" branch:"file"`
-	HostCdrom       *BlockdevOptionsFile          `json:"-" branch:"host_cdrom"`
-	HostDevice      *BlockdevOptionsFile          `json:"-" branch:"host_device"`
-	Luks            *BlockdevOptionsLUKS          `json:"-" branch:"luks"`
-	Nbd             *BlockdevOptionsNbd           `json:"-" branch:"nbd"`
-	NullAio         *BlockdevOptionsNull          `json:"-" branch:"null-aio"`
-	NullCo          *BlockdevOptionsNull          `json:"-" branch:"null-co"`
-	Preallocate     *BlockdevOptionsPreallocate   `json:"-" branch:"preallocate"`
-	Qcow2           *BlockdevOptionsQcow2         `json:"-" branch:"qcow2"`
-	Quorum          *BlockdevOptionsQuorum        `json:"-" branch:"quorum"`
-	Raw             *BlockdevOptionsRaw           `json:"-" branch:"raw"`
-	SnapshotAccess  *BlockdevOptionsGenericFormat `json:"-" branch:"snapshot-access"`
-	Throttle        *BlockdevOptionsThrottle      `json:"-" branch:"throttle"`
-	Vdi             *BlockdevOptionsGenericFormat `json:"-" branch:"vdi"`
-	Vpc             *BlockdevOptionsGenericFormat `json:"-" branch:"vpc"`
+	Driver          BlockdevDriver                   `json:"driver"`
+	NodeName        *string                          `json:"node-name,omitempty"`
+	Discard         *BlockdevDiscardOptions          `json:"discard,omitempty"`
+	Cache           *BlockdevCacheOptions            `json:"cache,omitempty"`
+	ReadOnly        *bool                            `json:"read-only,omitempty"`
+	AutoReadOnly    *bool                            `json:"auto-read-only,omitempty"`
+	ForceShare      *bool                            `json:"force-share,omitempty"`
+	DetectZeroes    *BlockdevDetectZeroesOptions     `json:"detect-zeroes,omitempty"`
+	Blkdebug        *BlockdevOptionsBlkdebug         `json:"-" branch:"blkdebug"`
+	Blkverify       *BlockdevOptionsBlkverify        `json:"-" branch:"blkverify"`
+	Compress        *BlockdevOptionsGenericFormat    `json:"-" branch:"compress"`
+	CopyBeforeWrite *BlockdevOptionsCbw              `json:"-" branch:"copy-before-write"`
+	CopyOnRead      *BlockdevOptionsCor              `json:"-" branch:"copy-on-read"`
+	File            *BlockdevOptionsFile             `json:"-" branch:"file"`
+	HostCdrom       *BlockdevOptionsFile             `json:"-" branch:"host_cdrom"`
+	HostDevice      *BlockdevOptionsFile             `json:"-" branch:"host_device"`
+	Luks            *BlockdevOptionsLUKS             `json:"-" branch:"luks"`
+	Nbd             *BlockdevOptionsNbd              `json:"-" branch:"nbd"`
+	NullAio         *BlockdevOptionsNull             `json:"-" branch:"null-aio"`
+	NullCo          *BlockdevOptionsNull             `json:"-" branch:"null-co"`
+	Preallocate     *BlockdevOptionsPreallocate      `json:"-" branch:"preallocate"`
+	Qcow2           *BlockdevOptionsQcow2            `json:"-" branch:"qcow2"`
+	Quorum          *BlockdevOptionsQuorum           `json:"-" branch:"quorum"`
+	Raw             *BlockdevOptionsRaw              `json:"-" branch:"raw"`
+	SnapshotAccess  *BlockdevOptionsGenericFormat    `json:"-" branch:"snapshot-access"`
+	Throttle        *BlockdevOptionsThrottle         `json:"-" branch:"throttle"`
+	Vdi             *BlockdevOptionsGenericFormat    `json:"-" branch:"vdi"`
+	Vhdx            *BlockdevOptionsGenericFormat    `json:"-" branch:"vhdx"`
+	Vmdk            *BlockdevOptionsGenericCOWFormat `json:"-" branch:"vmdk"`
+	Vpc             *BlockdevOptionsGenericFormat    `json:"-" branch:"vpc"`
 }
 
 // BlockdevRef is the alternate BlockdevRef. A node that is open, by its name, or options to open one.
@@ -1256,6 +1275,61 @@ type BlockdevCreateOptionsVdi struct {
 	Preallocation *PreallocMode `json:"preallocation,omitempty"`
 }
 
+// BlockdevVhdxSubformat is the enum BlockdevVhdxSubformat. Kinds of images in Hyper-V's format.
+type BlockdevVhdxSubformat string
+
+// The values of BlockdevVhdxSubformat.
+const (
+	BlockdevVhdxSubformatDynamic BlockdevVhdxSubformat = "dynamic"
+	BlockdevVhdxSubformatFixed   BlockdevVhdxSubformat = "fixed"
+)
+
+// BlockdevCreateOptionsVhdx is the struct BlockdevCreateOptionsVhdx. How to make an image in Hyper-V's format (VHDX).
+type BlockdevCreateOptionsVhdx struct {
+	File           *BlockdevRef           `json:"file"`
+	Size           uint64                 `json:"size"`
+	LogSize        *uint64                `json:"log-size,omitempty"`
+	BlockSize      *uint64                `json:"block-size,omitempty"`
+	Subformat      *BlockdevVhdxSubformat `json:"subformat,omitempty"`
+	BlockStateZero *bool                  `json:"block-state-zero,omitempty"`
+}
+
+// BlockdevVmdkSubformat is the enum BlockdevVmdkSubformat. Kinds of disks in VMware's format.
+type BlockdevVmdkSubformat string
+
+// The values of BlockdevVmdkSubformat.
+const (
+	BlockdevVmdkSubformatMonolithicSparse     BlockdevVmdkSubformat = "monolithicSparse"
+	BlockdevVmdkSubformatMonolithicFlat       BlockdevVmdkSubformat = "monolithicFlat"
+	BlockdevVmdkSubformatTwoGbMaxExtentSparse BlockdevVmdkSubformat = "twoGbMaxExtentSparse"
+	BlockdevVmdkSubformatTwoGbMaxExtentFlat   BlockdevVmdkSubformat = "twoGbMaxExtentFlat"
+	BlockdevVmdkSubformatStreamOptimized      BlockdevVmdkSubformat = "streamOptimized"
+)
+
+// BlockdevVmdkAdapterType is the enum BlockdevVmdkAdapterType. Controllers that a disk in VMware's format is meant for.
+type BlockdevVmdkAdapterType string
+
+// The values of BlockdevVmdkAdapterType.
+const (
+	BlockdevVmdkAdapterTypeIde       BlockdevVmdkAdapterType = "ide"
+	BlockdevVmdkAdapterTypeBuslogic  BlockdevVmdkAdapterType = "buslogic"
+	BlockdevVmdkAdapterTypeLsilogic  BlockdevVmdkAdapterType = "lsilogic"
+	BlockdevVmdkAdapterTypeLegacyESX BlockdevVmdkAdapterType = "legacyESX"
+)
+
+// BlockdevCreateOptionsVmdk is the struct BlockdevCreateOptionsVmdk. How to make a disk in VMware's format.
+type BlockdevCreateOptionsVmdk struct {
+	File         *BlockdevRef             `json:"file"`
+	Size         uint64                   `json:"size"`
+	Extents      []*BlockdevRef           `json:"extents,omitempty"`
+	Subformat    *BlockdevVmdkSubformat   `json:"subformat,omitempty"`
+	BackingFile  *string                  `json:"backing-file,omitempty"`
+	AdapterType  *BlockdevVmdkAdapterType `json:"adapter-type,omitempty"`
+	Hwversion    *string                  `json:"hwversion,omitempty"`
+	Toolsversion *string                  `json:"toolsversion,omitempty"`
+	ZeroedGrain  *bool                    `json:"zeroed-grain,omitempty"`
+}
+
 // BlockdevVpcSubformat is the enum BlockdevVpcSubformat. Kinds of images in Virtual PC's format.
 type BlockdevVpcSubformat string
 
@@ -1280,6 +1354,8 @@ type BlockdevCreateOptions struct {
 	Luks   *BlockdevCreateOptionsLUKS  `json:"-" branch:"luks"`
 	Qcow2  *BlockdevCreateOptionsQcow2 `json:"-" branch:"qcow2"`
 	Vdi    *BlockdevCreateOptionsVdi   `json:"-" branch:"vdi"`
+	Vhdx   *BlockdevCreateOptionsVhdx  `json:"-" branch:"vhdx"`
+	Vmdk   *BlockdevCreateOptionsVmdk  `json:"-" branch:"vmdk"`
 	Vpc    *BlockdevCreateOptionsVpc   `json:"-" branch:"vpc"`
 }
 
@@ -1999,7 +2075,17 @@ var moduleBlockCore = Module{Name: "block-core",
 		}},
 		{Name: "ImageInfoSpecificKind", Kind: KindEnum, Values: []Value{
 			{Name: "qcow2"},
+			{Name: "vmdk"},
 			{Name: "luks"},
+		}},
+		{Name: "ImageInfoSpecificVmdk", Kind: KindObject, Members: []Member{
+			{Name: "create-type", Type: "str"},
+			{Name: "cid", Type: "int"},
+			{Name: "parent-cid", Type: "int"},
+			{Name: "extents", Type: "[]ImageInfo"},
+		}},
+		{Name: "ImageInfoSpecificVmdkWrapper", Kind: KindObject, Members: []Member{
+			{Name: "data", Type: "ImageInfoSpecificVmdk"},
 		}},
 		{Name: "ImageInfoSpecificQCow2Wrapper", Kind: KindObject, Members: []Member{
 			{Name: "data", Type: "ImageInfoSpecificQCow2"},
@@ -2011,6 +2097,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "type", Type: "ImageInfoSpecificKind"},
 		}, Branches: []Member{
 			{Name: "qcow2", Type: "ImageInfoSpecificQCow2Wrapper"},
+			{Name: "vmdk", Type: "ImageInfoSpecificVmdkWrapper"},
 			{Name: "luks", Type: "ImageInfoSpecificLUKSWrapper"},
 		}},
 		{Name: "ImageInfo", Kind: KindObject, Members: []Member{
@@ -2544,6 +2631,8 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "snapshot-access"},
 			{Name: "throttle"},
 			{Name: "vdi"},
+			{Name: "vhdx"},
+			{Name: "vmdk"},
 			{Name: "vpc"},
 		}},
 		{Name: "BlockdevOptionsFile", Kind: KindObject, Features: []string{"dynamic-auto-read-only"}, Members: []Member{
@@ -2776,6 +2865,8 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "snapshot-access", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "throttle", Type: "BlockdevOptionsThrottle"},
 			{Name: "vdi", Type: "BlockdevOptionsGenericFormat"},
+			{Name: "vhdx", Type: "BlockdevOptionsGenericFormat"},
+			{Name: "vmdk", Type: "BlockdevOptionsGenericCOWFormat"},
 			{Name: "vpc", Type: "BlockdevOptionsGenericFormat"},
 		}},
 		{Name: "BlockdevRef", Kind: KindAlternate, Branches: []Member{
@@ -2841,6 +2932,42 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "size", Type: "size"},
 			{Name: "preallocation", Type: "PreallocMode", Optional: true},
 		}},
+		{Name: "BlockdevVhdxSubformat", Kind: KindEnum, Values: []Value{
+			{Name: "dynamic"},
+			{Name: "fixed"},
+		}},
+		{Name: "BlockdevCreateOptionsVhdx", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "size", Type: "size"},
+			{Name: "log-size", Type: "size", Optional: true},
+			{Name: "block-size", Type: "size", Optional: true},
+			{Name: "subformat", Type: "BlockdevVhdxSubformat", Optional: true},
+			{Name: "block-state-zero", Type: "bool", Optional: true},
+		}},
+		{Name: "BlockdevVmdkSubformat", Kind: KindEnum, Values: []Value{
+			{Name: "monolithicSparse"},
+			{Name: "monolithicFlat"},
+			{Name: "twoGbMaxExtentSparse"},
+			{Name: "twoGbMaxExtentFlat"},
+			{Name: "streamOptimized"},
+		}},
+		{Name: "BlockdevVmdkAdapterType", Kind: KindEnum, Values: []Value{
+			{Name: "ide"},
+			{Name: "buslogic"},
+			{Name: "lsilogic"},
+			{Name: "legacyESX"},
+		}},
+		{Name: "BlockdevCreateOptionsVmdk", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "size", Type: "size"},
+			{Name: "extents", Type: "[]BlockdevRef", Optional: true},
+			{Name: "subformat", Type: "BlockdevVmdkSubformat", Optional: true},
+			{Name: "backing-file", Type: "str", Optional: true},
+			{Name: "adapter-type", Type: "BlockdevVmdkAdapterType", Optional: true},
+			{Name: "hwversion", Type: "str", Optional: true},
+			{Name: "toolsversion", Type: "str", Optional: true},
+			{Name: "zeroed-grain", Type: "bool", Optional: true},
+		}},
 		{Name: "BlockdevVpcSubformat", Kind: KindEnum, Values: []Value{
 			{Name: "dynamic"},
 			{Name: "fixed"},
@@ -2858,6 +2985,8 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "luks", Type: "BlockdevCreateOptionsLUKS"},
 			{Name: "qcow2", Type: "BlockdevCreateOptionsQcow2"},
 			{Name: "vdi", Type: "BlockdevCreateOptionsVdi"},
+			{Name: "vhdx", Type: "BlockdevCreateOptionsVhdx"},
+			{Name: "vmdk", Type: "BlockdevCreateOptionsVmdk"},
 			{Name: "vpc", Type: "BlockdevCreateOptionsVpc"},
 		}},
 		{Name: "q_obj_blockdev-create-arg", Kind: KindObject, Members: []Member{

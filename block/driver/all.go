@@ -16,10 +16,12 @@ import (
 	"goemu/block/driver/quorum"
 	"goemu/block/driver/raw"
 	"goemu/block/driver/vdi"
+	"goemu/block/driver/vhdx"
+	"goemu/block/driver/vmdk"
 	"goemu/block/driver/vpc"
 )
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, luks.Drivers, vdi.Drivers, vpc.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, quorum.Drivers, nbd.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, luks.Drivers, vdi.Drivers, vhdx.Drivers, vmdk.Drivers, vpc.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, quorum.Drivers, nbd.Drivers)
 }

@@ -72,6 +72,7 @@ var varying = []struct {
 	{regexp.MustCompile(`20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9:]{8}`), "DATE"},
 	{regexp.MustCompile(`"date-n?sec": [0-9]+`), `"date": N`},
 	{regexp.MustCompile(`in [0-9.]+ seconds`), "in N seconds"},
+	{regexp.MustCompile(`cid("?: )[0-9]+`), "cid${1}N"},
 }
 
 func normal(s string) string {
@@ -100,7 +101,7 @@ func TestSame(t *testing.T) {
 	}
 }
 
-// compareImages compares the files of both sides by QEMU's tool.
+// compareImages compares by QEMU's tool the files of both sides that it takes for images.
 func compareImages(t *testing.T, theirs, ours side) {
 	t.Helper()
 	files, err := os.ReadDir(theirs.dir)
@@ -108,6 +109,9 @@ func compareImages(t *testing.T, theirs, ours side) {
 	for _, f := range files {
 		a, b := filepath.Join(theirs.dir, f.Name()), filepath.Join(ours.dir, f.Name())
 		format := strings.TrimPrefix(filepath.Ext(a), ".")
+		if exec.Command("qemu-img", "info", "-f", format, a).Run() != nil { // a part of an image, or one that was broken on purpose
+			continue
+		}
 		out, err := exec.Command("qemu-img", "compare", "-f", format, "-F", format, a, b).CombinedOutput()
 		require.NoError(t, err, "%s: %s", f.Name(), out)
 		if format == "qcow2" {

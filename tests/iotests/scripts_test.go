@@ -335,6 +335,143 @@ qemu-img convert -O vpc a.vpc c.vpc
 qemu-img create -f raw z.raw 100
 qemu-img info -f vpc z.raw
 qemu-img info -f vpc d.qcow2`},
+	{"vmdk", `
+qemu-img create -f vmdk -o help
+qemu-img create -f vmdk a.vmdk 100M
+qemu-img info a.vmdk
+qemu-img info --output=json a.vmdk
+qemu-img create -f vmdk -o subformat=monolithicFlat f.vmdk 5M
+qemu-img info f.vmdk
+qemu-img info --output=json f.vmdk
+qemu-img create -f vmdk -o subformat=twoGbMaxExtentSparse s.vmdk 5G
+qemu-img info s.vmdk
+qemu-img create -f vmdk -o subformat=twoGbMaxExtentFlat sf.vmdk 4G
+qemu-img info --output=json sf.vmdk
+qemu-img create -f vmdk -o subformat=streamOptimized st.vmdk 10M
+qemu-img info st.vmdk
+qemu-img info --output=json st.vmdk
+qemu-img create -f vmdk -o subformat=odd x.vmdk 10M
+qemu-img create -f vmdk -o adapter_type=odd x.vmdk 10M
+qemu-img create -f vmdk -o adapter_type=lsilogic x.vmdk 10M
+qemu-img create -f vmdk -o compat6=on x.vmdk 10M
+qemu-img create -f vmdk -o compat6=on,hwversion=7 x.vmdk 10M
+qemu-img create -f vmdk -o hwversion=7,toolsversion=12 x.vmdk 10M
+qemu-img create -f vmdk -o subformat=monolithicFlat,zeroed_grain=on x.vmdk 10M
+qemu-img create -f vmdk -o subformat=monolithicFlat -b a.vmdk -F vmdk x.vmdk
+qemu-img create -f vmdk -o zeroed_grain=on z.vmdk 10M
+qemu-img create -f vmdk -b a.vmdk -F vmdk o.vmdk
+qemu-img info o.vmdk
+qemu-img info --backing-chain o.vmdk
+qemu-img create -f raw a.raw 1M
+qemu-img create -f vmdk -b a.raw -F raw x.vmdk
+qemu-img create -f vmdk -b a.raw x.vmdk
+qemu-img create -f vmdk -o backing_file=a.raw x.vmdk
+qemu-img create -f vmdk empty.vmdk 0
+qemu-img info empty.vmdk
+qemu-io -c 'write -P 1 500k 2700k' -c 'write -P 2 9M 64k' -c 'read -P 1 600k 4k' -c 'read -P 0 5M 1M' -c map a.vmdk
+qemu-io -c 'write -P 3 1M 512' -c 'read -P 3 1M 512' -c 'read -P 1 1050624 512' -c 'read -P 0 5M 1M' -c map o.vmdk
+qemu-io -c 'write -P 3 1M 512' -c 'write -z 0 2M' -c 'discard 0 1M' -c 'read -P 0 1M 1M' -c map f.vmdk
+qemu-io -c 'write -P 3 2047M 2M' -c 'read -P 3 2047M 2M' -c map s.vmdk
+qemu-io -c 'write -P 3 2047M 2M' -c 'read -P 3 2047M 2M' -c 'write -z 2048M 1M' -c map sf.vmdk
+qemu-io -c 'write -P 3 1M 512' -c 'write -P 4 2M 64k' -c 'write -P 4 3M 128k' -c 'read -P 4 2M 64k' -c 'read -P 0 1M 1M' -c 'write -P 5 2M 64k' -c 'write -c -P 6 4M 64k' -c map st.vmdk
+qemu-io -c 'write -P 3 0 5M' -c 'write -z 1M 1M' -c 'write -z 3M 3k' -c 'write -P 4 1088k 1k' -c 'read -P 0 1M 64k' -c map z.vmdk
+qemu-img map a.vmdk
+qemu-img map --output=json o.vmdk
+qemu-img map --output=json z.vmdk
+qemu-img map --output=json st.vmdk
+qemu-img map --output=json sf.vmdk
+qemu-img check a.vmdk
+qemu-img check -r all a.vmdk
+qemu-img check --output=json z.vmdk
+qemu-img check st.vmdk
+qemu-img check f.vmdk
+qemu-img resize a.vmdk 200M
+qemu-img snapshot -l a.vmdk
+qemu-img snapshot -c x a.vmdk
+qemu-img amend -o size=1M a.vmdk
+qemu-img measure -O vmdk a.vmdk
+qemu-img info o.vmdk
+qemu-io -c 'read 0 4k' o.vmdk
+qemu-img convert -O vmdk a.vmdk b.vmdk
+qemu-img compare a.vmdk b.vmdk
+qemu-img convert -O vmdk -o subformat=streamOptimized a.vmdk c.vmdk
+qemu-img compare a.vmdk c.vmdk
+qemu-img convert -O vmdk -c a.vmdk d.vmdk
+qemu-img compare a.vmdk d.vmdk
+qemu-img convert -O qcow2 c.vmdk c.qcow2
+qemu-img compare -F vmdk a.vmdk c.vmdk
+qemu-img convert -O vmdk -o subformat=twoGbMaxExtentSparse a.vmdk e.vmdk
+qemu-img convert -O vmdk -o subformat=monolithicFlat a.vmdk g.vmdk
+qemu-img compare e.vmdk g.vmdk
+qemu-img convert -O vmdk -B a.vmdk -F vmdk a.vmdk h.vmdk
+qemu-img create -f raw small.raw 3
+qemu-img info -f vmdk small.raw
+qemu-img info -f vmdk a.raw
+qemu-img info -f vmdk c.qcow2
+qemu-img info --image-opts driver=vmdk,file.filename=o.vmdk,backing.driver=null-co
+qemu-img info --image-opts driver=vmdk,file.filename=o.vmdk,nosuch=1
+qemu-io -c 'read 0 1M' --image-opts driver=vmdk,file.filename=o.vmdk,backing.driver=null-co,backing.size=1M
+qemu-io -f raw -c 'write -P 9 4 1' d.vmdk
+qemu-img info d.vmdk
+qemu-io -f raw -c 'write -P 3 4 1' d.vmdk
+qemu-img info d.vmdk
+qemu-io -c 'write 0 1k' d.vmdk
+qemu-io -f raw -c 'write -P 255 45 1' b.vmdk
+qemu-img info b.vmdk
+qemu-io -f raw -c 'write -P 2 45 1' -c 'write -P 255 21 3' b.vmdk
+qemu-img info b.vmdk
+qemu-io -f raw -c 'write -P 128 20 1' -c 'write -P 0 21 3' -c 'write -P 255 67 1' b.vmdk
+qemu-img info b.vmdk
+qemu-img create -f vmdk o.vmdk 1M`},
+	{"vhdx", `
+qemu-img create -f vhdx -o help
+qemu-img create -f vhdx a.vhdx 100M
+qemu-img info a.vhdx
+qemu-img info --output=json a.vhdx
+qemu-img create -f vhdx -o subformat=fixed f.vhdx 20M
+qemu-img info f.vhdx
+qemu-img create -f vhdx -o subformat=fixed,block_state_zero=off ff.vhdx 20M
+qemu-img create -f vhdx -o block_state_zero=off n.vhdx 30M
+qemu-img create -f vhdx -o subformat=odd x.vhdx 10M
+qemu-img create -f vhdx -o block_size=3M x.vhdx 10M
+qemu-img create -f vhdx -o block_size=512M x.vhdx 10M
+qemu-img create -f vhdx -o block_size=x x.vhdx 10M
+qemu-img create -f vhdx -o log_size=5G x.vhdx 10M
+qemu-img create -f vhdx -o log_size=0 x.vhdx 10M
+qemu-img create -f vhdx -o block_state_zero=maybe x.vhdx 10M
+qemu-img create -f vhdx x.vhdx 65T
+qemu-img create -f vhdx e.vhdx 0
+qemu-img info e.vhdx
+qemu-io -c 'write -P 1 500k 2700k' -c 'write -P 2 90M 64k' -c 'read -P 1 600k 4k' -c 'read -P 0 50M 1M' -c map a.vhdx
+qemu-io -c 'write -P 3 1M 512' -c 'write -z 0 2M' -c 'discard 0 1M' -c 'read -P 0 1M 1M' -c map f.vhdx
+qemu-io -c 'write -P 3 9M 512' -c 'read -P 3 9M 512' -c 'read -P 0 0 9M' -c map ff.vhdx
+qemu-io -c 'write -P 3 29M 1M' -c 'read -P 3 29M 1M' -c 'read -P 0 20M 1M' n.vhdx
+qemu-img map a.vhdx
+qemu-img map --output=json a.vhdx
+qemu-img check a.vhdx
+qemu-img check -r all a.vhdx
+qemu-img check --output=json ff.vhdx
+qemu-img resize a.vhdx 200M
+qemu-img snapshot -l a.vhdx
+qemu-img snapshot -c x a.vhdx
+qemu-img create -f vhdx -b a.vhdx -F vhdx o.vhdx
+qemu-img measure -O vhdx a.vhdx
+qemu-img convert -O vhdx a.vhdx b.vhdx
+qemu-img compare a.vhdx b.vhdx
+qemu-img convert -c -O vhdx a.vhdx b.vhdx
+qemu-img convert -O vhdx -o subformat=fixed a.vhdx c.vhdx
+qemu-img compare a.vhdx c.vhdx
+qemu-img convert -O qcow2 c.vhdx c.qcow2
+qemu-img compare a.vhdx c.qcow2
+qemu-img create -f raw small.raw 3
+qemu-img info -f vhdx small.raw
+qemu-img info -f vhdx c.qcow2
+qemu-io -f raw -c 'write -P 9 65540 1' b.vhdx
+qemu-img info b.vhdx
+qemu-io -f raw -c 'write -P 9 131076 1' b.vhdx
+qemu-img info b.vhdx
+qemu-img check c.vhdx
+qemu-img check ff.vhdx`},
 	{"salvage", `
 qemu-img create -f raw a.raw 32M
 qemu-io -f raw -c 'write -P 5 0 32M' a.raw
