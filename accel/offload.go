@@ -65,3 +65,27 @@ type KernelChips interface {
 	IOAPIC() IOAPICState
 	SetIOAPIC(s IOAPICState)
 }
+
+// PITChannel is a counter of the 8254; its fields are those of the migrated form.
+type PITChannel struct {
+	Count                                                                                           uint32
+	LatchedCount                                                                                    uint16
+	CountLatched, StatusLatched, Status, ReadState, WriteState, WriteLatch, RWMode, Mode, BCD, Gate uint8
+	Age                                                                                             int64 // nanoseconds since the count was loaded
+}
+
+// PITState is an 8254. Replaced tells that the HPET has taken the first counter's interrupt over.
+type PITState struct {
+	Channels [3]PITChannel
+	Replaced bool
+}
+
+// KernelPIT is an accelerator that can do the 8254's work, if it has all interrupt controllers.
+type KernelPIT interface {
+	// CreatePIT makes the timer, before any CPU runs. discard says that interrupts which the guest has not taken in time are lost; otherwise
+	// they come later.
+	CreatePIT(discard bool) error
+	// PIT and SetPIT exchange its state.
+	PIT() PITState
+	SetPIT(PITState)
+}

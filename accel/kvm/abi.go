@@ -20,7 +20,7 @@ const apiVersion = 12
 const (
 	sizeRegs, sizeSregs, sizeXsave, sizeXcrs = 0x90, 0x138, 0x1000, 0x188
 	sizeEvents, sizeDebugRegs, sizeLAPIC     = 0x40, 0x80, 0x400
-	sizeIRQChip                              = 0x208
+	sizeIRQChip, sizePIT                     = 0x208, 0x70
 	sizeGuestDebug                           = 0x48
 )
 
@@ -48,6 +48,10 @@ var (
 	reqGetIRQChip    = makeRequest(dirBoth, sizeIRQChip, 0x62)
 	reqSetIRQChip    = makeRequest(dirRead, sizeIRQChip, 0x63)
 	reqSetGSIRouting = makeRequest(dirWrite, 8, 0x6a)
+	reqReinject      = makeRequest(dirNone, 0, 0x71)
+	reqCreatePIT     = makeRequest(dirWrite, 0x40, 0x77)
+	reqGetPIT        = makeRequest(dirRead, sizePIT, 0x9f)
+	reqSetPIT        = makeRequest(dirWrite, sizePIT, 0xa0)
 	reqSignalMSI     = makeRequest(dirWrite, 0x20, 0xa5)
 	reqGetLAPIC      = makeRequest(dirRead, sizeLAPIC, 0x8e)
 	reqSetLAPIC      = makeRequest(dirWrite, sizeLAPIC, 0x8f)
@@ -86,6 +90,7 @@ var requestNames = map[request]string{
 	reqMCECapSupported: "KVM_X86_GET_MCE_CAP_SUPPORTED", reqCreateVCPU: "KVM_CREATE_VCPU", reqGetDirtyLog: "KVM_GET_DIRTY_LOG",
 	reqSetMemoryRegion: "KVM_SET_USER_MEMORY_REGION", reqSetTSSAddr: "KVM_SET_TSS_ADDR", reqSetIdentityMap: "KVM_SET_IDENTITY_MAP_ADDR",
 	reqEnableCap: "KVM_ENABLE_CAP", reqSetClock: "KVM_SET_CLOCK", reqGetClock: "KVM_GET_CLOCK", reqCreateIRQChip: "KVM_CREATE_IRQCHIP", reqIRQLine: "KVM_IRQ_LINE", reqGetIRQChip: "KVM_GET_IRQCHIP", reqSetIRQChip: "KVM_SET_IRQCHIP",
+	reqReinject: "KVM_REINJECT_CONTROL", reqCreatePIT: "KVM_CREATE_PIT2", reqGetPIT: "KVM_GET_PIT2", reqSetPIT: "KVM_SET_PIT2",
 	reqSetGSIRouting: "KVM_SET_GSI_ROUTING", reqSignalMSI: "KVM_SIGNAL_MSI", reqGetLAPIC: "KVM_GET_LAPIC", reqSetLAPIC: "KVM_SET_LAPIC", reqRun: "KVM_RUN", reqGetRegs: "KVM_GET_REGS",
 	reqSetRegs: "KVM_SET_REGS", reqGetSregs: "KVM_GET_SREGS", reqSetSregs: "KVM_SET_SREGS", reqInterrupt: "KVM_INTERRUPT", reqGetMSRs: "KVM_GET_MSRS",
 	reqSetMSRs: "KVM_SET_MSRS", reqSetCPUID2: "KVM_SET_CPUID2", reqGetMPState: "KVM_GET_MP_STATE", reqSetMPState: "KVM_SET_MP_STATE",

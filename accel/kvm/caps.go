@@ -21,6 +21,7 @@ const (
 	capMPState        capability = 14
 	capDestroyWorks   capability = 21
 	capSetGuestDebug  capability = 23
+	capReinject       capability = 24
 	capIRQRouting     capability = 25
 	capMCE            capability = 31
 	capIRQFD          capability = 32
@@ -67,6 +68,9 @@ var capabilities = []struct {
 	{capIRQRouting, "KVM_CAP_IRQ_ROUTING", false},
 	{capSignalMSI, "KVM_CAP_SIGNAL_MSI", false},
 	{capSplitIRQChip, "KVM_CAP_SPLIT_IRQCHIP", false},
+	{capPIT2, "KVM_CAP_PIT2", false},
+	{capPITState2, "KVM_CAP_PIT_STATE2", false},
+	{capReinject, "KVM_CAP_REINJECT_CONTROL", false},
 	{capIdentityMap, "KVM_CAP_SET_IDENTITY_MAP_ADDR", false},
 	{capNrVCPUs, "KVM_CAP_NR_VCPUS", false},
 	{capMaxVCPUs, "KVM_CAP_MAX_VCPUS", false},
@@ -130,7 +134,7 @@ func (h *Host) CheckCPUs(n int) error {
 // chipsNeed are the capabilities that interrupt controllers in the kernel take.
 var chipsNeed = map[accel.Chips][]capability{
 	accel.ChipsLocal: {capIRQChip, capSplitIRQChip, capIRQRouting, capSignalMSI},
-	accel.ChipsAll:   {capIRQChip, capIRQRouting, capSignalMSI},
+	accel.ChipsAll:   {capIRQChip, capIRQRouting, capSignalMSI, capPIT2, capPITState2},
 }
 
 // CheckChips refuses interrupt controllers in the kernel where a capability for them is missing.

@@ -53,7 +53,7 @@ var statesApart = []string{"apic", "piix3-ide"}
 // dumpedStates lists the device types with state, those on a transport under the name of what is behind it, and those that cannot be migrated.
 func dumpedStates() (list []dumpedState) {
 	r := registry(new(misc.Hooks))
-	classes := pc.Chips()
+	var classes []*qdev.Class
 	for _, n := range r.Names() {
 		classes = append(classes, r.Lookup(n))
 	}

@@ -45,6 +45,6 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), ramfb.Classes(), bridge.Classes(),
 		e1000.Classes(), e1000e.Classes(), []*qdev.Class{&rtl8139.Class},
-		pc.CPUClasses(), []*qdev.Class{&pc.DIMMClass},
+		pc.CPUClasses(), []*qdev.Class{&pc.DIMMClass}, pc.Chips(),
 	)
 }

@@ -25,7 +25,7 @@ import (
 // Chips lists the device types that the machines make by themselves and nobody else can.
 func Chips() []*qdev.Class {
 	return append([]*qdev.Class{
-		&isa.BridgeClass, &apic.Class, &ioapic.Class, &i8259.Class, &i8257.Class, &i8254.Class, &i8254.SpeakerClass, &mc146818.Class, &hpet.Class,
+		&isa.BridgeClass, &apic.Class, &ioapic.Class, &i8259.Class, &i8257.Class, &i8254.Class, &i8254.KernelClass, &i8254.SpeakerClass, &mc146818.Class, &hpet.Class,
 		&fwcfg.Class, &flash.Class, &misc.GEDClass, transport.MMIOClass,
 		&i440fx.Class, &i440fx.HostClass, &pcpiix.PIIX3Class, &pcpiix.PMClass, piix.PIIX3Class,
 		&q35.Class, &q35.HostClass, &ich9.Class, &ich9.SMBusClass,

@@ -14,6 +14,14 @@ func (m *Machine) kernelChips() (k accel.KernelChips, all bool) {
 	return nil, false
 }
 
+// kernelPIT is the accelerator if it does the 8254's work, else nil: it does where it has all interrupt controllers.
+func (m *Machine) kernelPIT() accel.KernelPIT {
+	if k, all := m.kernelChips(); all {
+		return k.(accel.KernelPIT)
+	}
+	return nil
+}
+
 // offloadLines puts the kernel's controllers before the inputs of ours.
 func (m *Machine) offloadLines(k accel.KernelChips) {
 	for i := range m.gsi {
@@ -46,6 +54,9 @@ func (m *Machine) resume() {
 			m.ioapic.Route(k.RoutePins)
 		}
 		m.apics.Offload(k.PushLocal, k.SignalMSI)
+		if m.pit != nil {
+			m.pit.Offload()
+		}
 	}
 	m.accel.Resume()
 }
@@ -57,6 +68,9 @@ func (m *Machine) reclaim() {
 		return
 	}
 	m.offloaded = false
+	if m.pit != nil {
+		m.pit.Reclaim()
+	}
 	m.apics.Reclaim(k.PullLocal)
 	if !all {
 		return

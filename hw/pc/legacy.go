@@ -88,10 +88,11 @@ func (m *Machine) legacyTimers() (err error) {
 		pitLine, rtcLine = h.LegacyLines()
 	}
 	if m.has(m.cfg.Props.PIT) {
-		if pit, err = i8254.New(m.Tree, m.isa, pitLine); err != nil {
+		if pit, err = i8254.New(m.Tree, m.isa, pitLine, m.kernelPIT()); err != nil {
 			return err
 		}
 	}
+	m.pit = pit
 	if pit != nil { // the microvm gets the speaker port, too: its gate is what kernels calibrate with
 		s, err := i8254.NewSpeaker(m.Tree, m.isa, pit)
 		if err != nil {

@@ -24,6 +24,7 @@ import (
 	"goemu/hw/nic"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
+	"goemu/hw/timer/i8254"
 	"goemu/hw/timer/mc146818"
 	"goemu/hw/virtio"
 	"goemu/hw/virtio/transport"
@@ -159,6 +160,7 @@ type Machine struct {
 	apics      *apic.Set
 	pics       *i8259.Pair
 	ioapic     *ioapic.IOAPIC
+	pit        *i8254.PIT
 	gsi        []*qdev.IRQ // inputs of interrupt controllers by global number
 	offloaded  bool        // the interrupt controllers work in the kernel
 	isa        *isa.Bus

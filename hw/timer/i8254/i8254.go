@@ -4,6 +4,7 @@ package i8254
 import (
 	"math/bits"
 
+	"goemu/accel"
 	"goemu/hw/isa"
 	"goemu/hw/qdev"
 	"goemu/internal/clock"
@@ -49,9 +50,11 @@ type channel struct {
 	loadTime, next              int64
 }
 
-// PIT is the device type isa-pit.
+// PIT is the device types isa-pit and kvm-pit.
 type PIT struct {
 	isa.Device
+	kernel      accel.KernelPIT // not nil: does the work while the machine runs
+	offloaded   bool            // … and does it now
 	channels    [numChannels]channel
 	irqDisabled uint32 // the HPET has taken the line over
 	irq         *qdev.IRQ
@@ -92,28 +95,38 @@ var state = vmstate.Description[PIT]{Name: "i8254", Version: 3, MinVersion: 2,
 	},
 	PostLoad: func(p *PIT, _ int) error {
 		for i := range p.channels {
-			if c := &p.channels[i]; c.count <= 0 || c.count > maxCount {
-				c.count = maxCount
-			}
+			p.channels[i].count = validCount(p.channels[i].count)
 		}
-		if p.channels[0].next = p.savedNext; p.savedNext == -1 {
-			p.timer.Del()
-		} else {
-			p.timer.Mod(p.savedNext)
-		}
+		p.setNext(p.savedNext)
 		return nil
 	}}
 
-// New puts a timer on the bus that drives irq.
-func New(tree *qdev.Tree, bus *isa.Bus, irq *qdev.IRQ) (*PIT, error) {
-	d, err := tree.New(&Class)
+// validCount is a count that a counter can have.
+func validCount(n int32) int32 {
+	if n <= 0 || n > maxCount {
+		return maxCount
+	}
+	return n
+}
+
+// New puts a timer on the bus that drives irq, or whose work kernel does if that is not nil.
+func New(tree *qdev.Tree, bus *isa.Bus, irq *qdev.IRQ, kernel accel.KernelPIT) (*PIT, error) {
+	class := &Class
+	if kernel != nil {
+		class = &KernelClass
+	}
+	d, err := tree.New(class)
 	if err != nil {
 		return nil, err
 	}
-	p := d.(*PIT)
+	p, ok := d.(*PIT)
+	if !ok {
+		p = &d.(*kernelPIT).PIT
+	}
+	p.kernel = kernel
 	p.irq, p.iobase.Base = irq, portBase
 	p.InitOutputs(&p.irq)
-	return p, qdev.Realize(p, bus)
+	return p, qdev.Realize(d, bus)
 }
 
 // Realize implements qdev.Device.
@@ -132,9 +145,19 @@ func (p *PIT) Reset() {
 	now := clock.Virtual.Now()
 	p.powerOn(now)
 	if p.irqDisabled == 0 {
-		c := &p.channels[0]
-		c.next = c.transition(now)
-		p.timer.Mod(c.next)
+		p.setNext(p.channels[0].transition(now))
+	}
+}
+
+// setNext says when the first counter's output changes next, -1 for never.
+func (p *PIT) setNext(at int64) {
+	p.channels[0].next = at
+	switch {
+	case p.kernel != nil:
+	case at == -1:
+		p.timer.Del()
+	default:
+		p.timer.Mod(at)
 	}
 }
 
@@ -147,17 +170,19 @@ func (p *PIT) powerOn(now int64) {
 }
 
 // Enable connects or disconnects the interrupt, as the HPET's legacy replacement does.
-func (p *PIT) Enable(on bool) {
-	c := &p.channels[0]
+func (p *PIT) Enable(on bool) { p.withState(true, func() { p.enable(on) }) }
+
+func (p *PIT) enable(on bool) {
 	if on {
 		p.irqDisabled = 0
 		p.update(clock.Virtual.Now())
 		return
 	}
 	p.irqDisabled = 1
-	c.next = -1
-	p.timer.Del()
-	p.irq.Lower()
+	p.setNext(-1)
+	if p.kernel == nil {
+		p.irq.Lower()
+	}
 }
 
 // muldiv returns a*b/c without overflow in between.
@@ -247,12 +272,9 @@ func (p *PIT) update(now int64) {
 		return
 	}
 	c := &p.channels[0]
-	c.next = c.transition(now)
-	p.irq.Set(c.out(now))
-	if c.next == -1 {
-		p.timer.Del()
-	} else {
-		p.timer.Mod(c.next)
+	p.setNext(c.transition(now))
+	if p.kernel == nil {
+		p.irq.Set(c.out(now))
 	}
 }
 
@@ -268,7 +290,9 @@ func (p *PIT) load(n int, v int32) {
 }
 
 // SetGate drives the gate input of a channel.
-func (p *PIT) SetGate(n int, level bool) {
+func (p *PIT) SetGate(n int, level bool) { p.withState(true, func() { p.setGate(n, level) }) }
+
+func (p *PIT) setGate(n int, level bool) {
 	c := &p.channels[n]
 	v := uint8(0)
 	if level {
@@ -288,8 +312,11 @@ func (p *PIT) SetGate(n int, level bool) {
 
 // Output returns gate and output of a channel.
 func (p *PIT) Output(n int) (gate, out bool) {
-	c := &p.channels[n]
-	return c.gate != 0, c.out(clock.Virtual.Now())
+	p.withState(false, func() {
+		c := &p.channels[n]
+		gate, out = c.gate != 0, c.out(clock.Virtual.Now())
+	})
+	return gate, out
 }
 
 func (c *channel) latchCount() {

@@ -3,6 +3,7 @@ package i8254
 import (
 	"testing"
 
+	"goemu/accel"
 	"goemu/hw/isa"
 	"goemu/hw/qdev"
 	"goemu/internal/clock"
@@ -11,14 +12,18 @@ import (
 
 // rig is a timer on a bus of its own, on a fake clock.
 type rig struct {
-	pit   *PIT
-	spk   *Speaker
-	io    *memory.AddressSpace
-	level bool
-	edges []int64 // times of rising edges
+	kernel accel.KernelPIT
+	pit    *PIT
+	spk    *Speaker
+	io     *memory.AddressSpace
+	level  bool
+	edges  []int64 // times of rising edges
 }
 
-func newRig(t testing.TB) *rig {
+func newRig(t testing.TB) *rig { t.Helper(); return newRigOn(t, nil) }
+
+// newRigOn is newRig with a kernel that does the timer's work.
+func newRigOn(t testing.TB, k accel.KernelPIT) *rig {
 	t.Helper()
 	clock.Virtual.SetFake(0)
 	tree := qdev.NewTree(qdev.NewRegistry())
@@ -28,14 +33,14 @@ func newRig(t testing.TB) *rig {
 	}
 	ports := memory.NewPortSpace("io")
 	bus := isa.NewBus(bridge, "isa.0", ports, ports)
-	r := &rig{io: memory.NewAddressSpace("io", ports)}
+	r := &rig{kernel: k, io: memory.NewAddressSpace("io", ports)}
 	irq := qdev.NewIRQ(func(_ int, level bool) {
 		if level && !r.level {
 			r.edges = append(r.edges, clock.Virtual.Now())
 		}
 		r.level = level
 	}, 0)
-	if r.pit, err = New(tree, bus, irq); err != nil {
+	if r.pit, err = New(tree, bus, irq, r.kernel); err != nil {
 		t.Fatal(err)
 	}
 	if r.spk, err = NewSpeaker(tree, bus, r.pit); err != nil {
