@@ -65,7 +65,7 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryNetdevs:
 		return netKinds(nil).Help(), nil
 	case cli.QueryDisplays:
-		return "Available display backend types:\nnone\n", nil
+		return "Available display backend types:\nnone\ncurses\n", nil
 	case cli.QueryDataDirs:
 		return strings.Join(dataDirs(&req.VM), "\n") + "\n", nil
 	case cli.QueryAudio:

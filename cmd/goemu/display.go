@@ -14,6 +14,7 @@ import (
 	"goemu/internal/secret"
 	"goemu/qapi"
 	"goemu/ui"
+	"goemu/ui/curses"
 	"goemu/ui/input"
 	"goemu/ui/vnc"
 )
@@ -138,6 +139,27 @@ func (s *session) vncPower(what byte) {
 	case powerReboot, powerReset:
 		s.machine.VM.RequestReset(mainloop.CauseHostUI)
 	}
+}
+
+// openCurses shows the screen in the terminal, if the command line says so. Preconditions: the machine lock is held.
+func (s *session) openCurses(ctx context.Context) (err error) {
+	if s.vm.Display != "curses" {
+		return nil
+	}
+	charset, err := curses.ParseCharset(s.vm.Charset)
+	if err != nil {
+		return err
+	}
+	s.curses, err = curses.Open(ctx, ui.Main, input.Main, charset)
+	return err
+}
+
+// closeDisplays gives the terminal back and ends the VNC servers.
+func (s *session) closeDisplays() {
+	if s.curses != nil {
+		s.curses.Close()
+	}
+	s.closeVNC()
 }
 
 // closeVNC ends the VNC servers.

@@ -14,6 +14,7 @@ import (
 	"goemu/internal/monitor/runcmd"
 	"goemu/migration"
 	"goemu/target/x86"
+	"goemu/ui/curses"
 )
 
 // run builds the machine that vm describes, runs it to its end and returns the exit status.
@@ -121,7 +122,8 @@ type session struct {
 	migration *migration.Engine
 	qtest     *qtest.Server // nil without -qtest
 	gdb       *gdbstub.Server
-	log       *os.File // of the conversation with it, nil for none or stderr
+	log       *os.File        // of the conversation with it, nil for none or stderr
+	curses    *curses.Display // nil without
 	removePID func()
 	exit      chan int // exit status asked for by a debug device
 }
@@ -180,6 +182,9 @@ func (s *session) build(ctx context.Context) error {
 	if err := s.openVNC(ctx); err != nil {
 		return err
 	}
+	if err := s.openCurses(ctx); err != nil {
+		return err
+	}
 	s.checkNetwork()
 	if err := s.serveGDB(s.vm.GDB); err != nil {
 		return err
@@ -193,7 +198,7 @@ func (s *session) close() {
 	if s.migration != nil {
 		s.migration.Close()
 	}
-	s.closeVNC()
+	s.closeDisplays()
 	s.quiesceMonitors()
 	if s.removePID != nil {
 		defer s.removePID()

@@ -289,12 +289,25 @@ func (p *parser) display(v string) error {
 		return p.vnc(v[len("vnc="):])
 	case v == "vnc":
 		return p.errorf("VNC requires a display argument vnc=<display>")
-	case v != "none":
-		return p.errorf("Parameter 'type' does not accept value '%s'", v)
 	}
-	p.VM.Display = v
+	o := config.Options{Pairs: config.ParseOpts(v, "type")}
+	typ, _ := o.Get("type")
+	charset, hasCharset := o.Get("charset")
+	for _, pair := range o.Without("type").Pairs {
+		if pair.Key != "charset" || typ != "curses" {
+			return p.errorf("Parameter '%s' is unexpected", pair.Key)
+		}
+	}
+	if typ != "none" && typ != "curses" {
+		return p.errorf("Parameter 'type' does not accept value '%s'", typ)
+	}
+	if p.VM.Display = typ; hasCharset {
+		p.VM.Charset = charset
+	}
 	return nil
 }
+
+func (p *parser) curses(string) error { return p.display("curses") }
 
 func (p *parser) fwCfg(v string) error {
 	p.VM.FWCfg = append(p.VM.FWCfg, config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "name")})

@@ -162,6 +162,9 @@ func (p *parser) finish() error {
 	if p.VM.Nographic && p.VM.Daemonize && !p.VM.NoDefaults {
 		return fmt.Errorf("-nographic cannot be used with -daemonize")
 	}
+	if p.VM.Display == "curses" && p.VM.Daemonize {
+		return fmt.Errorf("curses display cannot be used with -daemonize")
+	}
 	return p.resolveSMP()
 }
 

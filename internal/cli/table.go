@@ -61,7 +61,8 @@ func sections() []section {
 			{name: "usbdevice", arg: true, help: " name  add the host or guest USB device 'name' (keyboard, mouse, tablet)", apply: (*parser).usbDevice},
 		}},
 		{"Display options:", []option{
-			{name: "display", arg: true, help: " none\n-display vnc=<display>[,<optargs>]\n                select display backend type", apply: (*parser).display},
+			{name: "display", arg: true, help: " none\n-display curses[,charset=<encoding>]\n-display vnc=<display>[,<optargs>]\n                select display backend type", apply: (*parser).display},
+			{name: "curses", help: "         shorthand for -display curses", apply: (*parser).curses},
 			{name: "nographic", help: "      disable graphical output and redirect serial I/Os to console", apply: (*parser).nographic},
 			{name: "vnc", arg: true, help: " <display>  shorthand for -display vnc=<display>", apply: (*parser).vnc},
 			{name: "vga", arg: true, help: " [std|none]\n                select video card type", apply: (*parser).vga},

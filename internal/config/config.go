@@ -44,7 +44,8 @@ type VM struct {
 	QTest      Source // -qtest: what the protocol is spoken on
 	QTestLog   string
 	GDB        Source // -gdb: what gdb's remote protocol is spoken on
-	Display    string // none, or empty when not given
+	Display    string // none, curses, or empty when not given
+	Charset    string // that curses takes the guest's characters for, empty when not given
 	Nographic  bool
 	VNC        []Source // -vnc and -display vnc=
 	VGA        string   // -vga: the type of adapter, empty when not given

@@ -12,6 +12,9 @@ import (
 
 // Raw is a terminal in raw mode.
 type Raw struct {
+	// Farewell is written to the terminal before it gets its old mode back. It is set at once after MakeRaw.
+	Farewell string
+
 	fd       int
 	old, raw unix.Termios
 	cont     chan os.Signal
@@ -90,6 +93,9 @@ func (r *Raw) Restore() {
 	r.once.Do(func() {
 		signal.Stop(r.cont)
 		close(r.done)
+		if r.Farewell != "" {
+			_, _ = unix.Write(r.fd, []byte(r.Farewell))
+		}
 		_ = unix.IoctlSetTermios(r.fd, unix.TCSETS, &r.old)
 		activeMu.Lock()
 		delete(active, r)

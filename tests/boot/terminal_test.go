@@ -13,6 +13,8 @@ import (
 
 	"github.com/stretchr/testify/require"
 	"golang.org/x/sys/unix"
+
+	"goemu/internal/testprog"
 )
 
 // terminal is a terminal with goemu in front of it.
@@ -127,4 +129,20 @@ func TestTerminal(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, before, after, "the terminal's mode")
 	require.NotContains(t, strings.ToLower(tt.seen.String()), "goroutine")
+}
+
+// TestCurses shows SeaBIOS in a terminal and opens its menu.
+func TestCurses(t *testing.T) {
+	tt := openTerminal(t)
+	cmd := exec.Command(testprog.Goemu(t), "-accel", "tcg", "-m", "32", "-display", "curses", "-nodefaults", "-vga", "std", "-boot", "menu=on,splash-time=60000")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tt.slave, tt.slave, tt.slave
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill() }()
+	tt.expect("SeaBIOS (version")
+	tt.expect("Press ESC for boot menu.")
+	tt.send("\x1b")
+	tt.expect("Select boot device:")
+	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(t, cmd.Wait())
+	tt.expect("\x1b[?1049l")
 }

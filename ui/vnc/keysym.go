@@ -2,15 +2,6 @@ package vnc
 
 import "goemu/ui/input"
 
-// rowKeys are the keys of a US keyboard by what they give without and with shift, keysyms of Latin 1 being the characters' codes.
-var rowKeys = []struct{ plain, shifted, keys string }{
-	{"`1234567890-=", "~!@#$%^&*()_+", "\x29\x02\x03\x04\x05\x06\x07\x08\x09\x0a\x0b\x0c\x0d"},
-	{"qwertyuiop[]\\", "QWERTYUIOP{}|", "\x10\x11\x12\x13\x14\x15\x16\x17\x18\x19\x1a\x1b\x2b"},
-	{"asdfghjkl;'", "ASDFGHJKL:\"", "\x1e\x1f\x20\x21\x22\x23\x24\x25\x26\x27\x28"},
-	{"zxcvbnm,./", "ZXCVBNM<>?", "\x2c\x2d\x2e\x2f\x30\x31\x32\x33\x34\x35"},
-	{" ", " ", "\x39"},
-}
-
 // otherKeys are the keysyms of keys that give no character, in runs of following numbers, with the names of the keys.
 var otherKeys = []struct {
 	first uint32
@@ -30,11 +21,8 @@ var otherKeys = []struct {
 // keymap returns the keys of keysyms on a US keyboard.
 func keymap() map[uint32]input.Key {
 	m := map[uint32]input.Key{}
-	for _, r := range rowKeys {
-		for i := range len(r.keys) {
-			k := input.Number(int(r.keys[i]))
-			m[uint32(r.plain[i])], m[uint32(r.shifted[i])] = k, k
-		}
+	for char, t := range input.Typed { // keysyms of Latin 1 are the characters' codes
+		m[uint32(char)] = t.Key
 	}
 	for _, r := range otherKeys {
 		for i, name := range r.names {

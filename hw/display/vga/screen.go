@@ -40,7 +40,6 @@ type screen struct {
 	blinkAt             int64 // in ms of the virtual clock
 	colors              [256]uint32
 	cells               [maxCells]uint32
-	textChanged         bool // for the text view
 	graphicsChanged     bool // by the text view
 }
 

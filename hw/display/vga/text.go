@@ -2,6 +2,8 @@ package vga
 
 import (
 	"encoding/binary"
+	"fmt"
+	"iter"
 
 	"goemu/ui"
 )
@@ -66,9 +68,6 @@ func (c *Core) drawText(full bool) {
 	}
 	full = c.resizeText(width, height, cellW, cellH) || full
 	full = c.update16() || full
-	if full {
-		c.textChanged = true
-	}
 	if c.graphicsChanged {
 		c.graphicsChanged, full = false, true
 	}
@@ -79,8 +78,7 @@ func (c *Core) drawText(full bool) {
 	}
 	cursor := int64(c.start+c.cursorAt) * 4
 	surface := c.con.Surface()
-	at, line := int64(c.start)*4, uint32(0)
-	for y := range height {
+	for y, at := range c.textLines(height, cellH) {
 		first, last := width, -1
 		for x := range width {
 			src := at + int64(4*x)
@@ -97,11 +95,58 @@ func (c *Core) drawText(full bool) {
 		if last >= 0 {
 			c.con.Changed(first*cellW, y*cellH, (last-first+1)*cellW, cellH)
 		}
-		at += int64(c.line)
-		if next := line + uint32(cellH); line < c.split && next >= c.split {
-			at = 0
+	}
+}
+
+// Text implements ui.TextHardware.
+func (c *Core) Text(t *ui.Text) {
+	switch c.mode() {
+	case modeBlank:
+		t.Say("VGA Blank mode")
+		return
+	case modeGraphics:
+		t.GraphicMode(c.resolution())
+		return
+	}
+	if c.updateStart() {
+		c.graphicsChanged = true
+	}
+	width, height, _, cellH := c.textSize()
+	if width*height < 1 || width*height > maxCells {
+		t.Say(fmt.Sprintf("%d x %d Text mode", width, height))
+		return
+	}
+	t.Resize(width, height)
+	at := uint32(c.crt[crtCursorHigh])<<8 | uint32(c.crt[crtCursorLow])
+	cursor := int64(at) * 4
+	for y, src := range c.textLines(height, cellH) {
+		row := t.Cells[y*width : (y+1)*width]
+		for x := range row {
+			row[x] = 0
+			if at := src + int64(4*x); at+2 <= int64(len(c.mem)) {
+				row[x] = ui.Cell(binary.LittleEndian.Uint16(c.mem[at:]))
+				if at == cursor && c.crt[crtCursorStart]&cursorOff == 0 {
+					t.CursorX, t.CursorY = x, y
+				}
+			}
 		}
-		line += uint32(cellH)
+	}
+}
+
+// textLines are the lines of characters with the places of video memory where they begin.
+func (c *Core) textLines(height, cellH int) iter.Seq2[int, int64] {
+	return func(yield func(y int, at int64) bool) {
+		at, line := int64(c.start)*4, uint32(0)
+		for y := range height {
+			if !yield(y, at) {
+				return
+			}
+			at += int64(c.line)
+			if next := line + uint32(cellH); line < c.split && next >= c.split {
+				at = 0
+			}
+			line += uint32(cellH)
+		}
 	}
 }
 
