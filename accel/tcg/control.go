@@ -42,10 +42,14 @@ func (c *CPU) setCR0(v uint64) {
 
 // checkPDPTEs raises #GP for page-directory pointers with reserved bits, as loading CR3 in PAE mode does.
 func (c *CPU) checkPDPTEs(cr3 uint64) {
-	w := walker{c: c}
-	rsvd := uint64(pteAddr)&^(1<<c.cfg.PhysBits-1) | pteNX | 0x1e6
+	w := c.newWalker(0, accRead, x86.MMUKernelSMAP)
+	rsvd := uint64(pteAddr)&^(1<<c.cfg.PhysBits-1) | pteHigh | pteNX | 0x1e6
 	for i := range uint64(4) {
-		if p := w.load64(cr3&0xffffffe0 + i*8); p&pteP != 0 && p&rsvd != 0 {
+		p := w.load64(cr3&0xffffffe0 + i*8)
+		if w.ended {
+			panic(unwind)
+		}
+		if p&pteP != 0 && p&rsvd != 0 {
 			c.gp(0)
 		}
 	}
@@ -140,6 +144,9 @@ func (c *CPU) readCR(n uint64) uint64 {
 	case 0, 2, 3, 4:
 		return c.env.CR[n]
 	case 8:
+		if c.svm.mode2&x86.Mode2VIntr != 0 {
+			return uint64(c.svm.IntCtl & x86.VIntTPR)
+		}
 		if c.ic != nil {
 			return uint64(c.ic.TPR() >> 4)
 		}
@@ -162,6 +169,11 @@ func (c *CPU) writeCR(n, v uint64) {
 	case 8:
 		if v&^15 != 0 {
 			c.gp(0)
+		}
+		if c.svm.mode2&x86.Mode2VIntr != 0 {
+			c.svm.IntCtl = c.svm.IntCtl&^x86.VIntTPR | uint32(v)
+			c.raiseVirtual()
+			return
 		}
 		c.env.CR8 = v
 		if c.ic != nil {

@@ -85,6 +85,7 @@ type CPU struct {
 	fetch       fetcher
 	sampled     bool // the next block to execute is where a sample was taken
 	smmNMI      bool // nmiBlocked before SMM
+	svm         svm
 	pauses      uint
 }
 
@@ -148,6 +149,7 @@ func (c *CPU) Reset() {
 	c.env.HFlags = 0
 	c.env.Reset(c.cfg, false)
 	c.msr.reset()
+	c.svm = svm{mode2: x86.Mode2GIF | x86.Mode2VGIF}
 	if c.cfg.Features.Has(x86.FeatMONITOR) {
 		c.msr.miscEnable |= miscMWAIT
 	}

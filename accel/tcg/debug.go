@@ -216,6 +216,10 @@ func b2u(b bool) uint32 {
 
 // tripleFault asks for a reset and stops the CPU until it comes.
 func (c *CPU) tripleFault() {
+	if c.intercepts(x86.SVMExitShutdown) {
+		c.leaveGuest(vmexit{code: x86.SVMExitShutdown})
+		return
+	}
 	c.traceTriple()
 	c.halted.Store(true)
 	c.env.EFlags &^= x86.FlagIF

@@ -29,7 +29,7 @@ func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
 	e := (*x86.Env)(unsafe.Pointer(h))
 	switch x86.Helper(id) {
 	case x86.HelperRDTSC, x86.HelperRDTSCP:
-		if e.TSCDelta == noTSC {
+		if e.TSCDelta == noTSC || e.CR[4]&x86.CR4TSD != 0 {
 			return 0, false
 		}
 		t := hostTSC() + e.TSCDelta

@@ -111,7 +111,7 @@ func fastHost(e *x86.Env, addr, size uint64, mmu uint8, acc access) uint64 {
 //go:norace
 func (c *CPU) fastFill(addr uint64, acc access, mmu uint8) bool {
 	e := c.env
-	if e.CR[0]&x86.CR0PG == 0 || e.EFER&x86.EFERLMA == 0 || c.watchPages != nil || e.A20Mask != ^uint64(0) {
+	if e.CR[0]&x86.CR0PG == 0 || e.EFER&x86.EFERLMA == 0 || c.watchPages != nil || c.svm.mode2&x86.Mode2NPT != 0 || e.A20Mask != ^uint64(0) {
 		return false
 	}
 	shift, unused := uint64(39), uint64(16)

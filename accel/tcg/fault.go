@@ -14,6 +14,7 @@ const (
 	evSoft               // INT n, INT3, INTO: saved program counter next, privilege of the gate is checked
 	evICEBP              // INT1: like evSoft without the check
 	evHardware           // interrupt from outside
+	evExit               // a nested guest ends: exit
 )
 
 // event is an exception or interrupt to deliver.
@@ -24,6 +25,10 @@ type event struct {
 	err    uint32
 	next   uint64 // evSoft, evICEBP: address of the next instruction
 	cr2    uint64
+	exit   vmexit
+
+	exception bool // evSoft: INT3 or INTO
+	injected  bool // by the host of a nested guest: cannot be intercepted
 }
 
 // software tells whether an instruction asked for the event.
@@ -139,6 +144,9 @@ func (c *CPU) deliver(ev event) {
 }
 
 func (c *CPU) deliverMore(ev event, exception bool) {
+	if c.endsGuest(&ev) {
+		return
+	}
 	c.endShadow()
 	for ev.kind != evNone {
 		c.traceInt(&ev)
@@ -151,14 +159,19 @@ func (c *CPU) deliverMore(ev event, exception bool) {
 		wasOnce := c.once
 		c.once = true // writes to the stack may hit any code
 		c.delivering = true
+		c.svm.begin(&ev)
 		ok := c.catch(func() { c.enterHandler(&ev) })
 		c.once, c.again, c.delivering = wasOnce, false, false
 		c.env.UpdateHFlags()
 		if ok {
+			c.svm.delivering = 0
 			return
 		}
 		second := c.ev
 		c.ev = event{}
+		if c.endsGuest(&second) {
+			return
+		}
 		if second.vector == x86.ExcPF {
 			c.env.CR[2] = second.cr2
 		}
@@ -168,6 +181,9 @@ func (c *CPU) deliverMore(ev event, exception bool) {
 		}
 		if exception && doubleFault(ev.vector, second.vector) {
 			second = event{kind: evFault, vector: x86.ExcDF, hasErr: true}
+			if c.endsGuest(&second) {
+				return
+			}
 		}
 		ev, exception = second, true
 	}

@@ -58,7 +58,7 @@ func interruptHelper(kind func(vector uint64) eventKind, soft bool) helper {
 				c.gp(0)
 			}
 		}
-		c.ev = event{kind: kind(vector), vector: uint8(vector), next: next}
+		c.ev = event{kind: kind(vector), vector: uint8(vector), next: next, exception: !soft}
 		return 0, eng.Fault
 	}
 }
@@ -217,6 +217,16 @@ var helpers = [x86.NumHelpers]helper{
 	},
 	x86.HelperCLI: do((*CPU).cli),
 	x86.HelperSTI: do((*CPU).sti),
+
+	x86.HelperIntercept: func(c *CPU, a, b, x uint64) (uint64, eng.Action) { c.checkIntercept(a, b, x); return 0, eng.Continue },
+	x86.HelperVMRUN:     transfer(func(c *CPU, a, b, _ uint64) { c.vmrun(a, b) }),
+	x86.HelperVMLOAD:    do1((*CPU).vmload),
+	x86.HelperVMSAVE:    do1((*CPU).vmsave),
+	x86.HelperVMMCALL:   do((*CPU).vmmcall),
+	x86.HelperSTGI:      do(func(c *CPU) { c.setGIF(x86.SVMExitSTGI, true) }),
+	x86.HelperCLGI:      do(func(c *CPU) { c.setGIF(x86.SVMExitCLGI, false) }),
+	x86.HelperSKINIT:    do((*CPU).skinit),
+	x86.HelperINVLPGA:   do1((*CPU).invlpga),
 
 	x86.HelperIn: func(c *CPU, port, size, _ uint64) (uint64, eng.Action) {
 		c.checkPort(uint16(port), int(size))

@@ -148,9 +148,7 @@ func (c *CPU) wakingLines() uint32 {
 	if c.waitSIPI {
 		return l & uint32(accel.IRQReset|accel.IRQInit|accel.IRQSIPI|accel.IRQHalt)
 	}
-	if c.env.EFlags&x86.FlagIF == 0 {
-		l &^= uint32(accel.IRQHard)
-	}
+	l = uint32(c.open(accel.IRQ(l)))
 	if c.nmiBlocked {
 		l &^= uint32(accel.IRQNMI)
 	}
@@ -164,8 +162,9 @@ func (c *CPU) wakingLines() uint32 {
 func (c *CPU) serviceLines() bool {
 	l := accel.IRQ(c.lines.Load())
 	if c.stepping.Load() {
-		l &^= accel.IRQHard | accel.IRQNMI | accel.IRQSMI
+		l &^= accel.IRQHard | accel.IRQNMI | accel.IRQSMI | irqVirtual
 	}
+	l = c.open(l)
 	if l == 0 {
 		return false
 	}
@@ -175,8 +174,10 @@ func (c *CPU) serviceLines() bool {
 		c.Lower(accel.IRQReset)
 		c.Reset()
 	case l&accel.IRQInit != 0 && !c.smiBlocked:
-		c.Lower(accel.IRQInit)
-		c.init()
+		if !c.endNow(x86.SVMExitINIT) {
+			c.Lower(accel.IRQInit)
+			c.init()
+		}
 	case l&accel.IRQSIPI != 0:
 		c.Lower(accel.IRQSIPI)
 		if c.waitSIPI {
@@ -185,10 +186,15 @@ func (c *CPU) serviceLines() bool {
 	case c.waitSIPI:
 		return false
 	case l&accel.IRQSMI != 0 && !c.smiBlocked && !shadow:
-		c.Lower(accel.IRQSMI)
-		c.halted.Store(false)
-		c.enterSMM()
+		if !c.endNow(x86.SVMExitSMI) {
+			c.Lower(accel.IRQSMI)
+			c.halted.Store(false)
+			c.enterSMM()
+		}
 	case l&accel.IRQNMI != 0 && !c.nmiBlocked && !shadow:
+		if c.endNow(x86.SVMExitNMI) {
+			break
+		}
 		c.Lower(accel.IRQNMI)
 		if c.nmis.Swap(0) > 1 { // one more waits while the first is handled
 			c.lines.Or(uint32(accel.IRQNMI))
@@ -196,8 +202,10 @@ func (c *CPU) serviceLines() bool {
 		c.halted.Store(false)
 		c.nmiBlocked = true
 		c.deliver(event{kind: evHardware, vector: x86.ExcNMI})
-	case l&accel.IRQHard != 0 && c.env.EFlags&x86.FlagIF != 0 && !shadow:
-		return c.interrupt()
+	case l&accel.IRQHard != 0 && (!shadow || c.svm.mode2&x86.Mode2VIntr != 0):
+		return c.endNow(x86.SVMExitINTR) || c.interrupt()
+	case l&irqVirtual != 0 && !shadow:
+		c.virtualInterrupt()
 	default:
 		return false
 	}
@@ -232,6 +240,9 @@ func (c *CPU) interrupt() bool {
 
 // init is the INIT request: the CPU waits for a start-up interrupt, except the first, which starts from the reset vector.
 func (c *CPU) init() {
+	c.svm = svm{SVMState: x86.SVMState{HSave: c.svm.HSave}, mode2: x86.Mode2GIF | x86.Mode2VGIF}
+	c.Lower(irqVirtual)
+	c.env.HFlags &^= x86.HFGuest
 	c.env.Reset(c.cfg, true)
 	c.flushTLB(true)
 	c.halted.Store(false)

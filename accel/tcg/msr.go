@@ -44,6 +44,7 @@ const (
 	msrGSBase       = 0xc0000101
 	msrKernelGSBase = 0xc0000102
 	msrTSCAux       = 0xc0000103
+	msrVMHSave      = 0xc0010117
 
 	mcBanks     = 10
 	mcgCapValue = 1<<24 | 1<<8 | mcBanks // SER_P, MCG_CTL_P and the number of banks
@@ -130,6 +131,8 @@ func (c *CPU) envMSR(i uint32) *uint64 {
 		return &e.KernelGSBase
 	case msrTSCAux:
 		return &e.TSCAux
+	case msrVMHSave:
+		return &c.svm.HSave
 	}
 	return nil
 }
@@ -231,6 +234,10 @@ func (c *CPU) writeMSR(i uint32, v uint64) {
 			}
 		case msrSysenterCS:
 			v &= 0xffff
+		case msrVMHSave:
+			if v&^pageMask != 0 || v>>c.cfg.PhysBits != 0 {
+				c.gp(0)
+			}
 		}
 		*p = v
 		return
@@ -316,18 +323,7 @@ func validPAT(v uint64) bool {
 
 // writeEFER changes the bits of EFER that the CPU's features allow; LMA is not writable.
 func (c *CPU) writeEFER(v uint64) {
-	e, f := c.env, &c.cfg.Features
-	var mask uint64
-	for _, b := range [...]struct {
-		bit  uint64
-		feat x86.Feature
-	}{
-		{x86.EFERSCE, x86.FeatSYSCALL}, {x86.EFERLME, x86.FeatLM}, {x86.EFERFFXSR, x86.FeatFFXSR}, {x86.EFERNXE, x86.FeatNX}, {x86.EFERSVME, x86.FeatSVM},
-	} {
-		if f.Has(b.feat) {
-			mask |= b.bit
-		}
-	}
+	e, mask := c.env, c.eferValid()
 	if e.CR[0]&x86.CR0PG != 0 && (v^e.EFER)&x86.EFERLME != 0 {
 		c.gp(0)
 	}
@@ -337,6 +333,21 @@ func (c *CPU) writeEFER(v uint64) {
 		c.flushTLB(true)
 	}
 	e.UpdateHFlags()
+}
+
+// eferValid are the bits of EFER that the CPU's features allow to be written.
+func (c *CPU) eferValid() (mask uint64) {
+	for _, b := range [...]struct {
+		bit  uint64
+		feat x86.Feature
+	}{
+		{x86.EFERSCE, x86.FeatSYSCALL}, {x86.EFERLME, x86.FeatLM}, {x86.EFERFFXSR, x86.FeatFFXSR}, {x86.EFERNXE, x86.FeatNX}, {x86.EFERSVME, x86.FeatSVM},
+	} {
+		if c.cfg.Features.Has(b.feat) {
+			mask |= b.bit
+		}
+	}
+	return mask
 }
 
 // SetMSR sets a register as WRMSR does; a value that would fault is ignored. The CPU is paused or not started.

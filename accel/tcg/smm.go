@@ -54,6 +54,8 @@ func (c *CPU) enterSMM() {
 	e := c.env
 	c.smiBlocked = true
 	e.HFlags |= x86.HFSMM
+	c.svm.aside = e.HFlags & x86.HFGuest
+	e.HFlags &^= x86.HFGuest
 	c.flushTLB(true)
 	wasBlocked := c.nmiBlocked
 	c.nmiBlocked = true
@@ -119,7 +121,7 @@ func (c *CPU) rsm() {
 		e.SMBase = uint32(c.smmGet(smmBase, 4))
 	}
 	e.SetCPL(e.Seg[x86.SS].DPL())
-	e.HFlags &^= x86.HFSMM
+	e.HFlags = e.HFlags&^x86.HFSMM | c.svm.aside
 	c.nmiBlocked, c.smiBlocked = c.smmNMI, false
 	e.UpdateHFlags()
 	c.flushTLB(true)

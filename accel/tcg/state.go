@@ -11,7 +11,7 @@ var requestBits = [...]struct {
 	bit  uint32
 }{
 	{accel.IRQHard, x86.RequestHard}, {accel.IRQSMI, x86.RequestSMI}, {accel.IRQNMI, x86.RequestNMI}, {accel.IRQInit, x86.RequestInit},
-	{accel.IRQSIPI, x86.RequestSIPI},
+	{accel.IRQSIPI, x86.RequestSIPI}, {irqVirtual, x86.RequestVirtual},
 }
 
 // State returns the CPU's whole state. The CPU is paused or not started.
@@ -26,6 +26,8 @@ func (c *CPU) State() *x86.State {
 	for i := range s.MTRRVar {
 		s.MTRRVar[i] = x86.MTRR{Base: m.mtrrPhys[2*i], Mask: m.mtrrPhys[2*i+1]}
 	}
+	s.SVM = c.svm.SVMState
+	s.Mode2 = s.Mode2&^x86.Mode2SVM | c.svm.mode2
 	if c.nmiBlocked {
 		s.Mode2 |= x86.Mode2NMI
 	}
@@ -59,6 +61,10 @@ func (c *CPU) SetState(s *x86.State) {
 		m.mtrrPhys[2*i], m.mtrrPhys[2*i+1] = r.Base, r.Mask
 	}
 	c.nmiBlocked = s.Mode2&x86.Mode2NMI != 0
+	c.svm = svm{SVMState: s.SVM, mode2: s.Mode2 & x86.Mode2SVM}
+	if s.Mode&x86.ModeGuest != 0 {
+		c.svm.tscOffset = c.vmcb(x86.VMCBTSCOffset, 8)
+	}
 	c.smiBlocked = s.Mode&x86.ModeSMM != 0
 	c.smmNMI = s.Mode2&x86.Mode2SMMInsideNMI != 0
 	c.a20.Store(s.A20Mask&(1<<20) != 0)

@@ -31,6 +31,7 @@ const (
 	pteD     = 1 << 6
 	ptePS    = 1 << 7
 	pteG     = 1 << 8
+	pteHigh  = 0x7ff << 52 // reserved but in long mode
 	pteNX    = 1 << 63
 	ptePKey  = 59
 	pteAddr  = 0x000ffffffffff000
@@ -64,6 +65,17 @@ type walker struct {
 	rights uint64 // RW and US of all levels so far
 	nx     bool
 	rsvd   uint64 // reserved bits of every 64-bit entry
+	top    uint64 // … and of those of the highest levels
+
+	cr3, cr4, efer uint64
+	nested         bool // it is a nested guest's walk: addresses in its page tables are to be translated themselves
+	ended          bool // … which has ended the guest
+}
+
+// newWalker prepares a walk of the present page tables.
+func (c *CPU) newWalker(addr uint64, acc access, mmu uint8) walker {
+	e := c.env
+	return walker{c: c, addr: addr, acc: acc, mmu: mmu, cr3: e.CR[3], cr4: e.CR[4], efer: e.EFER, nested: c.nestedPaging()}
 }
 
 // pageFault is what a walk ends with: error code bits beside W, U and I.
@@ -79,7 +91,8 @@ const (
 func (c *CPU) translate(addr uint64, acc access, mmu uint8) (m mapping, ok bool) {
 	e := c.env
 	if e.CR[0]&x86.CR0PG == 0 {
-		return mapping{phys: addr & 0xffffffff & pageMask & e.A20Mask, prot: protR | protW | protX}, true
+		m = mapping{phys: addr & 0xffffffff & pageMask & e.A20Mask, prot: protR | protW | protX}
+		return m, !c.nestedPaging() || c.translateNested(&m, addr, acc)
 	}
 	if e.EFER&x86.EFERLMA != 0 {
 		if sh := c.canonicalShift(); uint64(int64(addr<<sh)>>sh) != addr {
@@ -89,15 +102,27 @@ func (c *CPU) translate(addr uint64, acc access, mmu uint8) (m mapping, ok bool)
 	} else {
 		addr &= 0xffffffff
 	}
-	w := walker{c: c, addr: addr, acc: acc, mmu: mmu}
+	w := c.newWalker(addr, acc, mmu)
+	code, ok := w.walk(&m)
+	switch {
+	case w.ended:
+		return m, false
+	case !ok:
+		c.setPageFault(addr, code|w.accessCode())
+		return m, false
+	}
+	return m, !w.nested || c.translateNested(&m, addr, acc)
+}
+
+// walk walks until no other CPU changes the tables meanwhile. On failure it returns the error code that the walk tells of.
+func (w *walker) walk(m *mapping) (code uint32, ok bool) {
 	for {
-		code, res := w.run(&m)
-		switch res {
-		case walkOK:
-			return m, true
-		case walkFault:
-			c.setPageFault(addr, code|w.accessCode())
-			return m, false
+		code, res := w.run(m)
+		switch {
+		case res == walkFault || w.ended:
+			return code, false
+		case res == walkOK:
+			return 0, true
 		}
 	}
 }
@@ -117,8 +142,7 @@ func (w *walker) accessCode() (code uint32) {
 	if w.mmu == x86.MMUUser {
 		code |= pfU
 	}
-	e := w.c.env
-	if w.acc == accExec && (e.EFER&x86.EFERNXE != 0 && e.CR[4]&x86.CR4PAE != 0 || e.CR[4]&x86.CR4SMEP != 0) {
+	if w.acc == accExec && (w.efer&x86.EFERNXE != 0 && w.cr4&x86.CR4PAE != 0 || w.cr4&x86.CR4SMEP != 0) {
 		code |= pfI
 	}
 	return code
@@ -126,21 +150,20 @@ func (w *walker) accessCode() (code uint32) {
 
 // run walks once.
 func (w *walker) run(m *mapping) (code uint32, res walkResult) {
-	e := w.c.env
 	w.rights, w.nx = pteRW|pteUS, false
-	if e.CR[4]&x86.CR4PAE == 0 {
+	if w.cr4&x86.CR4PAE == 0 {
 		return w.run32(m)
 	}
 	w.rsvd = pteAddr &^ (1<<w.c.cfg.PhysBits - 1)
-	if e.EFER&x86.EFERNXE == 0 {
+	if w.efer&x86.EFERNXE == 0 {
 		w.rsvd |= pteNX
 	}
-	table := e.CR[3] & pteAddr
+	table := w.cr3 & pteAddr
 	level := 4
 	switch {
-	case e.EFER&x86.EFERLMA == 0:
+	case w.efer&x86.EFERLMA == 0:
 		return w.runPAE(m)
-	case e.CR[4]&x86.CR4LA57 != 0:
+	case w.cr4&x86.CR4LA57 != 0:
 		level = 5
 	}
 	return w.levels(table, level, m)
@@ -148,7 +171,8 @@ func (w *walker) run(m *mapping) (code uint32, res walkResult) {
 
 // runPAE starts at the four page-directory pointers.
 func (w *walker) runPAE(m *mapping) (uint32, walkResult) {
-	pdpte := w.load64(w.c.env.CR[3]&0xffffffe0 + w.addr>>30<<3)
+	w.rsvd |= pteHigh
+	pdpte := w.load64(w.cr3&0xffffffe0 + w.addr>>30<<3)
 	if pdpte&pteP == 0 {
 		return 0, walkFault
 	}
@@ -177,6 +201,9 @@ func (w *walker) levels(table uint64, level int, m *mapping) (uint32, walkResult
 				rsvd |= (1<<shift - 1) &^ 0x1fff
 			}
 		}
+		if level > 3 {
+			rsvd |= w.top
+		}
 		if pte&rsvd != 0 {
 			return pfRSVD | pfP, walkFault
 		}
@@ -203,13 +230,13 @@ func (w *walker) levels(table uint64, level int, m *mapping) (uint32, walkResult
 
 // run32 walks two levels of 32-bit entries.
 func (w *walker) run32(m *mapping) (uint32, walkResult) {
-	at := w.c.env.CR[3]&0xfffff000 + w.addr>>22<<2
+	at := w.cr3&0xfffff000 + w.addr>>22<<2
 	pde := w.load32(at)
 	if pde&pteP == 0 {
 		return 0, walkFault
 	}
 	w.rights &= pde
-	if pde&ptePS != 0 && w.c.env.CR[4]&x86.CR4PSE != 0 {
+	if pde&ptePS != 0 && w.cr4&x86.CR4PSE != 0 {
 		if pde&(1<<21) != 0 {
 			return pfRSVD | pfP, walkFault
 		}
@@ -253,13 +280,13 @@ func (w *walker) permit(pte uint64, m *mapping) (code uint32, set uint64, ok boo
 			prot |= protW
 		}
 	default:
-		if !(user && w.mmu == x86.MMUKernelSMAP && e.CR[4]&x86.CR4SMAP != 0) {
+		if !(user && w.mmu == x86.MMUKernelSMAP && w.cr4&x86.CR4SMAP != 0) {
 			prot = protR
 			if rw || e.CR[0]&x86.CR0WP == 0 {
 				prot |= protW
 			}
 		}
-		if !(user && e.CR[4]&x86.CR4SMEP != 0) {
+		if !(user && w.cr4&x86.CR4SMEP != 0) {
 			prot |= protX
 		}
 	}
@@ -272,7 +299,7 @@ func (w *walker) permit(pte uint64, m *mapping) (code uint32, set uint64, ok boo
 	if user {
 		enable, keys = x86.CR4PKE, e.PKRU
 	}
-	if e.CR[4]&enable != 0 && e.EFER&x86.EFERLMA != 0 {
+	if w.cr4&enable != 0 && w.efer&x86.EFERLMA != 0 {
 		m.pkey = uint8(pte >> ptePKey & 15)
 		deny := w.keyDenies(m.pkey, keys)
 		if w.acc != accExec && deny>>w.acc&1 != 0 { // whatever else forbids the access
@@ -311,7 +338,7 @@ func (w *walker) finish(m *mapping, pte, phys uint64, shift uint) {
 	}
 	m.phys = phys & w.c.env.A20Mask
 	m.flags = 0
-	if pte&pteG != 0 && w.c.env.CR[4]&x86.CR4PGE != 0 {
+	if pte&pteG != 0 && w.cr4&x86.CR4PGE != 0 {
 		m.flags |= metaGlobal
 	}
 	switch {
@@ -350,8 +377,23 @@ func (c *CPU) hostOf(addr uint64, n uint64, write bool) uintptr {
 	return uintptr(r.RAM.Host()) + uintptr(r.Offset+(addr-r.Start))
 }
 
+// table is where an entry of the page tables really is; false if the nested guest whose tables they are has ended.
+func (w *walker) table(at uint64) (uint64, bool) {
+	if w.nested {
+		m := mapping{phys: at & pageMask}
+		if w.ended = w.ended || !w.c.translateTable(&m, at); w.ended {
+			return 0, false
+		}
+		at = m.phys | at&^pageMask
+	}
+	return at & w.c.env.A20Mask, true
+}
+
 func (w *walker) load64(at uint64) uint64 {
-	at &= w.c.env.A20Mask
+	at, ok := w.table(at)
+	if !ok {
+		return 0
+	}
 	if h := w.c.hostOf(at, 8, false); h != 0 {
 		return pteLoad64(h)
 	}
@@ -360,7 +402,10 @@ func (w *walker) load64(at uint64) uint64 {
 }
 
 func (w *walker) load32(at uint64) uint64 {
-	at &= w.c.env.A20Mask
+	at, ok := w.table(at)
+	if !ok {
+		return 0
+	}
 	if h := w.c.hostOf(at, 4, false); h != 0 {
 		return pteLoad32(h)
 	}
@@ -370,7 +415,10 @@ func (w *walker) load32(at uint64) uint64 {
 
 // update64 and update32 set bits in an entry; false means that it changed meanwhile. Entries outside RAM are left alone.
 func (w *walker) update64(at, old, val uint64) bool {
-	at &= w.c.env.A20Mask
+	at, ok := w.table(at)
+	if !ok {
+		return true
+	}
 	h := w.c.hostOf(at, 8, true)
 	if h == 0 {
 		return true
@@ -380,7 +428,10 @@ func (w *walker) update64(at, old, val uint64) bool {
 }
 
 func (w *walker) update32(at, old, val uint64) bool {
-	at &= w.c.env.A20Mask
+	at, ok := w.table(at)
+	if !ok {
+		return true
+	}
 	h := w.c.hostOf(at, 4, true)
 	if h == 0 {
 		return true

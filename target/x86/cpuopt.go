@@ -115,9 +115,6 @@ func parseOption(option string, supported *Features, acc string, host *Host, def
 	if host != nil {
 		host.adjust(cfg)
 	}
-	if !supported.Has(FeatSVM) { // models have it, nobody asked for it, and a warning at every start would help nobody
-		cfg.Features.Set(FeatSVM, false)
-	}
 	if err := cfg.applyDefaults(name, defaults); err != nil {
 		return nil, nil, err
 	}

@@ -143,7 +143,7 @@ const (
 	HFOSXSAVE   = 1 << 25 // CR4.OSXSAVE
 	HFFSGSBase  = 1 << 26 // CR4.FSGSBASE
 	HFOneInsn   = 1 << 27 // debugger or breakpoint: one instruction a block
-	HFTSD       = 1 << 28 // CR4.TSD
+	HFGuest     = 1 << 28 // a nested guest of secure virtual machine mode executes: intercepts are checked
 
 	// HFTopShift is the place of the x87 stack top in BlockFlags: three bits, always 0 in Env.HFlags itself.
 	HFTopShift = 29

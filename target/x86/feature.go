@@ -154,6 +154,7 @@ const (
 	FeatLM        = Feature(F80000001EDX)<<5 | 29
 	FeatCR8Legacy = Feature(F80000001ECX)<<5 | 4
 	FeatSVM       = Feature(F80000001ECX)<<5 | 2
+	FeatVGIF      = Feature(F8000000AEDX)<<5 | 16
 	FeatInvTSC    = Feature(F80000007EDX)<<5 | 8
 	FeatARAT      = Feature(F6EAX)<<5 | 2
 	FeatXSAVEOPT  = Feature(FXSAVE) << 5
@@ -170,7 +171,8 @@ var TCGFeatures = Features{
 	F7EDX: 1 << 4,
 	F80000001EDX: 0x0183f3ff | // bits shared with leaf 1
 		1<<11 | 1<<20 | 1<<22 | 1<<26 | 1<<27 | 1<<29 | 1<<30 | 1<<31,
-	F80000001ECX: 1<<0 | 1<<4 | 1<<5 | 1<<6 | 1<<8,
+	F80000001ECX: 1<<0 | 1<<2 | 1<<4 | 1<<5 | 1<<6 | 1<<8,
+	F8000000AEDX: 1<<0 | 1<<16 | 1<<28,
 	F6EAX:        1 << 2,
 	FXSAVE:       1<<0 | 1<<1 | 1<<2 | 1<<3,
 }

@@ -71,6 +71,17 @@ const (
 	HelperCLI   // (): with VME, PVI and IOPL checks; the frontend inlines the plain case
 	HelperSTI   // ()
 
+	// Secure virtual machine mode.
+	HelperIntercept // (exit code, next, parameter): ends the nested guest if this instruction is intercepted; see SVMExit* and translate_svm.go
+	HelperVMRUN     // (next, address size): starts one; sets PC
+	HelperVMLOAD    // (address size)
+	HelperVMSAVE    // (address size)
+	HelperVMMCALL   // ()
+	HelperSTGI      // ()
+	HelperCLGI      // ()
+	HelperSKINIT    // ()
+	HelperINVLPGA   // (linear address)
+
 	// Ports; sizes are bytes. The helper checks the I/O permission bitmap.
 	HelperIn  // (port, size) → value
 	HelperOut // (port, size, value)

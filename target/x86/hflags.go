@@ -17,11 +17,11 @@ type crBit struct {
 var cr0Bits = [...]crBit{{CR0PE, HFPE}, {CR0MP, HFMP}, {CR0EM, HFEM}, {CR0TS, HFTS}}
 
 var cr4Bits = [...]crBit{
-	{CR4OSFXSR, HFOSFXSR}, {CR4UMIP, HFUMIP}, {CR4OSXSAVE, HFOSXSAVE}, {CR4FSGSBASE, HFFSGSBase}, {CR4TSD, HFTSD},
+	{CR4OSFXSR, HFOSFXSR}, {CR4UMIP, HFUMIP}, {CR4OSXSAVE, HFOSXSAVE}, {CR4FSGSBASE, HFFSGSBase},
 }
 
-// hfKept are the mode bits that are not derived from other state: the privilege level, SMM and the debugger's wish.
-const hfKept = HFCPLMask | HFSMM | HFOneInsn
+// hfKept are the mode bits that are not derived from other state: the privilege level, SMM, the nested guest and the debugger's wish.
+const hfKept = HFCPLMask | HFSMM | HFGuest | HFOneInsn
 
 // UpdateHFlags derives HFlags from the control registers, EFER, CS, SS, EFLAGS and the FPU control words, and calls SelectMMU.
 func (e *Env) UpdateHFlags() {

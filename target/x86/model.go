@@ -103,6 +103,9 @@ const FeatHypervisor = Feature(F1ECX)<<5 | 31
 
 // finish keeps derived bits in step.
 func (c *Config) finish() {
+	if !c.Features.Has(FeatSVM) {
+		c.Features[F8000000AEDX] = 0
+	}
 	if c.Model.Vendor == VendorAMD {
 		c.Features[F80000001EDX] = c.Features[F80000001EDX]&^sharedEDX | c.Features[F1EDX]&sharedEDX
 	}

@@ -51,7 +51,8 @@ type State struct {
 	MPState, SIPIVector                                          uint32
 	SoftInterrupt, NMIInjected, NMIPending, HasErrorCode         uint8
 
-	svm svmState
+	// SVM is of a nested guest, beside bits of Mode and Mode2.
+	SVM SVMState
 
 	// Halted and WaitSIPI travel in other sections, "cpu_common" and that of the local APIC.
 	Halted, WaitSIPI bool
@@ -77,14 +78,6 @@ type SegmentState struct {
 // MTRR is a pair of variable-range registers.
 type MTRR struct{ Base, Mask uint64 }
 
-// svmState is what a nested guest of SVM would leave; it stays zero and is only carried along.
-type svmState struct {
-	hsave, vmcb, intercept         uint64
-	crRead, crWrite, drRead, drWri uint16
-	exceptions                     uint32
-	vTPR                           uint8
-}
-
 // Bits of State.Mode: QEMU's hflags.
 const (
 	ModeCPL     = 3 << 0
@@ -109,20 +102,27 @@ const (
 
 // Bits of State.Mode2: QEMU's hflags2.
 const (
-	Mode2GIF          = 1 << 0
+	Mode2GIF          = 1 << 0 // global interrupt flag
+	Mode2HIF          = 1 << 1 // EFLAGS.IF of the nested guest's host
 	Mode2NMI          = 1 << 2 // non-maskable interrupts are blocked
+	Mode2VIntr        = 1 << 3 // VIntMasking
 	Mode2SMMInsideNMI = 1 << 4
+	Mode2NPT          = 1 << 6 // nested paging
 	Mode2VGIF         = 1 << 8
+
+	// Mode2SVM are the bits of secure virtual machine mode.
+	Mode2SVM = Mode2GIF | Mode2HIF | Mode2VIntr | Mode2NPT | Mode2VGIF
 )
 
 // Bits of State.Requests: QEMU's interrupt_request.
 const (
-	RequestHard = 1 << 1
-	RequestPoll = 1 << 4
-	RequestSMI  = 1 << 6
-	RequestNMI  = 1 << 9
-	RequestInit = 1 << 10
-	RequestSIPI = 1 << 11
+	RequestHard    = 1 << 1
+	RequestPoll    = 1 << 4
+	RequestSMI     = 1 << 6
+	RequestVirtual = 1 << 8 // the virtual interrupt of a nested guest
+	RequestNMI     = 1 << 9
+	RequestInit    = 1 << 10
+	RequestSIPI    = 1 << 11
 )
 
 // Values that say "none".
@@ -136,7 +136,7 @@ const (
 // modeBits maps what Env derives from registers to State.Mode.
 var modeBits = [...]struct{ env, mode uint32 }{
 	{HFCS32, ModeCS32}, {HFSS32, ModeSS32}, {HFPE, ModePE}, {HFMP, ModeMP}, {HFEM, ModeEM}, {HFTS, ModeTS}, {HFLMA, ModeLMA},
-	{HFCS64, ModeCS64}, {HFSMM, ModeSMM}, {HFOSFXSR, ModeOSFXSR}, {HFUMIP, ModeUMIP}, {HFAVX, ModeAVX},
+	{HFCS64, ModeCS64}, {HFSMM, ModeSMM}, {HFGuest, ModeGuest}, {HFOSFXSR, ModeOSFXSR}, {HFUMIP, ModeUMIP}, {HFAVX, ModeAVX},
 }
 
 // save fills s from the environment; what is not in it stays.
@@ -234,9 +234,12 @@ func (e *Env) Load(s *State) {
 	e.SMBase, e.PKRU, e.PKRS, e.TSCOffset = s.SMBase, s.PKRU, s.PKRS, s.TSCOffset
 	e.loadFPU(s)
 	e.SetCPL(e.Seg[SS].DPL())
-	e.HFlags &^= HFSMM
+	e.HFlags &^= HFSMM | HFGuest
 	if s.Mode&ModeSMM != 0 {
 		e.HFlags |= HFSMM
+	}
+	if s.Mode&ModeGuest != 0 {
+		e.HFlags |= HFGuest
 	}
 	e.UpdateHFlags()
 }

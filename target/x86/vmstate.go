@@ -53,16 +53,16 @@ var CPUState = vmstate.Description[State]{
 		u32("env.smbase", func(s *State) *uint32 { return &s.SMBase }),
 		u64("env.pat", func(s *State) *uint64 { return &s.PAT }),
 		u32("env.hflags2", func(s *State) *uint32 { return &s.Mode2 }),
-		u64("env.vm_hsave", func(s *State) *uint64 { return &s.svm.hsave }),
-		u64("env.vm_vmcb", func(s *State) *uint64 { return &s.svm.vmcb }),
+		u64("env.vm_hsave", func(s *State) *uint64 { return &s.SVM.HSave }),
+		u64("env.vm_vmcb", func(s *State) *uint64 { return &s.SVM.VMCB }),
 		u64("env.tsc_offset", func(s *State) *uint64 { return &s.TSCOffset }),
-		u64("env.intercept", func(s *State) *uint64 { return &s.svm.intercept }),
-		u16("env.intercept_cr_read", func(s *State) *uint16 { return &s.svm.crRead }),
-		u16("env.intercept_cr_write", func(s *State) *uint16 { return &s.svm.crWrite }),
-		u16("env.intercept_dr_read", func(s *State) *uint16 { return &s.svm.drRead }),
-		u16("env.intercept_dr_write", func(s *State) *uint16 { return &s.svm.drWri }),
-		u32("env.intercept_exceptions", func(s *State) *uint32 { return &s.svm.exceptions }),
-		u8("env.v_tpr", func(s *State) *uint8 { return &s.svm.vTPR }),
+		u64("env.intercept", func(s *State) *uint64 { return &s.SVM.Intercept }),
+		u16("env.intercept_cr_read", func(s *State) *uint16 { return &s.SVM.CRRead }),
+		u16("env.intercept_cr_write", func(s *State) *uint16 { return &s.SVM.CRWrite }),
+		u16("env.intercept_dr_read", func(s *State) *uint16 { return &s.SVM.DRRead }),
+		u16("env.intercept_dr_write", func(s *State) *uint16 { return &s.SVM.DRWrite }),
+		u32("env.intercept_exceptions", func(s *State) *uint32 { return &s.SVM.Exceptions }),
+		u8("env.v_tpr", func(s *State) *uint8 { return &s.SVM.vTPR }),
 		vmstate.Array("env.mtrr_fixed", func(s *State) []uint64 { return s.MTRRFixed[:] }),
 		u64("env.mtrr_deftype", func(s *State) *uint64 { return &s.MTRRDefType }),
 		vmstate.Structs("env.mtrr_var", &mtrrState, func(s *State) []MTRR { return s.MTRRVar[:] }).Since(8),
@@ -107,6 +107,8 @@ var CPUState = vmstate.Description[State]{
 		register("cpu/spec_ctrl", "env.spec_ctrl", 0, func(s *State) *uint64 { return &s.SpecCtrl }),
 		register("cpu/mcg_ext_ctl", "env.mcg_ext_ctl", 0, func(s *State) *uint64 { return &s.MCGExtCtl }),
 		register("cpu/virt_ssbd", "env.virt_ssbd", 0, func(s *State) *uint64 { return &s.VirtSSBD }),
+		&nestedPagingState,
+		register("cpu/svm_guest", "env.int_ctl", 0, func(s *State) *uint32 { return &s.SVM.IntCtl }),
 	},
 	PreLoad: func(s *State) { // what missing subsections mean; section "cpu_common" comes first
 		*s = State{PollControl: pollControlDefault, MiscEnable: miscEnableDefault, Halted: s.Halted, Requests: s.Requests, Crashed: s.Crashed}
@@ -122,11 +124,8 @@ const (
 
 // checkState refuses what no accelerator can continue.
 func checkState(s *State, _ int) error {
-	switch {
-	case s.fpFormat != 0:
+	if s.fpFormat != 0 {
 		return errors.New("Unsupported old non-softfloat CPU state")
-	case s.Mode&ModeGuest != 0:
-		return errors.New("the CPU executes a nested guest, which is not supported")
 	}
 	return nil
 }
@@ -178,6 +177,15 @@ func register[V vmstate.Number](section, field string, def V, at func(*State) *V
 	return &vmstate.Description[State]{Name: section, Version: 1, MinVersion: 1,
 		Needed: func(s *State) bool { return *at(s) != def },
 		Fields: []vmstate.Field[State]{vmstate.Of(field, at)}}
+}
+
+var nestedPagingState = vmstate.Description[State]{
+	Name: "cpu/svn_npt", Version: 1, MinVersion: 1, // the name is QEMU's
+	Needed: func(s *State) bool { return s.Mode2&Mode2NPT != 0 },
+	Fields: []vmstate.Field[State]{
+		u64("env.nested_cr3", func(s *State) *uint64 { return &s.SVM.NestedCR3 }),
+		u32("env.nested_pg_mode", func(s *State) *uint32 { return &s.SVM.PagingMode }),
+	},
 }
 
 var fpopState = vmstate.Description[State]{

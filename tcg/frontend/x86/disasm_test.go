@@ -81,7 +81,7 @@ func unlike(i *Insn, mode uint8) bool {
 	case "xchg", "3dnow":
 		return true
 	case "mov":
-		return i.Opcode >= 0xa0 && i.Opcode <= 0xa3
+		return i.Opcode >= 0xa0 && i.Opcode <= 0xa3 || i.Opcode == 0xc7 && i.OpSize == 8
 	case "sldt", "str":
 		return i.OpSize == 8
 	case "bswap", "invpcid":
@@ -92,7 +92,7 @@ func unlike(i *Insn, mode uint8) bool {
 		return i.OpSize == 2 && i.Opcode&1 != 0
 	case "movsxd":
 		return mode == 8 && i.OpSize < 8
-	case "rdpkru", "wrpkru":
+	case "rdpkru", "wrpkru", "skinit":
 		return mode != 8
 	}
 	return i.Branch || strings.HasPrefix(i.Name, "ud")

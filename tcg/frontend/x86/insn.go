@@ -100,6 +100,7 @@ type entry struct {
 	modrm      bool
 	imm1, imm2 immediate
 	nops       uint8
+	intercept  uint8 // the exit code that a nested guest may end with before the instruction, or 0
 }
 
 // group is a set of rows selected by ModRM.
@@ -135,7 +136,7 @@ type groupRow struct {
 }
 
 func newEntry(r insn) *entry {
-	e := &entry{insn: r, modrm: r.attr&modrm != 0}
+	e := &entry{insn: r, modrm: r.attr&modrm != 0, intercept: intercepts[r.name]}
 	for _, o := range r.ops {
 		if o == opNone {
 			continue

@@ -171,6 +171,9 @@ func (t *Translator) one(st status) {
 		t.raiseGP()
 		return
 	}
+	if d.intercept != 0 {
+		t.intercept(uint64(d.intercept))
+	}
 	if t.checkFetch(); !t.checkAccesses() {
 		return
 	}

@@ -44,6 +44,9 @@ func genString(h x86.Helper) genFunc {
 		case 0xf2:
 			rep = repNE
 		}
+		if h == x86.HelperIns || h == x86.HelperOuts {
+			t.interceptStringIO(h == x86.HelperIns)
+		}
 		arg := t.b.Const(uint64(t.strSize()) | uint64(d.addrsize)<<8 | uint64(t.srcSeg())<<16 | rep<<24)
 		again := t.b.CallBulk(uint32(h), t.bulkKind(h), t.memOp(t.strSize()), arg)
 		if rep == repNone {

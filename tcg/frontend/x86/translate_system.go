@@ -137,12 +137,15 @@ func genLGDT(h x86.Helper) genFunc {
 
 func genSMSW(t *Translator, _ *inst) {
 	if !t.umip() {
+		t.intercept(x86.SVMExitReadCR)
 		t.write(0, t.b.LdEnv(8, offCR0))
 	}
 }
 
 func genLMSW(t *Translator, _ *inst) {
-	t.call(x86.HelperLMSW, t.b.Ext(2, t.read(0)))
+	v := t.b.Ext(2, t.read(0))
+	t.intercept(x86.SVMExitWriteCR, t.b.Const(^uint64(0))) // whatever it changes
+	t.call(x86.HelperLMSW, v)
 	t.leave(x86.ExitMode)
 }
 
@@ -161,6 +164,7 @@ func genINVPCID(t *Translator, d *inst) {
 }
 
 func genCLTS(t *Translator, _ *inst) {
+	t.intercept(x86.SVMExitWriteCR, t.b.And(8, t.b.LdEnv(8, offCR0), t.b.Const(^uint64(x86.CR0TS))))
 	t.call(x86.HelperCLTS)
 	t.leave(x86.ExitMode)
 }
@@ -185,6 +189,7 @@ func genMovFromCR(t *Translator, d *inst) {
 		t.raiseUD()
 		return
 	}
+	t.intercept(x86.SVMExitReadCR + uint64(d.reg))
 	v := ir.None
 	if d.reg == cr8 {
 		v = t.call(x86.HelperReadCR, t.b.Const(uint64(d.reg)))
@@ -199,7 +204,9 @@ func genMovToCR(t *Translator, d *inst) {
 		t.raiseUD()
 		return
 	}
-	t.call(x86.HelperWriteCR, t.b.Const(uint64(d.reg)), t.b.Ext(pick(t.code64(), 8, 4), t.gpr(d.rm)))
+	v := t.b.Ext(pick(t.code64(), 8, 4), t.gpr(d.rm))
+	t.intercept(x86.SVMExitWriteCR+uint64(d.reg), v)
+	t.call(x86.HelperWriteCR, t.b.Const(uint64(d.reg)), v)
 	switch {
 	case d.reg == cr8:
 		t.leave(x86.ExitIRQ)
@@ -215,6 +222,7 @@ func genMovFromDR(t *Translator, d *inst) {
 		t.raiseUD()
 		return
 	}
+	t.intercept(x86.SVMExitReadDR + uint64(d.reg))
 	t.setGPR(pick(t.code64(), 8, 4), d.rm, t.call(x86.HelperReadDR, t.b.Const(uint64(d.reg))))
 }
 
@@ -223,6 +231,7 @@ func genMovToDR(t *Translator, d *inst) {
 		t.raiseUD()
 		return
 	}
+	t.intercept(x86.SVMExitWriteDR + uint64(d.reg))
 	t.call(x86.HelperWriteDR, t.b.Const(uint64(d.reg)), t.b.Ext(pick(t.code64(), 8, 4), t.gpr(d.rm)))
 	t.leave(x86.ExitMode)
 }
@@ -233,11 +242,6 @@ func genModeHelper(h x86.Helper) genFunc {
 		t.call(h)
 		t.leave(x86.ExitMode)
 	}
-}
-
-func genWRMSR(t *Translator, _ *inst) {
-	t.call(x86.HelperWRMSR)
-	t.leave(x86.ExitMode)
 }
 
 func genXGETBV(t *Translator, _ *inst) {
@@ -257,6 +261,17 @@ func genXSETBV(t *Translator, _ *inst) {
 	t.leave(x86.ExitMode)
 }
 
+func genRDMSR(t *Translator, _ *inst) {
+	t.intercept(x86.SVMExitMSR, t.b.Const(0))
+	t.call(x86.HelperRDMSR)
+}
+
+func genWRMSR(t *Translator, _ *inst) {
+	t.intercept(x86.SVMExitMSR, t.b.Const(1))
+	t.call(x86.HelperWRMSR)
+	t.leave(x86.ExitMode)
+}
+
 // genSWAPGS exchanges two bases, which no mode bit depends on in 64-bit mode.
 func genSWAPGS(t *Translator, _ *inst) {
 	const base = offSeg + x86.GS*segSize + segBase
@@ -264,17 +279,6 @@ func genSWAPGS(t *Translator, _ *inst) {
 	now, kernel := b.LdEnv(8, base), b.LdEnv(8, offKernGS)
 	b.StEnv(8, base, kernel)
 	b.StEnv(8, offKernGS, now)
-}
-
-// genRDTSC is RDTSC and RDTSCP.
-func genRDTSC(h x86.Helper) genFunc {
-	return func(t *Translator, _ *inst) {
-		if t.hflags&x86.HFTSD != 0 && t.cpl() != 0 {
-			t.raiseGP()
-			return
-		}
-		t.call(h)
-	}
 }
 
 func genRDPID(t *Translator, d *inst) {
@@ -392,12 +396,14 @@ func (t *Translator) port(i int) ir.Val {
 
 func genIn(t *Translator, _ *inst) {
 	n := t.opSize(0)
+	t.interceptIO(t.port(1), n, x86.SVMIOIn)
 	v := t.call(x86.HelperIn, t.port(1), t.b.Const(uint64(n)))
 	t.setGPR(n, x86.RAX, v)
 }
 
 func genOut(t *Translator, _ *inst) {
 	n := t.opSize(1)
+	t.interceptIO(t.port(0), n, 0)
 	v := t.b.Ext(n, t.gpr(x86.RAX))
 	stop := t.call(x86.HelperOut, t.port(0), t.b.Const(uint64(n)), v)
 	if t.reason == 0 { // else the block ends here anyhow
