@@ -21,6 +21,7 @@ type Backend struct {
 	disabled     bool // the permissions are kept, but not applied: a guest device of a VM that is still coming in
 	generous     bool // what is denied to others is not applied yet: see Graph.Deny
 	device       *Device
+	fixedContext bool // nobody else may bind the disk to another thread
 
 	writeThrough atomic.Bool
 	beyondEOF    bool

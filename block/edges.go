@@ -72,6 +72,9 @@ func (g *Graph) attachTo(t *transaction, p parent, n *Node, name string, role Ro
 		if n.reaches(up) {
 			return nil, Errorf(unix.EINVAL, "Making '%s' a %s child of '%s' would create a cycle", n.name, name, up.name)
 		}
+		if err := joinContext(t, up, n, nil); err != nil {
+			return nil, err
+		}
 	}
 	for range n.quiesced.Load() {
 		p.quiesce()

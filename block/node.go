@@ -61,6 +61,7 @@ type Node struct {
 	probed        bool           // nobody named the driver
 	implicit      bool           // made by a job: people see the node below instead
 	inactive      bool           // another process owns the image
+	ioContext     string         // name of the iothread that it is bound to
 	path          string         // of its options, seen from the node that was opened with it
 	inheritsFrom  *Node          // the parent whose options are the defaults of this node's
 

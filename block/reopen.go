@@ -293,6 +293,9 @@ func (g *Graph) reopenChild(t *transaction, n *Node, o *Options, name string) (l
 	case edge.frozen:
 		return nil, Errorf(unix.EPERM, "Cannot change frozen '%s' link from '%s' to '%s'", edge.name, n.name, edge.node.name)
 	}
+	if err := joinContext(t, n, to, edge); err != nil {
+		return nil, err
+	}
 	lost = edge.node
 	g.moveEdge(t, edge, to)
 	return lost, nil

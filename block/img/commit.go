@@ -17,10 +17,12 @@ type Commit struct {
 	Empty bool
 
 	Progress func(percent float32) // of the whole
+
+	below *block.Node // the filter on the base: there the chain ends that is copied
 }
 
-// Run copies, with the base made as large as the image.
-func (c *Commit) Run(ctx context.Context) error {
+// run copies, with the base made as large as the image.
+func (c *Commit) run(ctx context.Context) error {
 	size, err := c.Top.Length(ctx)
 	if err != nil {
 		return err
@@ -38,7 +40,7 @@ func (c *Commit) Run(ctx context.Context) error {
 	if c.Rate > 0 {
 		limit = newLimiter(c.Rate)
 	}
-	src := &pieces{node: c.Top.Node(), base: c.Base.Node(), size: size}
+	src := &pieces{node: c.Top.Node(), base: c.below, size: size}
 	pipe := newPipeline(func(buf []byte, p piece) error {
 		if p.zero {
 			return c.Base.WriteZeroes(ctx, p.off, p.n, block.MayUnmap)
@@ -135,11 +137,12 @@ func (c *Commit) Into(ctx context.Context, base *block.Node) (err error) {
 	filter, err := g.InsertLooseFilter(ctx, "", base)
 	if err == nil {
 		filter.SetImplicit(true)
+		c.below = filter
 		err = c.Base.Insert(base)
 	}
 	g.Unlock()
 	if err == nil {
-		if err = c.Run(ctx); err != nil {
+		if err = c.run(ctx); err != nil {
 			err = block.Errnof(block.Errno(err), "Block job failed")
 		}
 	}

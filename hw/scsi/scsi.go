@@ -219,6 +219,8 @@ type Bus struct {
 	NoQueue           bool // one command at a time
 	// Handler looks after the devices that come and go while the machine runs, nil if none may.
 	Handler qdev.HotplugHandler
+	// Admit, if set, may refuse a device that is ready.
+	Admit func(Unit) error
 	// Plugged and Unplugged, if set, hear of devices that come and go while the machine runs.
 	Plugged, Unplugged func(Unit)
 	// Changed, if set, hears of conditions that are to be reported with the next command.
@@ -264,6 +266,12 @@ func (b *Bus) RealizeChild(dev qdev.Device) error {
 	}
 	if err := dev.Realize(); err != nil {
 		return err
+	}
+	if b.Admit != nil {
+		if err := b.Admit(u); err != nil {
+			dev.Unrealize()
+			return err
+		}
 	}
 	b.mu.Lock()
 	b.units = append(b.units, u)

@@ -388,6 +388,7 @@ qemu-img check f.vmdk
 qemu-img resize a.vmdk 200M
 qemu-img snapshot -l a.vmdk
 qemu-img snapshot -c x a.vmdk
+qemu-img commit o.vmdk
 qemu-img amend -o size=1M a.vmdk
 qemu-img measure -O vmdk a.vmdk
 qemu-img info o.vmdk

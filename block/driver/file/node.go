@@ -169,10 +169,17 @@ func (n *Node) CopyRange(_ context.Context, src *block.Child, srcOff, dstOff, le
 
 // DeleteFile implements block.Deleter; only regular files are removed.
 func (n *Node) DeleteFile(context.Context) error {
-	if n.isDev {
+	var st unix.Stat_t
+	name := n.node.ExactFilename()
+	switch err := unix.Lstat(name, &st); {
+	case n.isDev:
+		return unix.ENOTSUP
+	case err != nil:
+		return err
+	case st.Mode&unix.S_IFMT != unix.S_IFREG: // a device of the host, whatever opened it
 		return unix.ENOTSUP
 	}
-	return unix.Unlink(n.node.ExactFilename())
+	return unix.Unlink(name)
 }
 
 // ReopenPrepare implements block.Reopener. The access mode changes together with the permissions (CheckPerm).

@@ -156,7 +156,11 @@ func (im *image) openKDMV(ctx context.Context, file *block.Child, o *block.Optio
 	if err := h.check(length, !im.node.Mode().ReadOnly); err != nil {
 		return err
 	}
-	if h.capacity > maxSectors || h.dir > maxSectors || h.redundant > maxSectors {
+	entries := (h.capacity-1)/h.entrySectors() + 1
+	if h.capacity == 0 {
+		entries = 0
+	}
+	if entries <= maxTables && max(h.capacity, h.dir, h.redundant) > maxSectors {
 		return unix.EFBIG
 	}
 	redundant := int64(0)
@@ -165,7 +169,6 @@ func (im *image) openKDMV(ctx context.Context, file *block.Child, o *block.Optio
 	}
 	e := &extent{file: file, sectors: int64(h.capacity), tableLen: int64(h.tableLen), compressed: h.compressed, markers: h.flags&flagMarkers != 0,
 		zeros: h.flags&flagZeroGrain != 0, version: h.version}
-	entries := (h.capacity + h.entrySectors() - 1) / h.entrySectors()
 	if err := im.addSparse(ctx, e, int64(h.dir)*sectorSize, redundant, entries, h.grain); err != nil {
 		return err
 	}

@@ -70,7 +70,7 @@ func (im *image) parent(ctx context.Context) (*block.Child, error) {
 	if b == nil || im.parentChecked {
 		return b, nil
 	}
-	p, ok := b.Node().State().(*image)
+	p, ok := b.Node().SkipFilters().State().(*image)
 	if !ok {
 		return nil, unix.EINVAL
 	}

@@ -213,6 +213,17 @@ func (d *Drive) Unrealize() {
 	d.backend = nil
 }
 
+// SetIOThread binds the disk to an iothread, or to none if the name is empty.
+func (d *Drive) SetIOThread(name string) error {
+	if d.backend == nil {
+		return nil
+	}
+	g := d.backend.Graph()
+	g.Lock()
+	defer g.Unlock()
+	return d.backend.SetIOContext(name)
+}
+
 // Reset implements qdev.Device.
 func (d *Drive) Reset() {
 	d.Wait()

@@ -50,7 +50,7 @@ type Props struct {
 	SegMaxAdjust bool             `prop:"seg_max_adjust,default=true"`
 	MaxSectors   uint32           `prop:"max_sectors,default=65535"`
 	PerLUN       uint32           `prop:"cmd_per_lun,default=128"`
-	IOThread     *iothread.Thread `prop:"iothread"` // requests run on goroutines, whatever it is
+	IOThread     *iothread.Thread `prop:"iothread"` // requests run on goroutines, but disks are bound to it
 	Hotplug      bool             `prop:"hotplug,default=true" help:"on/off"`
 	ParamChange  bool             `prop:"param_change,default=true" help:"on/off"`
 }
@@ -120,11 +120,27 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 	scsi.NewBus(&m.Bus, owner, name, maxTarget, maxLUN)
 	m.Bus.Handler = qdev.Direct{}
 	m.Bus.Plugged = func(u scsi.Unit) { m.notify(featureHotplug, u, eventTransport, reasonRescan) }
-	m.Bus.Unplugged = func(u scsi.Unit) { m.notify(featureHotplug, u, eventTransport, reasonRemoved) }
+	m.Bus.Admit = func(u scsi.Unit) error { return m.bind(u, true) }
+	m.Bus.Unplugged = func(u scsi.Unit) {
+		m.notify(featureHotplug, u, eventTransport, reasonRemoved)
+		_ = m.bind(u, false) // others may still need the thread
+	}
 	m.Bus.Changed = func(u scsi.Unit, s scsi.Sense) {
 		m.notify(featureChange, u, eventParameter, uint32(s.ASC)|uint32(s.ASCQ)<<8)
 	}
 	return nil
+}
+
+// bind binds a disk to the adapter's thread, or to none.
+func (m *Model) bind(u scsi.Unit, on bool) error {
+	d, ok := u.(interface{ SetIOThread(name string) error })
+	switch {
+	case !ok || m.Props.IOThread == nil:
+		return nil
+	case on:
+		return d.SetIOThread(m.Props.IOThread.ID())
+	}
+	return d.SetIOThread("")
 }
 
 // Vectors implements virtio.Type: one interrupt for each queue and one for the configuration.

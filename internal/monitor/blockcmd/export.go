@@ -133,7 +133,29 @@ func (s *Service) BlockExportAdd(ctx context.Context, a *qapi.BlockExportOptions
 		o.Set(key+".node", b.External.Node)
 		o.Set(key+".name", b.External.Name)
 	}
-	return s.locked(func() error { return s.NBD.Add(ctx, o) })
+	return s.locked(func() error {
+		if err := s.bindExport(a); err != nil {
+			return err
+		}
+		err := s.NBD.Add(ctx, o)
+		if e := s.Exports.Find(a.Id); err == nil && e != nil && deref(a.FixedIothread, false) {
+			e.Backend().FixIOContext()
+		}
+		return err
+	})
+}
+
+// bindExport binds the node of an export that is to be made to its thread. That need not succeed unless the export says so.
+func (s *Service) bindExport(a *qapi.BlockExportOptions) error {
+	n := s.Graph.Find(a.NodeName)
+	switch {
+	case n == nil || a.Iothread == nil || s.Exports.Find(a.Id) != nil || deref(a.Writable, false) && n.ReadOnly(): // which is refused anyhow
+		return nil
+	case deref(a.FixedIothread, false):
+		return n.SetIOContext(*a.Iothread)
+	}
+	_ = n.SetIOContext(*a.Iothread)
+	return nil
 }
 
 // BlockExportDel implements qapi.BlockExportCommands.

@@ -98,7 +98,7 @@ func (s *Service) XBlockdevChange(_ context.Context, a *qapi.XBlockdevChangeArg)
 	})
 }
 
-// XBlockdevSetIothread implements qapi.BlockCoreCommands. Requests are not bound to threads: only the arguments are checked.
+// XBlockdevSetIothread implements qapi.BlockCoreCommands.
 func (s *Service) XBlockdevSetIothread(_ context.Context, a *qapi.XBlockdevSetIothreadArg) error {
 	return s.locked(func() error {
 		n := s.Graph.Find(a.NodeName)
@@ -111,7 +111,7 @@ func (s *Service) XBlockdevSetIothread(_ context.Context, a *qapi.XBlockdevSetIo
 		if t := a.Iothread.S; t != nil && (s.IOThread == nil || !s.IOThread(*t)) {
 			return block.Errorf(unix.ENOENT, "Cannot find iothread %s", *t)
 		}
-		return nil
+		return n.SetIOContext(deref(a.Iothread.S, ""))
 	})
 }
 
