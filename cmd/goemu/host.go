@@ -11,6 +11,7 @@ import (
 	"goemu/hw/char"
 	"goemu/hw/disk"
 	"goemu/hw/qdev"
+	"goemu/internal/audiodev"
 	"goemu/internal/chardev"
 	"goemu/internal/config"
 	"goemu/internal/mainloop"
@@ -28,6 +29,7 @@ type backends struct {
 	disks     *driver.Drives
 	net       *netdev.Set
 	objects   *userobj.Set
+	audiodevs []string // identifiers
 
 	defaultNet bool // nobody said anything about the network
 }
@@ -36,6 +38,7 @@ type backends struct {
 func (h *backends) open(s *session) error {
 	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Escape: s.vm.Escape, Ready: s.mon.ready, Detached: s.vm.Daemonize, Tell: complain, Print: printLine})
 	h.disks = driver.NewDrives()
+	h.audiodevs = s.vm.Audiodevs
 	disk.Blank = h.disks.Blank
 	s.expectMigration()
 	h.disks.Graph.Warn = warn
@@ -234,6 +237,7 @@ func withHint(err error) error {
 func (h *backends) links(l *qdev.Links) {
 	qdev.Link(l, h.chars.Find)
 	qdev.Link(l, h.net.Peer)
+	qdev.Link(l, func(id string) (*audiodev.Device, bool) { return audiodev.Find(h.audiodevs, id) })
 	qdev.Link(l, func(id string) (*block.Source, bool) { return h.disks.Source(id) })
 	objectLinks(h.objects, l)
 }

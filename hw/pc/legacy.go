@@ -94,7 +94,7 @@ func (m *Machine) legacyTimers() (err error) {
 	}
 	m.pit = pit
 	if pit != nil { // the microvm gets the speaker port, too: its gate is what kernels calibrate with
-		s, err := i8254.NewSpeaker(m.Tree, m.isa, pit)
+		s, err := i8254.NewSpeaker(m.Tree, m.isa, pit, m.cfg.Props.SpeakerAudiodev)
 		if err != nil {
 			return err
 		}

@@ -105,6 +105,7 @@ type Props struct {
 	MaxRAMBelow4G                     uint64
 	MemoryBackend                     string // identifier of the object that stands for the main memory
 	OEMID, OEMTableID                 string
+	SpeakerAudiodev                   string    // identifier of where the speaker's sound goes
 	Flash                             [2]string // disks with the firmware, "" for none
 }
 
@@ -169,6 +170,7 @@ func properties() []property {
 		{"max-ram-below-4g", "size", "Maximum ram below the 4G boundary (32bit boundary)", maxRAM},
 		{"mem-merge", "bool", "Enable/disable memory merge support", boolean("mem-merge", func(p *Props) *bool { return &p.MemMerge })},
 		{"memory-backend", "string", "Set RAM backendValid value is ID of hostmem based backend", text(func(p *Props) *string { return &p.MemoryBackend }, "memory-backend", 255)},
+		{"pcspk-audiodev", "str", "ID of an audiodev to use as a backend", text(func(p *Props) *string { return &p.SpeakerAudiodev }, "pcspk-audiodev", 255)},
 		{"pflash0", "str", "Node name or ID of a block device to use as a backend", text(func(p *Props) *string { return &p.Flash[0] }, "pflash0", 255)},
 		{"pflash1", "str", "Node name or ID of a block device to use as a backend", text(func(p *Props) *string { return &p.Flash[1] }, "pflash1", 255)},
 		{"pic", "OnOffAuto", "Enable i8259 PIC", onOffAuto("pic", func(p *Props) *qdev.OnOffAuto { return &p.PIC })},

@@ -111,7 +111,7 @@ func newMachine(t testing.TB) *machine {
 	m.rtc = must[*mc146818.RTC](t)(mc146818.New(m.tree, bus, mc146818.Config{Start: rtcStart, Clock: clock.Virtual, IRQ: rtcLine}))
 	m.rtc.SetPC(mc146818.PC{Below4G: ramSize, CPUs: 1, Boot: "cad"})
 	m.pit = must[*i8254.PIT](t)(i8254.New(m.tree, bus, pitLine, nil))
-	must[*i8254.Speaker](t)(i8254.NewSpeaker(m.tree, bus, m.pit))
+	must[*i8254.Speaker](t)(i8254.NewSpeaker(m.tree, bus, m.pit, ""))
 	must[*misc.Port92](t)(misc.NewPort92(m.tree, bus, nil, m.vm))
 	m.pm = must[*piix.PM](t)(piix.NewPM(m.tree, m.host.Bus, 1<<3|3, piix.PMConfig{SCI: gsi[9], VM: m.vm, IO: io, SMM: true, SMBBase: 0xb100}))
 	m.vm.OnEvent(func(e mainloop.Event) { m.events = append(m.events, e) })

@@ -43,7 +43,7 @@ func newRigOn(t testing.TB, k accel.KernelPIT) *rig {
 	if r.pit, err = New(tree, bus, irq, r.kernel); err != nil {
 		t.Fatal(err)
 	}
-	if r.spk, err = NewSpeaker(tree, bus, r.pit); err != nil {
+	if r.spk, err = NewSpeaker(tree, bus, r.pit, ""); err != nil {
 		t.Fatal(err)
 	}
 	tree.Reset()

@@ -3,22 +3,29 @@ package i8254
 import (
 	"goemu/hw/isa"
 	"goemu/hw/qdev"
+	"goemu/internal/audiodev"
 	"goemu/migration/vmstate"
 )
 
 // Port and bits of the speaker control register.
 const (
-	portSpeaker = 0x61
-
 	spkGate, spkData = 0x01, 0x02
 	spkRefresh       = 0x10
 	spkOut           = 0x20
 	spkChannel       = 2
 )
 
+// SpeakerProps are the options of the device type isa-pcspk.
+type SpeakerProps struct {
+	Audiodev *audiodev.Device `prop:"audiodev" help:"ID of an audiodev to use as a backend"`
+	IOBase   uint32           `prop:"iobase,default=0x61"`
+	Migrate  bool             `prop:"migrate,default=true" help:"on/off"`
+}
+
 // Speaker is the device type isa-pcspk; it makes no sound, but port 0x61 gates and shows the timer's third channel.
 type Speaker struct {
 	isa.Device
+	SpeakerProps
 	pit     *PIT
 	dataOn  uint8
 	refresh uint8
@@ -33,19 +40,28 @@ var SpeakerClass = qdev.Class{Name: "isa-pcspk", Bus: isa.BusType, Internal: tru
 	}})}
 
 // NewSpeaker puts the speaker port of a timer on the bus.
-func NewSpeaker(tree *qdev.Tree, bus *isa.Bus, pit *PIT) (*Speaker, error) {
+// audiodev is the identifier of where its sound goes, "" for nowhere.
+func NewSpeaker(tree *qdev.Tree, bus *isa.Bus, pit *PIT, audiodev string) (*Speaker, error) {
 	d, err := tree.New(&SpeakerClass)
 	if err != nil {
 		return nil, err
 	}
 	s := d.(*Speaker)
+	if audiodev != "" {
+		if err := qdev.Set(s, &tree.Links, "audiodev", audiodev); err != nil {
+			return nil, err
+		}
+	}
 	s.pit = pit
 	return s, qdev.Realize(s, bus)
 }
 
 // Realize implements qdev.Device.
 func (s *Speaker) Realize() error {
-	s.MapPorts("pcspk", portSpeaker, 1, s).Impl.Max = 1
+	s.MapPorts("pcspk", uint16(s.IOBase), 1, s).Impl.Max = 1
+	if !s.Migrate {
+		s.HideState()
+	}
 	return nil
 }
 
