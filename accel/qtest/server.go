@@ -28,6 +28,8 @@ type Target struct {
 	Root          *qom.Node
 	// Clock says that the protocol moves the virtual clock (-accel qtest).
 	Clock bool
+	// Settle waits until what the host has for the machine has arrived; it is called before each command, without the machine lock.
+	Settle func()
 }
 
 // Server answers one client's commands. They are executed on a goroutine of their own, each under the machine lock, so that a client
@@ -143,11 +145,22 @@ func (s *Server) run() {
 		if line == nil {
 			continue
 		}
+		s.settle()
 		mainloop.Lock.Lock()
 		s.port.AcceptInput()
 		answer := s.execute(strings.Split(string(line), " "))
 		mainloop.Lock.Unlock()
 		s.send(answer)
+	}
+}
+
+// settle waits until what the host has for the machine has arrived.
+func (s *Server) settle() {
+	s.mu.Lock()
+	f := s.t.Settle
+	s.mu.Unlock()
+	if f != nil {
+		f()
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"goemu/internal/clock"
 	"goemu/internal/config"
 	"goemu/internal/memory"
+	"goemu/internal/netdev"
 	"goemu/target/x86"
 )
 
@@ -71,7 +72,7 @@ func (s *session) openQTest() error {
 // serveQTest lets the machine be tested.
 func (s *session) serveQTest() {
 	if m := s.machine; s.qtest != nil {
-		s.qtest.Serve(qtest.Target{Memory: m.Memory(), Ports: m.Ports(), Root: m.Tree.QOM, Clock: clock.Virtual.Manual()})
+		s.qtest.Serve(qtest.Target{Memory: m.Memory(), Ports: m.Ports(), Root: m.Tree.QOM, Clock: clock.Virtual.Manual(), Settle: netdev.Main.Settle})
 	}
 }
 

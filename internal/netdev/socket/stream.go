@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
@@ -37,6 +38,8 @@ type stream struct {
 	cancel context.CancelFunc
 	wg     sync.WaitGroup
 
+	in atomic.Pointer[arrivals] // of the connection
+
 	mu   sync.Mutex
 	conn net.Conn // guarded by mu
 }
@@ -53,6 +56,9 @@ func newStream(s *netdev.Set, kind, name string, peer *netdev.Client) *stream {
 func (p *stream) start(first net.Conn) {
 	var ctx context.Context
 	ctx, p.cancel = context.WithCancel(context.Background())
+	if first != nil {
+		p.in.Store(newArrivals(first))
+	}
 	p.wg.Go(p.write)
 	p.wg.Go(func() { p.serve(ctx, first) })
 }
@@ -110,7 +116,12 @@ func (p *stream) setConn(c net.Conn) bool {
 }
 
 func (p *stream) read(c net.Conn) {
-	r := bufio.NewReaderSize(c, maxStreamFrame)
+	in := p.in.Load()
+	if in == nil || in.Conn != c {
+		in = newArrivals(c)
+		p.in.Store(in)
+	}
+	r := bufio.NewReaderSize(in, maxStreamFrame)
 	buf := make([]byte, maxStreamFrame)
 	var n [lengthSize]byte
 	for {
@@ -124,10 +135,21 @@ func (p *stream) read(c net.Conn) {
 		if _, err := io.ReadFull(r, buf[:size]); err != nil {
 			return
 		}
-		if size > 0 && !p.Deliver(buf[:size], nil) {
+		if size == 0 || p.Client().Send(buf[:size], nil) {
+			continue
+		}
+		in.busy.Store(false) // it waits for the peer
+		if !p.Deliver(buf[:size], nil) {
 			return
 		}
+		in.busy.Store(true)
 	}
+}
+
+// Arrived implements netdev.Arriver.
+func (p *stream) Arrived() bool {
+	in := p.in.Load()
+	return in == nil || in.done()
 }
 
 // Receive implements netdev.Port.
