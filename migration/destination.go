@@ -53,7 +53,7 @@ func (e *Engine) Incoming(uri string, files channel.Files) error {
 	if e.Hooks.Status != nil {
 		e.Hooks.Status(Setup) // whether or not events are asked for
 	}
-	w, err := channel.Incoming(uri, files)
+	w, err := channel.Incoming(uri, files, e.admit)
 	if err != nil {
 		return err
 	}
@@ -64,11 +64,22 @@ func (e *Engine) Incoming(uri string, files channel.Files) error {
 	return nil
 }
 
+// admit makes the channel of a source secure, or says why it is none to load from.
+func (e *Engine) admit(ch channel.Channel) (channel.Channel, error) {
+	safe, err := e.secureIn(ch)
+	if err != nil {
+		e.report(err.Error())
+		ch.Shutdown()
+		_ = ch.Close()
+	}
+	return safe, err
+}
+
 // receive is the whole migration into this process, on a goroutine of its own.
 func (e *Engine) receive(open channel.Opener) {
 	ch, err := open(context.Background())
 	if err != nil {
-		if !e.isStopping() {
+		if !errors.Is(err, channel.ErrRefused) && !e.isStopping() {
 			e.report(err.Error())
 			e.giveUp()
 		}

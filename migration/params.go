@@ -153,7 +153,6 @@ func (p *Parameters) check() error {
 		{p.AnnounceMax <= 100000, "announce_max", "a value between 0 and 100000"},
 		{p.AnnounceRounds <= 1000, "announce_rounds", "a value between 0 and 1000"},
 		{p.AnnounceStep >= 1 && p.AnnounceStep <= 10000, "announce_step", "a value between 0 and 10000"},
-		{p.TlsCreds == "", "tls-creds", "an empty string: migration over TLS is not supported"},
 	} {
 		if !c.ok {
 			return fmt.Errorf("Parameter '%s' expects %s", c.name, c.want)

@@ -111,7 +111,7 @@ func (e *Engine) Migrate(uri string, files channel.Files) error {
 		close(o.done)
 		return err
 	}
-	go o.run(open)
+	go o.run(open, channel.Host(uri))
 	return nil
 }
 
@@ -147,10 +147,9 @@ func newOutgoing(e *Engine) *outgoing {
 }
 
 // run is the whole migration, on a goroutine of its own.
-func (o *outgoing) run(open channel.Opener) {
+func (o *outgoing) run(open channel.Opener, host string) {
 	defer close(o.done)
-	ch, err := open(o.ctx)
-	if err != nil {
+	if err := o.connect(open, host); err != nil {
 		o.fail(err)
 		o.e.report(err.Error())
 		if !o.move(Setup, Failed) {
@@ -158,14 +157,35 @@ func (o *outgoing) run(open channel.Opener) {
 		}
 		return
 	}
+	o.send()
+	o.finish()
+}
+
+// connect opens the channel.
+func (o *outgoing) connect(open channel.Opener, host string) error {
+	ch, err := open(o.ctx)
+	if err != nil {
+		return err
+	}
+	o.setChannel(ch)
+	safe, err := o.e.secureOut(ch, host)
+	if err != nil {
+		ch.Shutdown()
+		_ = ch.Close()
+		return err
+	}
+	o.setChannel(safe)
+	return nil
+}
+
+// setChannel makes a channel the one that Cancel shuts down.
+func (o *outgoing) setChannel(ch channel.Channel) {
 	o.mu.Lock()
 	o.ch = ch
 	o.mu.Unlock()
 	if o.ctx.Err() != nil {
 		ch.Shutdown()
 	}
-	o.send()
-	o.finish()
 }
 
 // send is everything that goes over the channel; it ends in one of the last states, or in Cancelling.

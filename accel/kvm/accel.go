@@ -135,9 +135,12 @@ func (a *Accel) anyInside() bool {
 }
 
 // Start begins to execute the CPUs that do not yet; while the machine is paused they wait. Their request lines decide which of them run.
+// When it returns every CPU has its thread.
 func (a *Accel) Start() {
 	a.startMu.Lock()
 	defer a.startMu.Unlock()
+	var up sync.WaitGroup
+	defer up.Wait()
 	for _, c := range a.list() {
 		if c.started.Load() {
 			continue
@@ -147,7 +150,8 @@ func (a *Accel) Start() {
 		}
 		c.started.Store(true)
 		a.running.Add(1)
-		go c.main()
+		up.Add(1)
+		go c.main(up.Done)
 	}
 }
 

@@ -9,10 +9,11 @@ import (
 	"goemu/accel"
 )
 
-// main is the goroutine of a CPU.
-func (c *CPU) main() {
+// main is the goroutine of a CPU; up is called when it has its thread.
+func (c *CPU) main(up func()) {
 	runtime.LockOSThread() // for ever: the thread ends with the goroutine
 	c.thread.Store(int64(unix.Gettid()))
+	up()
 	nameThread("CPU " + strconv.Itoa(c.index) + "/KVM")
 	defer c.accel.running.Done()
 	for c.service() {

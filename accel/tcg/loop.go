@@ -20,10 +20,11 @@ const (
 	exitSet                  // a helper has set PC and mode
 )
 
-// main is the goroutine of a CPU.
-func (c *CPU) main() {
+// main is the goroutine of a CPU; up is called when it has its thread.
+func (c *CPU) main(up func()) {
 	runtime.LockOSThread()
 	c.thread.Store(int64(unix.Gettid()))
+	up()
 	defer c.accel.running.Done()
 	for c.req.Load()&reqQuit == 0 {
 		c.guarded()

@@ -110,9 +110,17 @@ func (t *Tree) New(c *Class) (Device, error) {
 
 // Create makes a device of the machine itself: class, settings, bus (nil for the main system bus), in operation.
 func (t *Tree) Create(c *Class, on BusNode, settings ...Setting) (Device, error) {
+	return t.CreateAt(nil, "", c, on, settings...)
+}
+
+// CreateAt is Create for a device that is the child of a place in the tree of objects; nil: of what is unattached.
+func (t *Tree) CreateAt(place *qom.Node, child string, c *Class, on BusNode, settings ...Setting) (Device, error) {
 	d, err := t.New(c)
 	if err != nil {
 		return nil, err
+	}
+	if place != nil {
+		place.MustAdd(child, d.Dev().node)
 	}
 	for _, s := range settings {
 		if err := s.apply(d, &t.Links); err != nil {

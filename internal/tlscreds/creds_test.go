@@ -1,13 +1,7 @@
 package tlscreds
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"math/big"
 	"net"
 	"os"
 	"path/filepath"
@@ -15,55 +9,9 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/tlscreds/credstest"
 )
-
-// authority makes certificates.
-type authority struct {
-	cert *x509.Certificate
-	key  *ecdsa.PrivateKey
-}
-
-func newAuthority(t *testing.T, name string, change func(*x509.Certificate)) *authority {
-	a := &authority{cert: &x509.Certificate{SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, NotBefore: time.Now().Add(-time.Hour),
-		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}}
-	if change != nil {
-		change(a.cert)
-	}
-	var err error
-	a.key, err = ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	return a
-}
-
-func writePEM(t *testing.T, name, kind string, der []byte) {
-	require.NoError(t, os.WriteFile(name, pem.EncodeToMemory(&pem.Block{Type: kind, Bytes: der}), 0o600))
-}
-
-// dir makes a directory of credentials.
-func (a *authority) dir(t *testing.T, e Endpoint, change func(*x509.Certificate)) string {
-	dir := t.TempDir()
-	der, err := x509.CreateCertificate(rand.Reader, a.cert, a.cert, a.key.Public(), a.key)
-	require.NoError(t, err)
-	writePEM(t, filepath.Join(dir, fileCA), "CERTIFICATE", der)
-	ca, err := x509.ParseCertificate(der)
-	require.NoError(t, err)
-	usage := map[Endpoint]x509.ExtKeyUsage{Client: x509.ExtKeyUsageClientAuth, Server: x509.ExtKeyUsageServerAuth}[e]
-	c := &x509.Certificate{SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "the " + string(e), Organization: []string{"Org, Inc."}, Country: []string{"XX"}},
-		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{usage},
-		KeyUsage: x509.KeyUsageDigitalSignature, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)}, DNSNames: []string{"host.example"}}
-	if change != nil {
-		change(c)
-	}
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	require.NoError(t, err)
-	der, err = x509.CreateCertificate(rand.Reader, c, ca, key.Public(), a.key)
-	require.NoError(t, err)
-	writePEM(t, filepath.Join(dir, string(e)+"-cert.pem"), "CERTIFICATE", der)
-	der, err = x509.MarshalPKCS8PrivateKey(key)
-	require.NoError(t, err)
-	writePEM(t, filepath.Join(dir, string(e)+"-key.pem"), "PRIVATE KEY", der)
-	return dir
-}
 
 func load(t *testing.T, dir string, e Endpoint) *X509 {
 	c, err := Load(Options{Dir: dir, Endpoint: e, VerifyPeer: true, SanityCheck: true})
@@ -101,11 +49,11 @@ func handshake(t *testing.T, s, c *X509, host string, authz Authorizer) (serverE
 }
 
 func TestHandshake(t *testing.T) {
-	one, other := newAuthority(t, "one", nil), newAuthority(t, "other", nil)
-	s := load(t, one.dir(t, Server, nil), Server)
-	c := load(t, one.dir(t, Client, nil), Client)
-	stranger := load(t, other.dir(t, Client, nil), Client)
-	anonymousDir := one.dir(t, Client, nil)
+	one, other := credstest.New(t, "one", nil), credstest.New(t, "other", nil)
+	s := load(t, one.Dir(t, string(Server), nil), Server)
+	c := load(t, one.Dir(t, string(Client), nil), Client)
+	stranger := load(t, other.Dir(t, string(Client), nil), Client)
+	anonymousDir := one.Dir(t, string(Client), nil)
 	require.NoError(t, os.Remove(filepath.Join(anonymousDir, fileClientCert)))
 	anonymous := load(t, anonymousDir, Client)
 	const name = `CN=the client,O=Org\, Inc.,C=XX`
@@ -140,9 +88,9 @@ func TestHandshake(t *testing.T) {
 }
 
 func TestSanity(t *testing.T) {
-	good := newAuthority(t, "good", nil)
+	good := credstest.New(t, "good", nil)
 	past := time.Now().Add(-time.Minute)
-	noCA := newAuthority(t, "no CA", func(c *x509.Certificate) { c.IsCA = false; c.KeyUsage = 0 })
+	noCA := credstest.New(t, "no CA", func(c *x509.Certificate) { c.IsCA = false; c.KeyUsage = 0 })
 	for _, x := range []struct {
 		dir  func() string
 		e    Endpoint
@@ -150,22 +98,22 @@ func TestSanity(t *testing.T) {
 	}{
 		{func() string { return "" }, Server, "Missing 'dir' property value"},
 		{func() string { return "/nonexistent" }, Client, "Unable to access credentials /nonexistent/ca-cert.pem: No such file or directory"},
-		{func() string { return good.dir(t, Server, func(c *x509.Certificate) { c.NotAfter = past }) }, Server, "has expired"},
+		{func() string { return good.Dir(t, string(Server), func(c *x509.Certificate) { c.NotAfter = past }) }, Server, "has expired"},
 		{func() string {
-			return good.dir(t, Client, func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })
+			return good.Dir(t, string(Client), func(c *x509.Certificate) { c.NotBefore = time.Now().Add(time.Hour) })
 		}, Client, "is not yet active"},
 		{func() string {
-			return good.dir(t, Server, func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })
+			return good.Dir(t, string(Server), func(c *x509.Certificate) { c.IsCA, c.BasicConstraintsValid = true, true })
 		}, Server, "basic constraints show a CA, but we need one for a server"},
 		{func() string {
-			return good.dir(t, Server, func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })
+			return good.Dir(t, string(Server), func(c *x509.Certificate) { c.KeyUsage = x509.KeyUsageKeyEncipherment })
 		}, Server, "usage does not permit digital signature"},
-		{func() string { return noCA.dir(t, Server, nil) }, Server, "basic constraints do not show a CA"},
+		{func() string { return noCA.Dir(t, string(Server), nil) }, Server, "basic constraints do not show a CA"},
 	} {
 		_, err := Load(Options{Dir: x.dir(), Endpoint: x.e, VerifyPeer: true, SanityCheck: true})
 		require.ErrorContains(t, err, x.want)
 	}
-	require.EqualError(t, load(t, good.dir(t, Client, nil), Client).CheckEndpoint(Server), "Expected TLS credentials for a server endpoint")
+	require.EqualError(t, load(t, good.Dir(t, string(Client), nil), Client).CheckEndpoint(Server), "Expected TLS credentials for a server endpoint")
 }
 
 func TestList(t *testing.T) {

@@ -68,6 +68,16 @@ func address(protocol, rest string) (*sockaddr.Addr, error) {
 	return sockaddr.ParseInet(rest)
 }
 
+// Host is the host that a URI names, "" if it names none.
+func Host(uri string) string {
+	if protocol, rest := split(uri); protocol == "tcp" {
+		if a, err := address(protocol, rest); err == nil {
+			return a.Host
+		}
+	}
+	return ""
+}
+
 // Outgoing prepares the channel of a source. What is wrong with the URI shows at once, what is wrong with a peer when it is opened.
 func Outgoing(uri string, files Files) (Opener, error) {
 	protocol, rest := split(uri)
@@ -101,14 +111,20 @@ type Waiting struct {
 	Addr  net.Addr // where a socket listens, nil for other channels
 }
 
-// Incoming prepares the channel of a destination; sockets listen already when it returns.
-func Incoming(uri string, files Files) (*Waiting, error) {
+// Admit takes the channel of a source and returns the one to load from. Its error ends that channel, which it has reported and closed.
+type Admit func(Channel) (Channel, error)
+
+// ErrRefused says that the only channel there could be was not admitted.
+var ErrRefused = errors.New("the channel was not admitted")
+
+// Incoming prepares the channel of a destination; sockets listen already when it returns, and until a source is admitted.
+func Incoming(uri string, files Files, admit Admit) (*Waiting, error) {
 	protocol, rest := split(uri)
 	var c Channel
 	var err error
 	switch protocol {
 	case "tcp", "unix", "vsock":
-		return listen(protocol, rest)
+		return listen(protocol, rest, admit)
 	case "exec":
 		c, err = command(rest)
 	case "fd":
@@ -119,10 +135,17 @@ func Incoming(uri string, files Files) (*Waiting, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Waiting{Open: func(context.Context) (Channel, error) { return awaitInput(c), nil }, Close: c.Shutdown}, nil
+	open := func(context.Context) (Channel, error) {
+		ch, err := admit(awaitInput(c))
+		if err != nil {
+			return nil, ErrRefused
+		}
+		return ch, nil
+	}
+	return &Waiting{Open: open, Close: c.Shutdown}, nil
 }
 
-func listen(protocol, rest string) (*Waiting, error) {
+func listen(protocol, rest string, admit Admit) (*Waiting, error) {
 	a, err := address(protocol, rest)
 	if err != nil {
 		return nil, err
@@ -135,11 +158,15 @@ func listen(protocol, rest string) (*Waiting, error) {
 	w := &Waiting{Close: func() { once.Do(func() { _ = l.Close() }) }, Addr: l.Addr()}
 	w.Open = func(context.Context) (Channel, error) {
 		defer w.Close()
-		c, err := l.Accept()
-		if err != nil {
-			return nil, err
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return nil, err
+			}
+			if ch, err := admit(&socket{c}); err == nil {
+				return ch, nil
+			}
 		}
-		return &socket{c}, nil
 	}
 	return w, nil
 }

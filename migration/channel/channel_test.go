@@ -2,12 +2,16 @@ package channel
 
 import (
 	"context"
+	"errors"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/stretchr/testify/require"
 )
 
 // TestPairs sends bytes over every kind of channel.
@@ -42,7 +46,7 @@ func TestPairs(t *testing.T) {
 		if strings.HasPrefix(c.from, "exec") {
 			send() // the file must be there
 		}
-		w, err := Incoming(c.to, files)
+		w, err := Incoming(c.to, files, everybody)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -115,10 +119,39 @@ func TestErrors(t *testing.T) {
 	if _, err := Outgoing("ftp:x", nil); err == nil || err.Error() != "Parameter 'uri' expects a valid migration protocol" {
 		t.Error(err)
 	}
-	if _, err := Incoming("ftp:x", nil); err == nil || err.Error() != "unknown migration protocol: ftp:x" {
+	if _, err := Incoming("ftp:x", nil, everybody); err == nil || err.Error() != "unknown migration protocol: ftp:x" {
 		t.Error(err)
 	}
 	if _, err := Outgoing("fd:nobody", nil); err == nil || err.Error() != "File descriptor named 'nobody' has not been found" {
 		t.Error(err)
 	}
+}
+
+func everybody(c Channel) (Channel, error) { return c, nil }
+
+// TestRefused: a socket waits on when what came is not admitted; of a descriptor there is no second.
+func TestRefused(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	n := 0
+	w, err := Incoming("unix:"+path, nil, func(c Channel) (Channel, error) {
+		if n++; n == 1 {
+			return nil, errors.Join(errors.New("no"), c.Close())
+		}
+		return c, nil
+	})
+	require.NoError(t, err)
+	for range 2 {
+		c, err := net.Dial("unix", path)
+		require.NoError(t, err)
+		defer c.Close()
+	}
+	ch, err := w.Open(context.Background())
+	require.NoError(t, err)
+	require.NoError(t, ch.Close())
+	require.Equal(t, 2, n)
+
+	w, err = Incoming("exec:echo", nil, func(c Channel) (Channel, error) { return nil, errors.Join(errors.New("no"), c.Close()) })
+	require.NoError(t, err)
+	_, err = w.Open(context.Background())
+	require.ErrorIs(t, err, ErrRefused)
 }

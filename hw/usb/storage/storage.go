@@ -145,7 +145,7 @@ func (s *Storage) Realize() error {
 			set = append(set, qdev.Setting{Name: p, Value: v})
 		}
 	}
-	unit, err := t.Create(t.Registry.Lookup(name), &s.bus, set...)
+	unit, err := t.CreateAt(s.bus.QOM(), "legacy[0]", t.Registry.Lookup(name), &s.bus, set...)
 	if err != nil {
 		return err
 	}
