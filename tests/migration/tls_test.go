@@ -50,14 +50,18 @@ func TestTLS(t *testing.T) {
 		}
 	}
 	src := start("")
+	for name, want := range map[string]string{"": "No hostname for certificate validation", "other.example": "Certificate does not match the hostname other.example"} {
+		d := await("", "")
+		send(src, name, want)
+		require.Equal(t, 1, d.wait(), "a source that went away during the migration")
+		require.NoError(t, os.RemoveAll(socket))
+	}
 	dst := await("", "other")
 	src.must("migrate-set-parameters", map[string]any{"tls-creds": "c", "tls-hostname": "host.example"})
 	src.must("migrate", map[string]any{"uri": "unix:" + socket})
 	src.until("failed")
 	dst.prints("TLS x509 authz check for ")
 	dst.must("migrate-set-parameters", map[string]any{"tls-authz": ""})
-	send(src, "", "No hostname for certificate validation")
-	send(src, "other.example", "Certificate does not match the hostname other.example")
 	src.must("migrate-set-parameters", map[string]any{"tls-creds": ""})
 	src.must("migrate", map[string]any{"uri": "unix:" + socket})
 	src.until("failed")
