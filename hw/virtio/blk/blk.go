@@ -11,6 +11,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/hw/virtio"
 	"goemu/internal/iothread"
+	"goemu/internal/mainloop"
 )
 
 var le = binary.LittleEndian
@@ -75,6 +76,7 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 	}
 	m.queues = int(m.Props.NumQueues)
 	m.backend.EnableIOStatus()
+	m.backend.OnResize = func() { mainloop.Post(m.resized) }
 	m.originalWCE = m.backend.WriteCache()
 	m.pace.start = time.Now()
 	m.updatePace()
@@ -84,6 +86,13 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 		q.Try = m.try
 	}
 	return nil
+}
+
+// resized tells the driver that the disk has another size.
+func (m *Model) resized() {
+	if m.backend != nil {
+		m.ConfigChanged()
+	}
 }
 
 // Vectors implements virtio.Type: one interrupt for each queue and one for the configuration.

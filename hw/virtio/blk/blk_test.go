@@ -444,6 +444,25 @@ func TestLegacy(t *testing.T) {
 	}
 }
 
+// TestResize lets the medium change its length: the driver is told to look at the capacity again.
+func TestResize(t *testing.T) {
+	b := (&ramDisk{b: pattern(1 << 20)}).backend(t)
+	f := newBlkOver(t, b)
+	isr := func() (v uint64) {
+		virtiotest.Locked(func() { v, _ = f.IO.Load(f.Legacy+19, 1) })
+		return v
+	}
+	status := func(v uint64) { virtiotest.Locked(func() { f.IO.Store(f.Legacy+legStatusPort, 1, v) }) }
+	for _, c := range []struct{ status, want uint64 }{{3, 0}, {7, 3}} {
+		status(c.status)
+		b.OnResize()
+		mainloop.Main.RunPending()
+		if v := isr(); v != c.want {
+			t.Errorf("interrupt status %d with status %d, want %d", v, c.status, c.want)
+		}
+	}
+}
+
 const legStatusPort = 18
 
 func TestOptionErrors(t *testing.T) {

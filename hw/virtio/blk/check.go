@@ -39,6 +39,7 @@ func (m *Model) claim(owner *qdev.Base) error {
 func (m *Model) release(back func()) {
 	if m.backend != nil {
 		_ = m.backend.Flush(context.Background()) // nobody is left to hear of a failure
+		m.backend.OnResize = nil
 		back()
 		m.backend = nil
 	}
