@@ -866,9 +866,12 @@ type BlockdevDriver string
 const (
 	BlockdevDriverBlkdebug        BlockdevDriver = "blkdebug"
 	BlockdevDriverBlkverify       BlockdevDriver = "blkverify"
+	BlockdevDriverBochs           BlockdevDriver = "bochs"
+	BlockdevDriverCloop           BlockdevDriver = "cloop"
 	BlockdevDriverCompress        BlockdevDriver = "compress"
 	BlockdevDriverCopyBeforeWrite BlockdevDriver = "copy-before-write"
 	BlockdevDriverCopyOnRead      BlockdevDriver = "copy-on-read"
+	BlockdevDriverDmg             BlockdevDriver = "dmg"
 	BlockdevDriverFile            BlockdevDriver = "file"
 	BlockdevDriverHostCdrom       BlockdevDriver = "host_cdrom"
 	BlockdevDriverHostDevice      BlockdevDriver = "host_device"
@@ -1164,9 +1167,12 @@ type BlockdevOptions struct {
 	DetectZeroes    *BlockdevDetectZeroesOptions     `json:"detect-zeroes,omitempty"`
 	Blkdebug        *BlockdevOptionsBlkdebug         `json:"-" branch:"blkdebug"`
 	Blkverify       *BlockdevOptionsBlkverify        `json:"-" branch:"blkverify"`
+	Bochs           *BlockdevOptionsGenericFormat    `json:"-" branch:"bochs"`
+	Cloop           *BlockdevOptionsGenericFormat    `json:"-" branch:"cloop"`
 	Compress        *BlockdevOptionsGenericFormat    `json:"-" branch:"compress"`
 	CopyBeforeWrite *BlockdevOptionsCbw              `json:"-" branch:"copy-before-write"`
 	CopyOnRead      *BlockdevOptionsCor              `json:"-" branch:"copy-on-read"`
+	Dmg             *BlockdevOptionsGenericFormat    `json:"-" branch:"dmg"`
 	File            *BlockdevOptionsFile             `json:"-" branch:"file"`
 	HostCdrom       *BlockdevOptionsFile             `json:"-" branch:"host_cdrom"`
 	HostDevice      *BlockdevOptionsFile             `json:"-" branch:"host_device"`
@@ -2614,9 +2620,12 @@ var moduleBlockCore = Module{Name: "block-core",
 		{Name: "BlockdevDriver", Kind: KindEnum, Values: []Value{
 			{Name: "blkdebug"},
 			{Name: "blkverify"},
+			{Name: "bochs"},
+			{Name: "cloop"},
 			{Name: "compress"},
 			{Name: "copy-before-write"},
 			{Name: "copy-on-read"},
+			{Name: "dmg"},
 			{Name: "file"},
 			{Name: "host_cdrom"},
 			{Name: "host_device"},
@@ -2848,9 +2857,12 @@ var moduleBlockCore = Module{Name: "block-core",
 		}, Branches: []Member{
 			{Name: "blkdebug", Type: "BlockdevOptionsBlkdebug"},
 			{Name: "blkverify", Type: "BlockdevOptionsBlkverify"},
+			{Name: "bochs", Type: "BlockdevOptionsGenericFormat"},
+			{Name: "cloop", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "compress", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "copy-before-write", Type: "BlockdevOptionsCbw"},
 			{Name: "copy-on-read", Type: "BlockdevOptionsCor"},
+			{Name: "dmg", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "file", Type: "BlockdevOptionsFile"},
 			{Name: "host_cdrom", Type: "BlockdevOptionsFile"},
 			{Name: "host_device", Type: "BlockdevOptionsFile"},

@@ -6,7 +6,10 @@ import (
 	"goemu/block"
 	"goemu/block/driver/blkdebug"
 	"goemu/block/driver/blkverify"
+	"goemu/block/driver/bochs"
+	"goemu/block/driver/cloop"
 	"goemu/block/driver/copybeforewrite"
+	"goemu/block/driver/dmg"
 	"goemu/block/driver/file"
 	"goemu/block/driver/filter"
 	"goemu/block/driver/luks"
@@ -23,5 +26,5 @@ import (
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, luks.Drivers, vdi.Drivers, vhdx.Drivers, vmdk.Drivers, vpc.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, quorum.Drivers, nbd.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, luks.Drivers, vdi.Drivers, vhdx.Drivers, vmdk.Drivers, vpc.Drivers, bochs.Drivers, cloop.Drivers, dmg.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, quorum.Drivers, nbd.Drivers)
 }

@@ -87,6 +87,16 @@ func (c *Control) Stop() error {
 	return nil
 }
 
+// End stops the server, if there is one, as the program ends. The file of a socket stays then, as those of QEMU's do.
+// Preconditions: the graph lock is not held.
+func (c *Control) End() {
+	if c.srv == nil {
+		return
+	}
+	c.srv.keepSockets()
+	_ = c.Stop() // which only fails if there is no server
+}
+
 // Add makes an export. o has the members of QAPI's BlockExportOptions for NBD besides "type": id, node-name, writable, writethrough, name,
 // description, allocation-depth, and bitmaps.N or bitmaps.N.node and bitmaps.N.name.
 // Preconditions: the graph lock is held.

@@ -149,6 +149,17 @@ func (s *Server) Stop() {
 	s.wg.Wait()
 }
 
+// keepSockets leaves the files of sockets where they are when the server stops.
+func (s *Server) keepSockets() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range s.ls {
+		if u, ok := l.(*net.UnixListener); ok {
+			u.SetUnlinkOnClose(false)
+		}
+	}
+}
+
 // BitmapRef names a bitmap to export: by its name anywhere in the chain of the exported node, or on a certain node.
 type BitmapRef struct {
 	Name string

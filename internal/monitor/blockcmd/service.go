@@ -87,9 +87,7 @@ func (s *Service) cancelJobs(n *block.Node) {
 // Preconditions: Loop is not held.
 func (s *Service) Close() {
 	s.Exports.CloseAll("")
-	if s.NBD.Running() {
-		_ = s.NBD.Stop()
-	}
+	s.NBD.End()
 	if len(s.Jobs.Infos()) == 0 {
 		return
 	}
