@@ -393,3 +393,22 @@ func FuzzExit(f *testing.F) {
 		}
 	})
 }
+
+// TestSetMSRAfterReset: what firmware would have set, set for it, leaves the state after reset as it is.
+func TestSetMSRAfterReset(t *testing.T) {
+	_, a, err := newFake().machine(t, accel.ChipsNone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = a.Close() }()
+	c := a.CPUs()[0]
+	c.Reset()
+	want := *c.Env()
+	c.SetMSR(0x250, 0x0606060606060606)
+	if got := *c.Env(); got != want {
+		t.Errorf("got\n%+v\nwant\n%+v", got, want)
+	}
+	if got := c.State().MTRRFixed[0]; got != 0x0606060606060606 {
+		t.Errorf("the register is %#x", got)
+	}
+}

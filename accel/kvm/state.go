@@ -207,6 +207,7 @@ func (c *CPU) SetMSR(index uint32, v uint64) {
 	c.mustPull()
 	for _, m := range msrTable {
 		if m.index == index {
+			c.env.SaveTo(&c.rest)
 			m.set(&c.rest, v)
 			c.env.Load(&c.rest)
 			c.dirty = true
