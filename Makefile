@@ -38,7 +38,7 @@ test: oracles build
 
 # Everything without generated code under the race detector, which needs cgo.
 test-race: oracles
-	CGO_ENABLED=1 go test -race -short -timeout 30m ./internal/... ./block/... ./hw/... ./migration/... ./target/... ./tcg/interp/...
+	CGO_ENABLED=1 go test -race -short -timeout 30m ./internal/... ./block/... ./hw/... ./migration/... ./target/... ./tcg/interp/... ./accel/kvm
 
 # Long random runs of every instruction against the host CPU, and of the engines against each other.
 test-diff: oracles

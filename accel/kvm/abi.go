@@ -36,6 +36,8 @@ var (
 
 	reqCreateVCPU      = makeRequest(dirNone, 0, 0x41)
 	reqGetDirtyLog     = makeRequest(dirWrite, 0x10, 0x42)
+	reqClearDirtyLog   = makeRequest(dirBoth, 0x18, 0xc0)
+	reqResetRings      = makeRequest(dirNone, 0, 0xc7)
 	reqSetMemoryRegion = makeRequest(dirWrite, 0x20, 0x46)
 	reqSetTSSAddr      = makeRequest(dirNone, 0, 0x47)
 	reqSetIdentityMap  = makeRequest(dirWrite, 8, 0x48)
@@ -87,7 +89,7 @@ var (
 var requestNames = map[request]string{
 	reqGetAPIVersion: "KVM_GET_API_VERSION", reqCreateVM: "KVM_CREATE_VM", reqGetMSRIndexList: "KVM_GET_MSR_INDEX_LIST",
 	reqCheckExtension: "KVM_CHECK_EXTENSION", reqGetVCPUMmapSize: "KVM_GET_VCPU_MMAP_SIZE", reqGetSupportedCPUID: "KVM_GET_SUPPORTED_CPUID",
-	reqMCECapSupported: "KVM_X86_GET_MCE_CAP_SUPPORTED", reqCreateVCPU: "KVM_CREATE_VCPU", reqGetDirtyLog: "KVM_GET_DIRTY_LOG",
+	reqMCECapSupported: "KVM_X86_GET_MCE_CAP_SUPPORTED", reqCreateVCPU: "KVM_CREATE_VCPU", reqGetDirtyLog: "KVM_GET_DIRTY_LOG", reqClearDirtyLog: "KVM_CLEAR_DIRTY_LOG", reqResetRings: "KVM_RESET_DIRTY_RINGS",
 	reqSetMemoryRegion: "KVM_SET_USER_MEMORY_REGION", reqSetTSSAddr: "KVM_SET_TSS_ADDR", reqSetIdentityMap: "KVM_SET_IDENTITY_MAP_ADDR",
 	reqEnableCap: "KVM_ENABLE_CAP", reqSetClock: "KVM_SET_CLOCK", reqGetClock: "KVM_GET_CLOCK", reqCreateIRQChip: "KVM_CREATE_IRQCHIP", reqIRQLine: "KVM_IRQ_LINE", reqGetIRQChip: "KVM_GET_IRQCHIP", reqSetIRQChip: "KVM_SET_IRQCHIP",
 	reqReinject: "KVM_REINJECT_CONTROL", reqCreatePIT: "KVM_CREATE_PIT2", reqGetPIT: "KVM_GET_PIT2", reqSetPIT: "KVM_SET_PIT2",
@@ -121,6 +123,7 @@ const (
 	exitIOAPICEOI     = 26
 	exitReadMSR       = 29
 	exitWriteMSR      = 30
+	exitRingFull      = 31
 	exitBusLock       = 33
 	exitNotify        = 37
 	exitMemoryFault   = 39
@@ -246,6 +249,13 @@ const (
 type dirtyLog struct {
 	Slot, _ uint32
 	Bitmap  uint64
+}
+
+// clearLog is struct kvm_clear_dirty_log.
+type clearLog struct {
+	Slot, Pages uint32
+	First       uint64
+	Bitmap      uint64
 }
 
 // cpuidEntry is struct kvm_cpuid_entry2, cpuidList struct kvm_cpuid2.

@@ -32,6 +32,8 @@ type Options struct {
 	Machine accel.Machine
 	// Chips are the interrupt controllers that are put into the kernel.
 	Chips accel.Chips
+	// DirtyRing is how many entries each CPU's ring of written pages has, a power of two; 0: the kernel logs in bitmaps.
+	DirtyRing uint32
 }
 
 // Accel is a virtual machine of the kernel with its CPUs.
@@ -66,6 +68,10 @@ func New(o Options) (*Accel, error) {
 	a.gate = sync.NewCond(&a.gateMu)
 	a.cpus.Store(&[]*CPU{})
 	a.slots.init(a)
+	if err := a.setUpLogging(); err != nil {
+		a.h.Close()
+		return nil, err
+	}
 	if o.Host.has(capIdentityMap) {
 		addr := uint64(identityMap)
 		if _, err := a.k.ioctlData(a.h.vm, reqSetIdentityMap, bytesOf(&addr)); err != nil {

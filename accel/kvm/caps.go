@@ -42,6 +42,8 @@ const (
 	capReadonlyMem    capability = 81
 	capSMM            capability = 117
 	capSplitIRQChip   capability = 121
+	capManualProtect  capability = 168
+	capDirtyRing      capability = 192
 	capImmediateExit  capability = 136
 	capNrMemslots     capability = 10
 	capTSCControl     capability = 60
@@ -71,6 +73,8 @@ var capabilities = []struct {
 	{capPIT2, "KVM_CAP_PIT2", false},
 	{capPITState2, "KVM_CAP_PIT_STATE2", false},
 	{capReinject, "KVM_CAP_REINJECT_CONTROL", false},
+	{capManualProtect, "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", false},
+	{capDirtyRing, "KVM_CAP_DIRTY_LOG_RING", false},
 	{capIdentityMap, "KVM_CAP_SET_IDENTITY_MAP_ADDR", false},
 	{capNrVCPUs, "KVM_CAP_NR_VCPUS", false},
 	{capMaxVCPUs, "KVM_CAP_MAX_VCPUS", false},

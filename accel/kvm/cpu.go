@@ -7,6 +7,7 @@ import (
 	"sync/atomic"
 
 	"goemu/accel"
+	"goemu/internal/memory"
 	"goemu/target/x86"
 )
 
@@ -25,6 +26,8 @@ type CPU struct {
 	k      kernel
 	fd     int
 	run    []byte // the page shared with the kernel (struct kvm_run)
+	ring   []byte // of pages that it has written, nil without
+	reaped int    // place in ring of the next entry; guarded by slots.mu
 	index  int
 	apicID uint32
 	ic     accel.InterruptController // that works here; nil if the kernel's does
@@ -88,9 +91,15 @@ func (a *Accel) create(index int, apicID uint32) (*CPU, error) {
 		return nil, fmt.Errorf("kvm_init_vcpu: kvm_get_vcpu failed (%d): %w", index, requestError(reqCreateVCPU, err))
 	}
 	c := &CPU{accel: a, k: a.k, fd: fd, index: index, apicID: apicID, wake: make(chan struct{}, 1), gone: make(chan struct{})}
-	if c.run, err = a.k.mmap(fd, a.h.runSize); err != nil {
+	if c.run, err = a.k.mmap(fd, 0, a.h.runSize); err != nil {
 		_ = a.k.close(fd)
 		return nil, fmt.Errorf("kvm_init_vcpu: mmap'ing vcpu state failed (%d): %w", index, err)
+	}
+	if n := int(a.opt.DirtyRing); n != 0 {
+		if c.ring, err = a.k.mmap(fd, ringOffset*memory.PageSize, n*sizeDirtyEntry); err != nil {
+			c.free()
+			return nil, fmt.Errorf("kvm_init_vcpu: mmap'ing dirty ring failed (%d): %w", index, err)
+		}
 	}
 	if err := c.setUp(); err != nil {
 		c.free()
@@ -129,6 +138,9 @@ func (c *CPU) setTSCRate(khz uint64) error {
 }
 
 func (c *CPU) free() {
+	if c.ring != nil {
+		_ = c.k.munmap(c.ring)
+	}
 	_ = c.k.munmap(c.run)
 	_ = c.k.close(c.fd)
 }

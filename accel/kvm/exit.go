@@ -94,6 +94,8 @@ func (c *CPU) handle() {
 	case exitHLT:
 		c.halted.Store(true)
 	case exitIRQWindow, exitIntr, exitSetTPR, exitNMI, exitBusLock, exitNotify:
+	case exitRingFull:
+		c.accel.ringFull()
 	case exitIOAPICEOI:
 		if f := c.accel.eoi; f != nil {
 			f(c.run[runExit])

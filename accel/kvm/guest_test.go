@@ -38,8 +38,15 @@ func testConfig(t testing.TB, h *Host, model string) *x86.Config {
 // newTestMachine loads image and makes CPUs that start there in real mode.
 func newTestMachine(t testing.TB, h *Host, model string, image []byte, cpus int) (*acceltest.Machine, *Accel) {
 	t.Helper()
+	return newTestMachineOf(t, Options{Host: h}, model, image, cpus)
+}
+
+// newTestMachineOf is newTestMachine with options.
+func newTestMachineOf(t testing.TB, o Options, model string, image []byte, cpus int) (*acceltest.Machine, *Accel) {
+	t.Helper()
 	m := acceltest.New(t, image)
-	a, err := New(Options{Host: h, Config: testConfig(t, h, model), Memory: m.AS, Machine: m})
+	o.Config, o.Memory, o.Machine = testConfig(t, o.Host, model), m.AS, m
+	a, err := New(o)
 	if err != nil {
 		t.Fatal(err)
 	}

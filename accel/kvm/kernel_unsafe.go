@@ -17,7 +17,7 @@ type kernel interface {
 	// A thread inside a request is in a system call for Go's scheduler.
 	ioctl(fd int, req request, arg uint64) (int, error)
 	ioctlData(fd int, req request, data []byte) (int, error)
-	mmap(fd, size int) ([]byte, error)
+	mmap(fd int, offset int64, size int) ([]byte, error)
 	munmap(b []byte) error
 	// interrupt makes a request that a thread of this process is in return EINTR.
 	interrupt(thread int) error
@@ -48,8 +48,8 @@ func (linux) ioctlData(fd int, req request, data []byte) (int, error) {
 	return int(n), nil
 }
 
-func (linux) mmap(fd, size int) ([]byte, error) {
-	return unix.Mmap(fd, 0, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
+func (linux) mmap(fd int, offset int64, size int) ([]byte, error) {
+	return unix.Mmap(fd, offset, size, unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
 }
 
 func (linux) munmap(b []byte) error { return unix.Munmap(b) }
@@ -67,6 +67,7 @@ func setFlag(run []byte, at int) { flagWord(run).Or(1 << (8 * at)) }
 
 func clearFlag(run []byte, at int) { flagWord(run).And(^(uint32(1) << (8 * at))) }
 
+// flagWord is the first four bytes, of the shared page or of an entry of a ring, which the kernel reads and writes meanwhile.
 func flagWord(run []byte) *atomic.Uint32 {
 	return (*atomic.Uint32)(unsafe.Pointer(unsafe.SliceData(run)))
 }

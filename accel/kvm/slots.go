@@ -17,7 +17,8 @@ type slot struct {
 	ram         *memory.RAMBlock
 	offset      uint64 // of guest in ram
 	readOnly    bool
-	logged      bool // the kernel logs writes
+	logged      bool     // the kernel logs writes
+	unarmed     []uint64 // pages that were found dirty and whose further writes are not yet logged, with dirtyManual
 }
 
 // slots tells the kernel of the machine's memory. It implements memory.Listener.
@@ -25,7 +26,8 @@ type slots struct {
 	a   *Accel
 	mu  sync.Mutex
 	all []slot // by the kernel's number
-	err error  // the first that occurred
+	log dirtyLogging
+	err error // the first that occurred
 }
 
 func (s *slots) init(a *Accel) { s.a = a }
@@ -81,7 +83,7 @@ func (s *slots) remove(p slot) {
 			continue
 		}
 		if q.logged {
-			s.fetch(i)
+			s.collect(i)
 		}
 		s.tell(i, slot{guest: q.guest})
 		s.all[i] = slot{}
@@ -103,6 +105,7 @@ func (s *slots) add(p slot) {
 
 // tell gives the kernel a slot.
 func (s *slots) tell(number int, p slot) {
+	s.all[number].unarmed = nil
 	r := memoryRegion{Slot: uint32(number), Guest: p.guest, Size: p.size}
 	if p.size != 0 {
 		r.Userspace = addressOf(p.ram.Bytes()) + p.offset
@@ -133,32 +136,6 @@ func (s *slots) TrackChanged(r *memory.RAMBlock) {
 			s.tell(i, *p)
 		}
 	}
-}
-
-// Sync implements memory.Watcher: what the guest has written since the last time is marked.
-func (s *slots) Sync(r *memory.RAMBlock) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i := range s.all {
-		if p := &s.all[i]; p.ram == r && p.logged {
-			s.fetch(i)
-		}
-	}
-}
-
-// fetch marks what the guest has written in a slot since the last time. Preconditions: mu is held.
-func (s *slots) fetch(number int) {
-	p := &s.all[number]
-	pages := p.size >> memory.PageBits
-	bitmap := make([]uint64, (pages+63)/64)
-	log := dirtyLog{Slot: uint32(number), Bitmap: addressOfWords(bitmap)}
-	if _, err := s.a.k.ioctlData(s.a.h.vm, reqGetDirtyLog, bytesOf(&log)); err != nil {
-		for i := range bitmap { // sent once too often is better than never
-			bitmap[i] = ^uint64(0)
-		}
-	}
-	p.ram.NotePages(p.offset>>memory.PageBits, pages, bitmap)
-	keepWords(bitmap)
 }
 
 // close forgets all slots; the memory is going to be unmapped.

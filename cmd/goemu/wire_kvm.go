@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"goemu/accel"
 	"goemu/accel/kvm"
@@ -30,6 +32,7 @@ func (a kvmAccel) Remove(c pc.CPU) { a.Accel.Remove(c.(*kvm.CPU)) }
 // kvmOptions are the properties of -accel kvm.
 type kvmOptions struct {
 	irqchip string // a key of irqchips
+	ring    uint32 // entries of a CPU's dirty ring, 0 for none
 }
 
 // irqchips are the interrupt controllers in the kernel by the value of kernel-irqchip.
@@ -50,6 +53,18 @@ func parseKVM(o config.Options, machine config.Options) (k kvmOptions, err error
 			if _, e := strconv.ParseUint(v, 0, 64); e != nil {
 				err = fmt.Errorf("Parameter 'kvm-shadow-mem' expects a number")
 			}
+		case "dirty-ring-size":
+			text, negative := strings.CutPrefix(v, "-")
+			n, e := strconv.ParseUint(text, 0, 64)
+			switch {
+			case e != nil:
+				err = errors.New("Parameter 'dirty-ring-size' expects uint64")
+			case negative || n > math.MaxUint32:
+				err = errors.New("Parameter 'dirty-ring-size' expects uint32_t")
+			case n&(n-1) != 0:
+				err = errors.New("dirty-ring-size must be a power of two.")
+			}
+			k.ring = uint32(n)
 		default:
 			err = fmt.Errorf("Property 'kvm-accel.%s' not found", p.Key)
 		}
@@ -74,12 +89,12 @@ func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
 	if err != nil {
 		return err
 	}
-	if err := s.fitKVM(h, k, c); err != nil {
+	if err := s.fitKVM(h, &k, c); err != nil {
 		h.Close()
 		return optionError{err}
 	}
 	c.NewAccel = func(mem, _ *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {
-		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m, Chips: irqchips[k.irqchip]})
+		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m, Chips: irqchips[k.irqchip], DirtyRing: k.ring})
 		if err != nil {
 			return nil, err
 		}
@@ -89,7 +104,10 @@ func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
 }
 
 // fitKVM makes the machine one that the host can execute.
-func (s *session) fitKVM(h *kvm.Host, k kvmOptions, c *pc.Config) (err error) {
+func (s *session) fitKVM(h *kvm.Host, k *kvmOptions, c *pc.Config) (err error) {
+	if k.ring, err = h.CheckRing(k.ring, warn); err != nil {
+		return err
+	}
 	if err := h.CheckCPUs(s.vm.SMP.MaxCPUs); err != nil {
 		return err
 	}

@@ -162,6 +162,7 @@ const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
                 engine=jit|interp (how TCG executes translated code)
                 kernel-irqchip=on|off|split controls accelerated irqchip support of KVM (default=on)
                 kvm-shadow-mem=size of KVM shadow MMU in bytes
+                dirty-ring-size=n (KVM dirty ring GFN count, default 0)
                 tb-size=n (TCG translation block cache size in MiB)
                 thread=single|multi (enable multi-threaded TCG)`
 

@@ -67,8 +67,10 @@ func (r *RAMBlock) words() uint64 { return ((r.Size()+PageSize-1)>>PageBits + 63
 type Watcher interface {
 	// TrackChanged tells that the answer of Tracked may be another now.
 	TrackChanged(*RAMBlock)
-	// Sync marks what was written since the last time (NotePages).
+	// Sync marks what was written since the last time (NotePages). Further writes to the pages that it marks need not be noticed before Arm.
 	Sync(*RAMBlock)
+	// Arm makes writes to pages that Sync has marked be noticed again: of the n pages from first on.
+	Arm(r *RAMBlock, first, n uint64)
 }
 
 // watcher boxes a Watcher.
@@ -198,20 +200,34 @@ func (r *RAMBlock) NotePage(page uint64) {
 
 // Collect adds the pages written since the last call to into, a bitmap of the whole block, marks them clean and returns how many of them
 // are new in into. The accelerator must be told before the pages are read (tcg.Accel.Log): until then CPUs may still write to them unnoticed.
+// So must the block, for migration, which goes through its pages slowly: see Arm.
 func (r *RAMBlock) Collect(c DirtyClient, into []uint64) (fresh uint64) {
 	r.sync()
 	m := r.dirty[c].Load()
 	if m == nil {
 		return 0
 	}
+	any := false
 	for i := range *m {
 		if w := &(*m)[i]; w.Load() != 0 {
+			any = true
 			v := w.Swap(0)
 			fresh += uint64(bits.OnesCount64(v &^ into[i]))
 			into[i] |= v
 		}
 	}
+	if any && c != DirtyMigration {
+		r.Arm(0, (r.Size()+PageSize-1)>>PageBits)
+	}
 	return fresh
+}
+
+// Arm precedes the reading of pages that Collect has returned for migration, of the n pages from first on: what is written to them from then
+// on is collected the next time. It is cheaper for many pages at once, and no worse for pages that are not read.
+func (r *RAMBlock) Arm(first, n uint64) {
+	if w := r.watch.Load(); w != nil {
+		w.Arm(r, first, n)
+	}
 }
 
 // SetCode records that the page holds translated code, ClearCode that it does no longer.

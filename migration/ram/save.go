@@ -70,7 +70,8 @@ type periodState struct {
 // block is a RAM block with the pages that are still to be sent.
 type block struct {
 	*memory.RAMBlock
-	todo []uint64
+	todo  []uint64
+	armed []bool // by armBits: whether writes have been logged since the last Sync
 }
 
 // NewSaver prepares to send blocks and begins to log what is written to them; all pages are to be sent. Without log the guest does not run
@@ -79,7 +80,7 @@ func NewSaver(blocks []*memory.RAMBlock, log func()) *Saver {
 	s := &Saver{Log: log, stopped: log == nil}
 	for _, b := range blocks {
 		pages := (b.Size() + memory.PageSize - 1) >> memory.PageBits
-		n := &block{b, make([]uint64, (pages+63)/64)}
+		n := &block{b, make([]uint64, (pages+63)/64), make([]bool, pages>>armBits+1)}
 		for i := range n.todo {
 			n.todo[i] = ^uint64(0)
 		}
@@ -139,6 +140,7 @@ func (s *Saver) Sync() {
 	var found uint64
 	for _, b := range s.blocks {
 		found += b.Collect(memory.DirtyMigration, b.todo)
+		clear(b.armed)
 	}
 	s.Remaining.Add(found)
 	s.period.pages += found
@@ -189,10 +191,22 @@ func (s *Saver) Send(out *wire.Sink, limit int64) (done bool) {
 		tried = 0
 		b.todo[page>>6] &^= 1 << (page & 63)
 		s.page = page + 1
+		b.arm(page)
 		s.Remaining.Add(^uint64(0))
 		s.put(out, b, page)
 	}
 	return true
+}
+
+// armBits is the number of pages, as a power of two, whose logging is armed at once: as many as QEMU's x-clear-bitmap-shift says.
+const armBits = 18
+
+// arm makes writes to a page that is about to be read be logged.
+func (b *block) arm(page uint64) {
+	if chunk := page >> armBits; !b.armed[chunk] {
+		b.armed[chunk] = true
+		b.Arm(chunk<<armBits, 1<<armBits)
+	}
 }
 
 // End closes the part of the section.
