@@ -70,8 +70,12 @@ func (m *Machine) sections(load bool) []qdev.Section {
 	return append(out, m.keptSections(out, load)...)
 }
 
-// LoadDone gives the CPUs the state that was loaded, now that their local APICs have theirs.
+// LoadDone gives the interrupt lines of PCI the levels that follow from what was loaded, and the CPUs their state, now that their local
+// APICs have theirs.
 func (m *Machine) LoadDone() {
+	if m.pci != nil {
+		m.pci.RestoreLines()
+	}
 	for i := range m.loaded {
 		s := &m.loaded[i]
 		if m.fromKVM {

@@ -249,15 +249,23 @@ func (d *Device) Wire(pin int) (*Device, int) {
 	return d, pin
 }
 
+// line is the bus line that a pin is wired to; the bus is nil if it is wired to none.
+func (d *Device) line(pin int) (*Bus, int) {
+	d, pin = d.Wire(pin)
+	if d.bus.route == nil {
+		return nil, 0
+	}
+	line := d.bus.route(d.devfn, pin)
+	if line < 0 || line >= len(d.bus.lines) {
+		return nil, 0
+	}
+	return d.bus, line
+}
+
 // drive changes the bus line that a pin is wired to.
 func (d *Device) drive(pin int, level bool) {
-	d, pin = d.Wire(pin)
-	b := d.bus
-	if b.route == nil {
-		return
-	}
-	line := b.route(d.devfn, pin)
-	if line < 0 || line >= len(b.lines) {
+	b, line := d.line(pin)
+	if b == nil {
 		return
 	}
 	if level {

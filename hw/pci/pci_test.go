@@ -3,6 +3,8 @@ package pci
 import (
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
 	"goemu/migration/vmstate"
@@ -144,6 +146,33 @@ func TestInterrupts(t *testing.T) {
 	r.mem.Store(0xfeb0001c, 4, 0)
 	if pba, _ := r.mem.Load(0xfeb00800, 4); r.msi.last != 0x41 || pba != 0 {
 		t.Errorf("unmasked: sent %x, pending %x", r.msi.last, pba)
+	}
+}
+
+// TestLinesAfterLoad: a pin that was high when the state was saved is low after the device lets go of it, wherever the state is loaded.
+func TestLinesAfterLoad(t *testing.T) {
+	src := newRig(t)
+	a, err := src.add(t)
+	require.NoError(t, err)
+	a.SetINTx(true)
+	save := func(s vmstate.State) []byte {
+		var w vmstate.Writer
+		s.Save(&w)
+		return w.Bytes()
+	}
+	bus, device := save(src.bus.BusState()), save(a.State())
+	for _, before := range []bool{false, true} { // the other machine's pin
+		dst := newRig(t)
+		b, err := dst.add(t)
+		require.NoError(t, err)
+		b.SetINTx(before)
+		require.NoError(t, dst.bus.BusState().Load(vmstate.NewReader(bus), 1))
+		require.NoError(t, b.State().Load(vmstate.NewReader(device), 1))
+		dst.bus.RestoreLines()
+		require.Equal(t, src.levels, dst.levels)
+		b.SetINTx(false)
+		require.Equal(t, [4]bool{}, dst.levels)
+		require.False(t, dst.bus.IRQLevel(0))
 	}
 }
 

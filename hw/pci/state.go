@@ -20,6 +20,7 @@ var State = vmstate.Description[Device]{
 	},
 	PostLoad: func(d *Device, _ int) error {
 		d.showINTx()
+		d.intxOff = d.Get16(RegCommand)&CommandIntxDisable != 0
 		d.updateMappings()
 		d.commandChanged()
 		d.syncMSIX()
@@ -38,9 +39,10 @@ func saveINTx(d *Device, w *vmstate.Writer) {
 	d.showINTx()
 }
 
+// loadINTx takes the pins over. The lines of the bus follow when everything is loaded (Bus.RestoreLines).
 func loadINTx(d *Device, r *vmstate.Reader) error {
 	for pin := range d.intx {
-		d.setINTx(pin, r.U32() != 0)
+		d.intx[pin] = r.U32() != 0
 	}
 	return r.Err()
 }
