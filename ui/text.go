@@ -53,6 +53,15 @@ type TextHardware interface {
 	Text(t *Text)
 }
 
+// Typist is a console's other side that takes what a terminal sends, not keys.
+type Typist interface{ Type(keys []byte) }
+
+// Typist is who takes what is typed at the console, nil for a console of a screen with a keyboard. Preconditions: the machine lock is held.
+func (c *Console) Typist() Typist {
+	t, _ := c.hw.(Typist)
+	return t
+}
+
 // Text writes the console's characters to t. Preconditions: the machine lock is held.
 func (c *Console) Text(t *Text) {
 	if h, ok := c.hw.(TextHardware); ok {

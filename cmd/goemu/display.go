@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"goemu/ui"
 	"goemu/ui/curses"
 	"goemu/ui/input"
+	"goemu/ui/textcon"
 	"goemu/ui/vnc"
 )
 
@@ -141,10 +143,35 @@ func (s *session) vncPower(what byte) {
 	}
 }
 
+// textConsole is what devices that nobody said anything about are connected to where text consoles can be seen.
+const textConsole = "vc:80Cx24C"
+
+// onTerminal tells whether the screen is shown in the terminal, text consoles included.
+func (s *session) onTerminal() bool { return s.vm.Display == "curses" }
+
+// screenMaker makes text consoles for character devices, nil where nobody would see them.
+func (s *session) screenMaker() func(id string, columns, rows int) io.ReadWriteCloser {
+	if !s.onTerminal() {
+		return nil
+	}
+	return func(id string, columns, rows int) io.ReadWriteCloser {
+		c := textcon.New(id, columns, rows)
+		s.texts = append(s.texts, c)
+		return c
+	}
+}
+
 // openCurses shows the screen in the terminal, if the command line says so. Preconditions: the machine lock is held.
 func (s *session) openCurses(ctx context.Context) (err error) {
-	if s.vm.Display != "curses" {
+	if !s.onTerminal() {
 		return nil
+	}
+	for _, monitors := range []bool{true, false} { // these come first
+		for _, c := range s.texts {
+			if strings.HasPrefix(c.ID, "compat_monitor") == monitors {
+				c.Show(ui.Main)
+			}
+		}
 	}
 	charset, err := curses.ParseCharset(s.vm.Charset)
 	if err != nil {

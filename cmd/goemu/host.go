@@ -36,7 +36,7 @@ type backends struct {
 
 // open opens everything the command line names.
 func (h *backends) open(s *session) error {
-	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Escape: s.vm.Escape, Ready: s.mon.ready, Detached: s.vm.Daemonize, Tell: complain, Print: printLine})
+	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Escape: s.vm.Escape, Ready: s.mon.ready, Detached: s.vm.Daemonize, Tell: complain, Print: printLine, Screen: s.screenMaker()})
 	h.disks = driver.NewDrives()
 	h.audiodevs = s.vm.Audiodevs
 	disk.Blank = h.disks.Blank
@@ -99,6 +99,8 @@ func (h *backends) openSerials(s *session) error {
 			kind = "mon:stdio"
 		case s.vm.Nographic:
 			kind = "stdio"
+		case s.onTerminal():
+			kind = textConsole
 		}
 		b, err := h.chars.OpenLegacy("", "serial0", kind)
 		h.addSerial(b, kind)
@@ -118,7 +120,11 @@ func (h *backends) openSerials(s *session) error {
 func (h *backends) openParallels(s *session) error {
 	list := s.vm.Parallels
 	if len(list) == 0 && !s.vm.NoDefaults && s.typ.HasParallel && !s.namesDevice("isa-parallel") {
-		b, err := h.chars.OpenLegacy("", "parallel0", "null")
+		kind := "null"
+		if s.onTerminal() {
+			kind = textConsole
+		}
+		b, err := h.chars.OpenLegacy("", "parallel0", kind)
 		h.parallels = []*chardev.Backend{b}
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"goemu/migration"
 	"goemu/target/x86"
 	"goemu/ui/curses"
+	"goemu/ui/textcon"
 )
 
 // run builds the machine that vm describes, runs it to its end and returns the exit status.
@@ -124,6 +125,7 @@ type session struct {
 	gdb       *gdbstub.Server
 	log       *os.File        // of the conversation with it, nil for none or stderr
 	curses    *curses.Display // nil without
+	texts     []*textcon.Console
 	removePID func()
 	exit      chan int // exit status asked for by a debug device
 }

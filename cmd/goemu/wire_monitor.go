@@ -196,6 +196,9 @@ func (s *session) openMonitors() error {
 	if s.vm.Nographic && s.defaultMonitor() && len(s.vm.Serials) > 0 {
 		list = append(list, config.Monitor{Device: config.Source{Value: "stdio", Origin: "-nographic"}})
 	}
+	if s.onTerminal() && s.defaultMonitor() {
+		list = append(list, config.Monitor{Device: config.Source{Value: textConsole, Origin: "-display"}})
+	}
 	for i, m := range list {
 		if err := s.openMonitor(i, m); err != nil {
 			return err

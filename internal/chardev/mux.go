@@ -3,6 +3,7 @@ package chardev
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"time"
 )
 
@@ -39,6 +40,8 @@ type Hooks struct {
 	Detached bool
 	// Tell gives the user a message, such as "warning: …"; Print a line of plain output. Nil drops them.
 	Tell, Print func(text string)
+	// Screen makes a text console for a backend of kind vc, with so many columns and rows (0: the usual number). Nil: nobody sees it.
+	Screen func(id string, columns, rows int) io.ReadWriteCloser
 }
 
 func say(to func(string), text string) {

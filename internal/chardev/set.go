@@ -95,7 +95,7 @@ func (cs *Set) Open(s *Spec) (*Backend, error) {
 
 // complete adds to a specification what a driver needs of the set.
 func (cs *Set) complete(s *Spec) {
-	s.tell, s.detached = cs.hooks.Tell, cs.hooks.Detached
+	s.tell, s.detached, s.screen = cs.hooks.Tell, cs.hooks.Detached, cs.hooks.Screen
 	if s.Object == nil {
 		s.Object = cs.Object
 	}

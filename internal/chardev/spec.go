@@ -3,6 +3,7 @@ package chardev
 import (
 	"errors"
 	"fmt"
+	"io"
 	"strconv"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ type Spec struct {
 	deprecated []string          // messages about the form of options
 	tell       func(text string) // gives the user a message
 	detached   bool              // as of Hooks
+	screen     func(id string, columns, rows int) io.ReadWriteCloser
 }
 
 // NewSpec is the specification of a backend with options under the names that -chardev has for them.

@@ -65,13 +65,3 @@ func (c udpConn) Write(p []byte) (int, error) {
 	}
 	return len(p), nil
 }
-
-// vcEnd is a text console; without a display there is nobody to see it.
-type vcEnd struct{ nullEnd }
-
-func (vcEnd) name() string { return "vc" }
-
-func openVC(b *Backend, _ *Spec) error {
-	b.end, b.discard = vcEnd{}, true
-	return nil
-}

@@ -146,3 +146,23 @@ func TestCurses(t *testing.T) {
 	require.NoError(t, cmd.Wait())
 	tt.expect("\x1b[?1049l")
 }
+
+// TestTextConsoles goes from the screen to the monitor, which is on a text console of its own, and quits there.
+func TestTextConsoles(t *testing.T) {
+	tt := openTerminal(t)
+	cmd := exec.Command(testprog.Goemu(t), "-accel", "tcg", "-S", "-m", "32", "-display", "curses", "-net", "none")
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tt.slave, tt.slave, tt.slave
+	require.NoError(t, cmd.Start())
+	defer func() { _ = cmd.Process.Kill() }()
+	tt.expect("VGA Blank mode")
+	tt.send("\x1b2")
+	tt.expect("(qemu)")
+	tt.send("info status\r")
+	tt.expect("VM status: paused")
+	tt.send("info chardev\r")
+	tt.expect("serial0: filename=vc")
+	tt.send("\x1b1")
+	tt.expect("VGA Blank mode")
+	tt.send("\x1b2q\r")
+	require.NoError(t, cmd.Wait())
+}

@@ -113,12 +113,9 @@ func (d *Display) show(ctx context.Context) {
 
 // grab copies the characters of the chosen console; false if there is none.
 func (d *Display) grab() bool {
-	d.mu.Lock()
-	n := d.console
-	d.mu.Unlock()
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	c := d.consoles.At(n)
+	c := d.chosen()
 	if c != nil {
 		c.Text(&d.text)
 	}
@@ -162,10 +159,10 @@ func (d *Display) take(b []byte, last bool) []byte {
 		if n == 0 {
 			break
 		}
-		b = b[n:]
-		if ok && !d.choose(p) {
+		if !(ok && d.choose(p)) && !d.write(b[:n]) && ok {
 			d.send(p)
 		}
+		b = b[n:]
 	}
 	return b
 }
@@ -184,15 +181,32 @@ func (d *Display) choose(p press) bool {
 	return false
 }
 
+// write types at the chosen console if it is one of text.
+func (d *Display) write(keys []byte) bool {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	if c := d.chosen(); c != nil {
+		if t := c.Typist(); t != nil {
+			t.Type(keys)
+			return true
+		}
+	}
+	return false
+}
+
+// chosen is the console that is shown, nil if there is none.
+func (d *Display) chosen() *ui.Console {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.consoles.At(d.console)
+}
+
 // send presses a key and lets it go: terminals do not tell when.
 func (d *Display) send(p press) {
-	d.mu.Lock()
-	n := d.console
-	d.mu.Unlock()
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	var screen any
-	if c := d.consoles.At(n); c != nil {
+	if c := d.chosen(); c != nil {
 		screen = c
 	}
 	var held []input.Key
