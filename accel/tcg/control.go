@@ -42,6 +42,13 @@ func (c *CPU) setCR0(v uint64) {
 
 // checkPDPTEs raises #GP for page-directory pointers with reserved bits, as loading CR3 in PAE mode does.
 func (c *CPU) checkPDPTEs(cr3 uint64) {
+	if !c.validPDPTEs(cr3) {
+		c.gp(0)
+	}
+}
+
+// validPDPTEs tells whether they have no reserved bits set.
+func (c *CPU) validPDPTEs(cr3 uint64) bool {
 	w := c.newWalker(0, accRead, x86.MMUKernelSMAP)
 	rsvd := uint64(pteAddr)&^(1<<c.cfg.PhysBits-1) | pteHigh | pteNX | 0x1e6
 	for i := range uint64(4) {
@@ -50,9 +57,10 @@ func (c *CPU) checkPDPTEs(cr3 uint64) {
 			panic(unwind)
 		}
 		if p&pteP != 0 && p&rsvd != 0 {
-			c.gp(0)
+			return false
 		}
 	}
+	return true
 }
 
 // setCR3 changes the page-table root. Translations that are not global are dropped, or, with process-context identifiers, those of the

@@ -225,7 +225,6 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperVMMCALL:   do((*CPU).vmmcall),
 	x86.HelperSTGI:      do(func(c *CPU) { c.setGIF(x86.SVMExitSTGI, true) }),
 	x86.HelperCLGI:      do(func(c *CPU) { c.setGIF(x86.SVMExitCLGI, false) }),
-	x86.HelperSKINIT:    do((*CPU).skinit),
 	x86.HelperINVLPGA:   do1((*CPU).invlpga),
 
 	x86.HelperIn: func(c *CPU, port, size, _ uint64) (uint64, eng.Action) {

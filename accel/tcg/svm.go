@@ -234,7 +234,7 @@ func (c *CPU) validControls() bool {
 // validState checks the state save area.
 func (c *CPU) validState() bool {
 	get := func(off uint64) uint64 { return c.vmcb(off, 8) }
-	cr0, cr3, cr4, efer := get(x86.VMCBCR0), get(x86.VMCBCR3), get(x86.VMCBCR4), get(x86.VMCBEFER)
+	cr0, cr3, cr4, efer, nested := get(x86.VMCBCR0), get(x86.VMCBCR3), get(x86.VMCBCR4), get(x86.VMCBEFER), get(x86.VMCBNestedCtl)
 	long := efer&x86.EFERLME != 0 && cr0&x86.CR0PG != 0
 	cs := c.vmcb(x86.VMCBSegs+16*x86.CS+2, 2)
 	const csL, csD = 1 << 9, 1 << 10
@@ -242,6 +242,7 @@ func (c *CPU) validState() bool {
 	case efer&x86.EFERSVME == 0, efer&^(c.eferValid()|x86.EFERLMA) != 0:
 	case cr0>>32 != 0, cr3>>c.cfg.PhysBits != 0, cr0&(x86.CR0NW|x86.CR0CD) == x86.CR0NW:
 	case cr4&^c.cr4Valid() != 0, get(x86.VMCBDR6)>>32 != 0, get(x86.VMCBDR7)>>32 != 0:
+	case nested&1 == 0 && cr0&x86.CR0PG != 0 && !long && cr4&x86.CR4PAE != 0 && !c.validPDPTEs(cr3):
 	case long && (cr4&x86.CR4PAE == 0 || cr0&x86.CR0PE == 0 || cs&(csL|csD) == csL|csD):
 	default:
 		return true
@@ -316,7 +317,11 @@ func (c *CPU) leaveGuest(x vmexit) {
 	c.loadState(s.HSave, 0)
 	e.CR[0] |= x86.CR0PE
 	e.EFlags &^= x86.FlagVM
+	e.DR[7] = x86.DR7Fixed
 	c.worldChanged()
+	if e.EFlags&x86.FlagTF != 0 { // VMRUN was stepped
+		c.singleStep()
+	}
 }
 
 // vmload and vmsave implement VMLOAD and VMSAVE.
@@ -348,13 +353,6 @@ func (c *CPU) vmsave(size uint64) {
 // vmmcall implements VMMCALL, which only nested guests can use.
 func (c *CPU) vmmcall() {
 	c.endIf(x86.SVMExitVMMCALL)
-	c.ud()
-}
-
-// skinit implements SKINIT, which needs hardware that is not there.
-func (c *CPU) skinit() {
-	c.needSVM()
-	c.endIf(x86.SVMExitSKINIT)
 	c.ud()
 }
 

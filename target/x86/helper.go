@@ -79,7 +79,6 @@ const (
 	HelperVMMCALL   // ()
 	HelperSTGI      // ()
 	HelperCLGI      // ()
-	HelperSKINIT    // ()
 	HelperINVLPGA   // (linear address)
 
 	// Ports; sizes are bytes. The helper checks the I/O permission bitmap.

@@ -44,7 +44,6 @@ const (
 	SVMExitVMSAVE   = 0x83
 	SVMExitSTGI     = 0x84
 	SVMExitCLGI     = 0x85
-	SVMExitSKINIT   = 0x86
 	SVMExitRDTSCP   = 0x87
 	SVMExitICEBP    = 0x88
 	SVMExitWBINVD   = 0x89

@@ -133,7 +133,6 @@ main:	try "vmrun without EFER.SVME", vmrun
 	insn 0x83, "vmsave", vmsave
 	insn 0x84, "stgi", stgi
 	insn 0x85, "clgi", clgi
-	insn 0x86, "skinit", skinit
 	insn 0x80, "vmrun", vmrun
 	insn 0x8a, "monitor", monitor
 	insn 0x8b, "mwait", mwait

@@ -157,7 +157,7 @@ var rmRows = []rmRow{
 	{0, 0x01, 3, 3, insn{"vmsave", ops{}, genVMState(x86.HelperVMSAVE), svm}},
 	{0, 0x01, 3, 4, insn{"stgi", ops{}, genGIF(x86.HelperSTGI), svm}},
 	{0, 0x01, 3, 5, insn{"clgi", ops{}, genGIF(x86.HelperCLGI), svm}},
-	{0, 0x01, 3, 6, insn{"skinit", ops{}, genHelperOnly(x86.HelperSKINIT), svm}},
+	{0, 0x01, 3, 6, insn{"skinit", ops{}, genUD, system}},
 	{0, 0x01, 3, 7, insn{"invlpga", ops{}, genINVLPGA, svm}},
 	{0, 0x01, 5, 6, insn{"rdpkru", ops{}, genHelperOnly(x86.HelperRDPKRU), need(x86.FeatPKU) | system}},
 	{0, 0x01, 5, 7, insn{"wrpkru", ops{}, genModeHelper(x86.HelperWRPKRU), need(x86.FeatPKU) | system}},
