@@ -90,12 +90,15 @@ type Engine struct {
 
 	incomingFailed atomic.Bool
 
+	rate rateMeter
+
 	global string // run state that the source's stream had, "" if none came
 }
 
 // New returns the engine of a machine, which is filled in later.
 func New() *Engine {
-	return &Engine{params: defaults(), in: incoming{status: None}}
+	return &Engine{params: defaults(), in: incoming{status: None},
+		rate: rateMeter{last: DirtyRate{Status: unstarted, Mode: PageSampling}, quit: make(chan struct{})}}
 }
 
 // IncomingFailed tells whether a machine could not be loaded, so that the process does not end well, however it ends.
@@ -175,6 +178,7 @@ func withMachine(f func()) {
 
 // Close ends whatever is under way, before the machine goes.
 func (e *Engine) Close() {
+	e.rate.close()
 	e.mu.Lock()
 	e.stopping = true
 	out := e.out

@@ -241,6 +241,50 @@ type SnapshotDeleteArg struct {
 	Devices []string `json:"devices"`
 }
 
+// DirtyRateVcpu is the struct DirtyRateVcpu. How fast one CPU writes.
+type DirtyRateVcpu struct {
+	Id        int64 `json:"id"`
+	DirtyRate int64 `json:"dirty-rate"`
+}
+
+// DirtyRateStatus is the enum DirtyRateStatus. State of a measurement of the dirty rate.
+type DirtyRateStatus string
+
+// The values of DirtyRateStatus.
+const (
+	DirtyRateStatusUnstarted DirtyRateStatus = "unstarted"
+	DirtyRateStatusMeasuring DirtyRateStatus = "measuring"
+	DirtyRateStatusMeasured  DirtyRateStatus = "measured"
+)
+
+// DirtyRateMeasureMode is the enum DirtyRateMeasureMode. How the dirty rate is measured.
+type DirtyRateMeasureMode string
+
+// The values of DirtyRateMeasureMode.
+const (
+	DirtyRateMeasureModePageSampling DirtyRateMeasureMode = "page-sampling"
+	DirtyRateMeasureModeDirtyRing    DirtyRateMeasureMode = "dirty-ring"
+	DirtyRateMeasureModeDirtyBitmap  DirtyRateMeasureMode = "dirty-bitmap"
+)
+
+// DirtyRateInfo is the struct DirtyRateInfo. How fast the guest writes to its memory.
+type DirtyRateInfo struct {
+	DirtyRate     *int64               `json:"dirty-rate,omitempty"`
+	Status        DirtyRateStatus      `json:"status"`
+	StartTime     int64                `json:"start-time"`
+	CalcTime      int64                `json:"calc-time"`
+	SamplePages   uint64               `json:"sample-pages"`
+	Mode          DirtyRateMeasureMode `json:"mode"`
+	VcpuDirtyRate []*DirtyRateVcpu     `json:"vcpu-dirty-rate,omitempty"`
+}
+
+// CalcDirtyRateArg are the arguments of calc-dirty-rate.
+type CalcDirtyRateArg struct {
+	CalcTime    int64                 `json:"calc-time"`
+	SamplePages *int64                `json:"sample-pages,omitempty"`
+	Mode        *DirtyRateMeasureMode `json:"mode,omitempty"`
+}
+
 // MigrationCommands are the commands of the module migration.
 type MigrationCommands interface {
 	// QueryMigrate is the command query-migrate. The state of the migration under way, or of the last one.
@@ -267,6 +311,10 @@ type MigrationCommands interface {
 	SnapshotLoad(ctx context.Context, arg *SnapshotLoadArg) error
 	// SnapshotDelete is the command snapshot-delete. Begins a job that deletes a snapshot.
 	SnapshotDelete(ctx context.Context, arg *SnapshotDeleteArg) error
+	// CalcDirtyRate is the command calc-dirty-rate. Begins to measure how fast the guest writes to its memory, which tells whether a migration would come to an end.
+	CalcDirtyRate(ctx context.Context, arg *CalcDirtyRateArg) error
+	// QueryDirtyRate is the command query-dirty-rate. Tells what the last measurement has found.
+	QueryDirtyRate(ctx context.Context) (*DirtyRateInfo, error)
 }
 
 // BindMigration makes the commands of the module migration callable.
@@ -350,6 +398,19 @@ func BindMigration(r *Registry, c MigrationCommands) {
 			return nil, err
 		}
 		return nil, c.SnapshotDelete(ctx, arg)
+	})
+	r.bind(&moduleMigration.Commands[12], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[CalcDirtyRateArg]("q_obj_calc-dirty-rate-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.CalcDirtyRate(ctx, arg)
+	})
+	r.bind(&moduleMigration.Commands[13], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryDirtyRate(ctx)
 	})
 }
 
@@ -531,6 +592,34 @@ var moduleMigration = Module{Name: "migration",
 			{Name: "tag", Type: "str"},
 			{Name: "devices", Type: "[]str"},
 		}},
+		{Name: "DirtyRateVcpu", Kind: KindObject, Members: []Member{
+			{Name: "id", Type: "int"},
+			{Name: "dirty-rate", Type: "int64"},
+		}},
+		{Name: "DirtyRateStatus", Kind: KindEnum, Values: []Value{
+			{Name: "unstarted"},
+			{Name: "measuring"},
+			{Name: "measured"},
+		}},
+		{Name: "DirtyRateMeasureMode", Kind: KindEnum, Values: []Value{
+			{Name: "page-sampling"},
+			{Name: "dirty-ring"},
+			{Name: "dirty-bitmap"},
+		}},
+		{Name: "DirtyRateInfo", Kind: KindObject, Members: []Member{
+			{Name: "dirty-rate", Type: "int64", Optional: true},
+			{Name: "status", Type: "DirtyRateStatus"},
+			{Name: "start-time", Type: "int64"},
+			{Name: "calc-time", Type: "int64"},
+			{Name: "sample-pages", Type: "uint64"},
+			{Name: "mode", Type: "DirtyRateMeasureMode"},
+			{Name: "vcpu-dirty-rate", Type: "[]DirtyRateVcpu", Optional: true},
+		}},
+		{Name: "q_obj_calc-dirty-rate-arg", Kind: KindObject, Members: []Member{
+			{Name: "calc-time", Type: "int64"},
+			{Name: "sample-pages", Type: "int", Optional: true},
+			{Name: "mode", Type: "DirtyRateMeasureMode", Optional: true},
+		}},
 	},
 	Commands: []Command{
 		{Name: "query-migrate", Ret: "MigrationInfo"},
@@ -545,6 +634,8 @@ var moduleMigration = Module{Name: "migration",
 		{Name: "snapshot-save", Arg: "q_obj_snapshot-save-arg"},
 		{Name: "snapshot-load", Arg: "q_obj_snapshot-load-arg"},
 		{Name: "snapshot-delete", Arg: "q_obj_snapshot-delete-arg"},
+		{Name: "calc-dirty-rate", Arg: "q_obj_calc-dirty-rate-arg"},
+		{Name: "query-dirty-rate", Ret: "DirtyRateInfo"},
 	},
 	Events: []EventInfo{
 		{Name: "MIGRATION", Arg: "q_obj_MIGRATION-arg"},

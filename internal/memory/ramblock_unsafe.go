@@ -24,6 +24,7 @@ type DirtyClient uint8
 const (
 	DirtyMigration DirtyClient = iota
 	DirtyDisplay
+	DirtyRate
 	dirtyClients
 )
 

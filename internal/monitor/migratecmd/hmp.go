@@ -14,6 +14,8 @@ import (
 // HMP lists the commands for people, and those of info.
 func (s *Service) HMP() (commands, info []*hmp.Command) {
 	commands, info = s.snapshotCommands()
+	c, i := s.dirtyRateCommands()
+	commands, info = append(commands, c...), append(info, i...)
 	commands = append(commands,
 		&hmp.Command{Name: "migrate", Args: "detach:-d,blk:-b,inc:-i,resume:-r,uri:s", Params: "[-d] [-b] [-i] [-r] uri",
 			Help: "migrate to URI (using -d to not wait for completion)", Run: s.hmpMigrate},
