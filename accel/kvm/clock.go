@@ -1,5 +1,7 @@
 package kvm
 
+import "goemu/target/x86"
+
 // clockData is struct kvm_clock_data.
 type clockData struct {
 	Clock    uint64 // nanoseconds
@@ -43,7 +45,7 @@ func (a *Accel) startClock() {
 
 // HasClock tells whether guests have the clock.
 func (a *Accel) HasClock() bool {
-	return a.h.has(capAdjustClock) && !a.opt.Config.HideKVM && a.h.leaf(leafFeatures, 0)[0]&(pvClock|pvClock2) != 0
+	return a.h.has(capAdjustClock) && a.opt.Config.Features[x86.F40000001EAX]&(x86.KVMClock|x86.KVMClock2) != 0
 }
 
 // Clock is what the clock shows in nanoseconds; SetClock sets it. The machine is paused.

@@ -119,6 +119,7 @@ func (c *CPU) setUp() error {
 		}
 	}
 	list := forCPU(c.accel.cpuid, c.apicID)
+	c.addFrequency(list)
 	if _, err := c.k.ioctlData(c.fd, reqSetCPUID2, bytesOf(list)); err != nil {
 		return requestError(reqSetCPUID2, err)
 	}
@@ -127,11 +128,11 @@ func (c *CPU) setUp() error {
 
 // setTSCRate makes the time stamp counter run at a rate of its own, if the host can do that.
 func (c *CPU) setTSCRate(khz uint64) error {
-	if now, err := c.k.ioctl(c.fd, reqGetTSCKHz, 0); err == nil && uint64(now) == khz {
+	now, err := c.k.ioctl(c.fd, reqGetTSCKHz, 0)
+	if err == nil && uint64(now) == khz {
 		return nil
 	}
 	if _, err := c.k.ioctl(c.fd, reqSetTSCKHz, khz); err != nil {
-		now, _ := c.k.ioctl(c.fd, reqGetTSCKHz, 0)
 		return fmt.Errorf("TSC frequency mismatch between VM (%d kHz) and host (%d kHz), and TSC scaling unavailable", khz, now)
 	}
 	return nil

@@ -1,28 +1,18 @@
 package kvm
 
-import "goemu/target/x86"
+import (
+	"goemu/accel"
+	"goemu/target/x86"
+)
 
 // Leaves of the hypervisor's own: what kernels look for to find KVM's interface for guests.
 const (
 	leafSignature = 0x40000000
 	leafFeatures  = 0x40000001
+	leafFrequency = 0x40000010
 	leafExtended  = 0x80000000
 	leafCentaur   = 0xc0000000
 	signature     = "KVMKVMKVM\x00\x00\x00"
-)
-
-// Bits of leafFeatures (Documentation/virt/kvm/x86/cpuid.rst).
-const (
-	pvClock       = 1 << 0
-	pvNoIODelay   = 1 << 1
-	pvClock2      = 1 << 3
-	pvAsyncPF     = 1 << 4
-	pvStealTime   = 1 << 5
-	pvEOI         = 1 << 6
-	pvClockStable = 1 << 24
-
-	// pvDefault are those that every CPU model has.
-	pvDefault = pvClock | pvNoIODelay | pvClock2 | pvAsyncPF | pvStealTime | pvEOI | pvClockStable
 )
 
 // noState are features whose registers are not part of the migrated state, which are not offered for that reason: AVX-512, AMX, MPX,
@@ -38,12 +28,20 @@ var noState = func() (f x86.Features) {
 	return f
 }()
 
-// Features are the CPU features that a guest can have. Without an interrupt controller in the kernel those that need one are missing.
-func (h *Host) Features(kernelIRQChip bool) x86.Features {
+// Features are the CPU features that a guest can have. Without a local interrupt controller in the kernel those that need one are missing.
+func (h *Host) Features(chips accel.Chips) x86.Features {
 	var f x86.Features
+	kernelIRQChip := chips != accel.ChipsNone
 	for w := range x86.Words {
 		i := &x86.Words[w]
 		f[w] = h.leaf(i.Leaf, i.Sub)[i.Reg] &^ noState[w]
+	}
+	f[x86.F40000001EDX] |= x86.KVMDedicated
+	switch chips {
+	case accel.ChipsNone:
+		f[x86.F40000001EAX] &^= x86.KVMPVUnhalt
+	case accel.ChipsLocal:
+		f[x86.F40000001EAX] |= x86.KVMExtDestID
 	}
 	f.Set(x86.FeatHypervisor, true)
 	f.Set(x86.FeatHT, true) // the topology decides
@@ -84,7 +82,7 @@ func (h *Host) guestCPUID(cfg *x86.Config) *cpuidList {
 			r[i] = le.Uint32([]byte(signature)[4*i:])
 		}
 		l.add(leafSignature, 0, 0, [4]uint32{leafFeatures, r[0], r[1], r[2]})
-		l.add(leafFeatures, 0, 0, [4]uint32{h.leaf(leafFeatures, 0)[0] & pvDefault})
+		l.add(leafFeatures, 0, 0, [4]uint32{cfg.Features[x86.F40000001EAX], 0, 0, cfg.Features[x86.F40000001EDX]})
 	}
 	st := &x86.CPUIDState{APICBase: x86.APICBaseEnable, XCR0: x86.XFeatX87}
 	for _, r := range [][2]uint32{{0, cfg.Level}, {leafExtended, cfg.XLevel}, {leafCentaur, cfg.XLevel2}} {
@@ -106,6 +104,20 @@ func (h *Host) guestCPUID(cfg *x86.Config) *cpuidList {
 		}
 	}
 	return l
+}
+
+// addFrequency adds the leaf with the rates of the time stamp counter and of the local interrupt controller's timer in kHz, if the first is
+// known and stays.
+func (c *CPU) addFrequency(l *cpuidList) {
+	cfg := c.accel.opt.Config
+	if cfg.HideKVM || cfg.HideFrequency || !cfg.Features.Has(x86.FeatInvTSC) && cfg.TSCFrequency == 0 {
+		return
+	}
+	const busKHz = 1_000_000
+	if khz, err := c.k.ioctl(c.fd, reqGetTSCKHz, 0); err == nil && khz != 0 {
+		l.Entries[0].Regs[0] = leafFrequency
+		l.add(leafFrequency, 0, 0, [4]uint32{uint32(khz), busKHz})
+	}
 }
 
 const leafXSAVE = 0xd

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"goemu/accel"
 	"goemu/accel/acceltest"
 	"goemu/target/x86"
 )
@@ -28,7 +29,7 @@ func hostOrSkip(t testing.TB) *Host {
 // testConfig is a CPU that the host can be.
 func testConfig(t testing.TB, h *Host, model string) *x86.Config {
 	t.Helper()
-	cfg, _, err := x86.ParseHostOption(model, &x86.Host{Vendor: h.Vendor(), Features: h.Features(false), PhysBits: 40, Level: 0xd, XLevel: 0x80000008})
+	cfg, _, err := x86.ParseHostOption(model, &x86.Host{Vendor: h.Vendor(), Features: h.Features(accel.ChipsNone), PhysBits: 40, Level: 0xd, XLevel: 0x80000008})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -117,6 +117,7 @@ type session struct {
 	host      backends
 	machine   *pc.Machine
 	config    *pc.Config
+	unmovable string    // why the CPUs cannot be migrated, "" if they can
 	processor *x86.Host // that executes the guest; nil: a translator does
 	numa      *numaMap
 	mon       monitors
@@ -170,6 +171,11 @@ func (s *session) build(ctx context.Context) error {
 	}
 	s.machine = m
 	s.connectMigration(m)
+	if s.unmovable != "" {
+		if err := s.migration.AddBlocker(s.unmovable); err != nil {
+			return err
+		}
+	}
 	s.plantBackends()
 	s.announceMachine()
 	runcmd.Forward(m.VM, s.mon.server.Emit)

@@ -133,14 +133,19 @@ func (s *session) fitKVM(h *kvm.Host, k *kvmOptions, c *pc.Config) (err error) {
 			c.Props.IOAPIC2 = qdev.Off
 		}
 	}
-	s.processor = hostProcessor(h, k.irqchip != "off")
-	c.CPU, err = s.cpuConfig(c, s.processor)
-	return err
+	s.processor = hostProcessor(h, irqchips[k.irqchip])
+	if c.CPU, err = s.cpuConfig(c, s.processor); err != nil {
+		return err
+	}
+	if c.CPU.Features.Has(x86.FeatInvTSC) && c.CPU.TSCFrequency == 0 { // another host counts at another rate
+		s.unmovable = "State blocked by non-migratable CPU device (invtsc flag)"
+	}
+	return nil
 }
 
 // hostProcessor describes the processor that guests are executed by.
-func hostProcessor(h *kvm.Host, kernelIRQChip bool) *x86.Host {
-	p := &x86.Host{Vendor: h.Vendor(), Features: h.Features(kernelIRQChip), X2APIC: kernelIRQChip, ModelID: hostcpu.Brand()}
+func hostProcessor(h *kvm.Host, chips accel.Chips) *x86.Host {
+	p := &x86.Host{Vendor: h.Vendor(), Features: h.Features(chips), X2APIC: chips != accel.ChipsNone, ExtDestID: chips == accel.ChipsLocal, ModelID: hostcpu.Brand()}
 	p.Level, p.XLevel, p.PhysBits = h.Levels()
 	p.Family, p.Model, p.Stepping = hostcpu.Signature()
 	return p

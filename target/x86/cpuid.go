@@ -111,7 +111,7 @@ func (c *Config) raiseLevels() {
 		}
 	}
 	for w, bits := range c.Features {
-		if bits != 0 {
+		if bits != 0 && Words[w].Leaf != leafHypervisor+1 { // those leaves say themselves how many there are
 			raise(Words[w].Leaf)
 		}
 	}

@@ -25,13 +25,27 @@ var cpuProps = map[string]func(c *Config, s string) error{
 	"vendor":                vendor,
 	"tcg-cpuid":             boolean(func(c *Config, on bool) { c.HideHypervisor = !on }),
 	"kvm":                   boolean(func(c *Config, on bool) { c.HideKVM = !on }),
-	"migratable":            boolean(func(*Config, bool) {}),
+	"vmware-cpuid-freq":     boolean(func(c *Config, on bool) { c.HideFrequency = !on }),
+	"migratable":            boolean(migratable),
 	"host-phys-bits":        boolean(func(*Config, bool) {}),
 	"l3-cache":              boolean(func(*Config, bool) {}),
 	"legacy-cache":          boolean(func(*Config, bool) {}),
 	"full-cpuid-auto-level": boolean(func(*Config, bool) {}),
 	"check":                 boolean(func(c *Config, on bool) { c.quiet = !on }),
 	"enforce":               boolean(func(c *Config, on bool) { c.enforce = on }),
+}
+
+// migratable says whether models that have everything leave out what keeps the guest from moving to another host.
+func migratable(c *Config, on bool) {
+	if c.Model.AllFeatures && c.supported != nil {
+		c.Features.Set(FeatInvTSC, !on && c.supported.Has(FeatInvTSC))
+		for w := range c.Features {
+			unnamed := c.supported[w] &^ Words[w].named()
+			if c.Features[w] &^= unnamed; !on {
+				c.Features[w] |= unnamed
+			}
+		}
+	}
 }
 
 // edit changes a copy of the model.
@@ -112,6 +126,7 @@ func parseOption(option string, supported *Features, acc string, host *Host, def
 		want[w] |= missing[w]
 	}
 	cfg.Features = want
+	cfg.supported = supported
 	if host != nil {
 		host.adjust(cfg)
 	}
@@ -122,6 +137,7 @@ func parseOption(option string, supported *Features, acc string, host *Host, def
 	if err != nil {
 		return nil, nil, err
 	}
+	cfg.finishKVM()
 	cfg.raiseLevels()
 	for w := range cfg.Features {
 		absent := cfg.Features[w] &^ supported[w]

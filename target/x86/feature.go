@@ -21,6 +21,8 @@ const (
 	F6EAX
 	FXSAVE // leaf 0xd, subleaf 1, EAX
 	FC0000001EDX
+	F40000001EAX // KVM's interface for guests
+	F40000001EDX // … and hints
 	NumFeatureWords
 )
 
@@ -71,6 +73,10 @@ var Words = [NumFeatureWords]WordInfo{
 	F6EAX:        {6, 0, 0, names(`- - arat - - - - - - - - - - - - - - - - - - - - - - - - - - - - -`)},
 	FXSAVE:       {0xd, 1, 0, names(`xsaveopt xsavec xgetbv1 xsaves xfd - - - - - - - - - - - - - - - - - - - - - - - - - - -`)},
 	FC0000001EDX: {0xC0000001, 0, 3, names(`- - xstore xstore-en - - xcrypt xcrypt-en ace2 ace2-en phe phe-en pmm pmm-en`)},
+	F40000001EAX: {0x40000001, 0, 0, names(`kvmclock kvm-nopiodelay kvm-mmu kvmclock kvm-asyncpf kvm-steal-time kvm-pv-eoi kvm-pv-unhalt
+		- kvm-pv-tlb-flush - kvm-pv-ipi kvm-poll-control kvm-pv-sched-yield kvm-asyncpf-int kvm-msi-ext-dest-id - - - - - - - -
+		kvmclock-stable-bit - - - - - - -`)},
+	F40000001EDX: {0x40000001, 0, 3, names(`kvm-hint-dedicated`)},
 }
 
 // aliases are further spellings that QEMU accepts.
@@ -79,7 +85,9 @@ var aliases = map[string]string{
 	"ds_cpl": "ds-cpl", "tsc_adjust": "tsc-adjust", "fxsr_opt": "fxsr-opt", "lahf_lm": "lahf-lm", "cmp_legacy": "cmp-legacy",
 	"nodeid_msr": "nodeid-msr", "perfctr_core": "perfctr-core", "perfctr_nb": "perfctr-nb", "sse4_1": "sse4.1", "sse4_2": "sse4.2",
 	"svm_lock": "svm-lock", "nrip_save": "nrip-save", "tsc_scale": "tsc-scale", "vmcb_clean": "vmcb-clean",
-	"pause_filter": "pause-filter",
+	"pause_filter": "pause-filter", "kvm_nopiodelay": "kvm-nopiodelay", "kvm_mmu": "kvm-mmu", "kvm_asyncpf": "kvm-asyncpf",
+	"kvm_asyncpf_int": "kvm-asyncpf-int", "kvm_steal_time": "kvm-steal-time", "kvm_pv_eoi": "kvm-pv-eoi", "kvm_pv_unhalt": "kvm-pv-unhalt",
+	"kvm_poll_control": "kvm-poll-control",
 }
 
 // FeatureByName finds a feature bit by the name used on the command line.

@@ -34,7 +34,7 @@ func FeatureNames() (out []string) {
 		}
 	}
 	slices.Sort(out)
-	return out
+	return slices.Compact(out) // one name has two bits
 }
 
 // FeatureAliases are the further spellings of features in alphabetical order.
@@ -65,7 +65,7 @@ type Property struct {
 func (c *Config) Properties() []Property {
 	m := c.Model
 	return []Property{
-		{"check", "bool", !c.quiet}, {"enforce", "bool", c.enforce}, {"family", "int", int64(m.Family)}, {"level", "uint32", uint64(c.Level)},
+		{"check", "bool", !c.quiet}, {"enforce", "bool", c.enforce}, {"family", "int", int64(m.Family)}, {"kvm", "bool", !c.HideKVM}, {"level", "uint32", uint64(c.Level)},
 		{"model", "int", int64(m.Model)}, {"model-id", "string", m.ModelID}, {"phys-bits", "uint32", uint64(c.PhysBits)},
 		{"stepping", "int", int64(m.Stepping)}, {"tcg-cpuid", "bool", !c.HideHypervisor}, {"tsc-frequency", "int", int64(c.TSCFrequency)},
 		{"vendor", "string", m.Vendor}, {"xlevel", "uint32", uint64(c.XLevel)}, {"xlevel2", "uint32", uint64(c.XLevel2)},

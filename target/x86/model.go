@@ -66,12 +66,15 @@ type Config struct {
 	// HideHypervisor leaves out the leaves at 0x40000000.
 	HideHypervisor bool
 	// HideKVM leaves out those that tell a guest that KVM executes it.
-	HideKVM      bool
-	TSCFrequency uint64 // Hz; 0: the host's
+	HideKVM bool
+	// HideFrequency leaves out the leaf in which it tells the rate of the time stamp counter, as VMware does.
+	HideFrequency bool
+	TSCFrequency  uint64 // Hz; 0: the host's
 
 	// Filtered are the features that were asked for and are not there.
 	Filtered Features
 
+	supported      *Features                             // by the accelerator
 	quiet, enforce bool                                  // check=off, enforce=on
 	fixed          struct{ level, xlevel, xlevel2 bool } // set by the user: never raised
 }

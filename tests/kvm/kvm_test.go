@@ -121,6 +121,18 @@ func TestControllers(t *testing.T) {
 	require.Equal(t, want, program(t, qemu, image, "-M", "q35", "-accel", "kvm,kernel-irqchip=split"), "QEMU")
 }
 
+// TestKVMFeatures: what -cpu says of KVM's interface for guests shows as in QEMU.
+func TestKVMFeatures(t *testing.T) {
+	needKVM(t)
+	qemu := testprog.QEMU(t)
+	image := firmware(t, "cpuid.asm")
+	for _, args := range [][]string{{"-cpu", "qemu64,kvm=off"}, {"-cpu", "qemu64,+kvm_pv_unhalt,kvmclock=off"}, {"-cpu", "qemu64,kvm-hint-dedicated=on,-kvm_pv_eoi"},
+		{"-cpu", "host,migratable=off"}, {"-cpu", "host", "-accel", "kvm,kernel-irqchip=split"}} {
+		args = append(args, "-accel", "kvm")
+		require.Equal(t, program(t, qemu, image, args...), program(t, testprog.Goemu(t), image, args...), args)
+	}
+}
+
 // TestFallback: without the device the next accelerator is taken, with one line that says why.
 func TestFallback(t *testing.T) {
 	needKVM(t)
