@@ -101,7 +101,11 @@ func Build(m *Machine) (*Setup, error) {
 		if len(t.Data) > handlersAddr-int(data)-tablesSlack/2 {
 			return nil, errors.New("the SMBIOS tables are too large")
 		}
-		anchor("SMBIOS entry point", t.Entry32(uint32(data)))
+		entry := t.Entry32(uint32(data))
+		if m.SMBIOS.Entry64 {
+			entry = t.Entry64(data)
+		}
+		anchor("SMBIOS entry point", entry)
 		next = data
 		anchor("SMBIOS tables", t.Data)
 	}
@@ -250,8 +254,10 @@ func Files(m *Machine) map[string][]byte {
 	}
 	files := map[string][]byte{"etc/e820": e}
 	if m.SMBIOS != nil {
-		t := smbios.Build(m.SMBIOS)
-		files["etc/smbios/smbios-anchor"], files["etc/smbios/smbios-tables"] = t.Entry32(0), t.Data
+		s := *m.SMBIOS
+		s.LeaveBIOS = true
+		t := smbios.Build(&s)
+		files["etc/smbios/smbios-anchor"], files["etc/smbios/smbios-tables"] = t.Entry(s.Entry64), t.Data
 	}
 	return files
 }

@@ -29,6 +29,9 @@ func (m *Machine) loadBoot() (err error) {
 			return fmt.Errorf("%s: %w", o.Origin, err)
 		}
 	}
+	if err := m.placeOnboard(fw.SMBIOS); err != nil {
+		return err
+	}
 	for _, d := range m.isaDevices() {
 		if d.Kind == acpi.ISAPanic {
 			if err := m.fw.AddFile("etc/pvpanic-port", binary.LittleEndian.AppendUint16(nil, d.Port)); err != nil {

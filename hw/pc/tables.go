@@ -2,6 +2,7 @@ package pc
 
 import (
 	"encoding/hex"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -137,7 +138,8 @@ func (m *Machine) smbios() *smbios.System {
 		BIOS: smbios.BIOS{Vendor: "goemu", Version: "1.0", Date: "04/01/2014"}, System: product,
 		Chassis: smbios.Product{Manufacturer: "QEMU", Version: m.cfg.Type.Name},
 		CPU: smbios.Processor{Manufacturer: "QEMU", Version: m.cfg.Type.Name, ID: uint64(m.cfg.CPU.Features[x86.F1EDX])<<32 | uint64(m.cfg.CPU.Signature()),
-			Cores: t.Cores, Threads: t.Cores * t.Threads, Speed: 2000},
+			Cores: t.Dies * t.Cores, Threads: t.Dies * t.Cores * t.Threads},
+		Maker: product, Entry64: m.cfg.Props.SMBIOS64,
 		Sockets: t.Sockets, RAMSize: m.cfg.RAM, Memory: []smbios.Range{{Addr: 0, Size: m.map_.below}},
 	}
 	if m.map_.above > 0 {
@@ -147,6 +149,25 @@ func (m *Machine) smbios() *smbios.System {
 		copy(s.UUID[:], b)
 	}
 	return s
+}
+
+// placeOnboard finds the PCI devices that SMBIOS is to tell of.
+func (m *Machine) placeOnboard(s *smbios.System) error {
+	for i := range s.Onboard {
+		d := &s.Onboard[i]
+		if d.PCI == "" {
+			continue
+		}
+		f, ok := m.Tree.Find(d.PCI).(pci.Function)
+		switch {
+		case !ok:
+			return fmt.Errorf("No PCI device %s for SMBIOS type 41 entry %s", d.PCI, d.Designation)
+		case !f.PCI().Bus().Root():
+			return fmt.Errorf("Cannot create type 41 entry for PCI device %s: not attached to the root bus", d.PCI)
+		}
+		d.DevFn = f.PCI().DevFn()
+	}
+	return nil
 }
 
 // has tells whether a part is there that is left out only on request.

@@ -105,6 +105,7 @@ type Props struct {
 	MaxRAMBelow4G                     uint64
 	MemoryBackend                     string // identifier of the object that stands for the main memory
 	OEMID, OEMTableID                 string
+	SMBIOS64                          bool      // the entry point of SMBIOS is that of version 3.0
 	SpeakerAudiodev                   string    // identifier of where the speaker's sound goes
 	Flash                             [2]string // disks with the firmware, "" for none
 }
@@ -177,6 +178,7 @@ func properties() []property {
 		{"pit", "OnOffAuto", "Enable i8254 PIT", onOffAuto("pit", func(p *Props) *qdev.OnOffAuto { return &p.PIT })},
 		{"rtc", "OnOffAuto", "Enable MC146818 RTC", onOffAuto("rtc", func(p *Props) *qdev.OnOffAuto { return &p.RTC })},
 		{"sata", "bool", "Enable/disable Serial ATA bus", boolean("sata", func(p *Props) *bool { return &p.SATA })},
+		{"smbios-entry-point-type", "str", "SMBIOS Entry Point type [32, 64]", entryPoint},
 		{"smbus", "bool", "Enable/disable system management bus", boolean("smbus", func(p *Props) *bool { return &p.SMBus })},
 		{"smm", "OnOffAuto", "Enable SMM", onOffAuto("smm", func(p *Props) *qdev.OnOffAuto { return &p.SMM })},
 		{"usb", "bool", "Set on/off to enable/disable usb", boolean("usb", func(p *Props) *bool { return &p.USB })},
@@ -198,6 +200,14 @@ func maxRAM(p *Props, v string) error {
 		return fmt.Errorf("Machine option 'max-ram-below-4g=%d' expects size greater than or equal to 1M", n)
 	}
 	p.MaxRAMBelow4G = n
+	return nil
+}
+
+// entryPoint reads which entry point SMBIOS has.
+func entryPoint(p *Props, v string) error {
+	if p.SMBIOS64 = v == "64"; v != "32" && v != "64" {
+		return fmt.Errorf("Parameter 'smbios-entry-point-type' does not accept value '%s'", v)
+	}
 	return nil
 }
 

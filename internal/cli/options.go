@@ -315,7 +315,11 @@ func (p *parser) fwCfg(v string) error {
 }
 
 func (p *parser) smbios(v string) error {
-	p.VM.SMBIOS = append(p.VM.SMBIOS, config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "")})
+	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "")}
+	p.VM.SMBIOS = append(p.VM.SMBIOS, o)
+	if uuid, ok := o.Get("uuid"); ok && p.uuid(uuid) != nil { // it is the machine's, too
+		return p.errorf("Invalid UUID")
+	}
 	return nil
 }
 

@@ -72,7 +72,7 @@ func sections() []section {
 			{name: "no-acpi", help: "        disable ACPI", apply: (*parser).noACPI},
 			{name: "no-hpet", help: "        disable HPET", apply: (*parser).noHPET},
 			{name: "acpitable", arg: true, help: " [sig=str][,rev=n][,oem_id=str][,oem_table_id=str][,oem_rev=n][,asl_compiler_id=str][,asl_compiler_rev=n][,{data|file}=file1[:file2]...]\n                ACPI table description", apply: (*parser).acpiTable},
-			{name: "smbios", arg: true, help: " file=binary\n                load SMBIOS entry from binary file\n-smbios type=0|1|2|3|4|11[,field=value][,...]\n                specify SMBIOS fields; of type 11 value=str or path=file", apply: (*parser).smbios},
+			{name: "smbios", arg: true, help: " file=binary\n                load SMBIOS entry from binary file\n-smbios type=0|1|2|3|4|8|11|17|41[,field=value][,...]\n                specify SMBIOS fields; of type 11 value=str or path=file", apply: (*parser).smbios},
 		}},
 		{"Network options:", []option{
 			{name: "netdev", arg: true, help: helpNetdev, apply: func(p *parser, v string) error { return p.network(&p.VM.Netdevs, v) }},

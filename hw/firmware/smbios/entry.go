@@ -14,6 +14,24 @@ const (
 	bcdVersion   = major<<4 | minor
 )
 
+// Entry is the entry point, of 32 or 64 bits, of tables that a firmware will put somewhere: it has no checksums yet.
+func (t *Tables) Entry(wide bool) []byte {
+	if wide {
+		b := t.Entry64(0)
+		b[sum64] = 0
+		return b
+	}
+	b := t.Entry32(0)
+	b[sum32], b[sumDMI] = 0, 0
+	return b
+}
+
+// Where the checksums are.
+const (
+	sum32, sumDMI = 4, 21
+	sum64         = 5
+)
+
 // Entry32 is the entry point of tables at addr.
 func (t *Tables) Entry32(addr uint32) []byte {
 	le := binary.LittleEndian
@@ -26,8 +44,8 @@ func (t *Tables) Entry32(addr uint32) []byte {
 	le.PutUint32(b[24:], addr)
 	le.PutUint16(b[28:], uint16(t.Count))
 	b[30] = bcdVersion
-	b[21] = checksum(b[16:])
-	b[4] = checksum(b)
+	b[sumDMI] = checksum(b[16:])
+	b[sum32] = checksum(b)
 	return b
 }
 
@@ -38,7 +56,7 @@ func (t *Tables) Entry64(addr uint64) []byte {
 	b[6], b[7], b[10] = Entry64Size, 3, 1
 	binary.LittleEndian.PutUint32(b[12:], uint32(len(t.Data)))
 	binary.LittleEndian.PutUint64(b[16:], addr)
-	b[5] = checksum(b)
+	b[sum64] = checksum(b)
 	return b
 }
 

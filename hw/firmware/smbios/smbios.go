@@ -2,6 +2,7 @@
 package smbios
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 )
@@ -9,6 +10,8 @@ import (
 // System describes what the tables tell. Empty strings are left out of the structures.
 type System struct {
 	BIOS      BIOS
+	HasBIOS   bool    // the user has said something about it
+	Maker     Product // whose the baseboard is unless the user says so
 	System    Product
 	Baseboard *Product // nil: no such structure
 	Chassis   Product
@@ -19,22 +22,61 @@ type System struct {
 	Sockets   int
 	Memory    []Range // guest RAM
 	RAMSize   uint64
+	Module    Module
+	Ports     []Port   // type 8
 	OEM       []string // type 11
+	Onboard   []Onboard
+	LeaveBIOS bool     // a firmware adds its own identification
+	Entry64   bool     // the entry point is that of version 3.0
 	Loaded    [][]byte // structures of the user's, which replace those of the same type
 }
 
 // BIOS is the firmware's identification.
-type BIOS struct{ Vendor, Version, Date string }
+type BIOS struct {
+	Vendor, Version, Date string
+	Major, Minor          uint8
+	UEFI                  bool
+}
 
 // Product is who made something and what it is.
-type Product struct{ Manufacturer, Product, Version, Serial, Asset string }
+type Product struct {
+	Manufacturer, Product, Version, Serial, Asset string
+	Location                                      string // of a baseboard
+	SKU                                           string // of a chassis
+}
 
 // Processor describes each socket.
 type Processor struct {
+	Prefix                string // of the sockets' names, "CPU" if empty
 	Manufacturer, Version string
+	Serial, Asset, Part   string
 	ID                    uint64 // CPUID.1: EDX and EAX
-	Cores, Threads        int
-	Speed                 uint16 // MHz
+	Cores, Threads        int    // of a socket; threads count all
+	MaxSpeed, Speed       uint16 // MHz; 0 is the usual speed
+}
+
+// Module describes the memory modules.
+type Module struct {
+	Prefix              string // of their names, "DIMM" if empty
+	Bank                string
+	Manufacturer        string // that of the chassis if empty
+	Serial, Asset, Part string
+	Speed               uint16
+}
+
+// Port is a connector.
+type Port struct {
+	Internal, External string
+	Connector, Type    uint8
+}
+
+// Onboard is a device on the board.
+type Onboard struct {
+	Designation string
+	Kind        uint8 // as the structure has it, without the bit of being enabled
+	Instance    uint8
+	PCI         string // identifier of the PCI device, "" for none
+	DevFn       uint8  // its place, which is on bus 0
 }
 
 // Range is a range of guest memory.
@@ -43,12 +85,12 @@ type Range struct{ Addr, Size uint64 }
 // Structure types and the handles they start at.
 const (
 	typeBIOS, typeSystem, typeBaseboard, typeChassis, typeProcessor = 0, 1, 2, 3, 4
-	typeOEM, typeMemoryArray, typeMemoryDevice, typeArrayMap        = 11, 16, 17, 19
-	typeBoot, typeEnd                                               = 32, 127
+	typePort, typeOEM, typeMemoryArray, typeMemoryDevice            = 8, 11, 16, 17
+	typeArrayMap, typeBoot, typeOnboard, typeEnd                    = 19, 32, 41, 127
 
 	handleBIOS, handleSystem, handleBaseboard, handleChassis = 0x0000, 0x0100, 0x0200, 0x0300
 	handleProcessor, handleOEM, handleArray, handleDevice    = 0x0400, 0x0e00, 0x1000, 0x1100
-	handleMap, handleBoot, handleEnd                         = 0x1300, 0x2000, 0x7f00
+	handleMap, handleBoot, handleOnboard, handleEnd          = 0x1300, 0x2000, 0x2900, 0x7f00
 	noHandle                                                 = 0xfffe
 	noCache                                                  = 0xffff
 )
@@ -125,7 +167,9 @@ func Build(s *System) *Tables {
 		t.put(d)
 		t.replaced[d[0]] = true
 	}
-	t.add(s.bios())
+	if !s.LeaveBIOS || s.HasBIOS {
+		t.add(s.bios())
+	}
 	t.add(s.system())
 	if s.Baseboard != nil {
 		t.add(s.baseboard())
@@ -133,6 +177,9 @@ func Build(s *System) *Tables {
 	t.add(s.chassis())
 	for i := range s.Sockets {
 		t.add(s.processor(i))
+	}
+	for i, p := range s.Ports {
+		t.add(begin(typePort, handleBIOS+uint16(i)).str(p.Internal).u8(0).str(p.External).u8(p.Connector, p.Type))
 	}
 	if len(s.OEM) > 0 {
 		t.add(s.oem())
@@ -146,6 +193,10 @@ func Build(s *System) *Tables {
 		t.add(arrayMap(i, r))
 	}
 	t.add(begin(typeBoot, handleBoot).u8(0, 0, 0, 0, 0, 0).u8(0))
+	for i, d := range s.Onboard {
+		const enabled = 0x80
+		t.add(begin(typeOnboard, handleOnboard+uint16(i)).str(d.Designation).u8(d.Kind|enabled, d.Instance).u16(0).u8(0, d.DevFn))
+	}
 	t.add(begin(typeEnd, handleEnd))
 	return t
 }
@@ -155,9 +206,18 @@ func (s *System) bios() *record {
 		segment      = 0xe800
 		notSupported = 1 << 3 // characteristics: none are given
 		targeted     = 1 << 2 // extension: content distribution
+		uefi         = 1 << 3
+		virtual      = 1 << 4
 	)
+	extension := byte(targeted)
+	if s.HasBIOS {
+		extension |= virtual
+	}
+	if s.BIOS.UEFI {
+		extension |= uefi
+	}
 	return begin(typeBIOS, handleBIOS).str(s.BIOS.Vendor).str(s.BIOS.Version).u16(segment).str(s.BIOS.Date).u8(0).
-		u64(notSupported).u8(0, targeted, 0, 0, 0xff, 0xff)
+		u64(notSupported).u8(0, extension, s.BIOS.Major, s.BIOS.Minor, 0xff, 0xff)
 }
 
 func (s *System) system() *record {
@@ -172,28 +232,32 @@ func (s *System) baseboard() *record {
 	const hosting, motherboard = 1, 0x0a
 	p := s.Baseboard
 	return begin(typeBaseboard, handleBaseboard).str(p.Manufacturer).str(p.Product).str(p.Version).str(p.Serial).str(p.Asset).
-		u8(hosting, 0).u16(handleChassis).u8(motherboard, 0)
+		u8(hosting).str(p.Location).u16(handleChassis).u8(motherboard, 0)
 }
 
 func (s *System) chassis() *record {
 	const other, safe, unknown = 1, 3, 2
 	p := s.Chassis
 	return begin(typeChassis, handleChassis).str(p.Manufacturer).u8(other).str(p.Version).str(p.Serial).str(p.Asset).
-		u8(safe, safe, safe, unknown).u32(0).u8(0, 0, 0, 0, 0)
+		u8(safe, safe, safe, unknown).u32(0).u8(0, 0, 0, 0).str(p.SKU)
 }
 
 func (s *System) processor(i int) *record {
 	const central, other, enabled, multicore64 = 3, 1, 0x41, 0x02
 	c := &s.CPU
 	count := func(n int) byte { return byte(min(n, 255)) }
-	speed := c.Speed
-	if speed == 0 {
-		speed = 2000
+	r := begin(typeProcessor, handleProcessor+uint16(i)).str(fmt.Sprintf("%s%2x", cmp.Or(c.Prefix, "CPU"), i)).u8(central, other).str(c.Manufacturer).
+		u64(c.ID).str(c.Version).u8(0).u16(0).u16(cmp.Or(c.MaxSpeed, usualSpeed)).u16(cmp.Or(c.Speed, usualSpeed)).u8(enabled, other).
+		u16(noCache).u16(noCache).u16(noCache).str(c.Serial).str(c.Asset).str(c.Part).
+		u8(count(c.Cores), count(c.Cores), count(c.Threads)).u16(multicore64).u16(other)
+	if s.Entry64 {
+		r.u16(uint16(c.Cores)).u16(uint16(c.Cores)).u16(uint16(c.Threads))
 	}
-	return begin(typeProcessor, handleProcessor+uint16(i)).str(fmt.Sprintf("CPU %d", i)).u8(central, other).str(c.Manufacturer).
-		u64(c.ID).str(c.Version).u8(0).u16(0).u16(speed).u16(speed).u8(enabled, other).u16(noCache).u16(noCache).u16(noCache).
-		u8(0, 0, 0).u8(count(c.Cores), count(c.Cores), count(c.Cores*c.Threads)).u16(multicore64).u16(other)
+	return r
 }
+
+// usualSpeed is that of a processor of which nothing is said, in MHz.
+const usualSpeed = 2000
 
 func (s *System) oem() *record {
 	r := begin(typeOEM, handleOEM).u8(byte(len(s.OEM)))
@@ -215,8 +279,10 @@ func (s *System) memoryDevice(i int) *record {
 	const unknown, dimm, ram, other, inExtended = 0xffff, 0x09, 0x07, 0x02, 0x7fff
 	mib := min(s.RAMSize-uint64(i)*maxDIMM, maxDIMM) >> 20
 	r := begin(typeMemoryDevice, handleDevice+uint16(i)).u16(handleArray).u16(noHandle).u16(unknown).u16(unknown)
-	return r.u16(uint16(mib)).u8(dimm, 0).str(fmt.Sprintf("DIMM %d", i)).u8(0, ram).u16(other).u16(0).str(s.Chassis.Manufacturer).
-		u8(0, 0, 0, 0).u32(0).u16(0).u16(0).u16(0).u16(0)
+	m := &s.Module
+	return r.u16(uint16(mib)).u8(dimm, 0).str(fmt.Sprintf("%s %d", cmp.Or(m.Prefix, "DIMM"), i)).str(m.Bank).u8(ram).u16(other).u16(m.Speed).
+		str(cmp.Or(m.Manufacturer, s.Chassis.Manufacturer)).str(m.Serial).str(m.Asset).str(m.Part).
+		u8(0).u32(0).u16(m.Speed).u16(0).u16(0).u16(0)
 }
 
 func arrayMap(i int, m Range) *record {

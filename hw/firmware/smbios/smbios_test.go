@@ -13,9 +13,9 @@ import (
 func machine() *System {
 	p := Product{Manufacturer: "QEMU", Product: "Standard PC (i440FX + PIIX, 1996)", Version: "pc-i440fx-7.2"}
 	return &System{
-		BIOS:   BIOS{"SeaBIOS", "1.16.2-debian-1.16.2-1", "04/01/2014"},
+		BIOS:   BIOS{Vendor: "SeaBIOS", Version: "1.16.2-debian-1.16.2-1", Date: "04/01/2014"},
 		System: p, Chassis: Product{Manufacturer: "QEMU", Version: "pc-i440fx-7.2"},
-		CPU:     Processor{Manufacturer: "QEMU", Version: "pc-i440fx-7.2", ID: 0x0fcbfbfd00060fb1, Cores: 4, Threads: 1},
+		CPU:     Processor{Manufacturer: "QEMU", Version: "pc-i440fx-7.2", ID: 0x0fcbfbfd00060fb1, Cores: 4, Threads: 4},
 		Sockets: 1, RAMSize: 5 << 30, Memory: []Range{{0, 3 << 30}, {4 << 30, 2 << 30}},
 	}
 }
