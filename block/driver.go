@@ -316,6 +316,7 @@ type DriverInfo struct {
 	VMStateOffset         int64
 	Dirty                 bool // the image was not closed cleanly
 	NeedsCompressedWrites bool
+	Unknown               bool // the driver cannot tell after all
 }
 
 // Informer gives DriverInfo.

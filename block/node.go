@@ -339,7 +339,8 @@ func (n *Node) AllocatedSize(ctx context.Context) (int64, error) {
 // Info asks the driver, or the filtered node, about the image; ok is false if nobody knows.
 func (n *Node) Info() (i DriverInfo, ok bool) {
 	if d, is := n.state.(Informer); is {
-		return d.Info(), true
+		i = d.Info()
+		return i, !i.Unknown
 	}
 	if f := n.Filtered(); f != nil {
 		return f.node.Info()

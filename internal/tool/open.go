@@ -40,6 +40,10 @@ func (t *Tool) Open(s Source) *block.Backend {
 		if o = s.Extra; o == nil {
 			o = block.NewOptions()
 		}
+		if name == "" && o.Len() == 0 { // an empty name, not none
+			t.Errorf("Could not open '': The 'file' block driver requires a file name")
+			return nil
+		}
 		if s.Format != "" {
 			o.Set("driver", s.Format)
 		}

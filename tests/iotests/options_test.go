@@ -17,7 +17,7 @@ var creations = []struct {
 	after   []string // commands on the image IMG
 }{
 	{"qcow2", []string{
-		"", "compat=0.10", "compat=v2", "compat=v3", "cluster_size=512", "cluster_size=2M", "refcount_bits=1", 
+		"", "compat=0.10", "compat=v2", "compat=v3", "cluster_size=512", "cluster_size=2M", "refcount_bits=1",
 		"refcount_bits=8", "refcount_bits=64", "lazy_refcounts=on", "extended_l2=on,cluster_size=128k", "compression_type=zstd",
 		"preallocation=metadata", "preallocation=full", "preallocation=falloc,extended_l2=on", "data_file=DATA", "data_file=DATA,data_file_raw=on",
 		"extended_l2=on,lazy_refcounts=on,compression_type=zstd,refcount_bits=64", "backing_file=BASE,backing_fmt=raw",

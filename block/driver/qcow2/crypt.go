@@ -183,7 +183,7 @@ func takeCryptCreation(o *block.Options) (c cryptCreation, err error) {
 		c.params, err = luks.TakeParams(o, cryptPrefix)
 		return c, err
 	case format != "aes" && format != "qcow":
-		return c, badEnum(optCryptFormat, format)
+		return c, badEnum("format", format)
 	}
 	c.method = cryptAES
 	c.secret, _ = o.TakeString(optCryptSecret)

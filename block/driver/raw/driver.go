@@ -247,7 +247,8 @@ func (f *Format) Truncate(ctx context.Context, n int64, exact bool, p block.Prea
 
 // Info implements block.Informer.
 func (f *Format) Info() block.DriverInfo {
-	i, _ := f.file.Node().Info()
+	i, ok := f.file.Node().Info()
+	i.Unknown = !ok
 	return i
 }
 

@@ -193,7 +193,7 @@ func (im *image) RefreshLimits(l *block.Limits) error {
 func (im *image) Info() (i block.DriverInfo) {
 	for _, e := range im.extents {
 		if first := im.extents[0]; e.flat != first.flat || e.compressed != first.compressed || e.grain != first.grain {
-			return block.DriverInfo{}
+			return block.DriverInfo{Unknown: true}
 		}
 		i.ClusterSize, i.NeedsCompressedWrites = e.grain, e.compressed
 	}

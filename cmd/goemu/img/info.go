@@ -52,7 +52,7 @@ func (c *command) info(args []string) int {
 // infoList describes an image and perhaps its backing files; nil after a message.
 func (c *command) infoList(name, format string, imageOpts, chain, share bool) (infos []*img.Info) {
 	seen := map[string]bool{}
-	for name != "" {
+	for more := true; more; more = name != "" {
 		if seen[name] {
 			c.Errorf("Backing file '%s' creates an infinite loop.", name)
 			return nil

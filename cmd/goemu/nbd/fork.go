@@ -91,7 +91,7 @@ func writePID(path string) (*os.File, error) {
 	const mode = 0o600
 	f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, mode)
 	if err != nil {
-		return nil, block.Errnof(block.Errno(err), "Cannot open pid file")
+		return nil, block.Errnof(block.Errno(err), "Could not create '%s'", path)
 	}
 	lock := unix.Flock_t{Type: unix.F_WRLCK}
 	if err := unix.FcntlFlock(f.Fd(), unix.F_SETLK, &lock); err != nil {
