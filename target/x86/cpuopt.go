@@ -138,6 +138,7 @@ func parseOption(option string, supported *Features, acc string, host *Host, def
 		return nil, nil, err
 	}
 	cfg.finishKVM()
+	cfg.dropDependent()
 	cfg.raiseLevels()
 	for w := range cfg.Features {
 		absent := cfg.Features[w] &^ supported[w]

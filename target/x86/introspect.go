@@ -52,6 +52,15 @@ func (f *Features) Names() (out []string) {
 	return out
 }
 
+// Wanted are the features that the model and the user ask for, whether the accelerator has them or not.
+func (c *Config) Wanted() Features {
+	all := c.Features
+	for w := range all {
+		all[w] |= c.Filtered[w]
+	}
+	return all
+}
+
 // TypeName is the type of the CPUs' objects.
 func (c *Config) TypeName() string { return cmp.Or(c.Name, c.Model.Name) + TypeSuffix }
 

@@ -104,11 +104,16 @@ func NewConfig(m *Model, supported *Features) (cfg *Config, missing Features) {
 // FeatHypervisor is the bit that tells a guest that it runs virtualised.
 const FeatHypervisor = Feature(F1ECX)<<5 | 31
 
-// finish keeps derived bits in step.
-func (c *Config) finish() {
+// dropDependent takes away the features of features that are not there.
+func (c *Config) dropDependent() {
 	if !c.Features.Has(FeatSVM) {
 		c.Features[F8000000AEDX] = 0
 	}
+}
+
+// finish keeps derived bits in step.
+func (c *Config) finish() {
+	c.dropDependent()
 	if c.Model.Vendor == VendorAMD {
 		c.Features[F80000001EDX] = c.Features[F80000001EDX]&^sharedEDX | c.Features[F1EDX]&sharedEDX
 	}

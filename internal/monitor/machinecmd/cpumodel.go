@@ -29,23 +29,35 @@ func (s *Service) QueryCpuDefinitions(context.Context) (list []*qapi.CpuDefiniti
 // staticModel is the model without features to which static expansions add what there is.
 const staticModel = "base"
 
+// staticProps are the properties of static expansions beside features.
+var staticProps = map[string]bool{"family": true, "model": true, "stepping": true, "vendor": true, "model-id": true}
+
 // QueryCpuModelExpansion implements qapi.MachineTargetCommands.
 func (s *Service) QueryCpuModelExpansion(_ context.Context, arg *qapi.QueryCpuModelExpansionArg) (*qapi.CpuModelExpansionInfo, error) {
 	cfg, err := s.model(arg.Model)
 	if err != nil {
 		return nil, err
 	}
-	props := qapi.NewObject()
-	for _, name := range x86.FeatureNames() {
-		f, _ := x86.FeatureByName(name)
-		props.Set(name, cfg.Features.Has(f))
+	props, features := qapi.NewObject(), cfg.Wanted()
+	full := arg.Type == qapi.CpuModelExpansionTypeFull
+	names := x86.FeatureNames()
+	if full {
+		names = append(names, x86.FeatureAliases()...)
 	}
-	out := &qapi.CpuModelInfo{Name: staticModel, Props: props}
-	if arg.Type == qapi.CpuModelExpansionTypeFull {
-		out.Name = arg.Model.Name
-		for _, p := range cfg.Properties() {
+	for _, name := range names {
+		f, _ := x86.FeatureByName(name)
+		props.Set(name, features.Has(f))
+	}
+	for _, p := range cfg.Properties() {
+		if full || staticProps[p.Name] {
 			props.Set(p.Name, p.Value)
 		}
+	}
+	props.Set("min-level", uint64(cfg.Level))
+	props.Set("min-xlevel", uint64(cfg.XLevel))
+	out := &qapi.CpuModelInfo{Name: staticModel, Props: props}
+	if full {
+		out.Name = arg.Model.Name
 	}
 	return &qapi.CpuModelExpansionInfo{Model: out}, nil
 }
