@@ -229,6 +229,9 @@ func (p *PCIBase) addLegacy() {
 		size = legConfigMSIX
 	}
 	r := memory.NewIO("virtio-pci", ceilPow2(uint64(size+p.dev.ConfigSize())), (*legacyOps)(p))
+	notify := memory.NewIO("virtio-pci-notify", legNotifySize, (*legacyNotifyOps)(p))
+	notify.Unlocked = true
+	r.Add(notify, legQueueNotify, 1)
 	p.SetBAR(legacyBAR, pci.BARIO, r)
 }
 

@@ -70,6 +70,7 @@ const (
 	legQueueNum      = 12
 	legQueueSel      = 14
 	legQueueNotify   = 16
+	legNotifySize    = 2
 	legStatus        = 18
 	legISR           = 19
 	legConfigVector  = 20

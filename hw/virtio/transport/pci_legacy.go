@@ -57,6 +57,21 @@ func (o *legacyOps) Read(off uint64, size int) uint64 {
 	return 0xffffffff
 }
 
+// legacyNotifyOps is the register in it that notifies queues, the only one that drivers use while they work: it is called without the machine
+// lock, so that small requests are served at once.
+type legacyNotifyOps PCIBase
+
+// Read implements memory.Ops.
+func (o *legacyNotifyOps) Read(uint64, int) uint64 { return 0xffffffff }
+
+// Write implements memory.Ops.
+func (o *legacyNotifyOps) Write(_ uint64, _ int, v uint64) {
+	n := int(v & 0xffff)
+	if q := o.dev.Queue(n); q == nil || !q.Kick() {
+		underLock(func() { o.dev.Notify(n) })
+	}
+}
+
 // Write implements memory.Ops.
 func (o *legacyOps) Write(off uint64, size int, v uint64) {
 	p := (*PCIBase)(o)
@@ -81,8 +96,6 @@ func (o *legacyOps) Write(off uint64, size int, v uint64) {
 		if v < virtio.MaxQueues {
 			d.QueueSel = uint16(v)
 		}
-	case legQueueNotify:
-		d.Notify(int(v & 0xffff))
 	case legStatus:
 		p.setStatus(uint8(v))
 		// Linux before 2.6.34 does not enable bus mastering.
