@@ -183,19 +183,22 @@ func (e *Engine) sampleEnd(p *probe) float64 {
 	return float64(size) * float64(changed) / float64(max(seen, 1))
 }
 
+// noPages is a bitmap that is empty and has a bit for each page of a block.
+func noPages(b *memory.RAMBlock) []uint64 { return make([]uint64, (b.Size()>>memory.PageBits+64)/64) }
+
 // logStart begins to log which pages are written to.
 func (e *Engine) logStart(p *probe) {
 	p.blocks = slices.Clone(e.memory())
 	for _, b := range p.blocks {
 		b.Track(memory.DirtyRate)
+		b.Collect(memory.DirtyRate, noPages(b)) // an accelerator may take all pages for written to at first
 	}
 }
 
 // logEnd ends the log and tells how many bytes it has.
 func (e *Engine) logEnd(p *probe) (bytes float64) {
 	for _, b := range p.blocks {
-		into := make([]uint64, (b.Size()>>memory.PageBits+64)/64)
-		bytes += float64(b.Collect(memory.DirtyRate, into) * memory.PageSize)
+		bytes += float64(b.Collect(memory.DirtyRate, noPages(b)) * memory.PageSize)
 		b.Untrack(memory.DirtyRate)
 	}
 	return bytes

@@ -25,7 +25,15 @@ type SourceInfo struct {
 	MBPS                                   float64
 	PagesPerSecond                         uint64
 	PrecopyBytes, DowntimeBytes            uint64
-	Throttle                               int // per cent, 0: not slowed down
+	Throttle                               int         // per cent, 0: not slowed down
+	XBZRLE                                 *XBZRLEInfo // nil without it
+}
+
+// XBZRLEInfo are figures about pages of which only the changes are sent.
+type XBZRLEInfo struct {
+	CacheSize, Bytes        uint64
+	Pages, Misses, Overflow uint64
+	MissRate, EncodingRate  float64
 }
 
 // Query returns the state of the migration under way or of the last one.
@@ -61,6 +69,10 @@ func (o *outgoing) figuresNow() *SourceInfo {
 		Duplicate: r.Duplicate.Load(), Normal: r.Normal.Load(), DirtyRate: r.DirtyRate.Load(), DirtySyn: r.DirtySync.Load(),
 		MBPS: float64(o.mbps.Load()) / 1000, PagesPerSecond: o.pagesPerSecond.Load(), PrecopyBytes: r.PrecopyBytes.Load(),
 		DowntimeBytes: r.DowntimeBytes.Load(), Throttle: int(o.throttle.percent.Load()),
+	}
+	if x := &r.XBZRLE; o.e.Capability(CapXBZRLE) {
+		s.XBZRLE = &XBZRLEInfo{CacheSize: o.e.Parameters().XbzrleCacheSize, Bytes: x.Bytes.Load(), Pages: x.Pages.Load(), Misses: x.Misses.Load(),
+			Overflow: x.Overflows.Load(), MissRate: float64(x.MissRate.Load()) / 1000, EncodingRate: float64(x.EncodingRate.Load()) / 1000}
 	}
 	if s.Completed {
 		s.Total, s.Downtime = o.total.Milliseconds(), o.downtime.Milliseconds()

@@ -14,7 +14,8 @@ type Capability int
 
 // The capabilities, in the order in which QMP lists them.
 const (
-	CapAutoConverge Capability = iota
+	CapXBZRLE Capability = iota
+	CapAutoConverge
 	CapEvents
 	CapPauseBeforeSwitchover
 	CapReturnPath
@@ -24,7 +25,7 @@ const (
 	numCapabilities
 )
 
-var capabilityNames = [numCapabilities]string{"auto-converge", "events", "pause-before-switchover", "return-path", "dirty-bitmaps", "late-block-activate", "validate-uuid"}
+var capabilityNames = [numCapabilities]string{"xbzrle", "auto-converge", "events", "pause-before-switchover", "return-path", "dirty-bitmaps", "late-block-activate", "validate-uuid"}
 
 func (c Capability) String() string { return capabilityNames[c] }
 

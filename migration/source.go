@@ -199,6 +199,7 @@ func (o *outgoing) send() {
 			e.Hooks.Pass(int64(o.saver.DirtySync.Load()))
 		}
 	}
+	o.sizeCache()
 	o.ram.Store(o.saver)
 	o.throttle.cpus = e.M.CPUs
 	defer o.throttle.stop()
@@ -329,8 +330,16 @@ const (
 	polishTime  = 500 * time.Millisecond
 )
 
+// sizeCache says how much is kept of what was sent.
+func (o *outgoing) sizeCache() {
+	if o.e.Capability(CapXBZRLE) {
+		o.saver.SetXBZRLE(o.e.Parameters().XbzrleCacheSize)
+	}
+}
+
 // sync reads the dirty log and slows the guest down if it writes too fast.
 func (o *outgoing) sync() {
+	o.sizeCache()
 	o.saver.Sync()
 	dirtied, sent, ok := o.saver.Period()
 	if ok && o.e.Capability(CapAutoConverge) {

@@ -47,18 +47,30 @@ const (
 	MigrationStatusWaitUnplug      MigrationStatus = "wait-unplug"
 )
 
+// XBZRLECacheStats is the struct XBZRLECacheStats. Figures about pages of which only the changes are sent.
+type XBZRLECacheStats struct {
+	CacheSize     uint64  `json:"cache-size"`
+	Bytes         int64   `json:"bytes"`
+	Pages         int64   `json:"pages"`
+	CacheMiss     int64   `json:"cache-miss"`
+	CacheMissRate float64 `json:"cache-miss-rate"`
+	EncodingRate  float64 `json:"encoding-rate"`
+	Overflow      int64   `json:"overflow"`
+}
+
 // MigrationInfo is the struct MigrationInfo. What there is to know of the last migration.
 type MigrationInfo struct {
-	Status                *MigrationStatus `json:"status,omitempty"`
-	Ram                   *MigrationStats  `json:"ram,omitempty"`
-	TotalTime             *int64           `json:"total-time,omitempty"`
-	ExpectedDowntime      *int64           `json:"expected-downtime,omitempty"`
-	Downtime              *int64           `json:"downtime,omitempty"`
-	SetupTime             *int64           `json:"setup-time,omitempty"`
-	CpuThrottlePercentage *int64           `json:"cpu-throttle-percentage,omitempty"`
-	ErrorDesc             *string          `json:"error-desc,omitempty"`
-	BlockedReasons        []string         `json:"blocked-reasons,omitempty"`
-	SocketAddress         []*SocketAddress `json:"socket-address,omitempty"`
+	Status                *MigrationStatus  `json:"status,omitempty"`
+	Ram                   *MigrationStats   `json:"ram,omitempty"`
+	XbzrleCache           *XBZRLECacheStats `json:"xbzrle-cache,omitempty"`
+	TotalTime             *int64            `json:"total-time,omitempty"`
+	ExpectedDowntime      *int64            `json:"expected-downtime,omitempty"`
+	Downtime              *int64            `json:"downtime,omitempty"`
+	SetupTime             *int64            `json:"setup-time,omitempty"`
+	CpuThrottlePercentage *int64            `json:"cpu-throttle-percentage,omitempty"`
+	ErrorDesc             *string           `json:"error-desc,omitempty"`
+	BlockedReasons        []string          `json:"blocked-reasons,omitempty"`
+	SocketAddress         []*SocketAddress  `json:"socket-address,omitempty"`
 }
 
 // MigrationCapability is the enum MigrationCapability. A switch of migrations; most must be the same on both sides.
@@ -66,6 +78,7 @@ type MigrationCapability string
 
 // The values of MigrationCapability.
 const (
+	MigrationCapabilityXbzrle                MigrationCapability = "xbzrle"
 	MigrationCapabilityAutoConverge          MigrationCapability = "auto-converge"
 	MigrationCapabilityEvents                MigrationCapability = "events"
 	MigrationCapabilityReturnPath            MigrationCapability = "return-path"
@@ -452,9 +465,19 @@ var moduleMigration = Module{Name: "migration",
 			{Name: "device"},
 			{Name: "wait-unplug"},
 		}},
+		{Name: "XBZRLECacheStats", Kind: KindObject, Members: []Member{
+			{Name: "cache-size", Type: "size"},
+			{Name: "bytes", Type: "int"},
+			{Name: "pages", Type: "int"},
+			{Name: "cache-miss", Type: "int"},
+			{Name: "cache-miss-rate", Type: "number"},
+			{Name: "encoding-rate", Type: "number"},
+			{Name: "overflow", Type: "int"},
+		}},
 		{Name: "MigrationInfo", Kind: KindObject, Members: []Member{
 			{Name: "status", Type: "MigrationStatus", Optional: true},
 			{Name: "ram", Type: "MigrationStats", Optional: true},
+			{Name: "xbzrle-cache", Type: "XBZRLECacheStats", Optional: true},
 			{Name: "total-time", Type: "int", Optional: true},
 			{Name: "expected-downtime", Type: "int", Optional: true},
 			{Name: "downtime", Type: "int", Optional: true},
@@ -465,6 +488,7 @@ var moduleMigration = Module{Name: "migration",
 			{Name: "socket-address", Type: "[]SocketAddress", Optional: true},
 		}},
 		{Name: "MigrationCapability", Kind: KindEnum, Values: []Value{
+			{Name: "xbzrle"},
 			{Name: "auto-converge"},
 			{Name: "events"},
 			{Name: "return-path"},

@@ -36,7 +36,7 @@ func (l *Loader) Load(r *vmstate.Reader, version int) error {
 		switch flags &^ flagContinue {
 		case flagMemSize:
 			err = l.list(r, at)
-		case flagZero, flagPage:
+		case flagZero, flagPage, flagXBZRLE:
 			err = l.page(r, at, flags)
 		case flagEOS:
 			return nil
@@ -119,7 +119,11 @@ func (l *Loader) page(r *vmstate.Reader, at, flags uint64) error {
 	if l.last != nil && l.last.Size()-at >= memory.PageSize {
 		dst = l.last.Bytes()[at : at+memory.PageSize]
 	}
-	if flags&flagZero != 0 {
+	if flags&flagXBZRLE != 0 {
+		if err := l.decode(r, dst, at); err != nil {
+			return err
+		}
+	} else if flags&flagZero != 0 {
 		fill := r.U8()
 		if fill != 0 || !bytes.Equal(dst, zeroes[:]) {
 			for i := range dst {
@@ -136,4 +140,29 @@ func (l *Loader) page(r *vmstate.Reader, at, flags uint64) error {
 		l.last.MarkDirty(at, memory.PageSize)
 	}
 	return r.Err()
+}
+
+// decode reads the changes of a page.
+func (l *Loader) decode(r *vmstate.Reader, dst []byte, at uint64) error {
+	kind, n := r.U8(), int(r.U16())
+	if r.Err() != nil {
+		return r.Err()
+	}
+	switch {
+	case kind != encodingXBZRLE:
+		return wire.Invalid("Failed to load XBZRLE page - wrong compression!")
+	case n > memory.PageSize:
+		return wire.Invalid("Failed to load XBZRLE page - len overflow!")
+	}
+	src := r.Raw(n)
+	if r.Err() != nil {
+		return r.Err()
+	}
+	if l.last != nil && &dst[0] == &l.spare[0] {
+		copy(dst, l.last.Bytes()[at:])
+	}
+	if !decodeXBZRLE(dst, src) && l.last != nil {
+		return wire.Invalid("Failed to load XBZRLE page - decode error!")
+	}
+	return nil
 }

@@ -2,6 +2,7 @@ package ram
 
 import (
 	"bytes"
+	"fmt"
 	"math/rand/v2"
 	"strings"
 	"testing"
@@ -21,8 +22,15 @@ func newBlock(t testing.TB, name string, pages int) *memory.RAMBlock {
 	return b
 }
 
-// TestRounds sends memory that changes between the rounds; the other side must end with the same, pages of zeroes included.
+// TestRounds sends memory that changes between the rounds; the other side must end with the same, pages of zeroes included. Changes are
+// encoded against all of what was sent, some of it, or none.
 func TestRounds(t *testing.T) {
+	for _, cache := range []uint64{0, 64 * memory.PageSize, 512 * memory.PageSize} {
+		t.Run(fmt.Sprint(cache), func(t *testing.T) { rounds(t, cache) })
+	}
+}
+
+func rounds(t *testing.T, cache uint64) {
 	r := rand.New(rand.NewPCG(1, 2))
 	src := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 70), newBlock(t, "pc.bios", 3)}
 	dst := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 70)}
@@ -49,6 +57,7 @@ func TestRounds(t *testing.T) {
 	rounds := 0
 	s := NewSaver(src, func() { rounds++ })
 	defer s.Close()
+	s.SetXBZRLE(cache)
 	var out bytes.Buffer
 	sink := wire.NewSink(&out)
 	s.Setup(sink)
@@ -89,6 +98,9 @@ func TestRounds(t *testing.T) {
 	if rd.Len() != 0 {
 		t.Errorf("%d bytes left", rd.Len())
 	}
+	if x := &s.XBZRLE; (cache != 0) != (x.Pages.Load() > 0 && x.Misses.Load() > 0 && x.Bytes.Load() < x.Pages.Load()*memory.PageSize/2) {
+		t.Errorf("%d pages encoded in %d bytes, %d misses", x.Pages.Load(), x.Bytes.Load(), x.Misses.Load())
+	}
 }
 
 func TestRefused(t *testing.T) {
@@ -99,7 +111,10 @@ func TestRefused(t *testing.T) {
 		"Illegal RAM offset 4000":                           func(w *vmstate.Writer) { w.U64(0x4000 | flagZero); name(w, "pc.ram"); w.U8(0) },
 		"Can't find block x":                                func(w *vmstate.Writer) { w.U64(flagPage); name(w, "x") },
 		"Ack, bad migration stream!":                        func(w *vmstate.Writer) { w.U64(flagPage | flagContinue) },
-		"Unknown combination of migration flags: 0x40":      func(w *vmstate.Writer) { w.U64(0x40) },
+		"Unknown combination of migration flags: 0x80":      func(w *vmstate.Writer) { w.U64(0x80) },
+		"XBZRLE page - wrong compression!":                  func(w *vmstate.Writer) { w.U64(flagXBZRLE); name(w, "pc.ram"); w.U8(2); w.U16(0) },
+		"XBZRLE page - len overflow!":                       func(w *vmstate.Writer) { w.U64(flagXBZRLE); name(w, "pc.ram"); w.U8(1); w.U16(4097) },
+		"XBZRLE page - decode error!":                       func(w *vmstate.Writer) { w.U64(flagXBZRLE); name(w, "pc.ram"); w.U8(1); w.U16(1); w.U8(0) },
 		"Received an unexpected compressed page":            func(w *vmstate.Writer) { w.U64(0x100) },
 		"unexpected end of the state":                       func(w *vmstate.Writer) { w.U64(flagPage); name(w, "pc.ram"); w.U64(1) },
 	} {
@@ -132,5 +147,25 @@ func FuzzLoad(f *testing.F) {
 				return
 			}
 		}
+	})
+}
+
+// FuzzXBZRLE: what an encoding says makes the one page out of the other, and nothing that is none does harm.
+func FuzzXBZRLE(f *testing.F) {
+	f.Add([]byte("some bytes of a page"), []byte("some other bytes of a page"))
+	f.Add([]byte{}, []byte{0, 1, 7, 130, 1, 1, 9})
+	f.Fuzz(func(t *testing.T, a, b []byte) {
+		var before, now, page [memory.PageSize]byte
+		copy(before[:], a)
+		copy(now[:], b)
+		page = before
+		enc, err := encodeXBZRLE(nil, before[:], now[:], memory.PageSize)
+		if err == nil && (len(enc) > memory.PageSize || !decodeXBZRLE(page[:], enc) || page != now) {
+			t.Errorf("%x does not make %x of %x", enc, now, before)
+		}
+		if err == nil && len(enc) == 0 && before != now {
+			t.Error("pages that differ count as equal")
+		}
+		decodeXBZRLE(page[:], b)
 	})
 }

@@ -25,6 +25,7 @@ const (
 	flagPage     = 0x08
 	flagEOS      = 0x10
 	flagContinue = 0x20
+	flagXBZRLE   = 0x40
 	flagMask     = memory.PageSize - 1
 )
 
@@ -45,6 +46,7 @@ type Saver struct {
 	// Log makes the CPUs report stores anew; called after the marks of a round were collected. Nil if the guest does not run.
 	Log func()
 	Counters
+	XBZRLE XBZRLECounters
 	// OnSync, if set, is called after each reading of the dirty log.
 	OnSync func()
 
@@ -55,6 +57,7 @@ type Saver struct {
 	stopped bool   // the guest does not run any more
 
 	period periodState
+	cache  *xbzrle // nil without it
 }
 
 // periodState is what the figures of the dirty rate come from.
@@ -72,15 +75,18 @@ type block struct {
 	*memory.RAMBlock
 	todo  []uint64
 	armed []bool // by armBits: whether writes have been logged since the last Sync
+	first uint64 // number of its first page among those of all blocks
 }
 
 // NewSaver prepares to send blocks and begins to log what is written to them; all pages are to be sent. Without log the guest does not run
 // and nothing is logged.
 func NewSaver(blocks []*memory.RAMBlock, log func()) *Saver {
 	s := &Saver{Log: log, stopped: log == nil}
+	total := uint64(0)
 	for _, b := range blocks {
 		pages := (b.Size() + memory.PageSize - 1) >> memory.PageBits
-		n := &block{b, make([]uint64, (pages+63)/64), make([]bool, pages>>armBits+1)}
+		n := &block{b, make([]uint64, (pages+63)/64), make([]bool, pages>>armBits+1), total}
+		total += pages
 		for i := range n.todo {
 			n.todo[i] = ^uint64(0)
 		}
@@ -151,6 +157,9 @@ func (s *Saver) Sync() {
 		p := &s.period
 		s.DirtyRate.Store(p.pages * 1000 / uint64(d.Milliseconds()))
 		sent := s.Transferred.Load()
+		if s.cache != nil {
+			s.cache.rates(&s.XBZRLE, s.Normal.Load()+s.Duplicate.Load()+s.XBZRLE.Pages.Load())
+		}
 		*p = periodState{began: time.Now(), sent: sent, before: p.pages, bytes: sent - p.sent, fresh: true}
 	}
 	if s.OnSync != nil {
@@ -228,26 +237,70 @@ func (s *Saver) account(n uint64) {
 func (s *Saver) put(out *wire.Sink, b *block, page uint64) {
 	at := page << memory.PageBits
 	data := b.Bytes()[at:min(at+memory.PageSize, b.Size())]
-	kind := uint64(flagPage)
+	encode := s.cache != nil && s.DirtySync.Load() > 1 && len(data) == memory.PageSize // before that no page is sent twice
 	if bytes.Equal(data, zeroes[:len(data)]) {
-		kind = flagZero
-	}
-	if b == s.last {
-		out.U64(at | kind | flagContinue)
-	} else {
-		out.U64(at | kind)
-		out.Name(b.Name())
-		s.last = b
-	}
-	if kind == flagZero {
+		s.head(out, b, at|flagZero)
 		out.U8(0)
 		s.Duplicate.Add(1)
+		if encode {
+			s.cache.zero(b.first + page)
+		}
 		return
 	}
+	if encode {
+		s.putEncoded(out, b, page, data)
+		return
+	}
+	s.head(out, b, at|flagPage)
 	out.Ref(data)
 	if len(data) < memory.PageSize {
 		out.Bytes(zeroes[len(data):])
 	}
+	s.Normal.Add(1)
+}
+
+// head writes what stands before a page.
+func (s *Saver) head(out *wire.Sink, b *block, at uint64) {
+	if b == s.last {
+		out.U64(at | flagContinue)
+		return
+	}
+	out.U64(at)
+	out.Name(b.Name())
+	s.last = b
+}
+
+// putEncoded writes what has changed of a page, or all of it if it is not at hand as it was sent. What is kept is what is sent, whatever
+// the guest does to the page meanwhile.
+func (s *Saver) putEncoded(out *wire.Sink, b *block, page uint64, data []byte) {
+	c, at := s.cache, page<<memory.PageBits
+	copy(c.now[:], data)
+	before, slot, hit := c.find(b.first + page)
+	if hit {
+		s.XBZRLE.Pages.Add(1)
+		enc, err := encodeXBZRLE(c.buf[:0], before, c.now[:], memory.PageSize)
+		if err == nil && len(enc) == 0 {
+			return
+		}
+		copy(before, c.now[:])
+		if err == nil {
+			from := out.Total()
+			s.head(out, b, at|flagXBZRLE)
+			out.U8(encodingXBZRLE)
+			out.U16(uint16(len(enc)))
+			out.Bytes(enc)
+			s.XBZRLE.Bytes.Add(uint64(out.Total()-from) - 8)
+			return
+		}
+		s.XBZRLE.Overflows.Add(1)
+		s.XBZRLE.Bytes.Add(memory.PageSize)
+	} else {
+		s.XBZRLE.Misses.Add(1)
+		*slot = b.first + page
+		copy(before, c.now[:])
+	}
+	s.head(out, b, at|flagPage)
+	out.Bytes(c.now[:]) // which copies it
 	s.Normal.Add(1)
 }
 

@@ -232,6 +232,10 @@ func (s *Service) hmpInfo(m *hmp.Monitor, _ *hmp.Args) error {
 	if i.Ram != nil {
 		printRAM(m, i.Ram)
 	}
+	if x := i.XbzrleCache; x != nil {
+		m.Printf("cache size: %d bytes\nxbzrle transferred: %d kbytes\nxbzrle pages: %d pages\nxbzrle cache miss: %d pages\n", x.CacheSize, x.Bytes>>10, x.Pages, x.CacheMiss)
+		m.Printf("xbzrle cache miss rate: %0.2f\nxbzrle encoding rate: %0.2f\nxbzrle overflow: %d\n", x.CacheMissRate, x.EncodingRate, x.Overflow)
+	}
 	number("cpu throttle percentage: %d\n", i.CpuThrottlePercentage)
 	for _, a := range i.SocketAddress {
 		m.Printf("socket address: [\n\t%s\n]\n", uriOf(a))

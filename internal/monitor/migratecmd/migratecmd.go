@@ -54,6 +54,10 @@ func (s *Service) QueryMigrate(context.Context) (*qapi.MigrationInfo, error) {
 		NormalBytes: int64(f.Normal * memory.PageSize), Mbps: f.MBPS, DirtySyncCount: int64(f.DirtySyn), PageSize: memory.PageSize,
 		PagesPerSecond: f.PagesPerSecond, PrecopyBytes: f.PrecopyBytes, DowntimeBytes: f.DowntimeBytes,
 	}
+	if x := f.XBZRLE; x != nil {
+		out.XbzrleCache = &qapi.XBZRLECacheStats{CacheSize: x.CacheSize, Bytes: int64(x.Bytes), Pages: int64(x.Pages), CacheMiss: int64(x.Misses),
+			CacheMissRate: x.MissRate, EncodingRate: x.EncodingRate, Overflow: int64(x.Overflow)}
+	}
 	if !f.Completed {
 		out.Ram.Remaining, out.Ram.DirtyPagesRate = int64(f.Remaining), int64(f.DirtyRate)
 	}
