@@ -4,9 +4,14 @@ package main
 import (
 	"os"
 	"path/filepath"
+	"runtime"
 
 	"github.com/spf13/cobra"
 )
+
+// init keeps the process's first thread for the main goroutine: of a virtual CPU on the thread with the process's number, libvirt
+// concludes that CPUs have no threads of their own.
+func init() { runtime.LockOSThread() }
 
 func main() {
 	if r := toolNamed(progName()); r != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
 	"os/exec"
@@ -15,9 +16,9 @@ import (
 	"github.com/creack/pty"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"golang.org/x/sys/unix"
 
 	"goemu/internal/testprog"
-	"golang.org/x/sys/unix"
 )
 
 // TestBadProcessOptions: options about the process are refused in QEMU's words.
@@ -65,6 +66,30 @@ func TestSandbox(t *testing.T) {
 		require.False(t, strings.Contains(lines.Text(), `"completed"`), "a process was started")
 	}
 	require.ErrorContains(t, cmd.Wait(), "signal: bad system call")
+}
+
+// TestThreads: each CPU has a thread of its own, and none has the process's first.
+func TestThreads(t *testing.T) {
+	in, lines, end := talkTo(t, testprog.Goemu(t), "-M", "pc", "-accel", "tcg", "-smp", "8", "-display", "none", "-nodefaults", "-S", "-qmp", "stdio")
+	defer end()
+	_, err := in.Write([]byte(`{"execute":"qmp_capabilities"}{"execute":"query-cpus-fast"}` + "\n"))
+	require.NoError(t, err)
+	var reply struct {
+		Return []struct {
+			ThreadID int `json:"thread-id"`
+		}
+	}
+	for len(reply.Return) == 0 && lines.Scan() {
+		_ = json.Unmarshal(lines.Bytes(), &reply) // what others return has another form
+	}
+	seen := map[int]bool{}
+	for _, c := range reply.Return {
+		status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.ThreadID))
+		require.NoError(t, err)
+		require.NotContains(t, string(status), fmt.Sprintf("Tgid:\t%d\n", c.ThreadID))
+		seen[c.ThreadID] = true
+	}
+	require.Len(t, seen, 8)
 }
 
 // TestRunAs: the emulator gives up its user and its root directory and takes on the name it is told to; a daemon has the name by which it

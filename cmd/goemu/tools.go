@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"runtime"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -35,6 +36,7 @@ var tools = []toolRow{
 
 // runTool runs the tool and does not return.
 func (r *toolRow) runTool(name string, args []string) {
+	runtime.UnlockOSThread()
 	t := tool.New(name, driver.All())
 	if name == r.name {
 		t.Command = os.Args[0]
