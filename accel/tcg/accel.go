@@ -31,6 +31,8 @@ type Options struct {
 	NoOptimise bool
 	// SingleThread makes the virtual CPUs take turns (thread=single).
 	SingleThread bool
+	// OneInsn translates each instruction on its own, which makes logs easier to read.
+	OneInsn bool
 	// Single says that there will be only one CPU.
 	Single bool
 }
@@ -48,6 +50,7 @@ type Accel struct {
 	mu        sync.Mutex // guards table, watching and the frontend
 	table     table
 	watching  map[*memory.RAMBlock]bool
+	oneInsn   atomic.Bool   // each instruction is translated on its own
 	hot       atomic.Bool   // some block is translated as hot code
 	epoch     atomic.Uint64 // how often all blocks were dropped
 
@@ -75,6 +78,7 @@ func New(o Options) (*Accel, error) {
 	}
 	a := &Accel{opt: o, engine: o.Engine, machine: o.Machine, table: newTable(), watching: map[*memory.RAMBlock]bool{}}
 	a.breaks.Store(&noBreaks)
+	a.oneInsn.Store(o.OneInsn)
 	if o.SingleThread {
 		a.turn = newTurn()
 	}

@@ -205,7 +205,7 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 		page = a.codePage(c, p.host, p.phys)
 	}
 	limit := maxInsns
-	if c.once || p.host == 0 {
+	if c.once || p.host == 0 || a.oneInsn.Load() {
 		limit = 1
 	}
 	movable := page != nil && limit > 1 && a.movable(&k)
@@ -447,6 +447,13 @@ func (c *CPU) ramAt(host uintptr) (ram *memory.RAMBlock, page uint64, ok bool) {
 func (c *CPU) markDirty(host uintptr, n uint64) {
 	if ram, _, ok := c.ramAt(host); ok && ram.Tracked() {
 		ram.MarkDirty(uint64(host)-uint64(uintptr(ram.Host())), n)
+	}
+}
+
+// SetOneInsn tells whether each instruction is to be translated on its own. It must not be called on a CPU's goroutine.
+func (a *Accel) SetOneInsn(on bool) {
+	if a.oneInsn.Swap(on) != on {
+		a.exclusive(nil, a.flushBlocks)
 	}
 }
 

@@ -170,3 +170,26 @@ func TestGuestAtomics(t *testing.T) {
 		}
 	}
 }
+
+// TestOneInsn translates each instruction on its own, and changes that while the guest runs: its output stays the same.
+func TestOneInsn(t *testing.T) {
+	image := assemble(t, "prot.asm")
+	want, _ := runGuest(t, "max", image, interp.New(front.Globals))
+	for what, e := range testEngines(t) {
+		m, a := newTestMachine(t, "max", image, 1, e)
+		a.SetOneInsn(true)
+		a.Start()
+		for i := range 20 {
+			a.SetOneInsn(i&1 != 0)
+		}
+		select {
+		case <-m.Exit:
+		case <-time.After(20 * time.Second):
+			a.Pause()
+			t.Fatalf("%s: the guest does not end\n%s", what, a.CPUs()[0].Dump())
+		}
+		if got := m.Output(); string(got) != string(want) {
+			t.Errorf("%s output:\n%s\nwant:\n%s", what, got, want)
+		}
+	}
+}

@@ -148,10 +148,11 @@ func (s *session) chooseTCG(o config.Options, c *pc.Config) error {
 		if err != nil {
 			return nil, err
 		}
-		a, err := tcg.New(tcg.Options{Engine: e, Config: c.CPU, Memory: mem, SMM: smm, Machine: m, SingleThread: t.single, Single: s.vm.SMP.MaxCPUs == 1})
+		a, err := tcg.New(tcg.Options{Engine: e, Config: c.CPU, Memory: mem, SMM: smm, Machine: m, SingleThread: t.single, OneInsn: s.vm.SingleStep, Single: s.vm.SMP.MaxCPUs == 1})
 		if err != nil {
 			return nil, err
 		}
+		s.mon.run.SetSingleStep = a.SetOneInsn
 		return tcgAccel{a}, nil
 	}
 	return nil

@@ -67,6 +67,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.run.Name, m.run.UUID, m.run.Registry, m.run.Version, m.run.End = s.vm.Name, s.vm.UUID, r, version, s.requestQuit
 	m.run.Graph = s.host.disks.Graph
 	m.run.AwaitEnd = m.awaitEnd
+	m.run.SingleStep.Store(s.vm.SingleStep)
 	m.run.CanWake = func() bool { return s.machine.Suspends() }
 	m.run.GDB = func(device string) error { return s.serveGDB(config.Source{Value: device}) }
 	m.run.Options = optionInfos()

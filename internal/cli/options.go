@@ -432,6 +432,8 @@ func (p *parser) usbDevice(v string) error {
 
 func (p *parser) paused(string) error     { p.VM.Paused = true; return nil }
 func (p *parser) noReboot(string) error   { p.VM.NoReboot = true; return nil }
+func (p *parser) singleStep(string) error { p.VM.SingleStep = true; return nil }
+
 func (p *parser) noShutdown(string) error { p.VM.NoShutdown = true; return nil }
 func (p *parser) daemonize(string) error  { p.VM.Daemonize = true; return nil }
 func (p *parser) nodefaults(string) error { p.VM.NoDefaults = true; return nil }

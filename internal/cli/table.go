@@ -100,6 +100,7 @@ func sections() []section {
 			{name: "debugcon", arg: true, help: " dev    redirect the debug console to char device 'dev'", apply: (*parser).debugcon},
 			{name: "echr", arg: true, help: " chr        set terminal escape character instead of ctrl-a", apply: (*parser).echr},
 			{name: "pidfile", arg: true, help: " file    write PID to 'file'", apply: (*parser).pidfile},
+			{name: "singlestep", help: "     always run in singlestep mode", apply: (*parser).singleStep},
 			{name: "preconfig", help: "      pause QEMU before machine is initialized (experimental)", apply: (*parser).preconfig},
 			{name: "S", help: "              freeze CPU at startup", apply: (*parser).paused},
 			{name: "loadvm", arg: true, help: " [tag|id]\n                start right away with a saved state (loadvm in monitor)", apply: (*parser).loadVM},

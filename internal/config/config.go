@@ -53,6 +53,7 @@ type VM struct {
 	NoDefaults bool
 	NoReboot   bool
 	NoShutdown bool
+	SingleStep bool // -singlestep: each instruction is translated on its own
 	NoACPI     bool
 	NoHPET     bool
 	USBDevices []Source  // -usbdevice

@@ -38,6 +38,7 @@ var machineLines = []string{
 	"info lapic 1", "info lapic 7", "info pic", "info memdev", "info memory_size_summary", "info hotpluggable-cpus", "info numa", "nmi", "boot_set x", "boot_set cc", "boot_set cd",
 	"p/x $eip", "p/x $pc", "p $cs", "p/x $cs.base", "p $ds.limit", "p $esp", "p $fp", "p $r15", "p $eflags", "p $nosuch", "x/4xb $pc", "x/2xb $cs.base+$eip",
 	"screendump /nosuch/x", "memsave 0 16 /nosuch/x", "memsave 0 16", "info nosuch", "migrate_set_parameter block-bitmap-mapping x", "gdbserver tcp:127.0.0.1:0", "gdbserver nosuch", "gdbserver none", "help gdbserver", "help info ramblock",
+	"singlestep", "info status", "singlestep off", "info status", "singlestep nosuch", "singlestep on x", "help singlestep",
 }
 
 // TestMachinePeople: registers, memory and ports look the same to people.

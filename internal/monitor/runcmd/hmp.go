@@ -27,6 +27,7 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 			Run: s.watchdogAction, Complete: watchdogActions},
 		{Name: "log", Args: "items:s", Params: "item1[,...]", Help: "activate logging of the specified items", Run: logItems, Complete: logNames},
 		{Name: "gdbserver", Args: "device:s?", Params: "[device]", Help: "start gdbserver on given device (default 'tcp::1234'), stop with 'none'", Run: s.gdbServer},
+		{Name: "singlestep", Args: "option:s?", Params: "[on|off]", Help: "run emulation in singlestep mode or switch to normal mode", Run: s.singleStep},
 		{Name: "logfile", Args: "filename:F", Params: "filename", Help: "output logs to 'filename'", Run: logFile},
 	}
 	info = []*hmp.Command{
@@ -43,6 +44,23 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 func (s *Service) quit(m *hmp.Monitor, _ *hmp.Args) error {
 	m.End()
 	return s.Quit(m.Context())
+}
+
+// singleStep is the command singlestep.
+func (s *Service) singleStep(m *hmp.Monitor, a *hmp.Args) error {
+	option := "on"
+	if a.Has("option") {
+		option = a.Text("option")
+	}
+	if option != "on" && option != "off" {
+		m.Printf("unexpected option %s\n", option)
+		return nil
+	}
+	s.SingleStep.Store(option == "on")
+	if s.SetSingleStep != nil {
+		s.SetSingleStep(option == "on")
+	}
+	return nil
 }
 
 // gdbServer is the command gdbserver.
@@ -103,6 +121,9 @@ func (s *Service) infoStatus(m *hmp.Monitor, _ *hmp.Args) error {
 		text = "running"
 	}
 	m.Printf("VM status: %s", text)
+	if info.Singlestep {
+		m.Printf(" (single step mode)")
+	}
 	if !info.Running && info.Status != qapi.RunStatePaused {
 		m.Printf(" (%s)", info.Status)
 	}

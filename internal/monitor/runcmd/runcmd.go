@@ -35,6 +35,9 @@ type Service struct {
 	// Preset holds actions set before there is a machine.
 	Preset Actions
 
+	// SingleStep tells whether each instruction is translated on its own; SetSingleStep, if not nil, follows its changes.
+	SingleStep    atomic.Bool
+	SetSingleStep func(bool)
 	// GDB makes gdb's server wait on a device, or end for "none"; called under the machine lock.
 	GDB func(device string) error
 
@@ -114,7 +117,7 @@ func (s *Service) QueryQmpSchema(context.Context) (any, error) { return qapi.Int
 
 // QueryStatus implements qapi.RunStateCommands.
 func (s *Service) QueryStatus(context.Context) (*qapi.StatusInfo, error) {
-	info := &qapi.StatusInfo{Status: qapi.RunStatePrelaunch}
+	info := &qapi.StatusInfo{Status: qapi.RunStatePrelaunch, Singlestep: s.SingleStep.Load()}
 	if vm := s.vm.Load(); vm != nil {
 		state := vm.State()
 		info.Status, info.Running = qapi.RunState(state), state == mainloop.StateRunning
