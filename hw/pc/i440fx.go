@@ -119,7 +119,7 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 		f.MP.APICIDs = append(f.MP.APICIDs, uint8(c.APICID()))
 	}
 	if f.ACPI != nil {
-		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, GPEBytes: 4, SCI: sciIRQ, SMICmd: 0xb2, S3: c.pm.S3(), S4: c.pm.S4() != 0,
+		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, GPEBytes: 4, SCI: sciIRQ, SMICmd: smiCommand(c.pm.ACPIOnly()), S3: c.pm.S3(), S4: c.pm.S4() != 0,
 			S4Value: c.pm.S4(), CMOSCent: 0x32}
 		c.pm.NumberBuses()
 		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(), Hole64End: m.map_.hole64() + hole64Size - 1,

@@ -167,7 +167,7 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 	if m.image != nil || m.cfg.Boot.Kernel != "" {
 		base = pmBase
 	}
-	f.ACPI.PM = &acpi.PM{ICH9: true, Base: base, GPE: base + ich9GPE, GPEBytes: ich9GPEBytes, SCI: sciIRQ, SMICmd: 0xb2, S3: c.lpc.S3(), S4: c.lpc.S4() != 0,
+	f.ACPI.PM = &acpi.PM{ICH9: true, Base: base, GPE: base + ich9GPE, GPEBytes: ich9GPEBytes, SCI: sciIRQ, SMICmd: smiCommand(c.lpc.ACPIOnly()), S3: c.lpc.S3(), S4: c.lpc.S4() != 0,
 		S4Value: c.lpc.S4(), CMOSCent: 0x32}
 	c.lpc.NumberBuses()
 	f.ACPI.PCI = &acpi.PCI{Express: true, Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(),

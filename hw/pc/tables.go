@@ -117,7 +117,11 @@ func (m *Machine) numa(a *acpi.Machine) {
 			if addr < m.map_.below {
 				size = min(left, m.map_.below-addr)
 			}
-			node.Memory = append(node.Memory, acpi.Range{Addr: addr, Size: size})
+			for _, r := range withoutHole(acpi.Range{Addr: addr, Size: size}) {
+				if r.Size > 0 {
+					node.Memory = append(node.Memory, r)
+				}
+			}
 			addr, left = addr+size, left-size
 		}
 		for _, c := range n.CPUs {
@@ -128,6 +132,26 @@ func (m *Machine) numa(a *acpi.Machine) {
 		a.Nodes = append(a.Nodes, node)
 	}
 	a.HMAT = m.cfg.HMAT
+}
+
+// The hole below 1 MiB, which has adapters and ROMs in it.
+const holeStart, holeEnd = 640 << 10, 1 << 20
+
+// withoutHole is what of a range lies before and behind the hole.
+func withoutHole(r acpi.Range) [2]acpi.Range {
+	part := func(from, to uint64) acpi.Range {
+		from, to = max(from, r.Addr), min(to, r.Addr+r.Size)
+		return acpi.Range{Addr: from, Size: max(to, from) - from}
+	}
+	return [2]acpi.Range{part(0, holeStart), part(holeEnd, ^uint64(0))}
+}
+
+// smiCommand is the port at which ACPI mode is entered and left, 0 if it cannot be left.
+func smiCommand(acpiOnly bool) uint16 {
+	if acpiOnly {
+		return 0
+	}
+	return 0xb2
 }
 
 // smbios describes the machine as QEMU does.

@@ -86,7 +86,7 @@ type PM struct {
 	GPE      uint16
 	GPEBytes uint8
 	SCI      uint8
-	SMICmd   uint16
+	SMICmd   uint16 // port of the command that leaves and enters ACPI mode; 0: it cannot be left
 	S3, S4   bool
 	S4Value  uint8
 	CMOSCent uint8

@@ -18,13 +18,14 @@ const (
 	creatorID         = "BXPC"
 )
 
-// pad cuts or fills s with spaces to n bytes; def replaces an empty s.
+// pad cuts or fills s with zeros to n bytes; def replaces an empty s.
 func pad(s, def string, n int) []byte {
 	if s == "" {
 		s = def
 	}
-	b := append([]byte(s), "        "...)
-	return b[:n]
+	b := make([]byte, n)
+	copy(b, s)
+	return b
 }
 
 // table puts a header before a body.
@@ -110,7 +111,9 @@ func (m *Machine) fadt(facsAddr, dsdtAddr uint64) []byte {
 	b[fadtModel] = 1
 	le.PutUint16(b[fadtSCI:], uint16(pm.SCI))
 	put32(fadtSMICmd, uint32(pm.SMICmd))
-	b[fadtACPIEnable], b[fadtACPIDisable] = acpiEnable, acpiDisable
+	if pm.SMICmd != 0 {
+		b[fadtACPIEnable], b[fadtACPIDisable] = acpiEnable, acpiDisable
+	}
 	put32(fadtPM1aEvt, uint32(pm.Base))
 	put32(fadtPM1aCnt, uint32(pm.Base)+4)
 	put32(fadtPMTimer, uint32(pm.Base)+8)
@@ -127,7 +130,9 @@ func (m *Machine) fadt(facsAddr, dsdtAddr uint64) []byte {
 		put32(fadtFlags, flags)
 		return m.table("FACP", 1, b[headerSize:])
 	}
-	b[fadtACPIEnable], b[fadtACPIDisable] = ich9Enable, ich9Disable
+	if pm.SMICmd != 0 {
+		b[fadtACPIEnable], b[fadtACPIDisable] = ich9Enable, ich9Disable
+	}
 	if m.has(ISAKeyboard) {
 		b[fadtBootFlags] = fadt8042
 	}

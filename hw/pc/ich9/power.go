@@ -29,13 +29,16 @@ const CPUHotplugPorts = 0x0cd8
 // Slots are the registers for CPUs and memory that come and go.
 func (l *LPC) Slots() (*hotplug.CPUs, *hotplug.DIMMs) { return &l.power.cpus, &l.power.memory }
 
+// ACPIOnly tells whether ACPI mode cannot be left: without system management mode nobody would hear of the command.
+func (l *LPC) ACPIOnly() bool { return !l.props.SMMCompat && !l.c.SMM }
+
 // initPower makes the registers.
 func (l *LPC) initPower() {
 	p := &l.power
 	p.cpus.Map(l.c.IO, CPUHotplugPorts, l.c.CPUs, hotplug.Config{Notify: func() { p.acpi.RaiseGPE(pm.EventCPUHotplug) }, Report: l.c.OST})
 	p.memory.Map(l.c.IO, hotplug.DIMMBase, l.c.DIMMs, hotplug.Config{Notify: func() { p.acpi.RaiseGPE(pm.EventMemoryHotplug) }, Report: l.c.OST})
 	c := pm.Config{SCI: qdev.NewIRQ(l.setSCI, 0), VM: l.c.VM, DisableS3: l.options.DisableS3 != 0, S4: l.options.S4,
-		ACPIOnly: !l.props.SMMCompat && !l.c.SMM, GPE: gpeBytes}
+		ACPIOnly: l.ACPIOnly(), GPE: gpeBytes}
 	if l.options.DisableS4 != 0 {
 		c.S4 = pm.NoS4
 	}

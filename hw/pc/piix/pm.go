@@ -113,9 +113,12 @@ func (p *PM) PCIInfo() pci.Info {
 	return pci.Info{Vendor: pci.VendorIntel, Device: pmDevice, Revision: pmRevision, Class: pci.ClassBridgeOther}
 }
 
+// ACPIOnly tells whether ACPI mode cannot be left: without system management mode nobody would hear of the command.
+func (p *PM) ACPIOnly() bool { return !p.props.SMMCompat && !p.props.SMM }
+
 // Realize implements qdev.Device.
 func (p *PM) Realize() error {
-	c := pm.Config{SCI: p.sci, VM: p.vm, DisableS3: p.props.DisableS3 != 0, S4: p.props.S4, ACPIOnly: !p.props.SMMCompat && !p.props.SMM, GPE: gpeBytes}
+	c := pm.Config{SCI: p.sci, VM: p.vm, DisableS3: p.props.DisableS3 != 0, S4: p.props.S4, ACPIOnly: p.ACPIOnly(), GPE: gpeBytes}
 	if p.props.DisableS4 != 0 {
 		c.S4 = pm.NoS4
 	}
