@@ -122,7 +122,8 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, GPEBytes: 4, SCI: sciIRQ, SMICmd: smiCommand(c.pm.ACPIOnly()), S3: c.pm.S3(), S4: c.pm.S4() != 0,
 			S4Value: c.pm.S4(), CMOSCent: 0x32}
 		c.pm.NumberBuses()
-		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(), Hole64End: m.map_.hole64() + hole64Size - 1,
+		first, last := m.hole64(hole64Size)
+		f.ACPI.PCI = &acpi.PCI{Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: first, Hole64End: last,
 			UID: m.cfg.Type.rootUID(), Root: pciBus(m.pci), Hotplug: c.pm.HotplugPorts(), HotplugBridges: c.pm.HotplugBridges()}
 		f.ACPI.HPET = m.cfg.Props.HPET
 		f.ACPI.CPUHotplug = piix.CPUHotplugPorts

@@ -99,8 +99,16 @@ func takeMemory(b MemoryBackend) (*memory.Region, error) {
 // hole64Size is the size of the window for PCI devices above 4 GiB.
 const hole64Size = 2 << 30
 
-// hole64 is where that window begins: after the RAM.
-func (m *memoryMap) hole64() uint64 { return m.reservedEnd() }
+// hole64 is that window, of at least size bytes: after the RAM, or where firmware has begun to place devices. The end is inclusive.
+func (m *Machine) hole64(size uint64) (first, last uint64) {
+	const granule = 1 << 30
+	first = m.map_.reservedEnd()
+	from, to, ok := m.pci.Range64()
+	if ok {
+		first = from
+	}
+	return first, max(to, (first+size+granule-1)&^(granule-1)-1)
+}
 
 // place maps the RAM, which comes from a backend for the whole or from one for each NUMA node.
 func (m *memoryMap) place(sys *memory.Region, cfg *Config) (err error) {

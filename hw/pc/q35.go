@@ -170,9 +170,9 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 	f.ACPI.PM = &acpi.PM{ICH9: true, Base: base, GPE: base + ich9GPE, GPEBytes: ich9GPEBytes, SCI: sciIRQ, SMICmd: smiCommand(c.lpc.ACPIOnly()), S3: c.lpc.S3(), S4: c.lpc.S4() != 0,
 		S4Value: c.lpc.S4(), CMOSCent: 0x32}
 	c.lpc.NumberBuses()
-	f.ACPI.PCI = &acpi.PCI{Express: true, Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: m.map_.hole64(),
-		Hole64End: m.map_.hole64() + c.host.Hole64Size() - 1,
-		UID:       m.cfg.Type.rootUID(), Root: pciBus(m.pci), Hotplug: c.lpc.HotplugPorts(), HotplugBridges: c.lpc.HotplugPorts() != 0}
+	first, last := m.hole64(c.host.Hole64Size())
+	f.ACPI.PCI = &acpi.PCI{Express: true, Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: first, Hole64End: last,
+		UID: m.cfg.Type.rootUID(), Root: pciBus(m.pci), Hotplug: c.lpc.HotplugPorts(), HotplugBridges: c.lpc.HotplugPorts() != 0}
 	if at, size, ok := c.host.ECAM(); ok || m.cfg.Boot.Kernel != "" {
 		if !ok {
 			at, size = q35.ECAM, ecamSize

@@ -235,3 +235,24 @@ func FuzzConfig(f *testing.F) {
 		}
 	})
 }
+
+// TestRange64 finds what is placed above 4 GiB, and only that.
+func TestRange64(t *testing.T) {
+	r := newRig(t)
+	const fn, low, high = 2 << 11, 0xe0001000, 1 << 33
+	if _, err := r.add(t, qdev.Setting{Name: "addr", Value: "02.0"}); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		command, low, high uint32
+		want               bool
+	}{{0, 0, 2, false}, {CommandMemory, low, 0, false}, {CommandMemory, 0, 2, true}} {
+		r.setConfig(fn|RegCommand, 2, c.command)
+		r.setConfig(fn|RegBAR0+8, 4, c.low)
+		r.setConfig(fn|RegBAR0+12, 4, c.high)
+		first, last, ok := r.bus.Range64()
+		if ok != c.want || ok && (first != high || last != high+0xfff) {
+			t.Errorf("%+v: %#x to %#x, %v", c, first, last, ok)
+		}
+	}
+}
