@@ -881,6 +881,7 @@ const (
 	BlockdevDriverNullCo          BlockdevDriver = "null-co"
 	BlockdevDriverPreallocate     BlockdevDriver = "preallocate"
 	BlockdevDriverQcow2           BlockdevDriver = "qcow2"
+	BlockdevDriverQed             BlockdevDriver = "qed"
 	BlockdevDriverQuorum          BlockdevDriver = "quorum"
 	BlockdevDriverRaw             BlockdevDriver = "raw"
 	BlockdevDriverSnapshotAccess  BlockdevDriver = "snapshot-access"
@@ -1182,6 +1183,7 @@ type BlockdevOptions struct {
 	NullCo          *BlockdevOptionsNull             `json:"-" branch:"null-co"`
 	Preallocate     *BlockdevOptionsPreallocate      `json:"-" branch:"preallocate"`
 	Qcow2           *BlockdevOptionsQcow2            `json:"-" branch:"qcow2"`
+	Qed             *BlockdevOptionsGenericCOWFormat `json:"-" branch:"qed"`
 	Quorum          *BlockdevOptionsQuorum           `json:"-" branch:"quorum"`
 	Raw             *BlockdevOptionsRaw              `json:"-" branch:"raw"`
 	SnapshotAccess  *BlockdevOptionsGenericFormat    `json:"-" branch:"snapshot-access"`
@@ -1274,6 +1276,16 @@ type BlockdevCreateOptionsQcow2 struct {
 	CompressionType *Qcow2CompressionType      `json:"compression-type,omitempty"`
 }
 
+// BlockdevCreateOptionsQed is the struct BlockdevCreateOptionsQed. How to make a qed image.
+type BlockdevCreateOptionsQed struct {
+	File        *BlockdevRef    `json:"file"`
+	Size        uint64          `json:"size"`
+	BackingFile *string         `json:"backing-file,omitempty"`
+	BackingFmt  *BlockdevDriver `json:"backing-fmt,omitempty"`
+	ClusterSize *uint64         `json:"cluster-size,omitempty"`
+	TableSize   *int64          `json:"table-size,omitempty"`
+}
+
 // BlockdevCreateOptionsVdi is the struct BlockdevCreateOptionsVdi. How to make an image in VirtualBox's format.
 type BlockdevCreateOptionsVdi struct {
 	File          *BlockdevRef  `json:"file"`
@@ -1359,6 +1371,7 @@ type BlockdevCreateOptions struct {
 	File   *BlockdevCreateOptionsFile  `json:"-" branch:"file"`
 	Luks   *BlockdevCreateOptionsLUKS  `json:"-" branch:"luks"`
 	Qcow2  *BlockdevCreateOptionsQcow2 `json:"-" branch:"qcow2"`
+	Qed    *BlockdevCreateOptionsQed   `json:"-" branch:"qed"`
 	Vdi    *BlockdevCreateOptionsVdi   `json:"-" branch:"vdi"`
 	Vhdx   *BlockdevCreateOptionsVhdx  `json:"-" branch:"vhdx"`
 	Vmdk   *BlockdevCreateOptionsVmdk  `json:"-" branch:"vmdk"`
@@ -2635,6 +2648,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "null-co"},
 			{Name: "preallocate"},
 			{Name: "qcow2"},
+			{Name: "qed"},
 			{Name: "quorum"},
 			{Name: "raw"},
 			{Name: "snapshot-access"},
@@ -2872,6 +2886,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "null-co", Type: "BlockdevOptionsNull"},
 			{Name: "preallocate", Type: "BlockdevOptionsPreallocate"},
 			{Name: "qcow2", Type: "BlockdevOptionsQcow2"},
+			{Name: "qed", Type: "BlockdevOptionsGenericCOWFormat"},
 			{Name: "quorum", Type: "BlockdevOptionsQuorum"},
 			{Name: "raw", Type: "BlockdevOptionsRaw"},
 			{Name: "snapshot-access", Type: "BlockdevOptionsGenericFormat"},
@@ -2939,6 +2954,14 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "refcount-bits", Type: "int", Optional: true},
 			{Name: "compression-type", Type: "Qcow2CompressionType", Optional: true},
 		}},
+		{Name: "BlockdevCreateOptionsQed", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "size", Type: "size"},
+			{Name: "backing-file", Type: "str", Optional: true},
+			{Name: "backing-fmt", Type: "BlockdevDriver", Optional: true},
+			{Name: "cluster-size", Type: "size", Optional: true},
+			{Name: "table-size", Type: "int", Optional: true},
+		}},
 		{Name: "BlockdevCreateOptionsVdi", Kind: KindObject, Members: []Member{
 			{Name: "file", Type: "BlockdevRef"},
 			{Name: "size", Type: "size"},
@@ -2996,6 +3019,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "file", Type: "BlockdevCreateOptionsFile"},
 			{Name: "luks", Type: "BlockdevCreateOptionsLUKS"},
 			{Name: "qcow2", Type: "BlockdevCreateOptionsQcow2"},
+			{Name: "qed", Type: "BlockdevCreateOptionsQed"},
 			{Name: "vdi", Type: "BlockdevCreateOptionsVdi"},
 			{Name: "vhdx", Type: "BlockdevCreateOptionsVhdx"},
 			{Name: "vmdk", Type: "BlockdevCreateOptionsVmdk"},

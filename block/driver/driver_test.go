@@ -20,7 +20,7 @@ func newDir(t testing.TB) {
 	if err := os.WriteFile("d.img", make([]byte, 10<<20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile("v.img", append([]byte("QED\x00"), make([]byte, 65536)...), 0o600); err != nil {
+	if err := os.WriteFile("v.img", append([]byte("WithoutFreeSpace"), make([]byte, 65536)...), 0o600); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -121,7 +121,7 @@ func TestProbing(t *testing.T) {
 		t.Errorf("messages: %q", &messages)
 	}
 	_, err := g.AddDrive("file=v.img,if=none", "ide")
-	if err == nil || err.Error() != "Could not open 'v.img': image format 'qed' is not supported" {
+	if err == nil || err.Error() != "Could not open 'v.img': image format 'parallels' is not supported" {
 		t.Error(err)
 	}
 }

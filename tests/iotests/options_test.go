@@ -29,6 +29,8 @@ var creations = []struct {
 	{"raw", []string{"", "preallocation=off", "preallocation=falloc", "preallocation=full", "extent_size_hint=1M"}, []string{"qemu-img resize IMG 6M", "qemu-img resize --shrink IMG 4M"}},
 	{"luks", []string{"key-secret=s,iter-time=10", "key-secret=s,iter-time=10,cipher-alg=aes-128,cipher-mode=cbc,ivgen-alg=essiv,ivgen-hash-alg=sha256,hash-alg=sha512"},
 		[]string{"qemu-img resize IMG 6M"}},
+	{"qed", []string{"", "cluster_size=4k", "cluster_size=1M,table_size=2", "table_size=16", "backing_file=BASE,backing_fmt=raw"},
+		[]string{"qemu-img resize IMG 6M", "qemu-io -c 'write -z 5M 1M' IMG"}},
 	{"vdi", []string{"", "static=on", "static=off"}, nil},
 	{"vpc", []string{"", "subformat=dynamic", "subformat=fixed", "force_size=on", "subformat=fixed,force_size=on"}, nil},
 	{"vmdk", []string{"", "subformat=monolithicSparse", "subformat=monolithicFlat", "subformat=twoGbMaxExtentSparse", "subformat=twoGbMaxExtentFlat", "adapter_type=lsilogic",

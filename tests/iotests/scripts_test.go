@@ -473,6 +473,68 @@ qemu-io -f raw -c 'write -P 9 131076 1' b.vhdx
 qemu-img info b.vhdx
 qemu-img check c.vhdx
 qemu-img check ff.vhdx`},
+	{"qed", `
+qemu-img create -f qed -o help
+qemu-img create -f qed a.qed 100M
+qemu-img info a.qed
+qemu-img info --output=json a.qed
+qemu-img create -f qed -o cluster_size=4k,table_size=2 s.qed 20M
+qemu-img create -f qed -o cluster_size=1k x.qed 20M
+qemu-img create -f qed -o cluster_size=5000 x.qed 20M
+qemu-img create -f qed -o table_size=3 x.qed 20M
+qemu-img create -f qed -o table_size=32 x.qed 20M
+qemu-img create -f qed x.qed 65T
+qemu-img create -f qed x.qed 1000
+qemu-img info x.qed
+qemu-img create -f raw r.raw 10M
+qemu-io -f raw -c 'write -P 7 0 10M' r.raw
+qemu-img create -f qed -b r.raw -F raw o.qed
+qemu-img create -f qed -b a.qed -F qed oo.qed
+qemu-img info o.qed
+qemu-img info oo.qed
+qemu-io -c 'write -P 1 500k 2700k' -c 'write -P 2 90M 64k' -c 'read -P 1 600k 4k' -c 'read -P 0 50M 1M' -c map a.qed
+qemu-io -c 'write -P 3 1M 512' -c 'write -z 0 2M' -c 'discard 0 1M' -c 'read -P 0 1M 1M' -c map s.qed
+qemu-io -c 'write -P 3 1M 512' -c 'write -z 2M 1M' -c 'write -z 5000k 3k' -c 'read -P 7 4M 512' -c 'read -P 0 2M 1M' -c map o.qed
+qemu-img map a.qed
+qemu-img map --output=json o.qed
+qemu-img check a.qed
+qemu-img check -r all a.qed
+qemu-img check --output=json o.qed
+qemu-img resize a.qed 200M
+qemu-img resize --shrink a.qed 20M
+qemu-img resize --preallocation=full a.qed 300M
+qemu-img resize a.qed 65T
+qemu-img info a.qed
+qemu-img snapshot -l a.qed
+qemu-img snapshot -c x a.qed
+qemu-img rebase -u -b '' oo.qed
+qemu-img info oo.qed
+qemu-img rebase -u -b a.qed -F qed oo.qed
+qemu-img rebase -b r.raw -F raw oo.qed
+qemu-img info oo.qed
+qemu-img commit o.qed
+qemu-img measure -O qed a.qed
+qemu-img amend -o size=1M a.qed
+qemu-img convert -O qed a.qed c.qed
+qemu-img compare a.qed c.qed
+qemu-img convert -c -O qed a.qed d.qed
+qemu-img convert -O qcow2 c.qed c.qcow2
+qemu-img compare a.qed c.qcow2
+qemu-img create -f raw small.raw 3
+qemu-img info -f qed small.raw
+qemu-img info -f qed c.qcow2
+qemu-io -f raw -c 'write -P 9 17 1' c.qed
+qemu-img info c.qed
+qemu-io -f raw -c 'write -P 0 17 1' -c 'write -P 9 4 1' c.qed
+qemu-img info c.qed
+qemu-io -f raw -c 'write -P 0 4 1' -c 'write -P 9 8 1' c.qed
+qemu-img info c.qed
+qemu-io -f raw -c 'write -P 4 8 1' -c 'write -P 9 40 1' c.qed
+qemu-img info c.qed
+qemu-io -f raw -c 'write -P 0 40 1' -c 'write -P 255 49 6' c.qed
+qemu-img info c.qed
+qemu-io -f raw -c 'write -P 0 49 6' -c 'write -P 255 12 4' c.qed
+qemu-img info c.qed`},
 	{"salvage", `
 qemu-img create -f raw a.raw 32M
 qemu-io -f raw -c 'write -P 5 0 32M' a.raw

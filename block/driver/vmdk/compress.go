@@ -30,7 +30,11 @@ func deflate(src []byte) ([]byte, error) {
 
 // readCompressed reads the part at in of the compressed grain at pos.
 func (e *extent) readCompressed(ctx context.Context, pos, in int64, iov [][]byte) error {
-	src := make([]byte, 2*e.grain) // it may be longer than what it holds
+	length, err := e.file.Length(ctx)
+	if err != nil {
+		return err
+	}
+	src := make([]byte, min(2*e.grain, max(markerLen, length-pos))) // it may be longer than what it holds
 	e.file.DebugEvent("read_compressed")
 	if err := e.file.Read(ctx, pos, src); err != nil {
 		return err
@@ -47,9 +51,11 @@ func (e *extent) readCompressed(ctx context.Context, pos, in int64, iov [][]byte
 	if err != nil {
 		return unix.EINVAL
 	}
-	dst := make([]byte, e.grain+1)
-	got, err := io.ReadFull(r, dst)
-	if err != io.ErrUnexpectedEOF || in+block.IovLen(iov) > int64(got) { // the last grain of a disk may be shorter
+	var b bytes.Buffer
+	b.Grow(int(min(e.grain+bytes.MinRead, 1<<20)))
+	got, err := b.ReadFrom(io.LimitReader(r, e.grain+1))
+	dst := b.Bytes()
+	if err != nil || got > e.grain || in+block.IovLen(iov) > got { // the last grain of a disk may be shorter
 		return unix.EINVAL
 	}
 	block.IovScatter(iov, dst[in:in+block.IovLen(iov)])
