@@ -34,6 +34,11 @@ type Options struct {
 	Chips accel.Chips
 	// DirtyRing is how many entries each CPU's ring of written pages has, a power of two; 0: the kernel logs in bitmaps.
 	DirtyRing uint32
+	// Notify says what becomes of guests that let no event through for NotifyWindow ticks (0: as many as the processor must have), where the
+	// host notices.
+	Notify       NotifyExit
+	NotifyWindow uint32
+	Warn         Warning // nil: nobody wants to know
 }
 
 // Accel is a virtual machine of the kernel with its CPUs.
@@ -48,7 +53,9 @@ type Accel struct {
 	debug   debugger
 	eoi     func(vector uint8) // of OnEOI
 	clock   guestClock
-	ticks   uint64 // of the time stamp counter, as loaded
+
+	notifyOnce sync.Once // guards the warning about notify exits
+	ticks      uint64    // of the time stamp counter, as loaded
 
 	startMu sync.Mutex // guards changes of cpus, and the next two
 	paused  bool
@@ -68,9 +75,11 @@ func New(o Options) (*Accel, error) {
 	a.gate = sync.NewCond(&a.gateMu)
 	a.cpus.Store(&[]*CPU{})
 	a.slots.init(a)
-	if err := a.setUpLogging(); err != nil {
-		a.h.Close()
-		return nil, err
+	for _, f := range []func() error{a.setUpLogging, a.setUpNotify} {
+		if err := f(); err != nil {
+			a.h.Close()
+			return nil, err
+		}
 	}
 	if o.Host.has(capIdentityMap) {
 		addr := uint64(identityMap)

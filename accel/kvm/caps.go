@@ -44,6 +44,7 @@ const (
 	capSplitIRQChip   capability = 121
 	capManualProtect  capability = 168
 	capDirtyRing      capability = 192
+	capNotifyExit     capability = 219
 	capImmediateExit  capability = 136
 	capNrMemslots     capability = 10
 	capTSCControl     capability = 60
@@ -75,6 +76,7 @@ var capabilities = []struct {
 	{capReinject, "KVM_CAP_REINJECT_CONTROL", false},
 	{capManualProtect, "KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2", false},
 	{capDirtyRing, "KVM_CAP_DIRTY_LOG_RING", false},
+	{capNotifyExit, "KVM_CAP_X86_NOTIFY_VMEXIT", false},
 	{capIdentityMap, "KVM_CAP_SET_IDENTITY_MAP_ADDR", false},
 	{capNrVCPUs, "KVM_CAP_NR_VCPUS", false},
 	{capMaxVCPUs, "KVM_CAP_MAX_VCPUS", false},

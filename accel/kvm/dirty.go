@@ -19,9 +19,6 @@ const (
 // Bits of KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2.
 const manualWanted = 1<<0 | 1<<1 // clearing apart; all bits are set when the logging begins
 
-// Warning is called with what a user should know and what is no error.
-type Warning func(text string)
-
 // CheckRing refuses a dirty ring that the kernel cannot have, in QEMU's words. It returns the number of entries that there will be: 0 where the
 // kernel knows no such rings.
 func (h *Host) CheckRing(entries uint32, warn Warning) (uint32, error) {
@@ -46,8 +43,13 @@ func (a *Accel) setUpLogging() error {
 		a.slots.log = dirtyRing
 		return nil
 	}
-	if can := a.h.caps[capManualProtect] & manualWanted; can != 0 && a.h.enable(capManualProtect, uint64(can)) == nil {
+	can := a.h.caps[capManualProtect] & manualWanted
+	switch {
+	case can == 0:
+	case a.h.enable(capManualProtect, uint64(can)) == nil:
 		a.slots.log = dirtyManual
+	default:
+		a.warn(fmt.Sprintf("Trying to enable capability %d of KVM_CAP_MANUAL_DIRTY_LOG_PROTECT2 but failed. Falling back to the legacy mode. ", can))
 	}
 	return nil
 }

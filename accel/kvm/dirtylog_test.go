@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"goemu/accel"
 	"goemu/accel/acceltest"
 	"goemu/internal/memory"
@@ -120,6 +122,11 @@ func TestDirtyRing(t *testing.T) {
 		le.PutUint32(e[entrySlot:], slot)
 		le.PutUint64(e[entryPage:], page)
 		le.PutUint32(e, entryDirty)
+	}
+	f.fail[reqEnableCap] = unix.EINVAL
+	const want = "Enabling of KVM dirty ring failed: Invalid argument. Suggested minimum value is 1024."
+	if _, _, err := f.machineOf(t, Options{DirtyRing: 4}); err == nil || err.Error() != want {
+		t.Error(err)
 	}
 	dirty := make([]uint64, (ram.Size()>>memory.PageBits+63)/64)
 	entry(0, 0, 3)

@@ -93,7 +93,9 @@ func (c *CPU) handle() {
 		c.accessMemory(e.addr, c.run[e.offset:e.offset+e.size], e.write)
 	case exitHLT:
 		c.halted.Store(true)
-	case exitIRQWindow, exitIntr, exitSetTPR, exitNMI, exitBusLock, exitNotify:
+	case exitIRQWindow, exitIntr, exitSetTPR, exitNMI, exitBusLock:
+	case exitNotify:
+		c.notified()
 	case exitRingFull:
 		c.accel.ringFull()
 	case exitIOAPICEOI:

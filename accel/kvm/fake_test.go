@@ -36,7 +36,7 @@ type fake struct {
 }
 
 func newFake() *fake {
-	return &fake{next: 100, open_: map[int]bool{}, fail: map[request]error{}, caps: map[capability]int{capMCE: 32, capMaxVCPUs: 4}, signals: make(chan struct{}, 1)}
+	return &fake{next: 100, open_: map[int]bool{}, fail: map[request]error{}, caps: map[capability]int{capMCE: 32, capMaxVCPUs: 4, capNotifyExit: 0}, signals: make(chan struct{}, 1)}
 }
 
 func (f *fake) fd() int {
@@ -329,6 +329,51 @@ func TestEOIExit(t *testing.T) {
 	a.Start()
 	if v := <-vectors; v != 0x42 {
 		t.Errorf("vector %#x", v)
+	}
+}
+
+// TestNotifyExit: a guest that lets no event through goes on with a warning, or stops, and stops where its state is lost.
+func TestNotifyExit(t *testing.T) {
+	for _, tt := range []struct {
+		notify NotifyExit
+		flags  byte
+		warns  int
+		want   string // why the machine stops
+	}{
+		{NotifyRun, 0, 1, ""},
+		{NotifyRun, notifyInvalid, 0, "KVM internal error: Encounter a notify exit with invalid context in guest."},
+		{NotifyInternal, 0, 0, "KVM internal error: Encounter a notify exit with valid context in guest."},
+	} {
+		f := newFake()
+		f.caps[capNotifyExit] = 1
+		n := 0
+		f.run = func(p []byte) error {
+			if n++; n > 3 { // the end of the program
+				le.PutUint32(p[runReason:], exitShutdown)
+				return nil
+			}
+			le.PutUint32(p[runReason:], exitNotify)
+			p[runExit] = tt.flags
+			return nil
+		}
+		warned := 0
+		m, a, err := f.machineOf(t, Options{Notify: tt.notify, Warn: func(string) { warned++ }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		a.Start()
+		<-m.Exit
+		if err := a.Close(); err != nil || warned != tt.warns || !strings.HasPrefix(m.Why(), tt.want) || tt.want == "" && m.Why() != "" {
+			t.Errorf("%+v: %v, %d warnings, %q", tt, err, warned, m.Why())
+		}
+		f.fail[reqEnableCap] = unix.ENOMEM
+		if _, _, err := f.machineOf(t, Options{Notify: tt.notify}); err == nil || err.Error() != "kvm: Failed to enable notify vmexit cap: Cannot allocate memory" {
+			t.Error(err)
+		}
+		if _, a, err = f.machineOf(t, Options{Notify: NotifyDisable}); err != nil {
+			t.Fatal(err)
+		}
+		_ = a.Close()
 	}
 }
 

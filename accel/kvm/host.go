@@ -131,14 +131,12 @@ func (h *Host) leaf(function, index uint32) x86.Regs {
 	return x86.Regs{}
 }
 
-// enable switches a capability of the machine on.
+// enable switches a capability of the machine on; the error is the kernel's.
 func (h *Host) enable(c capability, args ...uint64) error {
 	e := enableCap{Cap: uint32(c)}
 	copy(e.Args[:], args)
-	if _, err := h.k.ioctlData(h.vm, reqEnableCap, bytesOf(&e)); err != nil {
-		return requestError(reqEnableCap, err)
-	}
-	return nil
+	_, err := h.k.ioctlData(h.vm, reqEnableCap, bytesOf(&e))
+	return err
 }
 
 // Close gives the machine back, if it has not become an Accel's.

@@ -62,7 +62,10 @@ func (a *Accel) createChips() error {
 	case accel.ChipsNone:
 		return nil
 	case accel.ChipsLocal:
-		return a.h.enable(capSplitIRQChip, ioapicPins)
+		if err := a.h.enable(capSplitIRQChip, ioapicPins); err != nil {
+			return requestError(reqEnableCap, err)
+		}
+		return nil
 	}
 	if _, err := a.k.ioctl(a.h.vm, reqCreateIRQChip, 0); err != nil {
 		return requestError(reqCreateIRQChip, err)

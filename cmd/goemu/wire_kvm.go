@@ -33,6 +33,8 @@ func (a kvmAccel) Remove(c pc.CPU) { a.Accel.Remove(c.(*kvm.CPU)) }
 type kvmOptions struct {
 	irqchip string // a key of irqchips
 	ring    uint32 // entries of a CPU's dirty ring, 0 for none
+	notify  kvm.NotifyExit
+	window  uint32 // of it
 }
 
 // irqchips are the interrupt controllers in the kernel by the value of kernel-irqchip.
@@ -54,17 +56,15 @@ func parseKVM(o config.Options, machine config.Options) (k kvmOptions, err error
 				err = fmt.Errorf("Parameter 'kvm-shadow-mem' expects a number")
 			}
 		case "dirty-ring-size":
-			text, negative := strings.CutPrefix(v, "-")
-			n, e := strconv.ParseUint(text, 0, 64)
-			switch {
-			case e != nil:
-				err = errors.New("Parameter 'dirty-ring-size' expects uint64")
-			case negative || n > math.MaxUint32:
-				err = errors.New("Parameter 'dirty-ring-size' expects uint32_t")
-			case n&(n-1) != 0:
+			if k.ring, err = number32(p.Key, v); err == nil && k.ring&(k.ring-1) != 0 {
 				err = errors.New("dirty-ring-size must be a power of two.")
 			}
-			k.ring = uint32(n)
+		case "notify-vmexit":
+			if k.notify.UnmarshalText([]byte(v)) != nil {
+				err = fmt.Errorf("Parameter 'notify-vmexit' does not accept value '%s'", v)
+			}
+		case "notify-window":
+			k.window, err = number32(p.Key, v)
 		default:
 			err = fmt.Errorf("Property 'kvm-accel.%s' not found", p.Key)
 		}
@@ -77,6 +77,19 @@ func parseKVM(o config.Options, machine config.Options) (k kvmOptions, err error
 		}
 	}
 	return k, nil
+}
+
+// number32 reads a property that is a number of 32 bits.
+func number32(name, v string) (uint32, error) {
+	text, negative := strings.CutPrefix(v, "-")
+	n, err := strconv.ParseUint(text, 0, 64)
+	switch {
+	case err != nil:
+		return 0, fmt.Errorf("Parameter '%s' expects uint64", name)
+	case negative || n > math.MaxUint32:
+		return 0, fmt.Errorf("Parameter '%s' expects uint32_t", name)
+	}
+	return uint32(n), nil
 }
 
 // chooseKVM is -accel kvm: the host's processor executes the guest.
@@ -94,7 +107,7 @@ func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
 		return optionError{err}
 	}
 	c.NewAccel = func(mem, _ *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {
-		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m, Chips: irqchips[k.irqchip], DirtyRing: k.ring})
+		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m, Chips: irqchips[k.irqchip], DirtyRing: k.ring, Notify: k.notify, NotifyWindow: k.window, Warn: warn})
 		if err != nil {
 			return nil, err
 		}

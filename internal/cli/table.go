@@ -164,6 +164,7 @@ const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
                 kernel-irqchip=on|off|split controls accelerated irqchip support of KVM (default=on)
                 kvm-shadow-mem=size of KVM shadow MMU in bytes
                 dirty-ring-size=n (KVM dirty ring GFN count, default 0)
+                notify-vmexit=run|internal-error|disable,notify-window=n (enable notify VM exit and set notify window, x86 only)
                 tb-size=n (TCG translation block cache size in MiB)
                 thread=single|multi (enable multi-threaded TCG)`
 

@@ -164,6 +164,7 @@ func TestOptions(t *testing.T) {
 		"-accel kvm,foo=1: Property 'kvm-accel.foo' not found":                                                {"-accel", "kvm,foo=1"},
 		"-accel kvm,kernel-irqchip=x: Parameter 'kernel-irqchip' does not accept value 'x'":                   {"-accel", "kvm,kernel-irqchip=x"},
 		"-accel kvm,dirty-ring-size=3: dirty-ring-size must be a power of two.":                               {"-accel", "kvm,dirty-ring-size=3"},
+		"-accel kvm,notify-vmexit=x: Parameter 'notify-vmexit' does not accept value 'x'":                     {"-accel", "kvm,notify-vmexit=x"},
 		"can't apply global kvm-accel.kernel-irqchip=x: Parameter 'kernel-irqchip' does not accept value 'x'": {"-machine", "pc,accel=kvm,kernel-irqchip=x"},
 		"System Management Mode not supported by this hypervisor.":                                            {"-machine", "pc,accel=kvm,smm=on"},
 		"CPU model 'host' requires KVM or HVF":                                                                {"-accel", "tcg", "-cpu", "host"},
