@@ -152,3 +152,19 @@ func TestDebugconErrors(t *testing.T) {
 		require.Equal(t, said(t, qemu, append(args, v)...), text)
 	}
 }
+
+// TestMonitorErrors compares what is said of wrong options for monitors with QEMU.
+func TestMonitorErrors(t *testing.T) {
+	goemu := testprog.Goemu(t)
+	lines := [][]string{{"-qmp", "none"}, {"-qmp", "nope"}, {"-qmp-pretty", "none"}, {"-monitor", "nope"}, {"-monitor", "chardev:none-such"}, {"-qmp", "unix:/none/such,server=on"}}
+	args := []string{"-M", "none", "-display", "none", "-nodefaults"}
+	got := make([]string, len(lines))
+	for i, line := range lines {
+		got[i] = said(t, goemu, append(args, line...)...)
+		require.Contains(t, got[i], strings.Join(line, " ")+": ")
+	}
+	qemu := testprog.QEMU(t)
+	for i, line := range lines {
+		require.Equal(t, said(t, qemu, append(args, line...)...), got[i])
+	}
+}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"goemu/cmd/goemu/qio"
+	"goemu/internal/chardev"
 	"goemu/internal/cli"
 	"goemu/internal/config"
 	"goemu/internal/iothread"
@@ -217,8 +219,8 @@ func (s *session) openMonitor(i int, m config.Monitor) error {
 	id := m.Chardev
 	if id == "" {
 		id = fmt.Sprintf("compat_monitor%d", i)
-		if _, err := s.host.chars.OpenLegacy(m.Device.Origin, id, m.Device.Value); err != nil {
-			return at(m.Device.Origin, err)
+		if err := s.openMonitorDevice(id, m.Device); err != nil {
+			return err
 		}
 	}
 	b, ok := s.host.chars.Find(id)
@@ -230,6 +232,21 @@ func (s *session) openMonitor(i int, m config.Monitor) error {
 	}
 	_, err := s.mon.server.Open(b, m.Pretty)
 	return at(m.Device.Origin, err)
+}
+
+// openMonitorDevice opens what the option of a monitor names. A line about the whole option follows that about an unknown driver.
+func (s *session) openMonitorDevice(id string, src config.Source) error {
+	b, err := s.host.chars.OpenLegacy(src.Origin, id, src.Value)
+	unknown := fmt.Errorf("'%s' is not a valid char driver", src.Value)
+	switch {
+	case err == nil && b != nil:
+		return nil
+	case errors.Is(err, chardev.ErrNotFound):
+		return at(src.Origin, fmt.Errorf("chardev \"%s\" not found", strings.TrimPrefix(src.Value, "chardev:")))
+	case err == nil || err.Error() == unknown.Error():
+		return fmt.Errorf("%w\n%s: %w", at(src.Origin, unknown), progName(), at(src.Origin, errors.New("parse error: "+src.Value)))
+	}
+	return at(src.Origin, err)
 }
 
 // releaseMonitors lets commands run.

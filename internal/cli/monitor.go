@@ -8,9 +8,9 @@ import (
 )
 
 func (p *parser) addMonitor(v string, control, pretty bool) error {
-	if v != "none" {
+	if v != "none" || control {
 		p.VM.Monitors = append(p.VM.Monitors, config.Monitor{Device: config.Source{Value: v, Origin: p.origin}, Control: control, Pretty: pretty})
-	} else if !control {
+	} else {
 		p.VM.NoMonitor = true
 	}
 	return nil
