@@ -329,6 +329,7 @@ func (c *CPU) writeEFER(v uint64) {
 	}
 	old := e.EFER
 	e.EFER = old&^mask | v&mask
+	c.needGIF()
 	if (old^e.EFER)&x86.EFERNXE != 0 {
 		c.flushTLB(true)
 	}

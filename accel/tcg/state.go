@@ -62,6 +62,7 @@ func (c *CPU) SetState(s *x86.State) {
 	}
 	c.nmiBlocked = s.Mode2&x86.Mode2NMI != 0
 	c.svm = svm{SVMState: s.SVM, mode2: s.Mode2 & x86.Mode2SVM}
+	c.needGIF()
 	if s.Mode&x86.ModeGuest != 0 {
 		c.svm.tscOffset = c.vmcb(x86.VMCBTSCOffset, 8)
 	}

@@ -382,6 +382,13 @@ func (c *CPU) setGIF(code uint64, on bool) {
 	}
 }
 
+// needGIF sets the global interrupt flag of a CPU that cannot do so itself because the mode is off.
+func (c *CPU) needGIF() {
+	if c.env.EFER&x86.EFERSVME == 0 {
+		c.svm.mode2 |= x86.Mode2GIF | x86.Mode2VGIF
+	}
+}
+
 // raiseVirtual raises the line of the virtual interrupt if there is one and its priority is high enough, else lowers it.
 func (c *CPU) raiseVirtual() {
 	i := c.svm.IntCtl

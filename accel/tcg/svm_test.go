@@ -107,6 +107,25 @@ func TestInterruptFlags(t *testing.T) {
 	}
 }
 
+// TestFlagWithoutMode: a CPU without EFER.SVME takes interrupts, whatever it comes from.
+func TestFlagWithoutMode(t *testing.T) {
+	c := svmHost(t, nil, nil)
+	c.setGIF(x86.SVMExitCLGI, false)
+	if c.open(accel.IRQNMI) != 0 {
+		t.Error("CLGI does not hold interrupts")
+	}
+	c.writeMSR(msrEFER, 0)
+	if c.open(accel.IRQNMI) == 0 {
+		t.Error("interrupts are held without EFER.SVME")
+	}
+	s := c.State()
+	s.Mode2 = 0
+	c.SetState(s)
+	if c.open(accel.IRQNMI) == 0 {
+		t.Error("interrupts are held after a load")
+	}
+}
+
 // TestNestedState: a CPU in a nested guest is saved and goes on in another one.
 func TestNestedState(t *testing.T) {
 	block := make([]byte, 0x680)
