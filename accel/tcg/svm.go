@@ -39,6 +39,15 @@ var stateRegs = [...]struct {
 	{x86.VMCBRAX, func(e *x86.Env) *uint64 { return &e.Regs[x86.RAX] }},
 }
 
+// descriptorTables are exchanged with them.
+var descriptorTables = [...]struct {
+	off uint64
+	at  func(e *x86.Env) *x86.Table
+}{
+	{x86.VMCBGDTR, func(e *x86.Env) *x86.Table { return &e.GDT }},
+	{x86.VMCBIDTR, func(e *x86.Env) *x86.Table { return &e.IDT }},
+}
+
 // moreRegs are those that VMLOAD and VMSAVE exchange.
 var moreRegs = [...]struct {
 	off uint64
@@ -61,6 +70,9 @@ var moreSegs = [...]struct {
 }{{x86.VMCBSegs + 16*x86.FS, x86.FS}, {x86.VMCBSegs + 16*x86.GS, x86.GS}, {x86.VMCBTR, x86.TR}, {x86.VMCBLDTR, x86.LDTR}}
 
 func (c *CPU) physLoad(addr uint64, size int) uint64 {
+	if h := c.hostOf(addr, uint64(size), false); h != 0 {
+		return hostLoad(h, size)
+	}
 	v, _ := c.space().BusLoad(addr, size)
 	return v
 }
@@ -95,9 +107,10 @@ func (c *CPU) storeState(at uint64) {
 	for i := range x86.FS {
 		c.storeSegment(at+x86.VMCBSegs+16*uint64(i), &e.Seg[i])
 	}
-	for off, t := range map[uint64]*x86.Table{x86.VMCBGDTR: &e.GDT, x86.VMCBIDTR: &e.IDT} {
-		c.physStore(at+off+4, 4, uint64(t.Limit))
-		c.physStore(at+off+8, 8, t.Base)
+	for _, t := range descriptorTables {
+		v := t.at(e)
+		c.physStore(at+t.off+4, 4, uint64(v.Limit))
+		c.physStore(at+t.off+8, 8, v.Base)
 	}
 	for _, r := range stateRegs {
 		c.physStore(at+r.off, 8, *r.at(e))
@@ -119,9 +132,9 @@ func (c *CPU) loadState(at uint64, cpl int) {
 	for i := range x86.FS {
 		e.Seg[i] = c.loadSegment(at + x86.VMCBSegs + 16*uint64(i))
 	}
-	for off, t := range map[uint64]*x86.Table{x86.VMCBGDTR: &e.GDT, x86.VMCBIDTR: &e.IDT} {
-		s := c.loadSegment(at + off)
-		*t = x86.Table{Base: s.Base, Limit: s.Limit}
+	for _, t := range descriptorTables {
+		s := c.loadSegment(at + t.off)
+		*t.at(e) = x86.Table{Base: s.Base, Limit: s.Limit}
 	}
 	e.SetFlags(c.physLoad(at+x86.VMCBRFLAGS, 8))
 	e.SetCPL(cpl)
