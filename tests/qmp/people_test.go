@@ -33,7 +33,7 @@ func TestPeople(t *testing.T) {
 
 // machineLines are lines about the machine that both answer with the same text.
 var machineLines = []string{
-	"x/3c 0xffff0", "x/4ob 0xffff0", "x/4xh 0xffff0", "xp/4dw 0xffff0", "x/5ug 0xffff0", "x/3dw 0xffffe", "x", "x/q 0", "sum 0xf0000 100", "gva2gpa 0x1234", "gva2gpa 0", "p/x 0",
+	"x/3c 0xffff0", "x/4ob 0xffff0", "x/4xh 0xffff0", "xp/4dw 0xffff0", "x/5ug 0xffff0", "x/3dw 0xffffe", "x", "x/q 0", "sum 0xf0000 100", "gva2gpa 0x1234", "gpa2hva 0xfec00000", "gpa2hva 0x8000000000", "gpa2hva", "gva2gpa 0", "p/x 0",
 	"i/h 0x1f0", "i/b 0x20", "o/b 0x80 5", "o/b 0x80", "info registers", "info registers -a", "info registers 3", "info mem", "info tlb", "cpu 5", "cpu 1",
 	"info lapic 1", "info lapic 7", "info pic", "info memdev", "info memory_size_summary", "info hotpluggable-cpus", "info numa", "nmi", "boot_set x", "boot_set cc", "boot_set cd",
 	"p/x $eip", "p/x $pc", "p $cs", "p/x $cs.base", "p $ds.limit", "p $esp", "p $fp", "p $r15", "p $eflags", "p $nosuch", "x/4xb $pc", "x/2xb $cs.base+$eip",

@@ -16,6 +16,7 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 			}},
 		{Name: "boot_set", Args: "bootdevice:s", Params: "bootdevice", Help: "define new values for the boot device list", Run: s.hmpBootSet},
 		{Name: "cpu", Args: "index:i", Params: "index", Help: "set the default CPU", Run: s.hmpCPU},
+		{Name: "gpa2hva", Args: "addr:l", Params: "addr", Help: "print the host virtual address corresponding to a guest physical address", Run: s.hmpHostAddress},
 		{Name: "gva2gpa", Args: "addr:l", Params: "addr", Help: "print the guest physical address corresponding to a guest virtual address", Run: s.hmpTranslate},
 		{Name: "i", Args: "fmt:/,addr:i,index:i.", Params: "/fmt addr", Help: "I/O port read", Run: s.hmpIn},
 		{Name: "memsave", Args: "val:l,size:i,filename:s", Params: "addr size file", Help: "save to disk virtual memory dump starting at 'addr' of size 'size'",

@@ -151,6 +151,23 @@ func (s *Service) hmpTranslate(m *hmp.Monitor, a *hmp.Args) error {
 	return nil
 }
 
+// hmpHostAddress is the command gpa2hva.
+func (s *Service) hmpHostAddress(m *hmp.Monitor, a *hmp.Args) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	addr := uint64(a.Int("addr"))
+	r := s.Machine().Memory.View().Find(addr)
+	switch {
+	case r == nil:
+		m.Printf("No memory is mapped at address 0x%x\n", addr)
+	case r.RAM == nil:
+		m.Printf("Memory at address 0x%x is not RAM\n", addr)
+	default:
+		m.Printf("Host virtual address for 0x%x (%s) is %p\n", addr, r.Region.Name(), &r.RAM.Bytes()[r.Offset+addr-r.Start])
+	}
+	return nil
+}
+
 // portMask bounds the numbers of ports.
 const portMask = 0xffff
 
