@@ -2,12 +2,13 @@ package iotests
 
 import (
 	"fmt"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+
+	"goemu/internal/testprog"
 )
 
 // creations are the options of each format, with all kinds of values. Those with a snapshot, an amendment or a larger size take them, too.
@@ -41,10 +42,7 @@ var creations = []struct {
 // TestOptions makes an image with each option by one side's tools, and lets the other side read, write, resize, amend and snapshot it: QEMU must find the
 // image sound, and the content as it should be.
 func TestOptions(t *testing.T) {
-	oracle, err := exec.LookPath("qemu-img")
-	if err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
+	oracle := testprog.Need(t, "qemu-img")
 	bins := []struct{ name, dir string }{{"goemu", build(t)}, {"QEMU", filepath.Dir(oracle)}}
 	for _, c := range creations {
 		for i, maker := range bins {

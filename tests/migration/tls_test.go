@@ -2,12 +2,12 @@ package migration
 
 import (
 	"os"
-	"os/exec"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
+	"goemu/internal/testprog"
 	"goemu/internal/tlscreds/credstest"
 )
 
@@ -72,10 +72,7 @@ func TestTLS(t *testing.T) {
 	send(src, "host.example", "")
 	dst.becomes("running")
 
-	qemu, err := exec.LookPath("qemu-system-x86_64")
-	if err != nil {
-		t.Skip("ORACLE MISSING: QEMU is the other side")
-	}
+	qemu := testprog.QEMU(t)
 	src = dst
 	for _, bin := range []string{qemu, ""} {
 		require.NoError(t, os.RemoveAll(socket))

@@ -8,96 +8,18 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/klauspost/compress/zlib"
 	"github.com/stretchr/testify/require"
 
 	"goemu/block"
-	"goemu/block/driver"
+	"goemu/block/driver/formattest"
 )
 
 var ctx = context.Background()
 
-// disk opens an image with a backend on it.
-func disk(t testing.TB, name string) (*block.Backend, func(), error) {
-	g := block.NewGraph(driver.All())
-	g.Messages, g.Report = new(bytes.Buffer), func(string) {}
-	g.Lock()
-	defer g.Unlock()
-	n, err := g.Open(ctx, "", block.OptionsOf("driver", "dmg", "file.driver", "file", "file.filename", name), block.Mode{ReadOnly: true})
-	if err != nil {
-		return nil, nil, err
-	}
-	b := g.NewBackend("", "", block.PermConsistentRead, block.PermAll)
-	require.NoError(t, b.Insert(n))
-	g.Unref(n)
-	return b, func() { g.Lock(); b.Delete(); g.Unlock() }, nil
-}
-
-// check reads an image, whole and in pieces, and lets QEMU read it, too.
-func check(t *testing.T, image, content []byte) {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "a.dmg")
-	require.NoError(t, os.WriteFile(name, image, 0o600))
-	b, closed, err := disk(t, name)
-	require.NoError(t, err)
-	n, err := b.Length(ctx)
-	require.NoError(t, err)
-	require.EqualValues(t, len(content), n)
-	for _, step := range []int{len(content), 512, 512 * 7} {
-		for off := 0; off < len(content); off += step {
-			got := make([]byte, min(step, len(content)-off))
-			require.NoError(t, b.Read(ctx, int64(off), got))
-			require.True(t, bytes.Equal(content[off:off+len(got)], got), "at %#x", off)
-		}
-	}
-	closed()
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
-	raw := name + ".raw"
-	require.NoError(t, os.WriteFile(raw, content, 0o600))
-	out, err := exec.Command("qemu-img", "compare", "-f", "dmg", "-F", "raw", name, raw).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-}
-
-// checkError opens a broken image, and compares the error with QEMU's.
-func checkError(t *testing.T, image []byte) {
-	t.Helper()
-	name := filepath.Join(t.TempDir(), "a.dmg")
-	require.NoError(t, os.WriteFile(name, image, 0o600))
-	_, _, err := disk(t, name)
-	require.Error(t, err)
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
-	out, _ := exec.Command("qemu-img", "info", "-f", "dmg", name).CombinedOutput()
-	said := strings.TrimSpace(string(out))
-	said = said[strings.Index(said, "qemu-img: "):] // modules that are missing are told of before
-	require.Equal(t, said, "qemu-img: Could not open '"+name+"': "+err.Error())
-}
-
-// fuzz opens what changes of a seed give, and reads.
-func fuzz(f *testing.F, seed []byte) {
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, at uint32, patch []byte) {
-		b := bytes.Clone(seed)
-		copy(b[int(at)%len(b):], patch)
-		name := filepath.Join(dir, "f")
-		require.NoError(t, os.WriteFile(name, b, 0o600))
-		d, closed, err := disk(t, name)
-		if err != nil {
-			return
-		}
-		defer closed()
-		if n, err := d.Length(ctx); err == nil && n >= 1024 {
-			_ = d.Read(ctx, 0, make([]byte, 1024))
-			_ = d.Read(ctx, (n-512)&^511, make([]byte, 512))
-		}
-	})
-}
+const format = formattest.Format("dmg")
 
 // image makes a disk of 24 sectors: plain, zeroes, zlib, bzip2 in chunks of different lengths, with the table in the property list or in the
 // resource fork.
@@ -155,7 +77,7 @@ func image(t testing.TB, fork bool) (b, content []byte) {
 func TestRead(t *testing.T) {
 	for _, fork := range []bool{false, true} {
 		b, content := image(t, fork)
-		check(t, b, content)
+		format.Reads(t, b, content)
 	}
 }
 
@@ -172,7 +94,7 @@ func TestBzip2(t *testing.T) {
 	copy(b[3*512:], packed)
 	name := filepath.Join(t.TempDir(), "a.dmg")
 	require.NoError(t, os.WriteFile(name, b, 0o600))
-	d, closed, err := disk(t, name)
+	d, closed, err := format.Open(t, name, block.Mode{ReadOnly: true})
 	require.NoError(t, err)
 	defer closed()
 	got := make([]byte, len(content))
@@ -183,14 +105,14 @@ func TestBzip2(t *testing.T) {
 func TestErrors(t *testing.T) {
 	good, _ := image(t, true)
 	trailer := len(good) - 512
-	checkError(t, good[:100])
+	format.Refuses(t, good[:100])
 	for _, c := range []struct {
 		at int
 		v  uint64
 	}{{trailer, 0}, {trailer + 0x18, 1 << 40}, {trailer + 0x28, 1 << 40}, {trailer + 0x30, 1 << 40}, {trailer + 0x30, 0}, {trailer + 0xd8, 1 << 40}, {trailer + 0x1ec, 1 << 63}} {
 		b := bytes.Clone(good)
 		binary.BigEndian.PutUint64(b[c.at:], c.v)
-		checkError(t, b)
+		format.Refuses(t, b)
 	}
 }
 
@@ -201,7 +123,7 @@ func FuzzOpen(f *testing.F) {
 		f.Add(uint32(len(b)-512+0x30), []byte{0, 0, 0, 0, 0, 0, 0, 1})
 		if fork {
 			f.Add(uint32(bytes.Index(b, []byte("mish"))+204), []byte{0x80, 0, 0, 5})
-			fuzz(f, b)
+			format.FuzzRead(f, b)
 		}
 	}
 }

@@ -6,66 +6,21 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"goemu/block"
-	"goemu/block/driver"
+	"goemu/block/driver/formattest"
+	"goemu/internal/testprog"
 )
 
 var ctx = context.Background()
 
-// disk opens an image with a backend on it.
-func disk(t testing.TB, name string, m block.Mode) (*block.Backend, func(), error) {
-	g := block.NewGraph(driver.All())
-	g.Messages = new(bytes.Buffer)
-	g.Report = func(string) {}
-	g.Lock()
-	defer g.Unlock()
-	n, err := g.Open(ctx, "", block.OptionsOf("driver", "qed", "file.driver", "file", "file.filename", name), m)
-	if err != nil {
-		return nil, nil, err
-	}
-	perm := block.PermConsistentRead
-	if !m.ReadOnly {
-		perm |= block.PermWrite
-	}
-	b := g.NewBackend("", "", perm, block.PermAll)
-	require.NoError(t, b.Insert(n))
-	g.Unref(n)
-	return b, func() { g.Lock(); b.Delete(); g.Unlock() }, nil
-}
-
-func create(t testing.TB, name string, size int64, options ...any) {
-	g := block.NewGraph(driver.All())
-	g.Lock()
-	defer g.Unlock()
-	require.NoError(t, g.Create(ctx, g.FindDriver("qed"), name, size, block.OptionsOf(options...)))
-}
-
-func qemuImg(t *testing.T, args ...string) {
-	t.Helper()
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
-	out, err := exec.Command("qemu-img", args...).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-}
-
-// judge lets QEMU check the image and compare its content.
-func judge(t *testing.T, name string, content []byte) {
-	t.Helper()
-	raw := name + ".raw"
-	require.NoError(t, os.WriteFile(raw, content, 0o600))
-	qemuImg(t, "check", "-f", "qed", name)
-	qemuImg(t, "compare", "-f", "qed", "-F", "raw", name, raw)
-}
+const format = formattest.Format("qed")
 
 // TestModel writes and reads at random, closing the image now and then, and compares with a plain array.
 func TestModel(t *testing.T) {
@@ -86,67 +41,25 @@ func TestModel(t *testing.T) {
 			model := make([]byte, size)
 			if c.backing {
 				p := filepath.Join(dir, "p.qed")
-				create(t, p, size)
-				b, closed, err := disk(t, p, block.Mode{})
+				format.Create(t, p, size)
+				b, closed, err := format.Open(t, p, block.Mode{})
 				require.NoError(t, err)
 				copy(model[1<<20:], bytes.Repeat([]byte{0xbb}, 1<<20))
 				require.NoError(t, b.Write(ctx, 0, model, 0))
 				closed()
 			}
-			create(t, name, size, c.options...)
-			r := rand.New(rand.NewPCG(1, 1))
-			for range 3 {
-				b, closed, err := disk(t, name, block.Mode{})
-				require.NoError(t, err)
-				for range 25 {
-					off := r.Int64N(size/512) * 512
-					n := min((1+r.Int64N(600))*512, size-off)
-					got := make([]byte, n)
-					switch r.IntN(4) {
-					case 0, 1:
-						got = bytes.Repeat([]byte{byte(1 + r.IntN(255))}, int(n))
-						require.NoError(t, b.Write(ctx, off, got, 0))
-						copy(model[off:], got)
-					case 2:
-						require.NoError(t, b.WriteZeroes(ctx, off, n, 0))
-						clear(model[off : off+n])
-					case 3:
-						require.NoError(t, b.Read(ctx, off, got))
-						require.True(t, bytes.Equal(model[off:off+n], got), "at %#x", off)
-					}
-				}
-				closed()
-				judge(t, name, model)
-			}
+			format.Create(t, name, size, c.options...)
+			format.Work(t, name, model, 600)
 		})
 	}
 }
 
 // TestParallel lets many write to the same grains at once, each to sectors of its own.
 func TestParallel(t *testing.T) {
-	const size, writers = 4 << 20, 8
+	const size = 4 << 20
 	name := filepath.Join(t.TempDir(), "a.qed")
-	create(t, name, size)
-	b, closed, err := disk(t, name, block.Mode{})
-	require.NoError(t, err)
-	model := make([]byte, size)
-	var wg sync.WaitGroup
-	for w := range writers {
-		wg.Go(func() {
-			for off := int64(w) * 4096; off < size; off += writers * 4096 {
-				part := model[off : off+4096]
-				for i := range part {
-					part[i] = byte(off>>12) | 1
-				}
-				if b.Write(ctx, off, part, 0) != nil {
-					t.Error("a write failed")
-				}
-			}
-		})
-	}
-	wg.Wait()
-	closed()
-	judge(t, name, model)
+	format.Create(t, name, size)
+	format.WriteParallel(t, name, size, 4096)
 }
 
 // TestNotClosed: an image whose user did not come to close it is checked, and repaired, when it is opened the next time.
@@ -154,8 +67,8 @@ func TestNotClosed(t *testing.T) {
 	const size, needCheck = 4 << 20, 2
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a.qed")
-	create(t, name, size)
-	b, closed, err := disk(t, name, block.Mode{})
+	format.Create(t, name, size)
+	b, closed, err := format.Open(t, name, block.Mode{})
 	require.NoError(t, err)
 	model := append(bytes.Repeat([]byte{3}, 1<<20), make([]byte, size-1<<20)...)
 	require.NoError(t, b.Write(ctx, 0, model[:1<<20], 0))
@@ -173,13 +86,11 @@ func TestNotClosed(t *testing.T) {
 		other := filepath.Join(dir, opened)
 		require.NoError(t, os.WriteFile(other, left, 0o600))
 		if opened == "QEMU" {
-			if _, err := exec.LookPath("qemu-io"); err != nil {
-				t.Skip("ORACLE MISSING: qemu-io is not installed (package qemu-utils)")
-			}
+			testprog.Need(t, "qemu-io")
 			out, err := exec.Command("qemu-io", "-f", "qed", "-c", "read 0 1M", other).CombinedOutput()
 			require.NoError(t, err, "%s", out)
 		} else {
-			b, closed, err := disk(t, other, block.Mode{})
+			b, closed, err := format.Open(t, other, block.Mode{})
 			require.NoError(t, err)
 			info, _ := b.Node().Info()
 			require.False(t, info.Dirty)
@@ -196,8 +107,8 @@ func TestRepair(t *testing.T) {
 	const size = 4 << 20
 	dir := t.TempDir()
 	name := filepath.Join(dir, "a.qed")
-	create(t, name, size)
-	b, closed, err := disk(t, name, block.Mode{})
+	format.Create(t, name, size)
+	b, closed, err := format.Open(t, name, block.Mode{})
 	require.NoError(t, err)
 	require.NoError(t, b.Write(ctx, 0, bytes.Repeat([]byte{3}, 1<<20), 0))
 	closed()
@@ -216,14 +127,12 @@ func TestRepair(t *testing.T) {
 			for _, fix := range []block.CheckFix{0, block.FixErrors | block.FixLeaks} {
 				require.NoError(t, os.WriteFile(ours, bad, 0o600))
 				require.NoError(t, os.WriteFile(theirs, bad, 0o600))
-				d, closed, err := disk(t, ours, block.Mode{ReadOnly: fix == 0, Check: true})
+				d, closed, err := format.Open(t, ours, block.Mode{ReadOnly: fix == 0, Check: true})
 				require.NoError(t, err)
 				res, err := d.Node().State().(block.Checker).Check(ctx, fix)
 				require.NoError(t, err)
 				closed()
-				if _, err := exec.LookPath("qemu-img"); err != nil {
-					t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-				}
+				testprog.Need(t, "qemu-img")
 				args := []string{"check", "--output=json", "-f", "qed", theirs}
 				if fix != 0 {
 					args = append(args, "-r", "all")
@@ -252,8 +161,8 @@ func TestRepair(t *testing.T) {
 // FuzzOpen opens images with broken headers and tables, reads, checks and writes.
 func FuzzOpen(f *testing.F) {
 	name := filepath.Join(f.TempDir(), "seed")
-	create(f, name, 3<<20, "cluster_size", "4k", "table_size", "2")
-	d, closed, err := disk(f, name, block.Mode{})
+	format.Create(f, name, 3<<20, "cluster_size", "4k", "table_size", "2")
+	d, closed, err := format.Open(f, name, block.Mode{})
 	require.NoError(f, err)
 	require.NoError(f, d.Write(ctx, 64<<10, make([]byte, 64<<10), 0))
 	closed()
@@ -268,17 +177,6 @@ func FuzzOpen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, at uint32, patch []byte) {
 		b := bytes.Clone(seed)
 		copy(b[int(at)%len(b):], patch)
-		name := filepath.Join(dir, "f")
-		require.NoError(t, os.WriteFile(name, b, 0o600))
-		d, closed, err := disk(t, name, block.Mode{NoFlush: true}) // flushes take long, and find nothing
-		if err != nil {
-			return
-		}
-		defer closed()
-		_, _ = d.Node().State().(block.Checker).Check(ctx, 0)
-		if n, err := d.Length(ctx); err == nil && n >= 1024 {
-			_ = d.Read(ctx, 0, make([]byte, 1024))
-			_ = d.Write(ctx, (n-512)&^511, make([]byte, 512), 0)
-		}
+		format.Try(t, filepath.Join(dir, "f"), b, block.Mode{NoFlush: true}, formattest.Check) // flushes take long, and find nothing
 	})
 }

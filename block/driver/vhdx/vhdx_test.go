@@ -5,61 +5,20 @@ import (
 	"context"
 	"encoding/binary"
 	"hash/crc32"
-	"math/rand/v2"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"goemu/block"
-	"goemu/block/driver"
+	"goemu/block/driver/formattest"
 )
 
 var ctx = context.Background()
 
-// disk opens an image with a backend on it.
-func disk(t testing.TB, name string, m block.Mode) (*block.Backend, func(), error) {
-	g := block.NewGraph(driver.All())
-	g.Messages = new(bytes.Buffer)
-	g.Lock()
-	defer g.Unlock()
-	n, err := g.Open(ctx, "", block.OptionsOf("driver", "vhdx", "file.driver", "file", "file.filename", name), m)
-	if err != nil {
-		return nil, nil, err
-	}
-	perm := block.PermConsistentRead
-	if !m.ReadOnly {
-		perm |= block.PermWrite
-	}
-	b := g.NewBackend("", "", perm, block.PermAll)
-	require.NoError(t, b.Insert(n))
-	g.Unref(n)
-	return b, func() { g.Lock(); b.Delete(); g.Unlock() }, nil
-}
-
-func create(t testing.TB, name string, size int64, options ...any) {
-	g := block.NewGraph(driver.All())
-	g.Lock()
-	defer g.Unlock()
-	require.NoError(t, g.Create(ctx, g.FindDriver("vhdx"), name, size, block.OptionsOf(options...)))
-}
-
-// judge lets QEMU check the image and compare its content.
-func judge(t *testing.T, name string, content []byte) {
-	t.Helper()
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
-	raw := name + ".raw"
-	require.NoError(t, os.WriteFile(raw, content, 0o600))
-	for _, args := range [][]string{{"check", "-f", "vhdx", name}, {"compare", "-f", "vhdx", "-F", "raw", name, raw}} {
-		out, err := exec.Command("qemu-img", args...).CombinedOutput()
-		require.NoError(t, err, "%s", out)
-	}
-}
+const format = formattest.Format("vhdx")
 
 // TestModel writes and reads at random, closing the image now and then, and compares with a plain array.
 func TestModel(t *testing.T) {
@@ -75,61 +34,19 @@ func TestModel(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			name := filepath.Join(t.TempDir(), "a.vhdx")
-			create(t, name, size, c.options...)
+			format.Create(t, name, size, c.options...)
 			model := make([]byte, size)
-			r := rand.New(rand.NewPCG(1, 1))
-			for range 3 {
-				b, closed, err := disk(t, name, block.Mode{})
-				require.NoError(t, err)
-				for range 25 {
-					off := r.Int64N(size/512) * 512
-					n := min((1+r.Int64N(3000))*512, size-off)
-					got := make([]byte, n)
-					switch r.IntN(4) {
-					case 0, 1:
-						got = bytes.Repeat([]byte{byte(1 + r.IntN(255))}, int(n))
-						require.NoError(t, b.Write(ctx, off, got, 0))
-						copy(model[off:], got)
-					case 2:
-						require.NoError(t, b.WriteZeroes(ctx, off, n, 0))
-						clear(model[off : off+n])
-					case 3:
-						require.NoError(t, b.Read(ctx, off, got))
-						require.True(t, bytes.Equal(model[off:off+n], got), "at %#x", off)
-					}
-				}
-				closed()
-				judge(t, name, model)
-			}
+			format.Work(t, name, model, 3000)
 		})
 	}
 }
 
 // TestParallel lets many write to the same blocks at once, each to sectors of its own.
 func TestParallel(t *testing.T) {
-	const size, writers = 8 << 20, 8
+	const size = 8 << 20
 	name := filepath.Join(t.TempDir(), "a.vhdx")
-	create(t, name, size, "block_size", "1M")
-	b, closed, err := disk(t, name, block.Mode{})
-	require.NoError(t, err)
-	model := make([]byte, size)
-	var wg sync.WaitGroup
-	for w := range writers {
-		wg.Go(func() {
-			for off := int64(w) * 16384; off < size; off += writers * 16384 {
-				part := model[off : off+16384]
-				for i := range part {
-					part[i] = byte(off>>14) | 1
-				}
-				if b.Write(ctx, off, part, 0) != nil {
-					t.Error("a write failed")
-				}
-			}
-		})
-	}
-	wg.Wait()
-	closed()
-	judge(t, name, model)
+	format.Create(t, name, size, "block_size", "1M")
+	format.WriteParallel(t, name, size, 16384)
 }
 
 // TestLog interrupts a write behind each of its steps: what the log holds must come into the image, whoever opens it next, and nothing else must.
@@ -137,11 +54,11 @@ func TestLog(t *testing.T) {
 	const size = 4 << 20
 	dir := t.TempDir()
 	before, after := filepath.Join(dir, "before"), filepath.Join(dir, "after")
-	create(t, before, size, "block_size", "1M")
+	format.Create(t, before, size, "block_size", "1M")
 	b, err := os.ReadFile(before)
 	require.NoError(t, err)
 	require.NoError(t, os.WriteFile(after, b, 0o600))
-	d, closed, err := disk(t, after, block.Mode{})
+	d, closed, err := format.Open(t, after, block.Mode{})
 	require.NoError(t, err)
 	data := bytes.Repeat([]byte{7}, 512)
 	require.NoError(t, d.Write(ctx, 1<<20, data, 0))
@@ -172,7 +89,7 @@ func TestLog(t *testing.T) {
 			}
 			c.spoil(broken)
 			require.NoError(t, os.WriteFile(name, broken, 0o600))
-			_, closed, err := disk(t, name, block.Mode{ReadOnly: true})
+			_, closed, err := format.Open(t, name, block.Mode{ReadOnly: true})
 			if c.replay {
 				require.EqualError(t, err, "VHDX image file '"+name+"' opened read-only, but contains a log that needs to be replayed")
 			} else {
@@ -186,14 +103,14 @@ func TestLog(t *testing.T) {
 				require.NoError(t, err, "%s", out)
 				require.Equal(t, c.replay, bytes.Contains(out, []byte("repaired")), "%s", out)
 			}
-			d, closed, err := disk(t, name, block.Mode{})
+			d, closed, err := format.Open(t, name, block.Mode{})
 			require.NoError(t, err)
 			got := make([]byte, 512)
 			require.NoError(t, d.Read(ctx, 1<<20, got))
 			require.Equal(t, c.wantEmpty, bytes.Equal(got, make([]byte, 512)))
 			closed()
 			if c.replay {
-				judge(t, name, model)
+				format.Judge(t, name, model)
 			}
 		})
 	}
@@ -202,8 +119,8 @@ func TestLog(t *testing.T) {
 // FuzzOpen opens images with broken headers, log entries and tables, reads and writes. Checksums are made right.
 func FuzzOpen(f *testing.F) {
 	name := filepath.Join(f.TempDir(), "seed")
-	create(f, name, 3<<20, "block_size", "1M")
-	d, closed, err := disk(f, name, block.Mode{})
+	format.Create(f, name, 3<<20, "block_size", "1M")
+	d, closed, err := format.Open(f, name, block.Mode{})
 	require.NoError(f, err)
 	require.NoError(f, d.Write(ctx, 1<<20, make([]byte, 512), 0))
 	closed()
@@ -228,17 +145,6 @@ func FuzzOpen(f *testing.F) {
 			clear(part[4:8])
 			binary.LittleEndian.PutUint32(part[4:], crc32.Checksum(part, castagnoli))
 		}
-		name := filepath.Join(dir, "f")
-		require.NoError(t, os.WriteFile(name, b, 0o600))
-		d, closed, err := disk(t, name, block.Mode{NoFlush: true}) // flushes take long, and find nothing
-		if err != nil {
-			return
-		}
-		defer closed()
-		if n, err := d.Length(ctx); err == nil && n >= 1024 {
-			_ = d.Read(ctx, 0, make([]byte, 1024))
-			_ = d.Write(ctx, n-512, make([]byte, 512), 0)
-		}
-		_, _ = d.Node().State().(block.Checker).Check(ctx, 0)
+		format.Try(t, filepath.Join(dir, "f"), b, block.Mode{NoFlush: true}, formattest.Check) // flushes take long, and find nothing
 	})
 }

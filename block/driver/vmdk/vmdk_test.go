@@ -7,64 +7,18 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
 
 	"goemu/block"
-	"goemu/block/driver"
+	"goemu/block/driver/formattest"
 )
 
 var ctx = context.Background()
 
-// disk opens an image with a backend on it.
-func disk(t testing.TB, name string, m block.Mode) (*block.Backend, func(), error) {
-	g := block.NewGraph(driver.All())
-	g.Messages = new(bytes.Buffer)
-	g.Report = func(string) {}
-	g.Lock()
-	defer g.Unlock()
-	n, err := g.Open(ctx, "", block.OptionsOf("driver", "vmdk", "file.driver", "file", "file.filename", name), m)
-	if err != nil {
-		return nil, nil, err
-	}
-	perm := block.PermConsistentRead
-	if !m.ReadOnly {
-		perm |= block.PermWrite
-	}
-	b := g.NewBackend("", "", perm, block.PermAll)
-	require.NoError(t, b.Insert(n))
-	g.Unref(n)
-	return b, func() { g.Lock(); b.Delete(); g.Unlock() }, nil
-}
-
-func create(t testing.TB, name string, size int64, options ...any) {
-	g := block.NewGraph(driver.All())
-	g.Lock()
-	defer g.Unlock()
-	require.NoError(t, g.Create(ctx, g.FindDriver("vmdk"), name, size, block.OptionsOf(options...)))
-}
-
-func qemuImg(t *testing.T, args ...string) {
-	t.Helper()
-	if _, err := exec.LookPath("qemu-img"); err != nil {
-		t.Skip("ORACLE MISSING: qemu-img is not installed (package qemu-utils)")
-	}
-	out, err := exec.Command("qemu-img", args...).CombinedOutput()
-	require.NoError(t, err, "%s", out)
-}
-
-// judge lets QEMU check the image and compare its content.
-func judge(t *testing.T, name string, content []byte) {
-	t.Helper()
-	raw := name + ".raw"
-	require.NoError(t, os.WriteFile(raw, content, 0o600))
-	qemuImg(t, "check", "-f", "vmdk", name)
-	qemuImg(t, "compare", "-f", "vmdk", "-F", "raw", name, raw)
-}
+const format = formattest.Format("vmdk")
 
 // TestModel writes and reads at random, closing the image now and then, and compares with a plain array.
 func TestModel(t *testing.T) {
@@ -87,38 +41,15 @@ func TestModel(t *testing.T) {
 			model := make([]byte, size)
 			if c.backing {
 				p := filepath.Join(dir, "p.vmdk")
-				create(t, p, size)
-				b, closed, err := disk(t, p, block.Mode{})
+				format.Create(t, p, size)
+				b, closed, err := format.Open(t, p, block.Mode{})
 				require.NoError(t, err)
 				copy(model[1<<20:], bytes.Repeat([]byte{0xbb}, 1<<20))
 				require.NoError(t, b.Write(ctx, 0, model, 0))
 				closed()
 			}
-			create(t, name, size, c.options...)
-			r := rand.New(rand.NewPCG(1, 1))
-			for range 3 {
-				b, closed, err := disk(t, name, block.Mode{})
-				require.NoError(t, err)
-				for range 25 {
-					off := r.Int64N(size/512) * 512
-					n := min((1+r.Int64N(600))*512, size-off)
-					got := make([]byte, n)
-					switch r.IntN(4) {
-					case 0, 1:
-						got = bytes.Repeat([]byte{byte(1 + r.IntN(255))}, int(n))
-						require.NoError(t, b.Write(ctx, off, got, 0))
-						copy(model[off:], got)
-					case 2:
-						require.NoError(t, b.WriteZeroes(ctx, off, n, 0))
-						clear(model[off : off+n])
-					case 3:
-						require.NoError(t, b.Read(ctx, off, got))
-						require.True(t, bytes.Equal(model[off:off+n], got), "at %#x", off)
-					}
-				}
-				closed()
-				judge(t, name, model)
-			}
+			format.Create(t, name, size, c.options...)
+			format.Work(t, name, model, 600)
 		})
 	}
 }
@@ -127,13 +58,13 @@ func TestModel(t *testing.T) {
 func TestStream(t *testing.T) {
 	const size, grain = 3<<20 + 5*512, 64 << 10
 	name := filepath.Join(t.TempDir(), "a.vmdk")
-	create(t, name, size, "subformat", "streamOptimized")
+	format.Create(t, name, size, "subformat", "streamOptimized")
 	model := make([]byte, size)
 	r := rand.New(rand.NewPCG(2, 2))
 	for i := range model[:size/2] {
 		model[i] = byte(r.Uint32())
 	}
-	b, closed, err := disk(t, name, block.Mode{})
+	b, closed, err := format.Open(t, name, block.Mode{})
 	require.NoError(t, err)
 	copy(model[size/2:], bytes.Repeat([]byte("abc"), size/6))
 	for _, i := range r.Perm(size/grain + 1) {
@@ -147,15 +78,15 @@ func TestStream(t *testing.T) {
 	require.NoError(t, b.Read(ctx, 0, got))
 	require.True(t, bytes.Equal(model, got))
 	closed()
-	judge(t, name, model)
+	format.Judge(t, name, model)
 }
 
 // TestFooter reads a stream whose header is at its end, as VMware's programs write it.
 func TestFooter(t *testing.T) {
 	const size, grain = 1 << 20, 64 << 10
 	name := filepath.Join(t.TempDir(), "a.vmdk")
-	create(t, name, size, "subformat", "streamOptimized")
-	b, closed, err := disk(t, name, block.Mode{})
+	format.Create(t, name, size, "subformat", "streamOptimized")
+	b, closed, err := format.Open(t, name, block.Mode{})
 	require.NoError(t, err)
 	model := append(bytes.Repeat([]byte{5}, grain), make([]byte, size-grain)...)
 	require.NoError(t, b.WriteCompressed(ctx, 0, [][]byte{model[:grain]}))
@@ -168,13 +99,13 @@ func TestFooter(t *testing.T) {
 	copy(footer[512:], f[:512])
 	binary.LittleEndian.PutUint64(f[56:], 1<<64-1)
 	require.NoError(t, os.WriteFile(name, append(f, footer...), 0o600))
-	b, closed, err = disk(t, name, block.Mode{ReadOnly: true})
+	b, closed, err = format.Open(t, name, block.Mode{ReadOnly: true})
 	require.NoError(t, err)
 	got := make([]byte, size)
 	require.NoError(t, b.Read(ctx, 0, got))
 	require.True(t, bytes.Equal(model, got))
 	closed()
-	judge(t, name, model)
+	format.Judge(t, name, model)
 }
 
 // TestESX reads the sparse extents of ESX of the old kind and of the new one (seSparse), which QEMU cannot make.
@@ -213,52 +144,31 @@ func TestESX(t *testing.T) {
 			for i, v := range []byte{1, 0, 3} {
 				copy(model[i*c.unit*512:], bytes.Repeat([]byte{v}, c.unit*512))
 			}
-			b, closed, err := disk(t, name, block.Mode{ReadOnly: true})
+			b, closed, err := format.Open(t, name, block.Mode{ReadOnly: true})
 			require.NoError(t, err)
 			got := make([]byte, len(model))
 			require.NoError(t, b.Read(ctx, 0, got))
 			closed()
 			require.True(t, bytes.Equal(model, got))
-			raw := name + ".raw"
-			require.NoError(t, os.WriteFile(raw, model, 0o600))
-			qemuImg(t, "compare", "-f", "vmdk", "-F", "raw", name, raw)
+			format.Compare(t, name, model)
 		})
 	}
 }
 
 // TestParallel lets many write to the same grains at once, each to sectors of its own.
 func TestParallel(t *testing.T) {
-	const size, writers = 4 << 20, 8
+	const size = 4 << 20
 	name := filepath.Join(t.TempDir(), "a.vmdk")
-	create(t, name, size)
-	b, closed, err := disk(t, name, block.Mode{})
-	require.NoError(t, err)
-	model := make([]byte, size)
-	var wg sync.WaitGroup
-	for w := range writers {
-		wg.Go(func() {
-			for off := int64(w) * 4096; off < size; off += writers * 4096 {
-				part := model[off : off+4096]
-				for i := range part {
-					part[i] = byte(off>>12) | 1
-				}
-				if b.Write(ctx, off, part, 0) != nil {
-					t.Error("a write failed")
-				}
-			}
-		})
-	}
-	wg.Wait()
-	closed()
-	judge(t, name, model)
+	format.Create(t, name, size)
+	format.WriteParallel(t, name, size, 4096)
 }
 
 // FuzzOpen opens images with broken headers, descriptors and tables, reads and writes.
 func FuzzOpen(f *testing.F) {
 	for _, kind := range []string{"monolithicSparse", "streamOptimized"} {
 		name := filepath.Join(f.TempDir(), "seed")
-		create(f, name, 3<<20, "subformat", kind)
-		d, closed, err := disk(f, name, block.Mode{})
+		format.Create(f, name, 3<<20, "subformat", kind)
+		d, closed, err := format.Open(f, name, block.Mode{})
 		require.NoError(f, err)
 		require.NoError(f, d.WriteCompressed(ctx, 64<<10, [][]byte{bytes.Repeat([]byte{9}, 64<<10)}))
 		closed()
@@ -280,7 +190,7 @@ func FuzzOpen(f *testing.F) {
 		copy(b[int(at)%len(b):], patch)
 		name := filepath.Join(dir, "f")
 		require.NoError(t, os.WriteFile(name, b, 0o600))
-		d, closed, err := disk(t, name, block.Mode{NoFlush: true}) // flushes take long, and find nothing
+		d, closed, err := format.Open(t, name, block.Mode{NoFlush: true}) // flushes take long, and find nothing
 		if err != nil {
 			return
 		}
