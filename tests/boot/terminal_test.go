@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"sync"
 	"syscall"
@@ -58,20 +59,66 @@ func openTerminal(t *testing.T) *terminal {
 // expect waits until text appears after all that was expected before.
 func (tt *terminal) expect(text string) {
 	tt.t.Helper()
+	tt.await(text, func(seen []byte) []byte {
+		i := bytes.Index(seen[tt.at:], []byte(text))
+		if i < 0 {
+			return seen[tt.at:]
+		}
+		tt.at += i + len(text)
+		return nil
+	})
+}
+
+// expectShown waits until text is in a line of the screen that a program paints.
+func (tt *terminal) expectShown(text string) {
+	tt.t.Helper()
+	tt.await(text, func(seen []byte) []byte {
+		if s := screen(seen); !bytes.Contains(s, []byte(text)) {
+			return s
+		}
+		return nil
+	})
+}
+
+// await waits until missing finds in what was seen what it looks for and returns nothing. text names it.
+func (tt *terminal) await(text string, missing func(seen []byte) []byte) {
+	tt.t.Helper()
+	var left []byte
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		tt.mu.Lock()
-		i := bytes.Index(tt.seen.Bytes()[tt.at:], []byte(text))
-		if i >= 0 {
-			tt.at += i + len(text)
-		}
+		left = missing(tt.seen.Bytes())
 		tt.mu.Unlock()
-		if i >= 0 {
+		if left == nil {
 			return
 		}
 	}
-	tt.mu.Lock()
-	defer tt.mu.Unlock()
-	tt.t.Fatalf("%q does not appear in\n%s", text, tail(tt.seen.Bytes()[tt.at:]))
+	tt.t.Fatalf("%q does not appear in\n%s", text, tail(left))
+}
+
+// control is a sequence that begins with an escape character, with its numbers and what it does.
+var control = regexp.MustCompile("^\x1b\\[([0-9;?]*)([a-zA-Z])")
+
+// screen is what a terminal of 25 lines of 80 characters shows after some output, of which only cursor movements and text count.
+func screen(seen []byte) []byte {
+	const rows, columns = 25, 80
+	cells := bytes.Repeat([]byte(strings.Repeat(" ", columns)+"\n"), rows)
+	row, column := 1, 1
+	for len(seen) > 0 {
+		if m := control.FindSubmatch(seen); m != nil {
+			if string(m[2]) == "H" {
+				row, column = 1, 1
+				_, _ = fmt.Sscanf(string(m[1]), "%d;%d", &row, &column)
+			}
+			seen = seen[len(m[0]):]
+			continue
+		}
+		if row <= rows && column <= columns {
+			cells[(row-1)*(columns+1)+column-1] = seen[0]
+		}
+		column++
+		seen = seen[1:]
+	}
+	return cells
 }
 
 func (tt *terminal) send(text string) {
@@ -138,10 +185,10 @@ func TestCurses(t *testing.T) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tt.slave, tt.slave, tt.slave
 	require.NoError(t, cmd.Start())
 	defer func() { _ = cmd.Process.Kill() }()
-	tt.expect("SeaBIOS (version")
-	tt.expect("Press ESC for boot menu.")
+	tt.expectShown("SeaBIOS (version")
+	tt.expectShown("Press ESC for boot menu.")
 	tt.send("\x1b")
-	tt.expect("Select boot device:")
+	tt.expectShown("Select boot device:")
 	require.NoError(t, cmd.Process.Signal(syscall.SIGTERM))
 	require.NoError(t, cmd.Wait())
 	tt.expect("\x1b[?1049l")
@@ -154,15 +201,15 @@ func TestTextConsoles(t *testing.T) {
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tt.slave, tt.slave, tt.slave
 	require.NoError(t, cmd.Start())
 	defer func() { _ = cmd.Process.Kill() }()
-	tt.expect("VGA Blank mode")
+	tt.expectShown("VGA Blank mode")
 	tt.send("\x1b2")
-	tt.expect("(qemu)")
+	tt.expectShown("(qemu)")
 	tt.send("info status\r")
-	tt.expect("VM status: paused")
+	tt.expectShown("VM status: paused")
 	tt.send("info chardev\r")
-	tt.expect("serial0: filename=vc")
+	tt.expectShown("serial0: filename=vc")
 	tt.send("\x1b1")
-	tt.expect("VGA Blank mode")
+	tt.expectShown("VGA Blank mode")
 	tt.send("\x1b2q\r")
 	require.NoError(t, cmd.Wait())
 }
