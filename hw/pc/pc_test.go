@@ -16,6 +16,7 @@ import (
 
 	"goemu/accel"
 	"goemu/hw/char"
+	"goemu/hw/ide/ahci"
 	"goemu/hw/qdev"
 	"goemu/hw/virtio/rng"
 	"goemu/hw/virtio/serial"
@@ -61,13 +62,13 @@ func (c *idleCPU) State() *x86.State                                { return c.e
 func (c *idleCPU) SetState(s *x86.State)                            { c.env.Load(s) }
 
 // build makes a machine that executes nothing.
-func build(t *testing.T, typ string, cpus int, change func(*Config)) (*Machine, error) {
+func build(t testing.TB, typ string, cpus int, change func(*Config)) (*Machine, error) {
 	t.Helper()
 	cpu, _, err := x86.ParseOption("qemu64", &x86.TCGFeatures, "TCG")
 	require.NoError(t, err)
 	cpu.Topology = x86.Topology{Sockets: cpus, Dies: 1, Cores: 1, Threads: 1}
 	c := Config{Type: Find(typ), RAM: 128 << 20, CPUs: cpus, CPU: cpu, RTC: RTC{Clock: clock.Host}, BIOS: make([]byte, 1<<16),
-		Registry: qdev.NewRegistry(char.Classes, rng.Classes(), serial.Classes()),
+		Registry: qdev.NewRegistry(char.Classes, rng.Classes(), serial.Classes(), ahci.Classes()),
 		NewAccel: func(_, _ *memory.AddressSpace, _ accel.Machine) (Accelerator, error) { return idle{}, nil }}
 	require.NotNil(t, c.Type, typ)
 	c.Props = c.Type.DefaultProps()
