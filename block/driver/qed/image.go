@@ -312,7 +312,7 @@ func (im *image) setFeatures(ctx context.Context, features uint64) error {
 	if err := im.file.Write(ctx, 0, h.bytes(), 0); err != nil {
 		return err
 	}
-	im.h = h
+	im.h.features = features
 	return nil
 }
 
@@ -388,7 +388,7 @@ func (im *image) Truncate(ctx context.Context, n int64, _ bool, p block.Prealloc
 	if err := im.file.Write(ctx, 0, h.bytes(), 0); err != nil {
 		return block.Errnof(block.Errno(err), "Failed to update the image size")
 	}
-	im.h = h
+	im.h.size = h.size
 	return nil
 }
 
