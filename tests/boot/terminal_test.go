@@ -59,36 +59,35 @@ func openTerminal(t *testing.T) *terminal {
 // expect waits until text appears after all that was expected before.
 func (tt *terminal) expect(text string) {
 	tt.t.Helper()
-	tt.await(text, func(seen []byte) []byte {
-		i := bytes.Index(seen[tt.at:], []byte(text))
-		if i < 0 {
-			return seen[tt.at:]
+	tt.await(text, func(seen []byte) (left []byte, found bool) {
+		left = seen[tt.at:]
+		i := bytes.Index(left, []byte(text))
+		if i >= 0 {
+			tt.at += i + len(text)
 		}
-		tt.at += i + len(text)
-		return nil
+		return left, i >= 0
 	})
 }
 
 // expectShown waits until text is in a line of the screen that a program paints.
 func (tt *terminal) expectShown(text string) {
 	tt.t.Helper()
-	tt.await(text, func(seen []byte) []byte {
-		if s := screen(seen); !bytes.Contains(s, []byte(text)) {
-			return s
-		}
-		return nil
+	tt.await(text, func(seen []byte) (left []byte, found bool) {
+		s := screen(seen)
+		return s, bytes.Contains(s, []byte(text))
 	})
 }
 
-// await waits until missing finds in what was seen what it looks for and returns nothing. text names it.
-func (tt *terminal) await(text string, missing func(seen []byte) []byte) {
+// await waits until look finds text in what was seen; else left is what it searched.
+func (tt *terminal) await(text string, look func(seen []byte) (left []byte, found bool)) {
 	tt.t.Helper()
 	var left []byte
 	for end := time.Now().Add(2 * time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
 		tt.mu.Lock()
-		left = missing(tt.seen.Bytes())
+		var found bool
+		left, found = look(tt.seen.Bytes())
 		tt.mu.Unlock()
-		if left == nil {
+		if found {
 			return
 		}
 	}
