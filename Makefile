@@ -3,7 +3,7 @@ SHELL := /bin/bash
 export CGO_ENABLED := 0
 export GOFLAGS := -trimpath
 
-ORACLES := qemu-system-x86 qemu-utils ovmf nasm acpica-tools libnbd-bin python3-libnbd nbdkit e2fsprogs gdb
+ORACLES := qemu-system-x86 qemu-utils ovmf nasm acpica-tools libnbd-bin python3-libnbd nbdkit e2fsprogs gdb bzip2
 BENCH_TOOLS := grub-pc-bin grub-common xorriso mtools
 
 # The user's own guest for `make demo`.

@@ -49,13 +49,19 @@ func (g *Graph) CreateFile(ctx context.Context, filename string, size int64, o *
 	return g.Create(ctx, d, filename, size, known)
 }
 
+// OpenCreated makes the file that a request names and opens it, for an image to be made in it. The caller owns a reference.
+// Preconditions: the graph lock is held.
+func (g *Graph) OpenCreated(ctx context.Context, r *CreateRequest) (*Node, error) {
+	if err := g.CreateFile(ctx, r.Filename, 0, r.Options); err != nil {
+		return nil, err
+	}
+	return g.OpenProtocol(ctx, r.Filename, nil, Mode{})
+}
+
 // CreateIn makes the file that a request names and lets fill make it an image. If that fails the file is deleted, where its driver can.
 // Preconditions: the graph lock is held.
 func (g *Graph) CreateIn(ctx context.Context, r *CreateRequest, fill func(file *Node) error) error {
-	if err := g.CreateFile(ctx, r.Filename, 0, r.Options); err != nil {
-		return err
-	}
-	file, err := g.OpenProtocol(ctx, r.Filename, nil, Mode{})
+	file, err := g.OpenCreated(ctx, r)
 	if err != nil {
 		return err
 	}

@@ -1,48 +1,8 @@
 ; Long mode: interrupts on every way through the controllers, COUNT on each: the 8254 through the 8259 pair, the 8254 through the I/O APIC
 ; (edge), the HPET through the I/O APIC (level: without the end of interrupt there would be only one). A letter tells that a way is done. For a q35, whose HPET reaches pin 20.
-	org 0x7c00
-	bits 16
 COUNT	equ 5
 HPETPIN	equ 20
-start:	cli
-	xor ax, ax
-	mov ds, ax
-	mov es, ax
-	mov ss, ax
-	mov sp, 0x7c00
-	jmp 0:real
-real:	mov al, 0x11			; the 8259 pair: interrupts 0x20 and 0x28
-	out 0x20, al
-	out 0xa0, al
-	mov al, 0x20
-	out 0x21, al
-	mov al, 0x28
-	out 0xa1, al
-	mov al, 4
-	out 0x21, al
-	mov al, 2
-	out 0xa1, al
-	mov al, 1
-	out 0x21, al
-	out 0xa1, al
-	mov al, 0xfe
-	out 0x21, al
-	mov al, 0xff
-	out 0xa1, al
-	mov al, 0x34			; about 100 times a second
-	out 0x43, al
-	mov al, 0x9c
-	out 0x40, al
-	mov al, 0x2e
-	out 0x40, al
-	mov di, 0x1000			; page tables: the first 2 MiB, and the controllers
-	mov cx, 0x1000
-	xor eax, eax
-	rep stosd
-	mov dword [0x1000], 0x2003
-	mov dword [0x2000], 0x3003
-	mov dword [0x2018], 0x4003
-	mov dword [0x3000], 0x83
+%include "chips.inc"
 	mov dword [0x4000 + 8*0x1f6], 0xfec00083
 	mov dword [0x4000 + 8*0x1f7], 0xfee00083
 	lgdt [gdtr]

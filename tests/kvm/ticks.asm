@@ -1,46 +1,6 @@
 ; Long mode: halts, woken by the 8254 through the 8259 pair and by the local APIC's timer in turn, and prints a dot for each of the one and
 ; a comma for each of the other, while registers of every kind keep what they were given; a letter tells which did not.
-	org 0x7c00
-	bits 16
-start:	cli
-	xor ax, ax
-	mov ds, ax
-	mov es, ax
-	mov ss, ax
-	mov sp, 0x7c00
-	jmp 0:real
-real:	mov al, 0x11			; the 8259 pair: interrupts 0x20 and 0x28
-	out 0x20, al
-	out 0xa0, al
-	mov al, 0x20
-	out 0x21, al
-	mov al, 0x28
-	out 0xa1, al
-	mov al, 4
-	out 0x21, al
-	mov al, 2
-	out 0xa1, al
-	mov al, 1
-	out 0x21, al
-	out 0xa1, al
-	mov al, 0xfe
-	out 0x21, al
-	mov al, 0xff
-	out 0xa1, al
-	mov al, 0x34			; about 100 times a second
-	out 0x43, al
-	mov al, 0x9c
-	out 0x40, al
-	mov al, 0x2e
-	out 0x40, al
-	mov di, 0x1000			; page tables: the first 2 MiB, and the fourth GiB
-	mov cx, 0x1000
-	xor eax, eax
-	rep stosd
-	mov dword [0x1000], 0x2003
-	mov dword [0x2000], 0x3003
-	mov dword [0x2018], 0x4003
-	mov dword [0x3000], 0x83
+%include "chips.inc"
 	mov dword [0x4000 + 8*0x1f7], 0xfee00083
 	lgdt [gdtr]
 	mov eax, 0x620			; PAE, SSE

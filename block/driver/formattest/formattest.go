@@ -56,6 +56,19 @@ func (f Format) Create(t testing.TB, name string, size int64, options ...any) {
 	require.NoError(t, g.Create(ctx, g.FindDriver(string(f)), name, size, block.OptionsOf(options...)))
 }
 
+// CreateParent makes an image that is empty but for its second MiB, and returns its content.
+func (f Format) CreateParent(t testing.TB, name string, size int64) (content []byte) {
+	t.Helper()
+	f.Create(t, name, size)
+	b, closed, err := f.Open(t, name, block.Mode{})
+	require.NoError(t, err)
+	content = make([]byte, size)
+	copy(content[1<<20:], bytes.Repeat([]byte{0xbb}, 1<<20))
+	require.NoError(t, b.Write(ctx, 0, content, 0))
+	closed()
+	return content
+}
+
 // Judge lets QEMU check an image, where it can, and compare its content.
 func (f Format) Judge(t testing.TB, name string, content []byte) {
 	t.Helper()

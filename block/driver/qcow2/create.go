@@ -135,10 +135,7 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
 		return err
 	}
 	size := (r.Size + sectorSize - 1) &^ (sectorSize - 1)
-	if err := g.CreateFile(ctx, r.Filename, 0, r.Options); err != nil {
-		return err
-	}
-	if c.file, err = g.OpenProtocol(ctx, r.Filename, nil, block.Mode{}); err != nil {
+	if c.file, err = g.OpenCreated(ctx, r); err != nil {
 		return err
 	}
 	defer g.Unref(c.file)

@@ -49,10 +49,7 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
 	if err := c.take(r.Options, optBacking, optBackingFmt, optCluster, optTable); err != nil {
 		return err
 	}
-	if err := g.CreateFile(ctx, r.Filename, 0, r.Options); err != nil {
-		return err
-	}
-	file, err := g.OpenProtocol(ctx, r.Filename, nil, block.Mode{})
+	file, err := g.OpenCreated(ctx, r)
 	if err != nil {
 		return err
 	}

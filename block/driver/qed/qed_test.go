@@ -40,13 +40,7 @@ func TestModel(t *testing.T) {
 			name := filepath.Join(dir, "a.qed")
 			model := make([]byte, size)
 			if c.backing {
-				p := filepath.Join(dir, "p.qed")
-				format.Create(t, p, size)
-				b, closed, err := format.Open(t, p, block.Mode{})
-				require.NoError(t, err)
-				copy(model[1<<20:], bytes.Repeat([]byte{0xbb}, 1<<20))
-				require.NoError(t, b.Write(ctx, 0, model, 0))
-				closed()
+				model = format.CreateParent(t, filepath.Join(dir, "p.qed"), size)
 			}
 			format.Create(t, name, size, c.options...)
 			format.Work(t, name, model, 600)

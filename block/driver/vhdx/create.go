@@ -64,10 +64,7 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) (err er
 		*v.to = (n + mib - 1) &^ (mib - 1)
 	}
 	c.block = min(c.block, maxBlock)
-	if err := g.CreateFile(ctx, r.Filename, 0, o); err != nil {
-		return err
-	}
-	file, err := g.OpenProtocol(ctx, r.Filename, nil, block.Mode{})
+	file, err := g.OpenCreated(ctx, r)
 	if err != nil {
 		return err
 	}

@@ -34,10 +34,7 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) (err er
 		return err
 	}
 	sub, given := r.Options.TakeString(optSubformat)
-	if err := g.CreateFile(ctx, r.Filename, 0, r.Options); err != nil {
-		return err
-	}
-	file, err := g.OpenProtocol(ctx, r.Filename, nil, block.Mode{})
+	file, err := g.OpenCreated(ctx, r)
 	if err != nil {
 		return err
 	}
