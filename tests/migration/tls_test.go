@@ -24,7 +24,7 @@ func TestTLS(t *testing.T) {
 		p := launch(t, bin, append([]string{"-M", "pc-i440fx-7.2", "-accel", "tcg", "-m", "16", "-nodefaults", "-display", "none", "-kernel", kernel,
 			"-object", "tls-creds-x509,id=c,dir=" + client + ",endpoint=client", "-object", "tls-creds-x509,id=s,dir=" + server + ",endpoint=server",
 			"-object", "authz-simple,id=other,identity=CN=other"}, more...)...)
-		p.on("events")
+		p.on("events", "return-path") // without it a source may have sent all before the destination refuses it
 		return p
 	}
 	await := func(bin, authz string) *process {
