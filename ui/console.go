@@ -60,9 +60,12 @@ type Console struct {
 type Set struct {
 	// Sync, if not nil, makes the CPUs report their next writes to video memory. It is called without the machine lock.
 	Sync func()
+	// OnSelect hear that another console is the one that viewers show. They are called under the machine lock.
+	OnSelect []func(c *Console)
 
 	mu       sync.Mutex
 	consoles []*Console
+	active   *Console // nil: the first one
 	wake     chan struct{}
 	running  bool
 }
@@ -118,9 +121,36 @@ func (c *Console) Close() {
 	c.closed = true
 	c.set.mu.Lock()
 	defer c.set.mu.Unlock()
+	if c.set.active == c {
+		c.set.active = nil
+	}
 	c.set.consoles = slices.DeleteFunc(c.set.consoles, func(o *Console) bool { return o == c })
 	for i, c := range c.set.consoles {
 		c.Index = i
+	}
+}
+
+// Active returns the console that viewers show that are not bound to a device, nil if there is none.
+func (s *Set) Active() *Console {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.active == nil && len(s.consoles) > 0 {
+		return s.consoles[0]
+	}
+	return s.active
+}
+
+// Select makes the console with a number the active one, if there is one. Preconditions: the machine lock is held.
+func (s *Set) Select(index int) {
+	c := s.At(index)
+	if c == nil {
+		return
+	}
+	s.mu.Lock()
+	s.active = c
+	s.mu.Unlock()
+	for _, f := range s.OnSelect {
+		f(c)
 	}
 }
 

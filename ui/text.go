@@ -54,7 +54,11 @@ type TextHardware interface {
 }
 
 // Typist is a console's other side that takes what a terminal sends, not keys.
-type Typist interface{ Type(keys []byte) }
+type Typist interface {
+	Type(keys []byte)
+	// Scroll shows n lines more of those that have left the screen at its top, fewer if n is negative.
+	Scroll(n int)
+}
 
 // Typist is who takes what is typed at the console, nil for a console of a screen with a keyboard. Preconditions: the machine lock is held.
 func (c *Console) Typist() Typist {

@@ -95,7 +95,7 @@ func (s *session) openVNCServer(ctx context.Context, o *vnc.Options) error {
 	if o.Audiodev != "" && !slices.Contains(s.vm.Audiodevs, o.Audiodev) {
 		return fmt.Errorf("Audiodev '%s' not found", o.Audiodev)
 	}
-	c := ui.Main.At(0)
+	c := ui.Main.Active()
 	if o.Display != "" {
 		d := s.machine.Tree.Find(o.Display)
 		if d == nil {
@@ -143,15 +143,18 @@ func (s *session) vncPower(what byte) {
 	}
 }
 
-// textConsole is what devices that nobody said anything about are connected to where text consoles can be seen.
+// textConsole is what is connected to devices that nobody said anything about where text consoles are seen.
 const textConsole = "vc:80Cx24C"
 
-// onTerminal tells whether the screen is shown in the terminal, text consoles included.
+// onTerminal tells whether the screen is shown in the terminal.
 func (s *session) onTerminal() bool { return s.vm.Display == "curses" }
+
+// showsText tells whether text consoles are seen somewhere.
+func (s *session) showsText() bool { return s.onTerminal() || len(s.vm.VNC) > 0 }
 
 // screenMaker makes text consoles for character devices, nil where nobody would see them.
 func (s *session) screenMaker() func(id string, columns, rows int) io.ReadWriteCloser {
-	if !s.onTerminal() {
+	if !s.showsText() {
 		return nil
 	}
 	return func(id string, columns, rows int) io.ReadWriteCloser {
@@ -161,17 +164,21 @@ func (s *session) screenMaker() func(id string, columns, rows int) io.ReadWriteC
 	}
 }
 
-// openCurses shows the screen in the terminal, if the command line says so. Preconditions: the machine lock is held.
-func (s *session) openCurses(ctx context.Context) (err error) {
-	if !s.onTerminal() {
-		return nil
-	}
+// showTexts adds the text consoles to the machine's screens. Preconditions: the machine lock is held.
+func (s *session) showTexts() {
 	for _, monitors := range []bool{true, false} { // these come first
 		for _, c := range s.texts {
 			if strings.HasPrefix(c.ID, "compat_monitor") == monitors {
 				c.Show(ui.Main)
 			}
 		}
+	}
+}
+
+// openCurses shows the screen in the terminal, if the command line says so. Preconditions: the machine lock is held.
+func (s *session) openCurses(ctx context.Context) (err error) {
+	if !s.onTerminal() {
+		return nil
 	}
 	charset, err := curses.ParseCharset(s.vm.Charset)
 	if err != nil {

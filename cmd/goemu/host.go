@@ -92,14 +92,14 @@ func (h *backends) open(s *session) error {
 // openSerials opens what the serial ports are connected to.
 func (h *backends) openSerials(s *session) error {
 	list := s.vm.Serials
-	if len(list) == 0 && !s.vm.NoDefaults {
+	if len(list) == 0 && !s.vm.NoDefaults && !s.namesDevice("isa-serial") {
 		kind := "null"
 		switch {
 		case s.vm.Nographic && s.defaultMonitor():
 			kind = "mon:stdio"
 		case s.vm.Nographic:
 			kind = "stdio"
-		case s.onTerminal():
+		case s.showsText():
 			kind = textConsole
 		}
 		b, err := h.chars.OpenLegacy("", "serial0", kind)
@@ -121,7 +121,7 @@ func (h *backends) openParallels(s *session) error {
 	list := s.vm.Parallels
 	if len(list) == 0 && !s.vm.NoDefaults && s.typ.HasParallel && !s.namesDevice("isa-parallel") {
 		kind := "null"
-		if s.onTerminal() {
+		if s.showsText() && !s.vm.Nographic {
 			kind = textConsole
 		}
 		b, err := h.chars.OpenLegacy("", "parallel0", kind)

@@ -187,6 +187,7 @@ func (s *session) build(ctx context.Context) error {
 	if err := m.Ready(ctx); err != nil {
 		return err
 	}
+	s.showTexts()
 	if err := s.openVNC(ctx); err != nil {
 		return err
 	}

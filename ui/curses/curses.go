@@ -37,9 +37,6 @@ type Display struct {
 	done   chan struct{}
 	end    sync.Once
 	loops  sync.WaitGroup
-
-	mu      sync.Mutex
-	console int // guarded by mu
 }
 
 // Open takes the terminal, until Close or until ctx ends. The guest's characters are of charset.
@@ -115,7 +112,7 @@ func (d *Display) show(ctx context.Context) {
 func (d *Display) grab() bool {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	c := d.chosen()
+	c := d.consoles.Active()
 	if c != nil {
 		c.Text(&d.text)
 	}
@@ -171,11 +168,9 @@ func (d *Display) take(b []byte, last bool) []byte {
 func (d *Display) choose(p press) bool {
 	const first, last = 2, 10 // the numbers of the keys 1 to 9
 	if n := p.key.Num(); p.alt && !p.ctrl && !p.shift && n >= first && n <= last {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		if d.consoles.At(n-first) != nil {
-			d.console = n - first
-		}
+		mainloop.Lock.Lock()
+		defer mainloop.Lock.Unlock()
+		d.consoles.Select(n - first)
 		return true
 	}
 	return false
@@ -185,7 +180,7 @@ func (d *Display) choose(p press) bool {
 func (d *Display) write(keys []byte) bool {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	if c := d.chosen(); c != nil {
+	if c := d.consoles.Active(); c != nil {
 		if t := c.Typist(); t != nil {
 			t.Type(keys)
 			return true
@@ -194,19 +189,12 @@ func (d *Display) write(keys []byte) bool {
 	return false
 }
 
-// chosen is the console that is shown, nil if there is none.
-func (d *Display) chosen() *ui.Console {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.consoles.At(d.console)
-}
-
 // send presses a key and lets it go: terminals do not tell when.
 func (d *Display) send(p press) {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	var screen any
-	if c := d.chosen(); c != nil {
+	if c := d.consoles.Active(); c != nil {
 		screen = c
 	}
 	var held []input.Key

@@ -2,6 +2,7 @@ package textcon
 
 import (
 	"fmt"
+	"slices"
 
 	"goemu/ui"
 )
@@ -10,7 +11,9 @@ import (
 type screen struct {
 	width, height  int
 	cells          []ui.Cell
-	x, y           int // the cursor; x is width behind the last column
+	above          [][]ui.Cell // lines that have left the screen, the last one last
+	back           int         // how many of them are shown
+	x, y           int         // the cursor; x is width behind the last column
 	savedX, savedY int
 	attr           attributes
 
@@ -26,7 +29,7 @@ type attributes struct {
 	bold, inverted bool
 }
 
-var plain = attributes{fg: 7}
+var plain, banner = attributes{fg: 7}, attributes{fg: 7, bg: 4}
 
 // vga are the VGA's numbers of ANSI's colours: red and blue change places.
 var vga = [8]ui.Cell{0, 4, 2, 6, 1, 5, 3, 7}
@@ -55,6 +58,7 @@ const (
 
 const (
 	tabWidth = 8
+	maxLines = 512 // those above included
 	maxArgs  = 16
 	maxArg   = 9999
 )
@@ -63,6 +67,16 @@ func newScreen(width, height int) screen {
 	s := screen{width: width, height: height, cells: make([]ui.Cell, width*height), attr: plain}
 	s.erase(0, len(s.cells))
 	return s
+}
+
+// resize gives the screen another size; what fits stays.
+func (s *screen) resize(width, height int) {
+	n := newScreen(width, height)
+	for y := range min(height, s.height) {
+		copy(n.cells[y*width:(y+1)*width], s.cells[y*s.width:(y+1)*s.width])
+	}
+	n.x, n.y, n.attr = min(s.x, width), min(s.y, height-1), s.attr
+	*s = n
 }
 
 // erase blanks cells from one to before another.
@@ -112,7 +126,10 @@ func (s *screen) text(b byte) {
 			s.x--
 		}
 	case '\t':
-		s.x = min((s.x/tabWidth+1)*tabWidth, s.width-1)
+		if s.x = (s.x/tabWidth + 1) * tabWidth; s.x > s.width {
+			s.x = 0
+			s.lineFeed()
+		}
 	case 0, '\a', 0x0e, 0x0f:
 	case 0x1b:
 		s.state = afterEscape
@@ -132,8 +149,28 @@ func (s *screen) lineFeed() {
 		return
 	}
 	s.y = s.height - 1
+	if s.back > 0 { // what is shown stays
+		s.back++
+	}
+	s.above = append(s.above, slices.Clone(s.cells[:s.width]))
+	if n := len(s.above) - (maxLines - s.height); n > 0 {
+		s.above = slices.Delete(s.above, 0, n)
+	}
+	s.scroll(0)
 	copy(s.cells, s.cells[s.width:])
 	s.erase(s.y*s.width, len(s.cells))
+}
+
+// scroll shows n lines more of those above, fewer if n is negative.
+func (s *screen) scroll(n int) { s.back = max(0, min(s.back+n, len(s.above))) }
+
+// line is a line as it is shown.
+func (s *screen) line(y int) []ui.Cell {
+	if y < s.back {
+		return s.above[len(s.above)-s.back+y]
+	}
+	y -= s.back
+	return s.cells[y*s.width : (y+1)*s.width]
 }
 
 func (s *screen) move(x, y int) { s.x, s.y = max(0, min(x, s.width-1)), max(0, min(y, s.height-1)) }

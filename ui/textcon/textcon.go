@@ -5,6 +5,7 @@ package textcon
 import (
 	"io"
 	"sync"
+	"time"
 
 	"goemu/ui"
 )
@@ -26,51 +27,78 @@ type Console struct {
 	closed bool
 	screen
 
+	sized bool        // was given a size
 	con   *ui.Console // guarded by the machine lock, as what is drawn on it
-	drawn []ui.Cell
-	known bool
+	text  ui.Text
+	drawn []ui.Cell // with the cursor
 }
 
-// New returns a console of columns and rows; 0 is the usual number.
+// New returns a console of columns and rows. With a 0 it has the usual size, that of the machine's screen if it has one.
 func New(id string, columns, rows int) *Console {
-	if columns <= 0 {
-		columns = 80
+	sized := columns > 0 && rows > 0
+	if !sized {
+		columns, rows = 80, 24
 	}
-	if rows <= 0 {
-		rows = 24
-	}
-	c := &Console{ID: id, screen: newScreen(min(columns, maxColumns), min(rows, maxRows))}
+	c := &Console{ID: id, sized: sized, screen: newScreen(min(columns, maxColumns), min(rows, maxRows))}
 	c.typed.L = &c.mu
+	c.attr = banner
+	for _, b := range []byte(id + " console\r\n") {
+		c.put(b)
+	}
+	c.attr = plain
 	return c
 }
 
 // Show adds the console to a machine's. Preconditions: the machine lock is held.
-func (c *Console) Show(set *ui.Set) { c.con = set.Add(nil, 0, c) }
+func (c *Console) Show(set *ui.Set) {
+	if a := set.Active(); !c.sized && a != nil {
+		c.mu.Lock()
+		c.resize(min(a.Surface().Width/ui.FontWidth, maxColumns), min(a.Surface().Height/ui.FontHeight, maxRows))
+		c.mu.Unlock()
+	}
+	c.con = set.Add(nil, 0, c)
+}
 
 // Invalidate implements ui.Hardware.
-func (c *Console) Invalidate() { c.known = false }
+func (c *Console) Invalidate() { c.drawn = nil }
 
-// Update implements ui.Hardware: it draws the characters, the one under the cursor inverted.
-func (c *Console) Update() {
-	var t ui.Text
-	c.Text(&t)
+// blink is how long the cursor is seen, and not seen.
+const blink = 500 * time.Millisecond
+
+// cursorMark is in a cell with the cursor on it; characters that are written have no such attribute.
+const cursorMark ui.Cell = 0x8000
+
+// Update implements ui.Hardware: it draws what has changed, the character under the cursor in the usual colours, exchanged.
+func (c *Console) Update() { c.draw(time.Now().UnixNano()/int64(blink)%2 == 0) }
+
+func (c *Console) draw(cursor bool) {
+	t := &c.text
+	c.Text(t)
 	s := c.con.Resize(t.Width*ui.FontWidth, t.Height*ui.FontHeight)
-	t.Cells[t.CursorY*t.Width+t.CursorX] ^= 0x7700
+	if at := t.CursorY*t.Width + t.CursorX; cursor && t.CursorY >= 0 {
+		under := plain
+		under.inverted = true
+		t.Cells[at] = under.cell(byte(t.Cells[at])) | cursorMark
+	}
+	if len(c.drawn) != len(t.Cells) {
+		c.drawn = make([]ui.Cell, len(t.Cells)) // no cell that is written is 0
+	}
 	for i, cell := range t.Cells {
-		if c.known && i < len(c.drawn) && c.drawn[i] == cell {
+		if c.drawn[i] == cell {
 			continue
 		}
 		x, y := i%t.Width*ui.FontWidth, i/t.Width*ui.FontHeight
-		s.Char(x, y, byte(cell), palette[cell>>8&0xf], palette[cell>>12&0x7])
+		colors := &palette[cell>>11&1]
+		s.Char(x, y, byte(cell), colors[cell>>8&7], colors[cell>>12&7])
 		c.con.Changed(x, y, ui.FontWidth, ui.FontHeight)
+		c.drawn[i] = cell
 	}
-	c.drawn, c.known = t.Cells, true
 }
 
-// palette are the VGA's colours.
-var palette = [16]uint32{
-	0x000000, 0x0000aa, 0x00aa00, 0x00aaaa, 0xaa0000, 0xaa00aa, 0xaa5500, 0xaaaaaa,
-	0x555555, 0x5555ff, 0x55ff55, 0x55ffff, 0xff5555, 0xff55ff, 0xffff55, 0xffffff,
+// palette are the colours by their numbers in a VGA, usual ones and bright ones.
+var palette = [2][8]uint32{
+	{0x000000, 0x0000aa, 0x00aa00, 0x00aaaa, 0xaa0000, 0xaa00aa, 0xaaaa00, 0xaaaaaa},
+	{0x000000, 0x0000ff, 0x00ff00, 0x00ffff, 0xff0000, 0xff00ff, 0xffff00, 0xffffff},
 }
 
 // Text implements ui.TextHardware.
@@ -78,8 +106,19 @@ func (c *Console) Text(t *ui.Text) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	t.Resize(c.width, c.height)
-	copy(t.Cells, c.cells)
-	t.CursorX, t.CursorY = min(c.x, c.width-1), c.y
+	for y := range c.height {
+		copy(t.Cells[y*c.width:], c.line(y))
+	}
+	if y := c.y + c.back; y < c.height {
+		t.CursorX, t.CursorY = min(c.x, c.width-1), y
+	}
+}
+
+// Scroll implements ui.Typist.
+func (c *Console) Scroll(n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.scroll(n)
 }
 
 // Type implements ui.Typist.

@@ -42,18 +42,67 @@ func TestScreen(t *testing.T) {
 		"\x1b[99999999999;0Hx":                    {"", "", "x"},
 	} {
 		c := New("c", 10, 3)
-		_, _ = io.WriteString(c, in)
+		_, _ = io.WriteString(c, "\x1bc"+in)
 		require.Equal(t, want[:], lines(c), "%q", in)
 	}
 }
 
 func TestColors(t *testing.T) {
 	c := New("c", 10, 3)
-	_, _ = io.WriteString(c, "a\x1b[1;31;44mb\x1b[7mc\x1b[0md")
+	_, _ = io.WriteString(c, "\x1bca\x1b[1;31;44mb\x1b[7mc\x1b[0md")
 	var text ui.Text
 	c.Text(&text)
 	require.Equal(t, []ui.Cell{0x0700 | 'a', 0x1c00 | 'b', 0x4900 | 'c', 0x0700 | 'd'}, text.Cells[:4])
 	require.Equal(t, []int{4, 0}, []int{text.CursorX, text.CursorY})
+}
+
+// TestScrolling looks at lines that have left the screen.
+func TestScrolling(t *testing.T) {
+	c := New("c", 10, 3)
+	_, _ = io.WriteString(c, "a\r\nb\r\nc\r\nd")
+	for _, step := range []struct {
+		lines int
+		text  string
+		want  [3]string
+	}{
+		{1, "", [3]string{"a", "b", "c"}},
+		{0, "\r\ne", [3]string{"a", "b", "c"}}, // what is looked at stays
+		{10, "", [3]string{"c console", "a", "b"}},
+		{-1, "", [3]string{"a", "b", "c"}},
+		{-10, "", [3]string{"c", "d", "e"}},
+	} {
+		c.Scroll(step.lines)
+		_, _ = io.WriteString(c, step.text)
+		require.Equal(t, step.want[:], lines(c))
+	}
+	_, _ = io.WriteString(c, strings.Repeat("\r\n", 2*maxLines))
+	c.Scroll(maxLines)
+	require.Len(t, c.above, maxLines-3)
+}
+
+// TestDrawing draws the colours that are seen and the cursor.
+func TestDrawing(t *testing.T) {
+	set := ui.NewSet()
+	c := New("c", 10, 3)
+	c.Show(set)
+	_, _ = io.WriteString(c, "\x1b[44mx\x1b[1;43my")
+	color := func(x, y int) uint32 { return c.con.Surface().Row(y*ui.FontHeight + ui.FontHeight - 1)[x*ui.FontWidth] }
+	c.draw(true)
+	require.Equal(t, []uint32{0x0000aa, 0x0000aa, 0xffff00, 0xaaaaaa, 0}, []uint32{color(0, 0), color(0, 1), color(1, 1), color(2, 1), color(3, 1)})
+	c.draw(false)
+	require.Equal(t, []uint32{0xffff00, 0}, []uint32{color(1, 1), color(2, 1)})
+}
+
+// TestSize gives a console without a size that of the machine's screen.
+func TestSize(t *testing.T) {
+	set := ui.NewSet()
+	set.Add(t, 0, nil) // 640 x 480
+	c, fixed := New("c", 0, 0), New("d", 20, 5)
+	c.Show(set)
+	fixed.Show(set)
+	require.Len(t, lines(c), 30)
+	require.Equal(t, "c console", lines(c)[0])
+	require.Len(t, lines(fixed), 5)
 }
 
 func TestTyping(t *testing.T) {
@@ -77,9 +126,11 @@ func FuzzScreen(f *testing.F) {
 	f.Fuzz(func(t *testing.T, b []byte) {
 		c := New("c", 10, 4)
 		_, _ = c.Write(b)
+		c.Scroll(len(b) / 2)
+		_, _ = c.Write(b)
 		var text ui.Text
 		c.Text(&text)
-		if text.CursorX < 0 || text.CursorX >= 10 || text.CursorY < 0 || text.CursorY >= 4 {
+		if text.CursorX < -1 || text.CursorX >= 10 || text.CursorY < -1 || text.CursorY >= 4 {
 			t.Fatalf("cursor at %d, %d", text.CursorX, text.CursorY)
 		}
 	})

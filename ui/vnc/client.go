@@ -126,7 +126,7 @@ func (c *client) begin() error {
 		return errAuth
 	}
 	c.s.watch()
-	c.s.console.Refresh()
+	c.s.refresh()
 	c.s.mu.Lock()
 	c.width, c.height = c.s.width, c.s.height
 	c.dirty = newRegion(c.width, c.height)
@@ -248,7 +248,14 @@ func (c *client) message(kind byte, r *bufio.Reader) error {
 		if b, err = take(r, 10); err != nil {
 			return err
 		}
-		c.key(func() { c.s.sendKey(input.Number(extCode(binary.BigEndian.Uint32(b[6:]))), b[1] != 0) })
+		c.key(func() {
+			sym, code := binary.BigEndian.Uint32(b[2:]), binary.BigEndian.Uint32(b[6:])
+			if down := b[1] != 0; code == 0 {
+				c.s.keysym(sym, down, !c.has.leds)
+			} else {
+				c.s.key(input.Number(extCode(code)), sym, down, !c.has.leds)
+			}
+		})
 	}
 	return nil
 }

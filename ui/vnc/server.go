@@ -34,11 +34,11 @@ type Server struct {
 	// Power carries out what clients with power control ask for: shutdown, reboot, reset.
 	Power func(what byte)
 
-	console   *ui.Console
 	listeners []listener
 	keys      map[uint32]input.Key
-	watching  bool          // of the console; under the machine lock
-	interval  time.Duration // under the machine lock
+	console   *ui.Console // under the machine lock, as the next two
+	watching  bool        // of the console
+	interval  time.Duration
 
 	mu       sync.Mutex
 	clients  []*client
@@ -62,7 +62,8 @@ type listener struct {
 	webSocket bool
 }
 
-// Open makes the server show a console and listen. Preconditions: the machine lock is held.
+// Open makes the server show a console and listen. Without Display it shows the active one from then on. Preconditions: the machine lock is
+// held.
 func (s *Server) Open(ctx context.Context, c *ui.Console) error {
 	s.console, s.keys, s.down, s.interval = c, keymap(), map[input.Key]bool{}, ui.RefreshDefault
 	s.guest = c.Surface()
@@ -73,6 +74,9 @@ func (s *Server) Open(ctx context.Context, c *ui.Console) error {
 		}
 	}
 	s.Input.OnMode = append(s.Input.OnMode, func(bool) { s.each(func(c *client) { c.pointerType() }) })
+	if s.Display == "" {
+		ui.Main.OnSelect = append(ui.Main.OnSelect, s.show)
+	}
 	if s.LockKeySync {
 		s.Input.OnLEDs = append(s.Input.OnLEDs, s.setLEDs)
 	}
@@ -194,6 +198,26 @@ func (s *Server) watch() {
 		s.watching = true
 		s.console.Watch(s)
 	}
+}
+
+// show changes to another console. Preconditions: the machine lock is held.
+func (s *Server) show(c *ui.Console) {
+	if s.watching {
+		s.console.Unwatch(s)
+		c.Watch(s)
+	} else {
+		s.Switched(c.Surface())
+	}
+	s.console = c
+	s.hurry()
+}
+
+// refresh brings the picture up to date. It is called without the machine lock.
+func (s *Server) refresh() {
+	mainloop.Lock.Lock()
+	c := s.console
+	mainloop.Lock.Unlock()
+	c.Refresh()
 }
 
 // hurry makes the next look at the guest's picture come soon. Preconditions: the machine lock is held.
@@ -434,7 +458,26 @@ func (s *Server) Where() string {
 	return fmt.Sprintf("%s:%s", b.Host, b.Service)
 }
 
-// sendKey brings a key to the machine. Preconditions: the machine lock is held.
+// key brings a key and its symbol to who they are for; sync lets the lock keys follow the client's. Preconditions: the machine lock is held.
+func (s *Server) key(k input.Key, sym uint32, down, sync bool) {
+	const first, last = 2, 10 // the numbers of the keys 1 to 9
+	if n := k.Num(); s.Display == "" && down && n >= first && n <= last && s.held(input.KeyCtrl, input.KeyCtrlR) && s.held(input.KeyAlt, input.KeyAltR) {
+		s.liftKeys()
+		ui.Main.Select(n - first)
+		return
+	}
+	if down && sync && s.LockKeySync {
+		s.syncLocks(sym, k)
+	}
+	s.sendKey(k, down)
+	if t := s.console.Typist(); t != nil && down {
+		s.typeKey(t, k, sym)
+	}
+}
+
+func (s *Server) held(k, other input.Key) bool { return s.down[k] || s.down[other] }
+
+// sendKey brings a key to the machine, unless a text console is shown. Preconditions: the machine lock is held.
 func (s *Server) sendKey(k input.Key, down bool) {
 	if k == input.KeyUnmapped || !down && !s.down[k] {
 		return
@@ -449,6 +492,9 @@ func (s *Server) sendKey(k input.Key, down bool) {
 		}
 	} else {
 		delete(s.down, k)
+	}
+	if s.console.Typist() != nil {
+		return
 	}
 	s.Input.SendKey(s.screen(), k, down)
 	if s.KeyDelay > 0 {
@@ -477,11 +523,7 @@ func (s *Server) keysym(sym uint32, down, sync bool) {
 	if sym >= 'A' && sym <= 'Z' {
 		lower += 'a' - 'A'
 	}
-	k := s.keys[lower&0xffff]
-	if down && sync && s.LockKeySync {
-		s.syncLocks(sym, k)
-	}
-	s.sendKey(k, down)
+	s.key(s.keys[lower&0xffff], sym, down, sync)
 }
 
 // syncLocks presses the lock keys where the client's differ from the guest's.
@@ -491,7 +533,7 @@ func (s *Server) syncLocks(sym uint32, k input.Key) {
 		s.sendKey(k, false)
 	}
 	upper, letter := sym >= 'A' && sym <= 'Z', sym >= 'A' && sym <= 'Z' || sym >= 'a' && sym <= 'z'
-	shift := s.down[input.KeyShift] || s.down[input.KeyShiftR]
+	shift := s.held(input.KeyShift, input.KeyShiftR)
 	switch {
 	case keypad(k) && numeric(sym) != s.num:
 		press(input.KeyNumLock)

@@ -537,6 +537,75 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// terminalScreen is a text console.
+type terminalScreen struct {
+	screen
+	typed    chan string
+	scrolled chan int
+}
+
+func (s *terminalScreen) Type(keys []byte) { s.typed <- string(keys) }
+func (s *terminalScreen) Scroll(n int)     { s.scrolled <- n }
+
+// TestTextConsole changes to a text console, which has a size of its own, types there, and comes back.
+func TestTextConsole(t *testing.T) {
+	r := newRig(t, "")
+	hw := &terminalScreen{typed: make(chan string, 100), scrolled: make(chan int, 100)}
+	mainloop.Lock.Lock()
+	hw.c = ui.Main.Add(nil, 0, hw)
+	hw.c.Switch(ui.NewSurface(160, 64))
+	mainloop.Lock.Unlock()
+	v := r.dial(t)
+	v.login("008", "")
+	v.start(1)
+	v.encodings(encRaw, encDesktopSize)
+	key := func(sym uint32, down byte) {
+		v.send(msgKey, down, 0, 0, byte(sym>>24), byte(sym>>16), byte(sym>>8), byte(sym))
+	}
+	press := func(syms ...uint32) {
+		for _, s := range syms {
+			key(s, 1)
+		}
+		for _, s := range slices.Backward(syms) {
+			key(s, 0)
+		}
+	}
+	const control, alt, up, home, enter, pad1, pad1Digit, shift = 0xffe3, 0xffe9, 0xff52, 0xff50, 0xff0d, 0xff9c, 0xffb1, 0xffe1
+	press(control, alt, '2')
+	for v.w != 160 || v.h != 64 {
+		v.update()
+	}
+	press('a')
+	press(shift, 'B')
+	press(control, 'c')
+	press(enter)
+	press(home)
+	press(pad1)
+	press(pad1Digit)
+	press(control, up)
+	for _, want := range []string{"a", "B", "\x03", "\r", "\x1b[1~", "\x1b[4~", "1"} {
+		if got := <-hw.typed; got != want {
+			t.Fatalf("typed %q, not %q", got, want)
+		}
+	}
+	if n := <-hw.scrolled; n != 1 {
+		t.Fatalf("scrolled by %d", n)
+	}
+	press(control, alt, '9') // there is none
+	press(control, alt, '1')
+	for v.w != 200 || v.h != 120 {
+		v.update()
+	}
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	defer hw.c.Close()
+	for _, e := range r.keys.got {
+		if k := e.Key; k != input.KeyCtrl && k != input.KeyAlt {
+			t.Fatalf("the machine got %v", k)
+		}
+	}
+}
+
 func TestOrigin(t *testing.T) {
 	for _, c := range []struct {
 		origin, host string
