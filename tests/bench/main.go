@@ -23,6 +23,8 @@ type row struct {
 	// Peak memory in MiB, where it counts.
 	QEMURSS  float64 `json:"qemu_rss_mib,omitempty"`
 	GoemuRSS float64 `json:"goemu_rss_mib,omitempty"`
+	// Unit of what is no time: "B" for bytes.
+	Unit string `json:"unit,omitempty"`
 
 	sum string // of the result
 }
@@ -53,6 +55,7 @@ var measures = []measure{
 	{nil, true, programs},
 	{append(netNames(), netGroup), true, networks},
 	{append(namesOf(storages, adapter.String), storageGroup), true, disks},
+	{append(screenNames(), screenGroup), true, screens},
 	{[]string{idleGroup}, true, idle},
 }
 
@@ -85,7 +88,7 @@ func main() {
 	var o options
 	flag.StringVar(&o.goemu, "goemu", "bin/goemu", "the goemu `binary`, with options if need be")
 	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
-	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware net storage idle image nbd qmp migration kvm …)")
+	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware net storage screen idle image nbd qmp migration kvm …)")
 	flag.StringVar(&o.imageSize, "image-size", "512M", "the `size` of the disk image for the image tools (4096M for the full measurement)")
 	flag.StringVar(&o.debian, "debian", "", "a disk `image` with an installed Debian whose login prompt is on the serial port")
 	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")
@@ -149,7 +152,7 @@ func print(rows []row) {
 		if r.Native > 0 {
 			slow = fmt.Sprintf("%.2f", r.Goemu/r.Native)
 		}
-		fmt.Printf("%-14s %-6s %12s %12s %12s %8s %7.2fx\n", r.Name, r.Group, show(r.Native), show(r.QEMU), show(r.Goemu), slow, r.ratio())
+		fmt.Printf("%-14s %-6s %12s %12s %12s %8s %7.2fx\n", r.Name, r.Group, r.show(r.Native), r.show(r.QEMU), r.show(r.Goemu), slow, r.ratio())
 		if r.GoemuRSS > 0 {
 			fmt.Printf("%-14s %-6s %12s %11.1fM %11.1fM\n", "", "memory", "", r.QEMURSS, r.GoemuRSS)
 		}
@@ -178,11 +181,15 @@ func geomean(logs []float64) float64 {
 	return math.Exp(sum / float64(len(logs)))
 }
 
-func show(ns float64) string {
-	if ns == 0 {
+// show writes one of the row's figures.
+func (r *row) show(v float64) string {
+	switch {
+	case v == 0:
 		return "-"
+	case r.Unit != "":
+		return fmt.Sprintf("%.0f %s", v, r.Unit)
 	}
-	return time.Duration(ns).Round(10 * time.Microsecond).String()
+	return time.Duration(v).Round(10 * time.Microsecond).String()
 }
 
 // selected tells whether -only asks for a work.

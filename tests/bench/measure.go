@@ -1,13 +1,11 @@
 package main
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -121,39 +119,56 @@ func programs(o options, s *setup, pair [2]*emulator) ([]row, error) {
 
 const idleGroup = "idle"
 
-// idle measures what a guest that does nothing costs: processor time in ten seconds, and memory beyond the guest's RAM.
-func idle(_ options, s *setup, pair [2]*emulator) ([]row, error) {
-	cpu, mem := row{Name: "idle-cpu-10s", Group: idleGroup}, row{Name: "memory-MiB", Group: idleGroup}
-	for i, e := range pair {
-		c, m, err := idleOf(e, s)
-		if err != nil {
-			return nil, err
+// idle measures what a guest that does nothing costs: processor time in ten seconds, without and with a VNC client that waits for changes,
+// and memory beyond the guest's RAM.
+func idle(_ options, s *setup, pair [2]*emulator) (rows []row, err error) {
+	for _, w := range []struct {
+		name    string
+		watched bool
+	}{{"idle-cpu-10s", false}, {"idle-vnc-10s", true}} {
+		cpu, mem := row{Name: w.name, Group: idleGroup}, row{}
+		for i, e := range pair {
+			c, m, err := e.idle(s, w.watched)
+			if err != nil {
+				return nil, err
+			}
+			*[2]*float64{&cpu.QEMU, &cpu.Goemu}[i] = c
+			*[2]*float64{&mem.QEMU, &mem.Goemu}[i] = m
 		}
-		*[2]*float64{&cpu.QEMU, &cpu.Goemu}[i] = c
-		*[2]*float64{&mem.QEMU, &mem.Goemu}[i] = m
+		fmt.Printf("%s: an idle guest costs %.2f %% of a processor under QEMU, %.2f %% under goemu; resident memory %.0f and %.0f MiB\n",
+			w.name, cpu.QEMU/1e8, cpu.Goemu/1e8, mem.QEMU, mem.Goemu)
+		rows = append(rows, cpu)
 	}
-	fmt.Printf("an idle guest costs %.2f %% of a processor under QEMU, %.2f %% under goemu; resident memory %.0f and %.0f MiB\n",
-		cpu.QEMU/1e8, cpu.Goemu/1e8, mem.QEMU, mem.Goemu)
-	return []row{cpu}, nil
+	return rows, nil
 }
 
-func idleOf(e *emulator, s *setup) (cpuNS, rssMiB float64, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
-	defer cancel()
-	cmd := e.start(ctx, s, "sleep 1000")
-	if err := cmd.Start(); err != nil {
-		return 0, 0, err
-	}
-	defer cmd.Wait()
-	defer cmd.Process.Signal(syscall.SIGKILL)
-	time.Sleep(15 * time.Second)
-	a, _, err := usage(cmd.Process.Pid)
-	if err != nil {
-		return 0, 0, err
-	}
-	time.Sleep(10 * time.Second)
-	b, rss, err := usage(cmd.Process.Pid)
-	return b - a, rss, err
+// idle boots a guest that does nothing and returns what it costs in ten seconds.
+func (e *emulator) idle(s *setup, watched bool) (cpuNS, rssMiB float64, err error) {
+	const begun = "GOEMU-IDLES"
+	err = e.shown(s, "echo "+begun+"; sleep 1000", begun, func(pid int, socket string) error {
+		if watched {
+			v, err := view(socket, rfbTight)
+			if err != nil {
+				return err
+			}
+			defer v.c.Close()
+			go func() {
+				for err := v.frame(true); err == nil; {
+					err = v.frame(false)
+				}
+			}()
+		}
+		time.Sleep(15 * time.Second)
+		a, _, err := usage(pid)
+		if err != nil {
+			return err
+		}
+		time.Sleep(10 * time.Second)
+		b, rss, err := usage(pid)
+		cpuNS, rssMiB = b-a, rss
+		return err
+	})
+	return cpuNS, rssMiB, err
 }
 
 // usage reads a process's processor time in ns and resident memory in MiB.

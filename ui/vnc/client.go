@@ -28,7 +28,8 @@ const (
 	maxCutText    = 1 << 20
 	maxQueue      = 64
 	rectsPerRound = 512
-	defaultLevel  = 6
+	defaultLevel  = 9 // as QEMU's; of small data only
+	zlibLevel     = 6 // unless a client asks for another: zlib gets all pixels
 )
 
 // features are the extensions that a client knows.
@@ -56,8 +57,8 @@ type client struct {
 	asked, force  bool
 	format        pixelFormat
 	encoding      int32
-	level         int
-	quality       int
+	level         int // of compression, -1 for the encoding's usual one
+	quality       int // of JPEG, -1 for none
 	has           features
 	absolute      int      // what the client was told of the pointer: 0, 1, or -1
 	queue         [][]byte // messages that wait to be sent
@@ -331,7 +332,7 @@ func (c *client) setEncodings(list []byte) {
 	defer mainloop.Lock.Unlock()
 	c.s.mu.Lock()
 	defer c.s.mu.Unlock()
-	c.has, c.encoding, c.level, c.quality, c.absolute = features{}, encRaw, defaultLevel, -1, -1
+	c.has, c.encoding, c.level, c.quality, c.absolute = features{}, encRaw, -1, -1, -1
 	chosen, ext := false, false
 	for ; len(list) >= 4; list = list[4:] {
 		switch e := int32(binary.BigEndian.Uint32(list)); {
@@ -548,5 +549,10 @@ func (c *client) next(e *encoder) (queue [][]byte, patches []patch, ok bool) {
 	})
 	c.asked, c.force = false, false
 	e.format, e.encoding, e.level, e.quality = c.format, c.encoding, c.level, c.quality
+	if e.level < 0 {
+		if e.level = defaultLevel; e.encoding == encZlib {
+			e.level = zlibLevel
+		}
+	}
 	return queue, patches, true
 }

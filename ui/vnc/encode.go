@@ -60,6 +60,7 @@ type encoder struct {
 	quality    int // of JPEG, -1 for none
 	zlib, zrle stream
 	tight      [3]stream // colours, two colours, palettes
+	palette    palette
 	out        []byte
 	scratch    []byte
 }
@@ -125,29 +126,22 @@ func (e *encoder) hextile(p *patch) {
 
 // hextileTile writes a tile: its most frequent colour and the runs of others, or all of its pixels if that is shorter.
 func (e *encoder) hextileTile(t *patch) {
-	colors := countColors(t.pix, 256)
-	bg, most := t.pix[0], 0
-	for c, n := range colors {
-		if n > most || n == most && c < bg {
-			bg, most = c, n
-		}
-	}
-	if len(colors) == 1 {
+	p := &e.palette
+	p.index(t.pix, paletteColors) // a tile has no more pixels than that
+	most := p.mostFrequent()
+	bg := p.colors[most]
+	if len(p.colors) == 1 {
 		e.out = e.format.append(append(e.out, hexBackground), bg)
 		return
 	}
 	mark := len(e.out)
 	flags := byte(hexBackground | hexSubrects | hexColoured)
-	if len(colors) == 2 {
+	if len(p.colors) == 2 {
 		flags = hexBackground | hexForeground | hexSubrects
 	}
 	e.out = e.format.append(append(e.out, flags), bg)
-	if len(colors) == 2 {
-		for c := range colors {
-			if c != bg {
-				e.out = e.format.append(e.out, c)
-			}
-		}
+	if len(p.colors) == 2 {
+		e.out = e.format.append(e.out, p.colors[1-most])
 	}
 	count := len(e.out)
 	e.out = append(e.out, 0)
@@ -175,33 +169,6 @@ func (e *encoder) hextileTile(t *patch) {
 		return
 	}
 	e.out[count] = byte(n)
-}
-
-// countColors counts the colours of pixels; nil if there are more than limit.
-func countColors(pix []uint32, limit int) map[uint32]int {
-	m := map[uint32]int{}
-	for _, v := range pix {
-		m[v]++
-		if len(m) > limit {
-			return nil
-		}
-	}
-	return m
-}
-
-// indexColors numbers the colours in the order in which they appear.
-func indexColors(pix []uint32, limit int) (list []uint32, index map[uint32]byte) {
-	index = map[uint32]byte{}
-	for _, v := range pix {
-		if _, ok := index[v]; !ok {
-			if len(list) == limit {
-				return nil, nil
-			}
-			index[v] = byte(len(list))
-			list = append(list, v)
-		}
-	}
-	return list, index
 }
 
 // Tiles of ZRLE.
@@ -234,23 +201,24 @@ func (e *encoder) zrleTiles(p *patch) []byte {
 }
 
 func (e *encoder) zrleTile(b []byte, t *patch) []byte {
-	list, index := indexColors(t.pix, zrlePalette)
+	if e.palette.index(t.pix, zrlePalette) {
+		colors := e.palette.colors
+		b = append(b, byte(len(colors)))
+		for _, c := range colors {
+			b = e.cpixel(b, c)
+		}
+		if len(colors) == 1 {
+			return b
+		}
+		return appendPacked(b, e.palette.numbers, t.w, len(colors))
+	}
 	runs := 1
 	for i := 1; i < len(t.pix); i++ {
 		if t.pix[i] != t.pix[i-1] {
 			runs++
 		}
 	}
-	switch {
-	case len(list) == 1:
-		return e.cpixel(append(b, 1), list[0])
-	case list != nil:
-		b = append(b, byte(len(list)))
-		for _, c := range list {
-			b = e.cpixel(b, c)
-		}
-		return appendPacked(b, t, index, len(list))
-	case runs*2 < len(t.pix):
+	if runs*2 < len(t.pix) {
 		b = append(b, zrlePlainRLE)
 		for i := 0; i < len(t.pix); {
 			from := i
@@ -272,18 +240,18 @@ func (e *encoder) zrleTile(b []byte, t *patch) []byte {
 	return b
 }
 
-// appendPacked adds numbers of colours with as many bits as they need; lines begin with whole bytes.
-func appendPacked(b []byte, t *patch, index map[uint32]byte, colors int) []byte {
+// appendPacked adds numbers of colours with as many bits as they need; lines, of w pixels, begin with whole bytes.
+func appendPacked(b, numbers []byte, w, colors int) []byte {
 	width := 4
 	if colors <= 2 {
 		width = 1
 	} else if colors <= 4 {
 		width = 2
 	}
-	for y := range t.h {
+	for ; len(numbers) > 0; numbers = numbers[w:] {
 		acc, n := byte(0), 0
-		for _, v := range t.pix[y*t.w : (y+1)*t.w] {
-			acc = acc<<width | index[v]
+		for _, v := range numbers[:w] {
+			acc = acc<<width | v
 			if n += width; n == 8 {
 				b = append(b, acc)
 				acc, n = 0, 0
@@ -332,20 +300,18 @@ func (e *encoder) tpixel(b []byte, v uint32) []byte {
 
 func (e *encoder) tightRect(t *patch) {
 	e.header(t.x, t.y, t.w, t.h, encTight)
-	list, index := indexColors(t.pix, 256)
+	few := e.palette.index(t.pix, paletteColors)
+	colors, numbers := e.palette.colors, e.palette.numbers
 	switch {
-	case len(list) == 1:
-		e.out = e.tpixel(append(e.out, tightFill), list[0])
-	case len(list) == 2:
-		e.tightPalette(tightMono, list)
-		e.tightData(tightMono, appendPacked(nil, t, index, 2))
-	case list != nil && len(list)*2 < len(t.pix):
-		e.tightPalette(tightColors, list)
-		data := make([]byte, 0, len(t.pix))
-		for _, v := range t.pix {
-			data = append(data, index[v])
-		}
-		e.tightData(tightColors, data)
+	case few && len(colors) == 1:
+		e.out = e.tpixel(append(e.out, tightFill), colors[0])
+	case few && len(colors) == 2:
+		e.tightPalette(tightMono, colors)
+		e.scratch = appendPacked(e.scratch[:0], numbers, t.w, 2)
+		e.tightData(tightMono, e.scratch)
+	case few && len(colors)*2 < len(t.pix):
+		e.tightPalette(tightColors, colors)
+		e.tightData(tightColors, numbers)
 	case e.quality >= 0 && len(t.pix) >= tightJPEGMin && e.format.bytes > 1:
 		e.tightPicture(t)
 	default:

@@ -145,7 +145,7 @@ func (s *Server) add(conn net.Conn, l listener, trusted bool) {
 	if l.Listener != nil {
 		c.here = l.Addr()
 	}
-	c.level, c.quality = defaultLevel, -1
+	c.level, c.quality = -1, -1
 	c.cond = sync.NewCond(&s.mu)
 	s.mu.Lock()
 	if s.closed {
