@@ -3,6 +3,7 @@ package kvm
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -75,6 +76,14 @@ func firmware(t *testing.T, file string, defs ...string) string {
 // program runs firmware to its end and returns what it prints.
 func program(t *testing.T, emulator, image string, args ...string) string {
 	t.Helper()
+	printed, ended := run(t, emulator, image, args...)
+	require.Empty(t, ended, printed)
+	return printed
+}
+
+// run runs firmware and returns what it prints; how the emulator ended, and said, if the firmware did not come to its end.
+func run(t *testing.T, emulator, image string, args ...string) (printed, ended string) {
+	t.Helper()
 	con := filepath.Join(t.TempDir(), "console")
 	ctx, cancel := context.WithTimeout(t.Context(), limit)
 	defer cancel()
@@ -82,8 +91,10 @@ func program(t *testing.T, emulator, image string, args ...string) string {
 		"-debugcon", "file:" + con, "-device", "isa-debug-exit,iobase=0xf4"}, args...)...)
 	out, err := cmd.CombinedOutput()
 	b, _ := os.ReadFile(con)
-	require.Equal(t, 1, cmd.ProcessState.ExitCode(), "%v\n%s\n%s", err, out, b)
-	return string(b)
+	if cmd.ProcessState.ExitCode() != 1 {
+		ended = fmt.Sprintf("%v\n%s", err, out)
+	}
+	return string(b), ended
 }
 
 func TestModes(t *testing.T) {
@@ -129,7 +140,14 @@ func TestKVMFeatures(t *testing.T) {
 	for _, args := range [][]string{{"-cpu", "qemu64,kvm=off"}, {"-cpu", "qemu64,+kvm_pv_unhalt,kvmclock=off"}, {"-cpu", "qemu64,kvm-hint-dedicated=on,-kvm_pv_eoi"},
 		{"-cpu", "host,migratable=off"}, {"-cpu", "host", "-accel", "kvm,kernel-irqchip=split"}} {
 		args = append(args, "-accel", "kvm")
-		require.Equal(t, program(t, qemu, image, args...), program(t, testprog.Goemu(t), image, args...), args)
+		got := program(t, testprog.Goemu(t), image, args...)
+		want, ended := run(t, qemu, image, args...)
+		if strings.Contains(ended, "failed to set MSR") { // a register of the host's processor that this kernel has not
+			t.Logf("not compared: QEMU with %v: %s", args, ended)
+			continue
+		}
+		require.Empty(t, ended)
+		require.Equal(t, want, got, args)
 	}
 }
 
