@@ -226,6 +226,7 @@ func (l *loader) load(src io.Reader) error {
 		return err
 	}
 	l.ram = ram.Loader{Blocks: e.M.RAM(), Dropped: e.M.Dropped}
+	defer l.ram.Close()
 	l.ramIDs = map[uint32]bool{}
 	l.bitmaps.e = e
 	l.loaded = map[string]bool{}

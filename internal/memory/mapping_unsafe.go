@@ -61,7 +61,7 @@ func MapRAMBlock(name string, size uint64, m Mapping) (*RAMBlock, error) {
 	if m.FD < 0 {
 		_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // a hint only
 	}
-	r := &RAMBlock{name: name, bytes: b[:size:size], mapped: mapped, pageSize: page, shared: m.Shared}
+	r := &RAMBlock{name: name, bytes: b[:size:size], mapped: mapped, pageSize: page, shared: m.Shared, anonymous: m.FD < 0 && !m.Shared}
 	r.code = make([]atomic.Uint64, r.words())
 	return r, nil
 }

@@ -35,6 +35,7 @@ type RAMBlock struct {
 
 	mapped, pageSize uint64 // of the mapping behind it
 	shared           bool
+	anonymous        bool // private memory without a file behind it
 	retired          bool
 
 	dirty [dirtyClients]atomic.Pointer[[]atomic.Uint64] // nil while nobody tracks

@@ -18,7 +18,11 @@ type Loader struct {
 	dropped map[string]uint64     // blocks that are left out, with their sizes
 	size    uint64                // of last
 	spare   [memory.PageSize]byte // for pages that do not lie wholly in a block
+	blank   memory.Untouched
 }
+
+// Close ends the use of what the loader has opened.
+func (l *Loader) Close() { l.blank.Close() }
 
 // Load reads one part of the section, up to its end mark.
 func (l *Loader) Load(r *vmstate.Reader, version int) error {
@@ -125,6 +129,9 @@ func (l *Loader) page(r *vmstate.Reader, at, flags uint64) error {
 		}
 	} else if flags&flagZero != 0 {
 		fill := r.U8()
+		if fill == 0 && l.last != nil && l.blank.Page(l.last, at>>memory.PageBits) {
+			return r.Err()
+		}
 		if fill != 0 || !bytes.Equal(dst, zeroes[:]) {
 			for i := range dst {
 				dst[i] = fill
@@ -137,6 +144,7 @@ func (l *Loader) page(r *vmstate.Reader, at, flags uint64) error {
 		if &dst[0] == &l.spare[0] {
 			copy(l.last.Bytes()[at:], dst)
 		}
+		l.blank.Touch(l.last, at>>memory.PageBits)
 		l.last.MarkDirty(at, memory.PageSize)
 	}
 	return r.Err()

@@ -23,20 +23,24 @@ func newBlock(t testing.TB, name string, pages int) *memory.RAMBlock {
 }
 
 // TestRounds sends memory that changes between the rounds; the other side must end with the same, pages of zeroes included. Changes are
-// encoded against all of what was sent, some of it, or none.
+// encoded against all of what was sent, some of it, or none. The other side's memory was used before, or is fresh.
 func TestRounds(t *testing.T) {
 	for _, cache := range []uint64{0, 64 * memory.PageSize, 512 * memory.PageSize} {
-		t.Run(fmt.Sprint(cache), func(t *testing.T) { rounds(t, cache) })
+		for _, fresh := range []bool{false, true} {
+			t.Run(fmt.Sprint(cache, " fresh ", fresh), func(t *testing.T) { rounds(t, cache, fresh) })
+		}
 	}
 }
 
-func rounds(t *testing.T, cache uint64) {
+func rounds(t *testing.T, cache uint64, fresh bool) {
 	r := rand.New(rand.NewPCG(1, 2))
 	src := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 70), newBlock(t, "pc.bios", 3)}
 	dst := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 70)}
 	for _, b := range dst {
 		for i := range b.Bytes() {
-			b.Bytes()[i] = 0xaa
+			if !fresh {
+				b.Bytes()[i] = 0xaa
+			}
 		}
 	}
 	write := func() {

@@ -54,10 +54,12 @@ type Saver struct {
 	current int    // of blocks
 	page    uint64 // of the current block
 	last    *block // that the stream named last
+	again   bool   // the first round is over: what is sent now was written to
 	stopped bool   // the guest does not run any more
 
 	period periodState
 	cache  *xbzrle // nil without it
+	blank  memory.Untouched
 }
 
 // periodState is what the figures of the dirty rate come from.
@@ -104,6 +106,7 @@ func NewSaver(blocks []*memory.RAMBlock, log func()) *Saver {
 
 // Close ends the logging.
 func (s *Saver) Close() {
+	s.blank.Close()
 	if s.Log == nil {
 		return
 	}
@@ -148,6 +151,7 @@ func (s *Saver) Sync() {
 		found += b.Collect(memory.DirtyMigration, b.todo)
 		clear(b.armed)
 	}
+	s.blank.Forget()
 	s.Remaining.Add(found)
 	s.period.pages += found
 	if !s.stopped {
@@ -194,6 +198,7 @@ func (s *Saver) Send(out *wire.Sink, limit int64) (done bool) {
 		page, ok := b.next(s.page)
 		if !ok {
 			s.current, s.page = (s.current+1)%len(s.blocks), 0
+			s.again = s.again || s.current == 0
 			tried++
 			continue
 		}
@@ -238,7 +243,7 @@ func (s *Saver) put(out *wire.Sink, b *block, page uint64) {
 	at := page << memory.PageBits
 	data := b.Bytes()[at:min(at+memory.PageSize, b.Size())]
 	encode := s.cache != nil && s.DirtySync.Load() > 1 && len(data) == memory.PageSize // before that no page is sent twice
-	if bytes.Equal(data, zeroes[:len(data)]) {
+	if !s.again && s.blank.Page(b.RAMBlock, page) || bytes.Equal(data, zeroes[:len(data)]) {
 		s.head(out, b, at|flagZero)
 		out.U8(0)
 		s.Duplicate.Add(1)
