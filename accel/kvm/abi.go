@@ -19,6 +19,7 @@ const apiVersion = 12
 // Sizes of structures (linux/kvm.h).
 const (
 	sizeRegs, sizeSregs, sizeXsave, sizeXcrs = 0x90, 0x138, 0x1000, 0x188
+	sizeSregs2                               = 0x140
 	sizeEvents, sizeDebugRegs, sizeLAPIC     = 0x40, 0x80, 0x400
 	sizeIRQChip, sizePIT                     = 0x208, 0x70
 	sizeGuestDebug                           = 0x48
@@ -33,6 +34,8 @@ var (
 	reqGetVCPUMmapSize   = makeRequest(dirNone, 0, 0x04)
 	reqGetSupportedCPUID = makeRequest(dirBoth, 8, 0x05)
 	reqMCECapSupported   = makeRequest(dirRead, 8, 0x9d)
+	reqGetDeviceAttr     = makeRequest(dirWrite, 0x18, 0xe2)
+	reqGetHyperVCPUID    = makeRequest(dirBoth, 8, 0xc1)
 
 	reqCreateVCPU      = makeRequest(dirNone, 0, 0x41)
 	reqGetDirtyLog     = makeRequest(dirWrite, 0x10, 0x42)
@@ -78,6 +81,10 @@ var (
 	reqSetDebugRegs  = makeRequest(dirWrite, sizeDebugRegs, 0xa2)
 	reqGetXsave      = makeRequest(dirRead, sizeXsave, 0xa4)
 	reqSetXsave      = makeRequest(dirWrite, sizeXsave, 0xa5)
+	reqGetXsave2     = makeRequest(dirRead, sizeXsave, 0xcf)
+	reqGetSregs2     = makeRequest(dirRead, sizeSregs2, 0xcc)
+	reqSetSregs2     = makeRequest(dirWrite, sizeSregs2, 0xcd)
+	reqSMI           = makeRequest(dirNone, 0, 0xb7)
 	reqGetXcrs       = makeRequest(dirRead, sizeXcrs, 0xa6)
 	reqSetXcrs       = makeRequest(dirWrite, sizeXcrs, 0xa7)
 	reqGetTSCKHz     = makeRequest(dirNone, 0, 0xa3)
@@ -98,7 +105,8 @@ var requestNames = map[request]string{
 	reqSetMSRs: "KVM_SET_MSRS", reqSetCPUID2: "KVM_SET_CPUID2", reqGetMPState: "KVM_GET_MP_STATE", reqSetMPState: "KVM_SET_MP_STATE",
 	reqNMI: "KVM_NMI", reqSetGuestDebug: "KVM_SET_GUEST_DEBUG", reqSetupMCE: "KVM_X86_SETUP_MCE", reqGetEvents: "KVM_GET_VCPU_EVENTS",
 	reqSetEvents: "KVM_SET_VCPU_EVENTS", reqGetDebugRegs: "KVM_GET_DEBUGREGS", reqSetDebugRegs: "KVM_SET_DEBUGREGS", reqGetXsave: "KVM_GET_XSAVE",
-	reqSetXsave: "KVM_SET_XSAVE", reqGetXcrs: "KVM_GET_XCRS", reqSetXcrs: "KVM_SET_XCRS", reqGetTSCKHz: "KVM_GET_TSC_KHZ",
+	reqSetXsave: "KVM_SET_XSAVE", reqGetXsave2: "KVM_GET_XSAVE2", reqGetSregs2: "KVM_GET_SREGS2", reqSetSregs2: "KVM_SET_SREGS2", reqSMI: "KVM_SMI",
+	reqGetDeviceAttr: "KVM_GET_DEVICE_ATTR", reqGetHyperVCPUID: "KVM_GET_SUPPORTED_HV_CPUID", reqGetXcrs: "KVM_GET_XCRS", reqSetXcrs: "KVM_SET_XCRS", reqGetTSCKHz: "KVM_GET_TSC_KHZ",
 	reqSetTSCKHz: "KVM_SET_TSC_KHZ", reqKVMClockCtrl: "KVM_KVMCLOCK_CTRL",
 }
 
@@ -121,6 +129,7 @@ const (
 	exitInternalError = 17
 	exitSystemEvent   = 24
 	exitIOAPICEOI     = 26
+	exitHyperV        = 27
 	exitReadMSR       = 29
 	exitWriteMSR      = 30
 	exitRingFull      = 31
@@ -137,6 +146,7 @@ const (
 	runReady         = 12 // byte: an interrupt can be injected now
 	runIF            = 13 // byte: EFLAGS.IF
 	runFlags         = 14
+	runSMM           = 1 // in runFlags: the access is one of system management mode
 	runCR8           = 16
 	runAPICBase      = 24
 	runExit          = 32 // what belongs to the reason
@@ -164,14 +174,29 @@ type table struct {
 	_     [3]uint16
 }
 
-// sregs is struct kvm_sregs.
-type sregs struct {
+// sregsHead is what both forms of the special registers begin with.
+type sregsHead struct {
 	CS, DS, ES, FS, GS, SS, TR, LDT segment
 	GDT, IDT                        table
 	CR0, CR2, CR3, CR4, CR8         uint64
 	EFER, APICBase                  uint64
-	Interrupts                      [4]uint64
 }
+
+// sregs is struct kvm_sregs.
+type sregs struct {
+	sregsHead
+	Interrupts [4]uint64
+}
+
+// sregs2 is struct kvm_sregs2: with the page directory pointers in the place of the pending interrupt, which the events tell, too.
+type sregs2 struct {
+	sregsHead
+	Flags uint64
+	PDPTR [4]uint64
+}
+
+// sregsPDPTR is the flag that PDPTR is valid.
+const sregsPDPTR = 1
 
 // xcrs is struct kvm_xcrs.
 type xcrs struct {
@@ -205,6 +230,7 @@ const (
 	eventShadow     = 1 << 2
 	eventSMM        = 1 << 3
 	eventPayload    = 1 << 4
+	eventTriple     = 1 << 5
 
 	// Bits of IntShadow.
 	shadowMOVSS, shadowSTI = 1, 2

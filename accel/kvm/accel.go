@@ -29,6 +29,7 @@ type Options struct {
 	Host    *Host
 	Config  *x86.Config // of all CPUs
 	Memory  *memory.AddressSpace
+	SMM     *memory.AddressSpace // what CPUs see in system management mode; nil: there is none
 	Machine accel.Machine
 	// Chips are the interrupt controllers that are put into the kernel.
 	Chips accel.Chips
@@ -50,9 +51,12 @@ type Accel struct {
 	slots   slots
 	cpus    atomic.Pointer[[]*CPU]
 	cpuid   *cpuidList // of the first CPU
+	pmu     counters
 	debug   debugger
 	eoi     func(vector uint8) // of OnEOI
 	clock   guestClock
+
+	smm, tripleFaults bool // the kernel has system management mode, and tells of triple faults that are on their way
 
 	notifyOnce sync.Once // guards the warning about notify exits
 	ticks      uint64    // of the time stamp counter, as loaded
@@ -75,7 +79,7 @@ func New(o Options) (*Accel, error) {
 	a.gate = sync.NewCond(&a.gateMu)
 	a.cpus.Store(&[]*CPU{})
 	a.slots.init(a)
-	for _, f := range []func() error{a.setUpLogging, a.setUpNotify} {
+	for _, f := range []func() error{a.setUpLogging, a.setUpNotify, a.setUpEvents} {
 		if err := f(); err != nil {
 			a.h.Close()
 			return nil, err
@@ -95,13 +99,32 @@ func New(o Options) (*Accel, error) {
 		return nil, err
 	}
 	a.cpuid = a.h.guestCPUID(o.Config)
-	o.Memory.Listen(&a.slots)
+	if o.Config.PMU {
+		a.pmu = findCounters(a.h.leaf(leafPMU, 0))
+	}
+	o.Memory.Listen(spaceListener{&a.slots, 0})
+	if a.smm {
+		o.SMM.Listen(spaceListener{&a.slots, 1})
+	}
 	if a.slots.err != nil {
 		a.slots.close()
 		a.h.Close()
 		return nil, a.slots.err
 	}
 	return a, nil
+}
+
+// setUpEvents switches on what the kernel tells of events on request.
+func (a *Accel) setUpEvents() error {
+	a.smm = a.opt.SMM != nil && a.h.HasSMM()
+	if !a.h.has(capTripleFault) {
+		return nil
+	}
+	if err := a.h.enable(capTripleFault, 1); err != nil {
+		return fmt.Errorf("kvm: Failed to enable triple fault event cap: %w", requestError(reqEnableCap, err))
+	}
+	a.tripleFaults = true
+	return nil
 }
 
 // fail is the error of a request that the kernel refused, and closes the machine, which will not come to be.

@@ -45,6 +45,22 @@ const (
 	capManualProtect  capability = 168
 	capDirtyRing      capability = 192
 	capNotifyExit     capability = 219
+	capTripleFault    capability = 218
+	capXsave2         capability = 208
+	capSysAttributes  capability = 209
+	capSregs2         capability = 200
+	capAddressSpaces  capability = 118
+	capHyperV         capability = 44
+	capHyperVTime     capability = 96
+	capHyperVSynIC    capability = 123
+	capHyperVTLBFlush capability = 155
+	capHyperVIPI      capability = 161
+	capHyperVVMCS     capability = 163
+	capSysHyperVCPUID capability = 191
+	capHyperVEnforce  capability = 199
+	capCoalescedMMIO  capability = 15
+	capCoalescedPIO   capability = 162
+	capAnyLength      capability = 122
 	capImmediateExit  capability = 136
 	capNrMemslots     capability = 10
 	capTSCControl     capability = 60
@@ -68,6 +84,24 @@ var capabilities = []struct {
 	{capImmediateExit, "KVM_CAP_IMMEDIATE_EXIT", true},
 	{capReadonlyMem, "KVM_CAP_READONLY_MEM", true},
 	{capIRQChip, "KVM_CAP_IRQCHIP", false},
+	{capIRQFD, "KVM_CAP_IRQFD", false},
+	{capIOEventFD, "KVM_CAP_IOEVENTFD", false},
+	{capAnyLength, "KVM_CAP_IOEVENTFD_ANY_LENGTH", false},
+	{capCoalescedMMIO, "KVM_CAP_COALESCED_MMIO", false},
+	{capCoalescedPIO, "KVM_CAP_COALESCED_PIO", false},
+	{capSMM, "KVM_CAP_X86_SMM", false},
+	{capAddressSpaces, "KVM_CAP_MULTI_ADDRESS_SPACE", false},
+	{capTripleFault, "KVM_CAP_X86_TRIPLE_FAULT_EVENT", false},
+	{capSysAttributes, "KVM_CAP_SYS_ATTRIBUTES", false},
+	{capSregs2, "KVM_CAP_SREGS2", false},
+	{capHyperV, "KVM_CAP_HYPERV", false},
+	{capHyperVTime, "KVM_CAP_HYPERV_TIME", false},
+	{capHyperVSynIC, "KVM_CAP_HYPERV_SYNIC", false},
+	{capHyperVTLBFlush, "KVM_CAP_HYPERV_TLBFLUSH", false},
+	{capHyperVIPI, "KVM_CAP_HYPERV_SEND_IPI", false},
+	{capHyperVVMCS, "KVM_CAP_HYPERV_ENLIGHTENED_VMCS", false},
+	{capSysHyperVCPUID, "KVM_CAP_SYS_HYPERV_CPUID", false},
+	{capHyperVEnforce, "KVM_CAP_HYPERV_ENFORCE_CPUID", false},
 	{capIRQRouting, "KVM_CAP_IRQ_ROUTING", false},
 	{capSignalMSI, "KVM_CAP_SIGNAL_MSI", false},
 	{capSplitIRQChip, "KVM_CAP_SPLIT_IRQCHIP", false},
@@ -105,6 +139,19 @@ func (h *Host) readCaps() error {
 		}
 	}
 	return nil
+}
+
+// vmCapabilities are those whose value depends on the machine.
+var vmCapabilities = []capability{capXsave2}
+
+// readVMCaps asks for them.
+func (h *Host) readVMCaps() {
+	h.vmCaps = map[capability]int{}
+	for _, c := range vmCapabilities {
+		if n, err := h.k.ioctl(h.vm, reqCheckExtension, uint64(c)); err == nil {
+			h.vmCaps[c] = n
+		}
+	}
 }
 
 func (h *Host) has(c capability) bool { return h.caps[c] != 0 }
@@ -157,3 +204,6 @@ func (h *Host) CheckChips(which accel.Chips) error {
 	}
 	return nil
 }
+
+// HasSMM tells whether guests can have system management mode, with an address space of its own.
+func (h *Host) HasSMM() bool { return h.has(capSMM) && h.caps[capAddressSpaces] > 1 }

@@ -63,6 +63,9 @@ type CPU struct {
 	retold     bool            // … that have changed
 	errorCode  uint32          // of the exception on its way
 	noMSR      map[uint32]bool // registers that the kernel refuses
+
+	pdptrFor    uint64 // CR3 for which the page directory pointers are
+	latchedINIT uint8  // an INIT waits for the end of system management mode
 }
 
 // NewCPU adds a CPU, at any time. It is reset and does not run before Start; a CPU other than the first waits for a start-up interrupt.
@@ -117,6 +120,9 @@ func (c *CPU) setUp() error {
 		if err := c.setTSCRate(khz); err != nil {
 			return err
 		}
+	}
+	if err := c.setUpHyperV(); err != nil {
+		return err
 	}
 	list := forCPU(c.accel.cpuid, c.apicID)
 	c.addFrequency(list)
@@ -174,9 +180,9 @@ func (c *CPU) Halted() bool { return c.halted.Load() }
 func (c *CPU) Raise(l accel.IRQ) {
 	switch c.accel.opt.Chips { // INIT and start-up are the kernel's business, and interrupts, unless they come from an 8259 pair that is not there
 	case accel.ChipsLocal:
-		l &= accel.IRQHard | accel.IRQNMI | accel.IRQReset | accel.IRQHalt
+		l &= accel.IRQHard | accel.IRQNMI | accel.IRQSMI | accel.IRQReset | accel.IRQHalt
 	case accel.ChipsAll:
-		l &= accel.IRQNMI | accel.IRQReset | accel.IRQHalt
+		l &= accel.IRQNMI | accel.IRQSMI | accel.IRQReset | accel.IRQHalt
 	}
 	if old := c.lines.Or(uint32(l)); old&uint32(l) != uint32(l) {
 		c.kick()

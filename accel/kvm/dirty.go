@@ -89,7 +89,7 @@ func (s *slots) fetch(number int) {
 	p := &s.all[number]
 	pages := p.size >> memory.PageBits
 	bitmap := make([]uint64, (pages+63)/64)
-	log := dirtyLog{Slot: uint32(number), Bitmap: addressOfWords(bitmap)}
+	log := dirtyLog{Slot: p.number(number), Bitmap: addressOfWords(bitmap)}
 	if _, err := s.a.k.ioctlData(s.a.h.vm, reqGetDirtyLog, bytesOf(&log)); err != nil {
 		for i := range bitmap { // sent once too often is better than never
 			bitmap[i] = ^uint64(0)
@@ -134,7 +134,7 @@ func (s *slots) clear(number int, lo, hi uint64) {
 	if any == 0 {
 		return
 	}
-	c := clearLog{Slot: uint32(number), Pages: uint32(min(uint64(len(words))*64, p.size>>memory.PageBits-lo)), First: lo, Bitmap: addressOfWords(words)}
+	c := clearLog{Slot: p.number(number), Pages: uint32(min(uint64(len(words))*64, p.size>>memory.PageBits-lo)), First: lo, Bitmap: addressOfWords(words)}
 	if _, err := s.a.k.ioctlData(s.a.h.vm, reqClearDirtyLog, bytesOf(&c)); err != nil && s.err == nil {
 		s.err = requestError(reqClearDirtyLog, err)
 		s.a.memoryFailed(s.err)
@@ -184,7 +184,7 @@ func (s *slots) reapCPU(c *CPU) (n int) {
 
 // note marks a page of a slot.
 func (s *slots) note(number int, page uint64) {
-	if number >= len(s.all) {
+	if number &= 1<<spaceShift - 1; number >= len(s.all) {
 		return
 	}
 	if p := &s.all[number]; page < p.size>>memory.PageBits {

@@ -120,6 +120,8 @@ func (c *CPU) handle() {
 		c.internalError(internalText(&e))
 	case exitMemoryFault:
 		c.internalError(fmt.Sprintf("KVM: memory fault at 0x%x, flags 0x%x", e.addr, e.code))
+	case exitHyperV:
+		c.hyperV()
 	case exitException:
 		c.internalError("KVM: exception exit")
 	default:
@@ -195,6 +197,10 @@ func (c *CPU) accessPort(e *exit) {
 
 // accessMemory makes an access outside RAM, or to RAM that the guest cannot reach at the moment.
 func (c *CPU) accessMemory(addr uint64, p []byte, write bool) {
+	space := c.accel.opt.Memory
+	if c.run[runFlags]&runSMM != 0 && c.accel.smm {
+		space = c.accel.opt.SMM
+	}
 	for len(p) > 0 {
 		n := pieces(addr, len(p))
 		switch {
@@ -203,9 +209,9 @@ func (c *CPU) accessMemory(addr uint64, p []byte, write bool) {
 		case c.isAPICPage(addr):
 			putN(p[:n], uint64(c.ic.ReadPage(uint32(addr&pageOffset), n)))
 		case write:
-			c.accel.opt.Memory.BusStore(addr, n, getN(p[:n]))
+			space.BusStore(addr, n, getN(p[:n]))
 		default:
-			v, _ := c.accel.opt.Memory.BusLoad(addr, n)
+			v, _ := space.BusLoad(addr, n)
 			putN(p[:n], v)
 		}
 		p, addr = p[n:], addr+uint64(n)

@@ -94,6 +94,8 @@ func (f *fake) interrupt(int) error {
 	return nil
 }
 
+func (f *fake) permitGuest(int) error { return nil }
+
 func (f *fake) ioctl(fd int, r request, arg uint64) (int, error) {
 	f.mu.Lock()
 	f.made = append(f.made, r)
@@ -212,8 +214,7 @@ func TestEachRequestFails(t *testing.T) {
 			f.fail[r] = unix.ENOMEM
 			_, a, err := f.machine(t, chips)
 			switch {
-			case r == reqGetTSCKHz || r == reqSetTSCKHz, // asked for, not needed
-				r == reqEnableCap && chips != accel.ChipsLocal: // the dirty log works without
+			case r == reqGetTSCKHz || r == reqSetTSCKHz || r == reqGetDeviceAttr: // asked for, not needed
 				if err == nil {
 					_ = a.Close()
 				}
@@ -366,10 +367,11 @@ func TestNotifyExit(t *testing.T) {
 		if err := a.Close(); err != nil || warned != tt.warns || !strings.HasPrefix(m.Why(), tt.want) || tt.want == "" && m.Why() != "" {
 			t.Errorf("%+v: %v, %d warnings, %q", tt, err, warned, m.Why())
 		}
-		f.fail[reqEnableCap] = unix.ENOMEM
+		f.fail[reqEnableCap], f.caps[capTripleFault] = unix.ENOMEM, 0
 		if _, _, err := f.machineOf(t, Options{Notify: tt.notify}); err == nil || err.Error() != "kvm: Failed to enable notify vmexit cap: Cannot allocate memory" {
 			t.Error(err)
 		}
+		delete(f.fail, reqEnableCap)
 		if _, a, err = f.machineOf(t, Options{Notify: NotifyDisable}); err != nil {
 			t.Fatal(err)
 		}

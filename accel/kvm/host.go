@@ -32,6 +32,8 @@ type Host struct {
 	k       kernel
 	fd, vm  int
 	caps    map[capability]int
+	vmCaps  map[capability]int // of this machine
+	tiles   bool               // guests may have AMX's registers
 	runSize int
 	cpuid   []cpuidEntry    // what the guest may be shown
 	msrs    map[uint32]bool // that can be saved
@@ -79,9 +81,11 @@ func (h *Host) setUp() error {
 	if h.runSize, err = h.k.ioctl(h.fd, reqGetVCPUMmapSize, 0); err != nil || h.runSize < runMin {
 		return failure(err, requestNames[reqGetVCPUMmapSize])
 	}
+	h.requestDynamic()
 	if h.vm, err = h.create(); err != nil {
 		return failure(err, requestNames[reqCreateVM])
 	}
+	h.readVMCaps()
 	if err := h.readCPUID(); err != nil {
 		return err
 	}

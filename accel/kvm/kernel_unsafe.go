@@ -21,6 +21,8 @@ type kernel interface {
 	munmap(b []byte) error
 	// interrupt makes a request that a thread of this process is in return EINTR.
 	interrupt(thread int) error
+	// permitGuest asks for memory for a dynamic component of the processor's extended state of guests.
+	permitGuest(component int) error
 }
 
 // linux is the real kernel.
@@ -55,6 +57,13 @@ func (linux) mmap(fd int, offset int64, size int) ([]byte, error) {
 func (linux) munmap(b []byte) error { return unix.Munmap(b) }
 
 func (linux) interrupt(thread int) error { return unix.Tgkill(unix.Getpid(), thread, unix.SIGURG) }
+
+func (linux) permitGuest(component int) error {
+	if _, _, e := syscall.Syscall(unix.SYS_ARCH_PRCTL, archReqGuestPerm, uintptr(component), 0); e != 0 {
+		return e
+	}
+	return nil
+}
 
 // bytesOf is a structure as the kernel sees it.
 func bytesOf[T any](p *T) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(p)), unsafe.Sizeof(*p)) }

@@ -114,20 +114,35 @@ func (c *CPU) serviceLines() bool {
 		}
 	case c.waitSIPI:
 		return false
-	case l&accel.IRQSMI != 0: // there is no system management mode
+	case l&accel.IRQSMI != 0:
 		c.Lower(accel.IRQSMI)
+		if c.accel.smm {
+			c.interruptBy(reqSMI)
+		}
 	case l&accel.IRQNMI != 0:
 		c.Lower(accel.IRQNMI)
-		c.halted.Store(false)
-		if _, err := c.k.ioctl(c.fd, reqNMI, 0); err != nil {
-			c.internalError(requestError(reqNMI, err).Error())
-		}
+		c.interruptBy(reqNMI)
 	case l&accel.IRQHard != 0 && c.halted.Load() && c.ifFlag: // it will be injected when the guest is entered
 		c.halted.Store(false)
 	default:
 		return false
 	}
 	return true
+}
+
+// interruptBy makes a request that interrupts the guest without a vector.
+func (c *CPU) interruptBy(r request) {
+	c.halted.Store(false)
+	if c.dirty { // what is pushed later would take it back
+		if err := c.push(); err != nil {
+			c.internalError(err.Error())
+			return
+		}
+	}
+	if _, err := c.k.ioctl(c.fd, r, 0); err != nil {
+		c.internalError(requestError(r, err).Error())
+	}
+	c.synced = false
 }
 
 // inject gives the guest the pending interrupt if it can take one now; otherwise the kernel is told to come back when it can.

@@ -64,6 +64,9 @@ func buildMSRs() []msr {
 		at32(0xe1, func(s *x86.State) *uint32 { return &s.Umwait }),
 		at32(0x6e1, func(s *x86.State) *uint32 { return &s.PKRS }),
 		at(0x48, func(s *x86.State) *uint64 { return &s.SpecCtrl }),
+		at(0x1c4, func(s *x86.State) *uint64 { return &s.XFD }),
+		at(0x1c5, func(s *x86.State) *uint64 { return &s.XFDErr }),
+		at(0xd90, func(s *x86.State) *uint64 { return &s.Bounds.Kernel }),
 		at(0xc001011f, func(s *x86.State) *uint64 { return &s.VirtSSBD }),
 		whole(at(msrTSC, func(s *x86.State) *uint64 { return &s.TSC })),
 		whole(at(0x3b, func(s *x86.State) *uint64 { return &s.TSCAdjust })),
@@ -94,7 +97,7 @@ func buildMSRs() []msr {
 	for i := range len(x86.State{}.MCBanks) {
 		list = append(list, at(mcBank0+uint32(i), func(s *x86.State) *uint64 { return &s.MCBanks[i] }))
 	}
-	return list
+	return append(append(list, counterRegisters()...), hvRegisters()...)
 }
 
 // unlisted are registers that every kernel has although its list leaves them out.
@@ -105,6 +108,10 @@ func unlisted(index uint32) bool {
 // hasMSR tells whether the kernel keeps a register for this CPU.
 func (c *CPU) hasMSR(index uint32) bool {
 	switch {
+	case isCounter(index):
+		return c.accel.pmu.has(index)
+	case index >= hvFirst && index <= hvLast:
+		return c.hasHyperV(index)
 	case index == msrDeadline:
 		return c.accel.localInKernel() && c.accel.opt.Config.Features.Has(x86.FeatDeadline)
 	case index == mcStatus, index == mcCtl:
@@ -132,6 +139,14 @@ func (c *CPU) pullMSRs() error {
 
 func (c *CPU) pushMSRs() error {
 	list := new(msrList)
+	if c.whole {
+		for _, e := range append(c.accel.pmu.stop(), c.hvConstants()...) {
+			if !c.noMSR[e.Index] {
+				list.Entries[list.N] = e
+				list.N++
+			}
+		}
+	}
 	for i := range msrTable {
 		if m := &msrTable[i]; c.hasMSR(m.index) && !c.noMSR[m.index] && (c.whole || !m.wholeOnly) {
 			list.Entries[list.N] = msrEntry{Index: m.index, Value: m.get(&c.rest)}

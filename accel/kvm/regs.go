@@ -51,7 +51,7 @@ const (
 )
 
 // segments pairs the kernel's segment registers with ours.
-func (r *sregs) segments() [x86.NumSegs]*segment {
+func (r *sregsHead) segments() [x86.NumSegs]*segment {
 	return [x86.NumSegs]*segment{x86.ES: &r.ES, x86.CS: &r.CS, x86.SS: &r.SS, x86.DS: &r.DS, x86.FS: &r.FS, x86.GS: &r.GS, x86.LDTR: &r.LDT, x86.TR: &r.TR}
 }
 
@@ -83,10 +83,28 @@ func vm86Segment(s *x86.SegmentState) segment {
 }
 
 func (c *CPU) pullSregs() error {
+	s := &c.rest
+	s.PDPTRValid, s.PDPTR = false, [4]uint64{}
+	if c.accel.h.has(capSregs2) {
+		var r sregs2
+		if err := get(c, reqGetSregs2, &r); err != nil {
+			return err
+		}
+		c.takeSregs(&r.sregsHead)
+		if s.PDPTRValid = r.Flags&sregsPDPTR != 0; s.PDPTRValid {
+			s.PDPTR, c.pdptrFor = r.PDPTR, s.CR3
+		}
+		return nil
+	}
 	var r sregs
 	if err := get(c, reqGetSregs, &r); err != nil {
 		return err
 	}
+	c.takeSregs(&r.sregsHead)
+	return nil
+}
+
+func (c *CPU) takeSregs(r *sregsHead) {
 	s := &c.rest
 	for i, g := range r.segments() {
 		s.Seg[i] = fromSegment(g)
@@ -94,15 +112,6 @@ func (c *CPU) pullSregs() error {
 	s.GDT, s.IDT = x86.SegmentState{Base: r.GDT.Base, Limit: uint32(r.GDT.Limit)}, x86.SegmentState{Base: r.IDT.Base, Limit: uint32(r.IDT.Limit)}
 	c.base = r.APICBase
 	s.CR0, s.CR2, s.CR3, s.CR4, s.EFER = r.CR0, r.CR2, r.CR3, r.CR4, r.EFER
-	s.InterruptInjected = -1
-	for i, w := range r.Interrupts {
-		for b := range 64 {
-			if w>>b&1 != 0 {
-				s.InterruptInjected = int32(64*i + b)
-			}
-		}
-	}
-	return nil
 }
 
 // apicBase is IA32_APIC_BASE.
@@ -118,7 +127,24 @@ func (c *CPU) apicBase() uint64 {
 
 func (c *CPU) pushSregs() error {
 	s := &c.rest
-	var r sregs
+	var r sregsHead
+	c.giveSregs(&r)
+	if c.accel.h.has(capSregs2) {
+		r := sregs2{sregsHead: r, PDPTR: s.PDPTR}
+		if s.PDPTRValid && s.CR3 == c.pdptrFor && s.CR0&x86.CR0PG != 0 && s.CR4&x86.CR4PAE != 0 && s.EFER&x86.EFERLMA == 0 {
+			r.Flags = sregsPDPTR
+		}
+		return set(c, reqSetSregs2, r)
+	}
+	old := sregs{sregsHead: r}
+	if n := s.InterruptInjected; n >= 0 && n < 256 {
+		old.Interrupts[n/64] |= 1 << (n % 64)
+	}
+	return set(c, reqSetSregs, old)
+}
+
+func (c *CPU) giveSregs(r *sregsHead) {
+	s := &c.rest
 	for i, g := range r.segments() {
 		if s.RFLAGS&x86.FlagVM != 0 && i < x86.LDTR {
 			*g = vm86Segment(&s.Seg[i])
@@ -134,10 +160,6 @@ func (c *CPU) pushSregs() error {
 	} else if c.keeper != nil {
 		r.CR8 = uint64(c.keeper.TPR() >> 4)
 	}
-	if n := s.InterruptInjected; n >= 0 && n < 256 {
-		r.Interrupts[n/64] |= 1 << (n % 64)
-	}
-	return set(c, reqSetSregs, r)
 }
 
 func (c *CPU) pullXcrs() error {
@@ -221,6 +243,17 @@ func (c *CPU) pullEvents() error {
 		s.Mode2 |= x86.Mode2NMI
 	}
 	s.SIPIVector = e.SIPIVector
+	s.TripleFault = e.TripleFault
+	c.latchedINIT = e.LatchedINIT
+	if e.SMM != 0 {
+		s.Mode |= x86.ModeSMM
+	}
+	if e.SMMInsideNMI != 0 {
+		s.Mode2 |= x86.Mode2SMMInsideNMI
+	}
+	if e.SMIPending != 0 { // taken back: it goes in again before the guest is entered
+		c.lines.Or(uint32(accel.IRQSMI))
+	}
 	return nil
 }
 
@@ -239,6 +272,14 @@ func (c *CPU) pushEvents() error {
 	}
 	if c.whole {
 		e.Flags |= eventNMIPending | eventSIPI
+	}
+	if c.accel.smm {
+		e.SMM, e.SMMInsideNMI, e.LatchedINIT = bit(s.Mode&x86.ModeSMM != 0), bit(s.Mode2&x86.Mode2SMMInsideNMI != 0), c.latchedINIT
+		e.Flags |= eventSMM
+	}
+	if c.accel.tripleFaults {
+		e.TripleFault = s.TripleFault
+		e.Flags |= eventTriple
 	}
 	return set(c, reqSetEvents, e)
 }

@@ -14,6 +14,7 @@ const pageMask = memory.PageSize - 1
 // slot is a piece of guest memory that the kernel maps. size 0: not in use.
 type slot struct {
 	guest, size uint64
+	space       uint32 // 0, or 1 for what CPUs see in system management mode
 	ram         *memory.RAMBlock
 	offset      uint64 // of guest in ram
 	readOnly    bool
@@ -21,7 +22,7 @@ type slot struct {
 	unarmed     []uint64 // pages that were found dirty and whose further writes are not yet logged, with dirtyManual
 }
 
-// slots tells the kernel of the machine's memory. It implements memory.Listener.
+// slots tells the kernel of the machine's memory.
 type slots struct {
 	a   *Accel
 	mu  sync.Mutex
@@ -32,16 +33,22 @@ type slots struct {
 
 func (s *slots) init(a *Accel) { s.a = a }
 
+// spaceListener is the memory.Listener of one address space.
+type spaceListener struct {
+	*slots
+	space uint32
+}
+
 // ViewChanged implements memory.Listener.
-func (s *slots) ViewChanged(removed, added []memory.Range) {
+func (s spaceListener) ViewChanged(removed, added []memory.Range) {
 	var gone, fresh []slot
 	for i := range removed {
-		if p, ok := slotOf(&removed[i]); ok {
+		if p, ok := slotOf(&removed[i], s.space); ok {
 			gone = append(gone, p)
 		}
 	}
 	for i := range added {
-		if p, ok := slotOf(&added[i]); ok {
+		if p, ok := slotOf(&added[i], s.space); ok {
 			fresh = append(fresh, p)
 		}
 	}
@@ -61,13 +68,13 @@ func (s *slots) ViewChanged(removed, added []memory.Range) {
 }
 
 // slotOf is the part of a range that the kernel can map: whole pages of memory.
-func slotOf(r *memory.Range) (slot, bool) {
+func slotOf(r *memory.Range, space uint32) (slot, bool) {
 	if r.RAM == nil {
 		return slot{}, false
 	}
 	start := (r.Start + pageMask) &^ pageMask
 	end := (r.Last + 1) &^ pageMask
-	p := slot{guest: start, ram: r.RAM, offset: r.Offset + (start - r.Start), readOnly: r.ReadOnly}
+	p := slot{guest: start, space: space, ram: r.RAM, offset: r.Offset + (start - r.Start), readOnly: r.ReadOnly}
 	if start >= end || p.offset&pageMask != 0 {
 		return slot{}, false
 	}
@@ -79,13 +86,13 @@ func slotOf(r *memory.Range) (slot, bool) {
 func (s *slots) remove(p slot) {
 	for i := range s.all {
 		q := &s.all[i]
-		if q.size != p.size || q.guest != p.guest || q.ram != p.ram || q.offset != p.offset || q.readOnly != p.readOnly {
+		if q.size != p.size || q.guest != p.guest || q.space != p.space || q.ram != p.ram || q.offset != p.offset || q.readOnly != p.readOnly {
 			continue
 		}
 		if q.logged {
 			s.collect(i)
 		}
-		s.tell(i, slot{guest: q.guest})
+		s.tell(i, slot{guest: q.guest, space: q.space})
 		s.all[i] = slot{}
 		return
 	}
@@ -103,10 +110,16 @@ func (s *slots) add(p slot) {
 	s.tell(i, p)
 }
 
+// spaceShift is where the address space is in the kernel's number of a slot.
+const spaceShift = 16
+
+// number is the kernel's.
+func (p *slot) number(index int) uint32 { return uint32(index) | p.space<<spaceShift }
+
 // tell gives the kernel a slot.
 func (s *slots) tell(number int, p slot) {
 	s.all[number].unarmed = nil
-	r := memoryRegion{Slot: uint32(number), Guest: p.guest, Size: p.size}
+	r := memoryRegion{Slot: p.number(number), Guest: p.guest, Size: p.size}
 	if p.size != 0 {
 		r.Userspace = addressOf(p.ram.Bytes()) + p.offset
 	}

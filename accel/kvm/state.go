@@ -1,6 +1,7 @@
 package kvm
 
 import (
+	"errors"
 	"fmt"
 
 	"goemu/accel"
@@ -107,6 +108,19 @@ func (c *CPU) State() *x86.State {
 		s.WaitSIPI = s.MPState == mpUninitialized || s.MPState == mpInitReceived
 	}
 	return &s
+}
+
+// CheckState refuses a state that the kernel cannot go on from.
+func (a *Accel) CheckState(s *x86.State) error {
+	switch {
+	case s.Mode&x86.ModeGuest != 0:
+		return errors.New("vCPU set in guest-mode inconsistent with migrated kernel nested state")
+	case s.EFER&x86.EFERSVME != 0:
+		return errors.New("the guest uses SVM, which it cannot have under KVM here")
+	case s.Mode&x86.ModeSMM != 0 && !a.smm:
+		return errors.New("the vCPU is in System Management Mode, which is not supported by this hypervisor")
+	}
+	return nil
 }
 
 // SetState makes s the CPU's state; the local interrupt controller has its own already. The CPU is paused or not started.

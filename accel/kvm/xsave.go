@@ -8,28 +8,105 @@ const (
 	xsFIP, xsFDP, xsMXCSR      = 8, 16, 24
 	xsST, xsXMM                = 32, 160
 	xsBV                       = 512
-	xsYMMH                     = 576
 	xsSlot                     = 16
 
 	fswTopShift = 11
 )
 
-// pkruPlace is where the host keeps the protection keys' rights, 0 if it does not.
-func (c *CPU) pkruPlace() int {
-	const leafXsave, component = 0xd, 9
-	r := c.accel.h.leaf(leafXsave, component)
-	if r[0] < 8 || int(r[1])+8 > len(c.xsave) {
-		return 0
+// component is an extended part of the area, whose place the host says.
+type component struct {
+	bit  uint
+	size int // of what is known of it
+	pull func(s *x86.State, b []byte)
+	push func(s *x86.State, b []byte)
+}
+
+// components are those beside the x87 and SSE registers.
+var components = []component{
+	{2, 256, func(s *x86.State, b []byte) {
+		for i := range s.Vec {
+			getWords(s.Vec[i][2:], b[16*i:])
+		}
+	}, func(s *x86.State, b []byte) {
+		for i := range s.Vec {
+			putWords(b[16*i:], s.Vec[i][2:])
+		}
+	}},
+	{3, 64, func(s *x86.State, b []byte) {
+		for i := range s.Bounds.Regs {
+			getWords(s.Bounds.Regs[i][:], b[16*i:])
+		}
+	}, func(s *x86.State, b []byte) {
+		for i := range s.Bounds.Regs {
+			putWords(b[16*i:], s.Bounds.Regs[i][:])
+		}
+	}},
+	{4, 16, func(s *x86.State, b []byte) { s.Bounds.Config, s.Bounds.Status = le.Uint64(b), le.Uint64(b[8:]) },
+		func(s *x86.State, b []byte) { putWords(b, []uint64{s.Bounds.Config, s.Bounds.Status}) }},
+	{5, 64, func(s *x86.State, b []byte) { getWords(s.AVX512.Mask[:], b) }, func(s *x86.State, b []byte) { putWords(b, s.AVX512.Mask[:]) }},
+	{6, 512, func(s *x86.State, b []byte) {
+		for i := range s.AVX512.Upper {
+			getWords(s.AVX512.Upper[i][:], b[32*i:])
+		}
+	}, func(s *x86.State, b []byte) {
+		for i := range s.AVX512.Upper {
+			putWords(b[32*i:], s.AVX512.Upper[i][:])
+		}
+	}},
+	{7, 1024, func(s *x86.State, b []byte) {
+		for i := range s.AVX512.More {
+			getWords(s.AVX512.More[i][:], b[64*i:])
+		}
+	}, func(s *x86.State, b []byte) {
+		for i := range s.AVX512.More {
+			putWords(b[64*i:], s.AVX512.More[i][:])
+		}
+	}},
+	{9, 4, func(s *x86.State, b []byte) { s.PKRU = le.Uint32(b) }, func(s *x86.State, b []byte) { le.PutUint32(b, s.PKRU) }},
+	{17, 64, func(s *x86.State, b []byte) { copy(s.Tiles.Config[:], b) }, func(s *x86.State, b []byte) { copy(b, s.Tiles.Config[:]) }},
+	{18, 8192, func(s *x86.State, b []byte) { copy(s.Tiles.Data[:], b) }, func(s *x86.State, b []byte) { copy(b, s.Tiles.Data[:]) }},
+}
+
+func getWords(w []uint64, b []byte) {
+	for i := range w {
+		w[i] = le.Uint64(b[8*i:])
 	}
-	return int(r[1])
+}
+
+func putWords(b []byte, w []uint64) {
+	for i := range w {
+		le.PutUint64(b[8*i:], w[i])
+	}
+}
+
+// initial is what a component holds that is not in use.
+var initial = make([]byte, 8192)
+
+// place is where the host keeps a component; nil if it does not.
+func (x *component) place(c *CPU) []byte {
+	r := c.accel.h.leaf(leafXSAVE, uint32(x.bit))
+	if int(r[0]) < x.size || int(r[1]) > len(c.xsave)-x.size {
+		return nil
+	}
+	return c.xsave[r[1]:][:x.size]
+}
+
+// xsaveRequest is the request that gives the area, whose size is one of the capability's where components were asked for that make it larger
+// than the first kernels' one.
+func (c *CPU) xsaveRequest() (r request, size int) {
+	if n := c.accel.h.vmCaps[capXsave2]; n > sizeXsave {
+		return reqGetXsave2, n
+	}
+	return reqGetXsave, sizeXsave
 }
 
 func (c *CPU) pullXsave() error {
+	r, size := c.xsaveRequest()
 	if c.xsave == nil {
-		c.xsave = make([]byte, sizeXsave)
+		c.xsave = make([]byte, size)
 	}
-	if _, err := c.k.ioctlData(c.fd, reqGetXsave, c.xsave); err != nil {
-		return requestError(reqGetXsave, err)
+	if _, err := c.k.ioctlData(c.fd, r, c.xsave); err != nil {
+		return requestError(r, err)
 	}
 	s, b := &c.rest, c.xsave
 	s.FCW, s.FSW, s.FTags, s.FOp = le.Uint16(b[xsFCW:]), le.Uint16(b[xsFSW:]), uint16(b[xsFTW]), le.Uint16(b[xsFOP:])
@@ -39,17 +116,17 @@ func (c *CPU) pullXsave() error {
 		p := b[xsST+i*xsSlot:]
 		s.FP[(top+i)&7] = x86.FPReg{Mantissa: le.Uint64(p), Exponent: le.Uint16(p[8:])}
 	}
-	bv := le.Uint64(b[xsBV:])
 	for i := range s.Vec {
-		lo, hi := b[xsXMM+i*xsSlot:], b[xsYMMH+i*xsSlot:]
-		s.Vec[i] = [4]uint64{le.Uint64(lo), le.Uint64(lo[8:])}
-		if bv&x86.XFeatAVX != 0 {
-			s.Vec[i][2], s.Vec[i][3] = le.Uint64(hi), le.Uint64(hi[8:])
-		}
+		getWords(s.Vec[i][:2], b[xsXMM+i*xsSlot:])
 	}
-	s.XStateBV, s.PKRU = bv, 0
-	if at := c.pkruPlace(); at != 0 && bv&x86.XFeatPKRU != 0 {
-		s.PKRU = le.Uint32(b[at:])
+	s.XStateBV = le.Uint64(b[xsBV:])
+	for i := range components {
+		x := &components[i]
+		if p := x.place(c); p != nil && s.XStateBV>>x.bit&1 != 0 {
+			x.pull(s, p)
+		} else {
+			x.pull(s, initial)
+		}
 	}
 	return nil
 }
@@ -58,7 +135,8 @@ func (c *CPU) pullXsave() error {
 func (c *CPU) pushXsave() error {
 	s := &c.rest
 	if c.xsave == nil || c.whole {
-		c.xsave = make([]byte, sizeXsave)
+		_, size := c.xsaveRequest()
+		c.xsave = make([]byte, size)
 	}
 	b := c.xsave
 	le.PutUint16(b[xsFCW:], s.FCW)
@@ -74,25 +152,51 @@ func (c *CPU) pushXsave() error {
 		le.PutUint64(p, f.Mantissa)
 		le.PutUint16(p[8:], f.Exponent)
 	}
-	bv := le.Uint64(b[xsBV:]) | x86.XFeatX87 | x86.XFeatSSE
-	avx := c.accel.opt.Config.Features.Has(x86.FeatAVX)
-	for i, v := range s.Vec {
-		lo, hi := b[xsXMM+i*xsSlot:], b[xsYMMH+i*xsSlot:]
-		le.PutUint64(lo, v[0])
-		le.PutUint64(lo[8:], v[1])
-		if avx {
-			le.PutUint64(hi, v[2])
-			le.PutUint64(hi[8:], v[3])
-			bv |= x86.XFeatAVX
-		}
+	for i := range s.Vec {
+		putWords(b[xsXMM+i*xsSlot:], s.Vec[i][:2])
 	}
-	if at := c.pkruPlace(); at != 0 && c.accel.opt.Config.Features.Has(x86.FeatPKU) {
-		le.PutUint32(b[at:], s.PKRU)
-		bv |= x86.XFeatPKRU
+	bv := le.Uint64(b[xsBV:]) | x86.XFeatX87 | x86.XFeatSSE
+	has := c.accel.opt.Config.XCR0Mask()
+	for i := range components {
+		x := &components[i]
+		if p := x.place(c); p != nil && has>>x.bit&1 != 0 {
+			x.push(s, p)
+			bv |= 1 << x.bit
+		}
 	}
 	le.PutUint64(b[xsBV:], bv)
 	if _, err := c.k.ioctlData(c.fd, reqSetXsave, b); err != nil {
 		return requestError(reqSetXsave, err)
 	}
 	return nil
+}
+
+// Dynamic components: memory for them is given to processes that have asked for it (Documentation/arch/x86/xstate.rst).
+const (
+	archGetGuestPerm = 0x1024 // ARCH_GET_XCOMP_GUEST_PERM
+	archReqGuestPerm = 0x1025 // ARCH_REQ_XCOMP_GUEST_PERM
+	dynamicComponent = 18
+
+	// The attribute of the system that tells which components guests can have.
+	attrGroup       = 0
+	attrGuestXState = 0 // KVM_X86_XCOMP_GUEST_SUPP
+)
+
+// deviceAttr is struct kvm_device_attr; Addr is where the value goes.
+type deviceAttr struct {
+	Flags, Group uint32
+	Attr, Addr   uint64
+}
+
+// requestDynamic asks for the dynamic components on behalf of guests; a host that lacks them says so. It precedes the machine.
+func (h *Host) requestDynamic() {
+	if !h.has(capSysAttributes) {
+		return
+	}
+	var can uint64
+	a := deviceAttr{Group: attrGroup, Attr: attrGuestXState, Addr: addressOf(bytesOf(&can))}
+	if _, err := h.k.ioctlData(h.fd, reqGetDeviceAttr, bytesOf(&a)); err != nil || can>>dynamicComponent&1 == 0 {
+		return
+	}
+	h.tiles = h.k.permitGuest(dynamicComponent) == nil
 }

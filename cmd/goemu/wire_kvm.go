@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"math"
@@ -106,8 +107,8 @@ func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
 		h.Close()
 		return optionError{err}
 	}
-	c.NewAccel = func(mem, _ *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {
-		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, Machine: m, Chips: irqchips[k.irqchip], DirtyRing: k.ring, Notify: k.notify, NotifyWindow: k.window, Warn: warn})
+	c.NewAccel = func(mem, smm *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {
+		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, SMM: smm, Machine: m, Chips: irqchips[k.irqchip], DirtyRing: k.ring, Notify: k.notify, NotifyWindow: k.window, Warn: warn})
 		if err != nil {
 			return nil, err
 		}
@@ -129,10 +130,11 @@ func (s *session) fitKVM(h *kvm.Host, k *kvmOptions, c *pc.Config) (err error) {
 			warn(w)
 		}
 	}
-	switch c.Props.SMM {
-	case qdev.On:
+	switch {
+	case h.HasSMM():
+	case c.Props.SMM == qdev.On:
 		return errors.New("System Management Mode not supported by this hypervisor.")
-	case qdev.Auto:
+	case c.Props.SMM == qdev.Auto:
 		c.Props.SMM = qdev.Off
 	}
 	if chips := irqchips[k.irqchip]; chips != accel.ChipsNone {
@@ -146,20 +148,24 @@ func (s *session) fitKVM(h *kvm.Host, k *kvmOptions, c *pc.Config) (err error) {
 			c.Props.IOAPIC2 = qdev.Off
 		}
 	}
-	s.processor = hostProcessor(h, irqchips[k.irqchip])
+	if s.processor, err = hostProcessor(h, irqchips[k.irqchip]); err != nil {
+		return err
+	}
 	if c.CPU, err = s.cpuConfig(c, s.processor); err != nil {
 		return err
 	}
 	if c.CPU.Features.Has(x86.FeatInvTSC) && c.CPU.TSCFrequency == 0 { // another host counts at another rate
 		s.unmovable = "State blocked by non-migratable CPU device (invtsc flag)"
 	}
+	s.unmovable = cmp.Or(c.CPU.HyperV.Blocker(), s.unmovable)
 	return nil
 }
 
 // hostProcessor describes the processor that guests are executed by.
-func hostProcessor(h *kvm.Host, chips accel.Chips) *x86.Host {
-	p := &x86.Host{Vendor: h.Vendor(), Features: h.Features(chips), X2APIC: chips != accel.ChipsNone, ExtDestID: chips == accel.ChipsLocal, ModelID: hostcpu.Brand()}
+func hostProcessor(h *kvm.Host, chips accel.Chips) (p *x86.Host, err error) {
+	p = &x86.Host{Vendor: h.Vendor(), Features: h.Features(chips), X2APIC: chips != accel.ChipsNone, ExtDestID: chips == accel.ChipsLocal, ModelID: hostcpu.Brand()}
 	p.Level, p.XLevel, p.PhysBits = h.Levels()
 	p.Family, p.Model, p.Stepping = hostcpu.Signature()
-	return p
+	p.HyperV, err = h.HyperV()
+	return p, err
 }

@@ -111,7 +111,19 @@ func (c cpuSection) Save(w *vmstate.Writer) {
 
 // Load implements vmstate.State.
 func (c cpuSection) Load(r *vmstate.Reader, version int) error {
-	return c.desc.Load(&c.m.loaded[c.cpu], r, version)
+	s := &c.m.loaded[c.cpu]
+	if err := c.desc.Load(s, r, version); err != nil || c.desc != &x86.CPUState {
+		return err
+	}
+	if a, ok := c.m.accel.(StateChecker); ok {
+		return a.CheckState(s)
+	}
+	return nil
+}
+
+// StateChecker is an accelerator that cannot go on from every state.
+type StateChecker interface {
+	CheckState(*x86.State) error
 }
 
 // Layout implements vmstate.State.

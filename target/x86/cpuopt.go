@@ -9,7 +9,7 @@ import (
 )
 
 // cpuProps are the properties of a CPU that are not feature bits.
-var cpuProps = map[string]func(c *Config, s string) error{
+var cpuProps = addHyperV(map[string]func(c *Config, s string) error{
 	"level":                 number(func(c *Config, n uint64) error { c.Level, c.fixed.level = uint32(n), true; return nil }),
 	"xlevel":                number(func(c *Config, n uint64) error { c.XLevel, c.fixed.xlevel = uint32(n), true; return nil }),
 	"xlevel2":               number(func(c *Config, n uint64) error { c.XLevel2, c.fixed.xlevel2 = uint32(n), true; return nil }),
@@ -33,7 +33,9 @@ var cpuProps = map[string]func(c *Config, s string) error{
 	"full-cpuid-auto-level": boolean(func(*Config, bool) {}),
 	"check":                 boolean(func(c *Config, on bool) { c.quiet = !on }),
 	"enforce":               boolean(func(c *Config, on bool) { c.enforce = on }),
-}
+	"pmu":                   boolean(func(c *Config, on bool) { c.PMU = on }),
+	"host-cache-info":       boolean(func(c *Config, on bool) { c.HostCaches = on }),
+})
 
 // migratable says whether models that have everything leave out what keeps the guest from moving to another host.
 func migratable(c *Config, on bool) {
@@ -136,6 +138,9 @@ func parseOption(option string, supported *Features, acc string, host *Host, def
 	ambiguous, err := cfg.applyAll(name, rest)
 	if err != nil {
 		return nil, nil, err
+	}
+	if err := cfg.expandHyperV(host); err != nil {
+		return nil, ambiguous, err
 	}
 	cfg.finishKVM()
 	cfg.dropDependent()

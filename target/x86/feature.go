@@ -164,6 +164,11 @@ const (
 	FeatSVM       = Feature(F80000001ECX)<<5 | 2
 	FeatVGIF      = Feature(F8000000AEDX)<<5 | 16
 	FeatInvTSC    = Feature(F80000007EDX)<<5 | 8
+	FeatMPX       = Feature(F7EBX)<<5 | 14
+	FeatAVX512F   = Feature(F7EBX)<<5 | 16
+	FeatAMXTile   = Feature(F7EDX)<<5 | 24
+	FeatPDCM      = Feature(F1ECX)<<5 | 15
+	FeatXFD       = Feature(FXSAVE)<<5 | 4
 	FeatARAT      = Feature(F6EAX)<<5 | 2
 	FeatXSAVEOPT  = Feature(FXSAVE) << 5
 	FeatXSAVEC    = Feature(FXSAVE)<<5 | 1

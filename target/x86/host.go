@@ -44,9 +44,10 @@ type Host struct {
 	ModelID                 string
 	Level, XLevel           uint32
 	PhysBits                int
-	Features                Features // that a guest can have
-	X2APIC                  bool     // every model gets it
-	ExtDestID               bool     // … and this part of KVM's interface
+	Features                Features        // that a guest can have
+	X2APIC                  bool            // every model gets it
+	ExtDestID               bool            // … and this part of KVM's interface
+	HyperV                  map[uint32]Regs // leaves of Hyper-V's interface that guests can have; nil: none
 }
 
 // HostModel is the name of the model that is the host's processor.
@@ -93,6 +94,7 @@ func (h *Host) adjust(c *Config) {
 	c.Features[F40000001EDX] = 0 // a hint is the user's to give
 	c.Features.Set(FeatInvTSC, false)
 	c.Features.Set(FeatHT, false)
+	c.PMU = true
 }
 
 // ParseHostOption is ParseOption where the host's processor executes the guest.

@@ -74,9 +74,9 @@ type Property struct {
 func (c *Config) Properties() []Property {
 	m := c.Model
 	return []Property{
-		{"check", "bool", !c.quiet}, {"enforce", "bool", c.enforce}, {"family", "int", int64(m.Family)}, {"kvm", "bool", !c.HideKVM}, {"level", "uint32", uint64(c.Level)},
+		{"check", "bool", !c.quiet}, {"enforce", "bool", c.enforce}, {"family", "int", int64(m.Family)}, {"host-cache-info", "bool", c.HostCaches}, {"kvm", "bool", !c.HideKVM}, {"level", "uint32", uint64(c.Level)},
 		{"model", "int", int64(m.Model)}, {"model-id", "string", m.ModelID}, {"phys-bits", "uint32", uint64(c.PhysBits)},
-		{"stepping", "int", int64(m.Stepping)}, {"tcg-cpuid", "bool", !c.HideHypervisor}, {"tsc-frequency", "int", int64(c.TSCFrequency)},
+		{"pmu", "bool", c.PMU}, {"stepping", "int", int64(m.Stepping)}, {"tcg-cpuid", "bool", !c.HideHypervisor}, {"tsc-frequency", "int", int64(c.TSCFrequency)},
 		{"vendor", "string", m.Vendor}, {"xlevel", "uint32", uint64(c.XLevel)}, {"xlevel2", "uint32", uint64(c.XLevel2)},
 	}
 }

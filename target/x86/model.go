@@ -70,6 +70,9 @@ type Config struct {
 	// HideFrequency leaves out the leaf in which it tells the rate of the time stamp counter, as VMware does.
 	HideFrequency bool
 	TSCFrequency  uint64 // Hz; 0: the host's
+	// PMU gives guests the host's performance counters, HostCaches tells of the host's caches. Both are for hardware virtualisation.
+	PMU, HostCaches bool
+	HyperV          HyperV
 
 	// Filtered are the features that were asked for and are not there.
 	Filtered Features
@@ -82,7 +85,7 @@ type Config struct {
 // NewConfig makes the configuration of a model, restricted to what the accelerator implements (supported). It returns the features
 // that the model has and the accelerator has not.
 func NewConfig(m *Model, supported *Features) (cfg *Config, missing Features) {
-	cfg = &Config{Model: m, Level: m.Level, XLevel: m.XLevel, PhysBits: m.PhysBits, Features: m.Features}
+	cfg = &Config{Model: m, Level: m.Level, XLevel: m.XLevel, PhysBits: m.PhysBits, Features: m.Features, HyperV: newHyperV()}
 	if cfg.PhysBits == 0 {
 		cfg.PhysBits = 40
 	}
@@ -132,18 +135,26 @@ func (c *Config) XCR0Mask() uint64 {
 	if c.Features.Has(FeatAVX) {
 		m |= XFeatAVX
 	}
-	if c.Features.Has(FeatPKU) {
-		m |= XFeatPKRU
+	for _, x := range []struct {
+		needs Feature
+		bits  uint64
+	}{{FeatMPX, XFeatBounds}, {FeatAVX512F, XFeatAVX512}, {FeatPKU, XFeatPKRU}, {FeatAMXTile, XFeatTiles}} {
+		if c.Features.Has(x.needs) {
+			m |= x.bits
+		}
 	}
 	return m
 }
 
 // State components of XSAVE.
 const (
-	XFeatX87  = 1 << 0
-	XFeatSSE  = 1 << 1
-	XFeatAVX  = 1 << 2
-	XFeatPKRU = 1 << 9
+	XFeatX87    = 1 << 0
+	XFeatSSE    = 1 << 1
+	XFeatAVX    = 1 << 2
+	XFeatBounds = 3 << 3
+	XFeatAVX512 = 7 << 5
+	XFeatPKRU   = 1 << 9
+	XFeatTiles  = 3 << 17
 )
 
 // XComponent is the place of an extended state component in the standard format.
@@ -153,7 +164,8 @@ type XComponent struct {
 }
 
 // XComponents are the extended components, in order of their bits.
-var XComponents = []XComponent{{2, 0x240, 0x100, false}, {9, 0xa80, 8, false}}
+var XComponents = []XComponent{{2, 0x240, 0x100, false}, {3, 0x3c0, 0x40, false}, {4, 0x400, 0x40, false}, {5, 0x440, 0x40, false},
+	{6, 0x480, 0x200, false}, {7, 0x680, 0x400, false}, {9, 0xa80, 8, false}, {17, 0xac0, 0x40, true}, {18, 0xb00, 0x2000, true}}
 
 // XLegacySize is the size of the legacy area and the header.
 const XLegacySize = 0x240

@@ -16,6 +16,10 @@ type State struct {
 	FIP, FDP uint64
 	MXCSR    uint32
 	Vec      [16][4]uint64 // YMM0…15
+	// AVX512 and Tiles are what only hardware virtualisation has of the extended state.
+	AVX512 AVX512State
+	Tiles  TileState
+	Bounds BoundState
 
 	Seg                                  [NumSegs]SegmentState
 	GDT, IDT                             SegmentState
@@ -50,6 +54,13 @@ type State struct {
 	InterruptInjected, ExceptionNr                               int32
 	MPState, SIPIVector                                          uint32
 	SoftInterrupt, NMIInjected, NMIPending, HasErrorCode         uint8
+
+	PMU         PMUState
+	HyperV      HyperVState
+	XFD, XFDErr uint64
+	PDPTRValid  bool // PDPTR are the page directory pointers that the CPU has loaded
+	PDPTR       [4]uint64
+	TripleFault uint8 // one is pending
 
 	// SVM is of a nested guest, beside bits of Mode and Mode2.
 	SVM SVMState

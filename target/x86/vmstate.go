@@ -98,6 +98,12 @@ var CPUState = vmstate.Description[State]{
 		register("cpu/msr_tscdeadline", "env.tsc_deadline", 0, func(s *State) *uint64 { return &s.TSCDeadline }),
 		register("cpu/msr_ia32_misc_enable", "env.msr_ia32_misc_enable", miscEnableDefault, func(s *State) *uint64 { return &s.MiscEnable }),
 		register("cpu/msr_ia32_feature_control", "env.msr_ia32_feature_control", 0, func(s *State) *uint64 { return &s.FeatureControl }),
+		&pmuState, &boundState, &hvHypercallState,
+		register("cpu/msr_hyperv_vapic", "env.msr_hv_vapic", 0, func(s *State) *uint64 { return &s.HyperV.VAPIC }),
+		register("cpu/msr_hyperv_time", "env.msr_hv_tsc", 0, func(s *State) *uint64 { return &s.HyperV.TSC }),
+		&hvCrashState,
+		register("cpu/msr_hyperv_runtime", "env.msr_hv_runtime", 0, func(s *State) *uint64 { return &s.HyperV.Runtime }),
+		&hvSynICState, &hvTimerState, &hvReenlightenmentState, &avx512State,
 		register("cpu/xss", "env.xss", 0, func(s *State) *uint64 { return &s.XSS }),
 		register("cpu/umwait", "env.umwait", 0, func(s *State) *uint32 { return &s.Umwait }),
 		register("cpu/tsc_khz", "env.tsc_khz", 0, func(s *State) *int64 { return &s.TSCKHz }),
@@ -109,6 +115,8 @@ var CPUState = vmstate.Description[State]{
 		register("cpu/virt_ssbd", "env.virt_ssbd", 0, func(s *State) *uint64 { return &s.VirtSSBD }),
 		&nestedPagingState,
 		register("cpu/svm_guest", "env.int_ctl", 0, func(s *State) *uint32 { return &s.SVM.IntCtl }),
+		&pdptrState, &xfdState, &tileState,
+		register("cpu/triple_fault", "env.triple_fault_pending", 0, func(s *State) *uint8 { return &s.TripleFault }),
 	},
 	PreLoad: func(s *State) { // what missing subsections mean; section "cpu_common" comes first
 		*s = State{PollControl: pollControlDefault, MiscEnable: miscEnableDefault, Halted: s.Halted, Requests: s.Requests, Crashed: s.Crashed}
