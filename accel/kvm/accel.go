@@ -2,11 +2,10 @@ package kvm
 
 import (
 	"fmt"
-	"runtime"
 	"sync"
-	"sync/atomic"
 
 	"goemu/accel"
+	"goemu/accel/gate"
 	"goemu/internal/memory"
 	"goemu/internal/strerror"
 	"goemu/target/x86"
@@ -49,7 +48,7 @@ type Accel struct {
 	opt     Options
 	machine accel.Machine
 	slots   slots
-	cpus    atomic.Pointer[[]*CPU]
+	gate    gate.Gate[*CPU]
 	cpuid   *cpuidList // of the first CPU
 	pmu     counters
 	debug   debugger
@@ -61,23 +60,13 @@ type Accel struct {
 	notifyOnce sync.Once // guards the warning about notify exits
 	ticks      uint64    // of the time stamp counter, as loaded
 
-	startMu sync.Mutex // guards changes of cpus, and the next two
-	paused  bool
-	spare   map[uint32]*CPU // that have been removed, by APIC identifier: the kernel never lets go of one
-
-	// Keeping CPUs out of the guest.
-	exMu     sync.Mutex // held for the whole exclusive section
-	stopping atomic.Bool
-	gateMu   sync.Mutex
-	gate     *sync.Cond
-	running  sync.WaitGroup
+	spare map[uint32]*CPU // that have been removed, by APIC identifier: the kernel never lets go of one; guarded by the gate's list
 }
 
 // New gives a virtual machine memory; it has no CPUs yet. The host is the accelerator's from now on.
 func New(o Options) (*Accel, error) {
 	a := &Accel{h: o.Host, k: o.Host.k, opt: o, machine: o.Machine, spare: map[uint32]*CPU{}}
-	a.gate = sync.NewCond(&a.gateMu)
-	a.cpus.Store(&[]*CPU{})
+	a.gate.Init()
 	a.slots.init(a)
 	for _, f := range []func() error{a.setUpLogging, a.setUpNotify, a.setUpEvents} {
 		if err := f(); err != nil {
@@ -138,96 +127,33 @@ func requestError(r request, err error) error {
 	return fmt.Errorf("ioctl(%s) failed: %s", requestNames[r], strerror.Of(err))
 }
 
-func (a *Accel) list() []*CPU { return *a.cpus.Load() }
+func (a *Accel) list() []*CPU { return a.gate.List() }
 
 // CPUs returns the virtual CPUs in the order of their creation.
 func (a *Accel) CPUs() []*CPU { return a.list() }
 
 // exclusive runs f while no CPU is inside the guest. It may be called on a CPU's goroutine that handles an exit.
-func (a *Accel) exclusive(f func()) {
-	a.exMu.Lock()
-	defer a.exMu.Unlock()
-	a.stopping.Store(true)
-	for _, c := range a.list() {
-		c.interrupt()
-	}
-	a.gateMu.Lock()
-	for a.anyInside() {
-		a.gate.Wait()
-	}
-	a.gateMu.Unlock()
-	f()
-	a.gateMu.Lock()
-	a.stopping.Store(false)
-	a.gate.Broadcast()
-	a.gateMu.Unlock()
-}
-
-func (a *Accel) anyInside() bool {
-	for _, c := range a.list() {
-		if c.inside.Load() {
-			return true
-		}
-	}
-	return false
-}
+func (a *Accel) exclusive(f func()) { a.gate.Exclusive(nil, f) }
 
 // Start begins to execute the CPUs that do not yet; while the machine is paused they wait. Their request lines decide which of them run.
 // When it returns every CPU has its thread.
-func (a *Accel) Start() {
-	a.startMu.Lock()
-	defer a.startMu.Unlock()
-	var up sync.WaitGroup
-	defer up.Wait()
-	for _, c := range a.list() {
-		if c.started.Load() {
-			continue
-		}
-		if a.paused {
-			c.request(reqPause)
-		}
-		c.started.Store(true)
-		a.running.Add(1)
-		up.Add(1)
-		go c.main(up.Done)
-	}
-}
+func (a *Accel) Start() { a.gate.Start((*CPU).main) }
 
 // Pause stops all CPUs and waits until they have stopped. Resume lets them go on.
 func (a *Accel) Pause() {
-	a.startMu.Lock()
-	a.paused = true
-	list := a.list()
-	for _, c := range list {
-		c.request(reqPause)
-	}
-	a.startMu.Unlock()
-	for _, c := range list {
-		c.waitParked()
-	}
+	a.gate.Pause()
 	a.stopClock()
 }
 
 // Resume lets paused CPUs go on.
-func (a *Accel) Resume() {
-	a.startMu.Lock()
-	defer a.startMu.Unlock()
-	a.paused = false
-	a.startClock()
-	for _, c := range a.list() {
-		c.unrequest(reqPause)
-	}
-}
+func (a *Accel) Resume() { a.gate.Resume(a.startClock) }
 
 // Close ends all CPUs and gives everything back to the kernel. It may be called again.
 func (a *Accel) Close() error {
 	if a.h.closed {
 		return nil
 	}
-	for _, c := range a.list() {
-		c.request(reqQuit)
-	}
-	a.running.Wait()
+	a.gate.Quit()
 	a.slots.close()
 	for _, c := range a.list() {
 		c.free()
@@ -237,13 +163,6 @@ func (a *Accel) Close() error {
 	}
 	a.h.Close()
 	return nil
-}
-
-// threads makes sure that Go gives every CPU and the rest of the program a processor.
-func (a *Accel) threads() {
-	if n := len(a.list()) + 4; runtime.GOMAXPROCS(0) < n {
-		runtime.GOMAXPROCS(n)
-	}
 }
 
 // TSC is the guest's time stamp counter; the machine is paused.

@@ -3,22 +3,15 @@ package kvm
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 	"sync/atomic"
 
 	"goemu/accel"
+	"goemu/accel/gate"
 	"goemu/internal/memory"
 	"goemu/target/x86"
 )
 
 var le = binary.LittleEndian
-
-// Requests to a CPU beside the accel.IRQ lines, in CPU.req.
-const (
-	reqPause uint32 = 1 << iota // the machine is stopped
-	reqDo                       // functions wait
-	reqQuit
-)
 
 // CPU is a virtual CPU. It implements accel.CPU.
 type CPU struct {
@@ -35,17 +28,11 @@ type CPU struct {
 	ack    func() (uint8, bool)      // acknowledges what IRQHard asks for; nil if the kernel has all controllers
 	base   uint64                    // IA32_APIC_BASE of the kernel's, as pulled
 
-	lines   atomic.Uint32 // accel.IRQ
-	req     atomic.Uint32
-	halted  atomic.Bool
-	parked  atomic.Bool
-	inside  atomic.Bool // in the guest, or about to enter it
-	wake    chan struct{}
-	started atomic.Bool
-	thread  atomic.Int64
-	work    accel.Work    // of Do
-	gone    chan struct{} // closed when its goroutine has ended
-	removed atomic.Bool   // see Accel.Remove
+	lines  atomic.Uint32 // accel.IRQ
+	gate   gate.CPU
+	halted atomic.Bool
+	thread atomic.Int64
+	gone   chan struct{} // closed when its goroutine has ended
 
 	// All below belongs to the CPU's goroutine, or to whoever has paused it.
 	env        x86.Env         // with rest the state, if synced
@@ -79,11 +66,7 @@ func (a *Accel) NewCPU(index int, apicID uint32) (*CPU, error) {
 	}
 	c.rest.A20Mask = -1
 	c.Reset()
-	a.startMu.Lock()
-	defer a.startMu.Unlock()
-	list := append(slices.Clone(a.list()), c)
-	a.cpus.Store(&list)
-	a.threads()
+	a.gate.Add(c)
 	return c, nil
 }
 
@@ -93,7 +76,8 @@ func (a *Accel) create(index int, apicID uint32) (*CPU, error) {
 	if err != nil {
 		return nil, fmt.Errorf("kvm_init_vcpu: kvm_get_vcpu failed (%d): %w", index, requestError(reqCreateVCPU, err))
 	}
-	c := &CPU{accel: a, k: a.k, fd: fd, index: index, apicID: apicID, wake: make(chan struct{}, 1), gone: make(chan struct{})}
+	c := &CPU{accel: a, k: a.k, fd: fd, index: index, apicID: apicID, gone: make(chan struct{})}
+	a.gate.Join(c, c.interrupt)
 	if c.run, err = a.k.mmap(fd, 0, a.h.runSize); err != nil {
 		_ = a.k.close(fd)
 		return nil, fmt.Errorf("kvm_init_vcpu: mmap'ing vcpu state failed (%d): %w", index, err)
@@ -185,7 +169,7 @@ func (c *CPU) Raise(l accel.IRQ) {
 		l &= accel.IRQNMI | accel.IRQSMI | accel.IRQReset | accel.IRQHalt
 	}
 	if old := c.lines.Or(uint32(l)); old&uint32(l) != uint32(l) {
-		c.kick()
+		c.gate.Kick()
 	}
 }
 
@@ -193,66 +177,23 @@ func (c *CPU) Raise(l accel.IRQ) {
 func (c *CPU) Lower(l accel.IRQ) {
 	c.lines.And(^uint32(l))
 	if l&accel.IRQHalt != 0 {
-		c.kick()
-	}
-}
-
-// kick makes the CPU look at its requests soon.
-func (c *CPU) kick() {
-	c.interrupt()
-	select {
-	case c.wake <- struct{}{}:
-	default:
+		c.gate.Kick()
 	}
 }
 
 // interrupt gets the CPU out of the guest, or keeps it from entering. See the package's comment.
 func (c *CPU) interrupt() {
 	setFlag(c.run, runImmediateExit)
-	if c.inside.Load() {
+	if c.gate.Inside() {
 		_ = c.k.interrupt(c.Thread())
 	}
 }
 
-func (c *CPU) request(r uint32) {
-	c.req.Or(r)
-	c.kick()
-}
+// Gated implements gate.Member.
+func (c *CPU) Gated() *gate.CPU { return &c.gate }
 
-func (c *CPU) unrequest(r uint32) {
-	c.req.And(^r)
-	c.kick()
-}
-
-// Do implements accel.CPU. On a CPU that has not been started f runs at once, on one that has been removed not at all.
-func (c *CPU) Do(f func()) {
-	if !c.started.Load() {
-		f()
-		return
-	}
-	if done := c.work.Add(f); done != nil {
-		c.request(reqDo)
-		<-done
-	}
-}
-
-// runDo runs what Do has queued.
-func (c *CPU) runDo() {
-	c.req.And(^reqDo)
-	c.work.Run()
-}
+// Do implements accel.CPU.
+func (c *CPU) Do(f func()) { c.gate.Do(f) }
 
 // SetA20 keeps the state of the A20 gate, which has no effect on the host's processor.
 func (c *CPU) SetA20(bool) {}
-
-// waitParked waits until the CPU has noticed reqPause.
-func (c *CPU) waitParked() {
-	if !c.started.Load() {
-		return
-	}
-	c.accel.gateMu.Lock()
-	defer c.accel.gateMu.Unlock()
-	for !c.parked.Load() && c.req.Load()&reqQuit == 0 {
-		c.accel.gate.Wait()
-	}
-}

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"goemu/accel"
+	"goemu/accel/gate"
 	"goemu/accel/linear"
 	"goemu/target/x86"
 )
@@ -213,7 +214,7 @@ func (c *CPU) debugged() {
 		c.ownException(exception, dr6)
 		return
 	}
-	c.request(reqPause) // which Resume ends
+	c.gate.Request(gate.Pause) // which Resume ends
 	if d.onStop != nil {
 		d.onStop(stop)
 	}

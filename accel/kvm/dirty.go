@@ -201,11 +201,12 @@ func (a *Accel) ringFull() {
 
 // everyCPU are the CPUs and those that have been removed, whose rings may hold entries.
 func (a *Accel) everyCPU() []*CPU {
-	a.startMu.Lock()
-	defer a.startMu.Unlock()
-	list := append([]*CPU(nil), a.list()...)
-	for _, c := range a.spare {
-		list = append(list, c)
-	}
+	var list []*CPU
+	a.gate.Locked(func() {
+		list = append(list, a.list()...)
+		for _, c := range a.spare {
+			list = append(list, c)
+		}
+	})
 	return list
 }

@@ -4,7 +4,7 @@
 // # Goroutines and locks
 //
 // Each virtual CPU has one goroutine, locked to an OS thread, which alone enters the guest. Other goroutines reach it by request lines
-// (Raise, Lower), by Do, or by keeping all CPUs out of the guest (Accel.exclusive). While the machine is paused, or before it starts,
+// (Raise, Lower), by Do, or by keeping all CPUs out of the guest (gate.Gate.Exclusive). While the machine is paused, or before it starts,
 // anybody may get and set a CPU's state.
 //
 // # Wake-ups

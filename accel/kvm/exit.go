@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"goemu/accel"
+	"goemu/accel/gate"
 	"goemu/internal/strerror"
 	"goemu/target/x86"
 )
@@ -145,7 +146,7 @@ func internalText(e *exit) string {
 
 // stop asks the machine for something that ends this CPU's execution until it is resumed.
 func (c *CPU) stop(why accel.Shutdown, text string) {
-	c.request(reqPause)
+	c.gate.Request(gate.Pause)
 	c.accel.machine.Request(why, text)
 }
 
@@ -191,7 +192,7 @@ func (c *CPU) accessPort(e *exit) {
 		m.WriteIO(e.port, e.size, uint32(getN(p)))
 	}
 	if e.write && m.Stopping() {
-		c.request(reqPause) // which Resume ends
+		c.gate.Request(gate.Pause) // which Resume ends
 	}
 }
 
@@ -217,7 +218,7 @@ func (c *CPU) accessMemory(addr uint64, p []byte, write bool) {
 		p, addr = p[n:], addr+uint64(n)
 	}
 	if write && c.accel.machine.Stopping() {
-		c.request(reqPause)
+		c.gate.Request(gate.Pause)
 	}
 }
 

@@ -33,6 +33,57 @@ type fake struct {
 	dirty   map[uint32]uint64 // what reqGetDirtyLog gives as the first word, by slot
 	cleared []clearLog        // by reqClearDirtyLog
 	signals chan struct{}
+
+	cpuid   []cpuidEntry       // of reqGetSupportedCPUID
+	hyperv  []cpuidEntry       // of reqGetHyperVCPUID
+	listed  []uint32           // of reqGetMSRIndexList
+	kept    map[request][]byte // what was set, by the request that gets it
+	msrs    map[uint32]uint64  // registers that were set
+	regions []memoryRegion     // that were told
+}
+
+// getters are the requests that give what others set.
+var getters = map[request]request{reqSetXsave: reqGetXsave, reqSetSregs: reqGetSregs, reqSetSregs2: reqGetSregs2, reqSetRegs: reqGetRegs, reqSetXcrs: reqGetXcrs,
+	reqSetEvents: reqGetEvents, reqSetDebugRegs: reqGetDebugRegs, reqSetMPState: reqGetMPState, reqSetLAPIC: reqGetLAPIC}
+
+// keep remembers what is set, and gives it back.
+func (f *fake) keep(r request, data []byte) {
+	if f.kept == nil {
+		f.kept, f.msrs = map[request][]byte{}, map[uint32]uint64{}
+	}
+	if g, ok := getters[r]; ok {
+		f.kept[g] = slices.Clone(data)
+	}
+	if r == reqGetXsave2 {
+		r = reqGetXsave
+	}
+	copy(data, f.kept[r])
+}
+
+// moveMSRs sets or gets registers, all but one that is not there.
+func (f *fake) moveMSRs(data []byte, set bool) int {
+	n := int(le.Uint32(data))
+	for i := range n {
+		p := data[8+16*i:]
+		switch index := le.Uint32(p); {
+		case index == absentMSR:
+			return i
+		case set:
+			f.msrs[index] = le.Uint64(p[8:])
+		default:
+			le.PutUint64(p[8:], f.msrs[index])
+		}
+	}
+	return n
+}
+
+const absentMSR = 0xc0000103
+
+// putCPUID gives leaves.
+func putCPUID(data []byte, list []cpuidEntry) {
+	var l cpuidList
+	l.N = uint32(copy(l.Entries[:], list))
+	copy(data, bytesOf(&l))
 }
 
 func newFake() *fake {
@@ -135,15 +186,20 @@ func (f *fake) ioctlData(fd int, r request, data []byte) (int, error) {
 	if _, err := f.ioctl(fd, r, 0); err != nil {
 		return 0, err
 	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.keep(r, data)
 	switch r {
-	case reqGetMSRs, reqSetMSRs: // every register but one is there
-		n := int(le.Uint32(data))
-		for i := range n {
-			if le.Uint32(data[8+16*i:]) == 0xc0000103 {
-				return i, nil
-			}
-		}
-		return n, nil
+	case reqGetMSRs, reqSetMSRs:
+		return f.moveMSRs(data, r == reqSetMSRs), nil
+	case reqSetMemoryRegion:
+		var m memoryRegion
+		copy(bytesOf(&m), data)
+		f.regions = append(f.regions, m)
+	case reqGetDeviceAttr:
+		writeWord(le.Uint64(data[16:]), 1<<dynamicComponent)
+	case reqGetHyperVCPUID:
+		putCPUID(data, f.hyperv)
 	case reqGetDirtyLog:
 		if w := f.dirty[le.Uint32(data)]; w != 0 {
 			writeWord(le.Uint64(data[8:]), w)
@@ -153,10 +209,11 @@ func (f *fake) ioctlData(fd int, r request, data []byte) (int, error) {
 		copy(bytesOf(&c), data)
 		f.cleared = append(f.cleared, c)
 	case reqGetMSRIndexList:
-		le.PutUint32(data, 1)
-		le.PutUint32(data[4:], 0xc0000103)
+		l := msrIndices{N: 1, Indices: [maxIndices]uint32{absentMSR}}
+		l.N += uint32(copy(l.Indices[1:], f.listed))
+		copy(data, bytesOf(&l))
 	case reqGetSupportedCPUID:
-		le.PutUint32(data, 0)
+		putCPUID(data, f.cpuid)
 	}
 	return 0, nil
 }

@@ -29,15 +29,17 @@ func (e *InitError) Unwrap() error { return e.Errno }
 
 // Host is the kernel's virtual machine before it has memory and CPUs.
 type Host struct {
-	k       kernel
-	fd, vm  int
-	caps    map[capability]int
-	vmCaps  map[capability]int // of this machine
-	tiles   bool               // guests may have AMX's registers
-	runSize int
-	cpuid   []cpuidEntry    // what the guest may be shown
-	msrs    map[uint32]bool // that can be saved
-	closed  bool
+	k      kernel
+	fd, vm int
+	caps   map[capability]int
+	vmCaps map[capability]int // of this machine
+	tiles  bool               // guests may have AMX's registers
+
+	guestXState uint64 // the extended components that guests can have, where the kernel says; in memory that stays where it is
+	runSize     int
+	cpuid       []cpuidEntry    // what the guest may be shown
+	msrs        map[uint32]bool // that can be saved
+	closed      bool
 }
 
 // Open makes a virtual machine. An error is an *InitError.

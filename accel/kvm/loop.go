@@ -7,6 +7,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/accel"
+	"goemu/accel/gate"
 )
 
 // main is the goroutine of a CPU; up is called when it has its thread.
@@ -15,70 +16,47 @@ func (c *CPU) main(up func()) {
 	c.thread.Store(int64(unix.Gettid()))
 	up()
 	nameThread("CPU " + strconv.Itoa(c.index) + "/KVM")
-	defer c.accel.running.Done()
 	for c.service() {
 		c.enter()
 	}
-	c.setParked(true)
-	c.work.End()
-	if c.removed.Load() {
+	if c.gate.End() {
 		c.accel.forget(c)
 	}
 }
 
-func (c *CPU) setParked(on bool) {
-	c.accel.gateMu.Lock()
-	c.parked.Store(on)
-	c.accel.gate.Broadcast()
-	c.accel.gateMu.Unlock()
-}
-
-// wait blocks until cond holds, serving Do meanwhile.
-func (c *CPU) wait(cond func() bool) {
-	for {
-		if c.req.Load()&reqDo != 0 {
-			c.runDo()
-		}
-		if cond() {
-			return
-		}
-		<-c.wake
+// serveWaiting runs functions while the CPU waits.
+func (c *CPU) serveWaiting() {
+	if c.gate.Requests()&gate.Work != 0 {
+		c.gate.RunWork()
 	}
 }
+
+// heldUp tells whether the CPU is not to execute until that is taken back.
+func (c *CPU) heldUp() bool { return c.lines.Load()&uint32(accel.IRQHalt) != 0 }
 
 // service handles requests and interrupts until the CPU may enter the guest; false means quit.
 func (c *CPU) service() bool {
 	for {
-		r := c.req.Load()
+		r := c.gate.Requests()
 		switch {
-		case r&reqQuit != 0:
+		case r&gate.Quit != 0:
 			return false
-		case r&reqDo != 0:
+		case r&gate.Work != 0:
 			c.complete()
-			c.runDo()
-		case r&reqPause != 0 || c.lines.Load()&uint32(accel.IRQHalt) != 0:
+			c.gate.RunWork()
+		case r&gate.Pause != 0 || c.heldUp():
 			c.complete()
-			c.park()
+			if c.gate.Requests()&gate.Pause != 0 || c.heldUp() { // completing takes its time
+				c.gate.Park(c.serveWaiting, c.heldUp)
+			}
 		case c.serviceLines():
 		case c.halted.Load() || c.waitSIPI:
 			c.complete()
-			c.wait(func() bool { return c.req.Load() != 0 || c.wakingLines() != 0 })
+			c.gate.Wait(c.serveWaiting, func() bool { return c.gate.Requests() != 0 || c.wakingLines() != 0 })
 		default:
 			return true
 		}
 	}
-}
-
-// park waits while the machine is stopped.
-func (c *CPU) park() {
-	if c.req.Load()&reqPause == 0 && c.lines.Load()&uint32(accel.IRQHalt) == 0 { // completing took so long
-		return
-	}
-	c.setParked(true)
-	c.wait(func() bool {
-		return c.req.Load()&reqQuit != 0 || c.req.Load()&reqPause == 0 && c.lines.Load()&uint32(accel.IRQHalt) == 0
-	})
-	c.setParked(false)
 }
 
 // wakingLines are the lines that end HLT or the wait for a start-up interrupt.
@@ -191,45 +169,28 @@ func (c *CPU) enter() {
 		le.PutUint64(c.run[runCR8:], uint64(c.ic.TPR()>>4))
 	}
 	seen := c.lines.Load()
-	if !c.enterGate(seen) {
+	if !c.mayEnter(seen) {
 		return
 	}
 	c.synced = false
 	c.unfinished = false
 	_, err := c.k.ioctl(c.fd, reqRun, 0)
-	c.leaveGate()
+	c.gate.Leave()
 	c.left(err)
 }
 
-// enterGate is called before the CPU enters the guest, leaveGate after. It reports false if there is something to be done first; seen
-// are the lines that have been served.
-func (c *CPU) enterGate(seen uint32) bool {
-	a := c.accel
+// mayEnter lets the CPU through the gate. It reports false if there is something to be done first; seen are the lines that have been served.
+func (c *CPU) mayEnter(seen uint32) bool {
 	for {
 		clearFlag(c.run, runImmediateExit)
-		c.inside.Store(true)
-		if c.req.Load() != 0 || c.lines.Load()&^seen != 0 {
-			c.leaveGate()
-			return false
+		if !c.gate.Enter() {
+			continue
 		}
-		if !a.stopping.Load() {
+		if c.gate.Requests() == 0 && c.lines.Load()&^seen == 0 {
 			return true
 		}
-		c.leaveGate()
-		a.gateMu.Lock()
-		for a.stopping.Load() {
-			a.gate.Wait()
-		}
-		a.gateMu.Unlock()
-	}
-}
-
-func (c *CPU) leaveGate() {
-	c.inside.Store(false)
-	if a := c.accel; a.stopping.Load() {
-		a.gateMu.Lock()
-		a.gate.Broadcast()
-		a.gateMu.Unlock()
+		c.gate.Leave()
+		return false
 	}
 }
 

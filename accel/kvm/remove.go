@@ -2,28 +2,20 @@ package kvm
 
 import (
 	"fmt"
-	"slices"
 	"time"
 )
 
 // Remove takes a CPU out. It ends when it is between two instructions: it may be the one that executes the call, or wait for a lock that
 // the caller holds. Until then it is one of the CPUs. The kernel keeps it, for a CPU of the same identifier that comes later.
 func (a *Accel) Remove(c *CPU) {
-	c.removed.Store(true)
-	if !c.started.Load() {
+	if !c.gate.Remove() {
 		a.forget(c)
-		return
 	}
-	c.request(reqQuit)
 }
 
 // forget drops a CPU that executes nothing any more.
 func (a *Accel) forget(c *CPU) {
-	a.startMu.Lock()
-	list := slices.DeleteFunc(slices.Clone(a.list()), func(x *CPU) bool { return x == c })
-	a.cpus.Store(&list)
-	a.spare[c.apicID] = c
-	a.startMu.Unlock()
+	a.gate.Drop(c, func() { a.spare[c.apicID] = c })
 	close(c.gone)
 }
 
@@ -34,7 +26,7 @@ const endTime = time.Second
 // revive makes a CPU that has been removed a new one; nil if there was none of the identifier.
 func (a *Accel) revive(apicID uint32) (*CPU, error) {
 	for _, c := range a.list() {
-		if c.apicID != apicID || !c.removed.Load() {
+		if c.apicID != apicID || !c.gate.Removed() {
 			continue
 		}
 		select {
@@ -43,20 +35,17 @@ func (a *Accel) revive(apicID uint32) (*CPU, error) {
 			return nil, fmt.Errorf("the CPU with APIC ID %d that was removed has not ended yet", apicID)
 		}
 	}
-	a.startMu.Lock()
-	c := a.spare[apicID]
-	delete(a.spare, apicID)
-	a.startMu.Unlock()
+	var c *CPU
+	a.gate.Locked(func() {
+		c = a.spare[apicID]
+		delete(a.spare, apicID)
+	})
 	if c == nil {
 		return nil, nil
 	}
 	c.lines.Store(0)
-	c.req.Store(0)
-	c.started.Store(false)
-	c.removed.Store(false)
-	c.parked.Store(false)
 	c.thread.Store(0)
-	c.work.Begin()
+	c.gate.Renew()
 	c.gone = make(chan struct{})
 	return c, nil
 }

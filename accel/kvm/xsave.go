@@ -193,9 +193,8 @@ func (h *Host) requestDynamic() {
 	if !h.has(capSysAttributes) {
 		return
 	}
-	var can uint64
-	a := deviceAttr{Group: attrGroup, Attr: attrGuestXState, Addr: addressOf(bytesOf(&can))}
-	if _, err := h.k.ioctlData(h.fd, reqGetDeviceAttr, bytesOf(&a)); err != nil || can>>dynamicComponent&1 == 0 {
+	a := deviceAttr{Group: attrGroup, Attr: attrGuestXState, Addr: addressOf(bytesOf(&h.guestXState))}
+	if _, err := h.k.ioctlData(h.fd, reqGetDeviceAttr, bytesOf(&a)); err != nil || h.guestXState>>dynamicComponent&1 == 0 {
 		return
 	}
 	h.tiles = h.k.permitGuest(dynamicComponent) == nil

@@ -2,14 +2,13 @@ package tcg
 
 import (
 	"fmt"
-	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 
 	"goemu/accel"
+	"goemu/accel/gate"
 	"goemu/internal/memory"
 	"goemu/target/x86"
 	eng "goemu/tcg"
@@ -46,7 +45,7 @@ type Accel struct {
 	optimizer *opt.Optimizer
 	machine   accel.Machine
 	gen       atomic.Uint64
-	cpus      atomic.Pointer[[]*CPU]
+	gate      gate.Gate[*CPU]
 	mu        sync.Mutex // guards table, watching and the frontend
 	table     table
 	watching  map[*memory.RAMBlock]bool
@@ -54,21 +53,12 @@ type Accel struct {
 	hot       atomic.Bool   // some block is translated as hot code
 	epoch     atomic.Uint64 // how often all blocks were dropped
 
-	startMu sync.Mutex // guards changes of cpus, and the next two
-	paused  bool
-	spare   [][]byte // memory of CPUs that are gone
+	spare [][]byte // memory of CPUs that are gone; guarded by the gate's list
 
 	breaks  atomic.Pointer[breaks] // a debugger's
 	tsc     tscClock
 	sampler sampler
-
-	// Stopping all CPUs but one.
-	exMu     sync.Mutex // held for the whole exclusive section
-	stopping atomic.Bool
-	gateMu   sync.Mutex
-	gate     *sync.Cond
-	turn     *turn // SingleThread: whose turn it is
-	running  sync.WaitGroup
+	turn    *turn // SingleThread: whose turn it is
 }
 
 // New returns an accelerator without CPUs.
@@ -85,8 +75,7 @@ func New(o Options) (*Accel, error) {
 	a.front = front.New(front.Config{Features: o.Config.Features, Single: o.SingleThread || o.Single})
 	a.front.Stop = func(addr uint64) bool { return a.breaks.Load().at[addr] }
 	a.optimizer = opt.New(front.Globals)
-	a.gate = sync.NewCond(&a.gateMu)
-	a.cpus.Store(&[]*CPU{})
+	a.gate.Init()
 	a.sampler.init(a)
 	if r, ok := o.Engine.(eng.Retranslator); ok {
 		r.OnRetranslate(a.retranslate)
@@ -106,11 +95,11 @@ type viewListener struct{ a *Accel }
 // ViewChanged implements memory.Listener.
 func (l viewListener) ViewChanged(_, _ []memory.Range) {
 	for _, c := range l.a.list() {
-		c.request(reqFlush)
+		c.gate.Request(reqFlush)
 	}
 }
 
-func (a *Accel) list() []*CPU { return *a.cpus.Load() }
+func (a *Accel) list() []*CPU { return a.gate.List() }
 
 // CPUs returns the virtual CPUs in the order of their creation.
 func (a *Accel) CPUs() []*CPU { return a.list() }
@@ -118,160 +107,48 @@ func (a *Accel) CPUs() []*CPU { return a.list() }
 // parallel tells whether several CPUs may execute at the same time.
 func (a *Accel) parallel() bool { return len(a.list()) > 1 && !a.opt.SingleThread }
 
-// exclusive runs f while no other CPU executes translated code. c, the CPU that calls, may be nil; it must not be
-// between enterGate and leaveGate.
-func (a *Accel) exclusive(c *CPU, f func()) {
-	if c != nil && c.inExclusive {
-		f()
-		return
-	}
-	a.exMu.Lock()
-	defer a.exMu.Unlock()
-	a.stopping.Store(true)
-	for _, o := range a.list() {
-		if o != c {
-			setExitReq(&o.env.Header)
-		}
-	}
-	a.gateMu.Lock()
-	for a.anyInside(c) {
-		a.gate.Wait()
-	}
-	a.gateMu.Unlock()
-	if c != nil {
-		c.inExclusive = true
-	}
-	f()
-	if c != nil {
-		c.inExclusive = false
-	}
-	a.gateMu.Lock()
-	a.stopping.Store(false)
-	a.gate.Broadcast()
-	a.gateMu.Unlock()
-}
-
-func (a *Accel) anyInside(except *CPU) bool {
-	for _, o := range a.list() {
-		if o != except && o.inside.Load() {
-			return true
-		}
-	}
-	return false
-}
-
-// enterGate is called before the CPU executes translated code, leaveGate after.
-func (c *CPU) enterGate() {
-	a := c.accel
-	for {
-		c.inside.Store(true)
-		if !a.stopping.Load() || c.inExclusive {
-			return
-		}
-		c.leaveGate()
-		a.gateMu.Lock()
-		for a.stopping.Load() {
-			a.gate.Wait()
-		}
-		a.gateMu.Unlock()
-	}
-}
-
-func (c *CPU) leaveGate() {
-	c.inside.Store(false)
-	if a := c.accel; a.stopping.Load() {
-		a.gateMu.Lock()
-		a.gate.Broadcast()
-		a.gateMu.Unlock()
-	}
-}
-
 // Start begins to execute the CPUs that do not yet; while the machine is paused they wait. Their request lines decide which of them run.
 // When it returns every CPU has its thread.
-func (a *Accel) Start() {
-	a.startMu.Lock()
-	defer a.startMu.Unlock()
-	var up sync.WaitGroup
-	defer up.Wait()
-	for _, c := range a.list() {
-		if c.started.Load() {
-			continue
-		}
-		if a.paused {
-			c.request(reqPause)
-		}
-		c.started.Store(true)
-		a.running.Add(1)
-		up.Add(1)
-		go c.main(up.Done)
-	}
-}
+func (a *Accel) Start() { a.gate.Start((*CPU).main) }
 
 // Pause stops all CPUs and waits until they have stopped; the TSC stands still. Resume lets them go on.
 func (a *Accel) Pause() {
-	a.startMu.Lock()
-	a.paused = true
-	list := a.list()
-	for _, c := range list {
-		c.request(reqPause)
-	}
-	a.startMu.Unlock()
-	for _, c := range list {
-		c.waitParked()
-	}
+	a.gate.Pause()
 	a.tsc.stop()
 }
 
 // Resume lets paused CPUs go on.
-func (a *Accel) Resume() {
-	a.tsc.start()
-	a.startMu.Lock()
-	defer a.startMu.Unlock()
-	a.paused = false
-	for _, c := range a.list() {
-		c.unrequest(reqPause)
-	}
-}
+func (a *Accel) Resume() { a.gate.Resume(a.tsc.start) }
 
 // Remove takes a CPU out. It ends when it is between two instructions: it may be the one that executes the call, or wait for a lock that
 // the caller holds. Until then it is one of the CPUs.
 func (a *Accel) Remove(c *CPU) {
-	c.removed.Store(true)
-	if !c.started.Load() {
+	if !c.gate.Remove() {
 		a.forget(c)
-		return
 	}
-	c.request(reqQuit)
 }
 
 // forget drops a CPU that executes nothing any more. Its memory is kept for the next one, since others may yet raise its lines.
 func (a *Accel) forget(c *CPU) {
-	a.startMu.Lock()
-	defer a.startMu.Unlock()
-	list := slices.DeleteFunc(slices.Clone(a.list()), func(x *CPU) bool { return x == c })
-	a.cpus.Store(&list)
-	a.spare = append(a.spare, c.mem)
+	a.gate.Drop(c, func() { a.spare = append(a.spare, c.mem) })
 }
 
 // cpuMemory is memory for a CPU, all zeroes.
-func (a *Accel) cpuMemory() ([]byte, error) {
-	a.startMu.Lock()
-	defer a.startMu.Unlock()
-	n := len(a.spare)
-	if n == 0 {
+func (a *Accel) cpuMemory() (mem []byte, err error) {
+	a.gate.Locked(func() {
+		if n := len(a.spare); n > 0 {
+			mem, a.spare = a.spare[n-1], a.spare[:n-1]
+		}
+	})
+	if mem == nil {
 		return mapMemory(cpuBytes)
 	}
-	mem := a.spare[n-1]
-	a.spare = a.spare[:n-1]
 	return mem, unix.Madvise(mem, unix.MADV_DONTNEED)
 }
 
 // Close ends all CPUs and frees their memory.
 func (a *Accel) Close() error {
-	for _, c := range a.list() {
-		c.request(reqQuit)
-	}
-	a.running.Wait()
+	a.gate.Quit()
 	a.sampler.timer.Stop()
 	err := a.engine.Close()
 	for _, c := range a.list() {
@@ -295,11 +172,4 @@ func (a *Accel) Stats() Stats {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	return Stats{a.table.byKey.n, int(a.epoch.Load())}
-}
-
-// threads makes sure that Go gives every CPU and the rest of the program a processor.
-func (a *Accel) threads() {
-	if n := len(a.list()) + 4; runtime.GOMAXPROCS(0) < n {
-		runtime.GOMAXPROCS(n)
-	}
 }

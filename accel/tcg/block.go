@@ -188,7 +188,7 @@ func (c *CPU) translateBlock(k key, p codePlace) (*block, bool, error) {
 		if err == nil || !errors.As(err, &full) || tries > 0 {
 			return b, ok, err
 		}
-		c.accel.exclusive(c, c.accel.flushBlocks)
+		c.accel.gate.Exclusive(&c.gate, c.accel.flushBlocks)
 		c.epoch = c.accel.epoch.Load()
 	}
 }
@@ -453,7 +453,7 @@ func (c *CPU) markDirty(host uintptr, n uint64) {
 // SetOneInsn tells whether each instruction is to be translated on its own. It must not be called on a CPU's goroutine.
 func (a *Accel) SetOneInsn(on bool) {
 	if a.oneInsn.Swap(on) != on {
-		a.exclusive(nil, a.flushBlocks)
+		a.gate.Exclusive(nil, a.flushBlocks)
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"goemu/accel"
+	"goemu/accel/gate"
 	"goemu/tcg/ir"
 )
 
@@ -106,7 +107,7 @@ func (c *CPU) debugWatch(addr uint64, n int, acc access) bool {
 // stopFor stops this CPU and tells the debugger why.
 func (c *CPU) stopFor(b *breaks, s accel.DebugStop) {
 	c.last.id, c.watchHits = 0, nil
-	c.request(reqPause)
+	c.gate.Request(gate.Pause)
 	if b.onStop != nil {
 		b.onStop(s)
 	}

@@ -3,6 +3,7 @@ package tcg
 import (
 	"encoding/binary"
 
+	"goemu/accel/gate"
 	"goemu/target/x86"
 )
 
@@ -39,12 +40,12 @@ func (c *CPU) writeMMIO(phys uint64, size int, v uint64) {
 
 // afterDevice flushes at once if the device changed the memory map or the A20 gate.
 func (c *CPU) afterDevice() {
-	if r := c.req.Load(); r&(reqFlush|reqA20) != 0 {
+	if r := c.gate.Requests(); r&(reqFlush|reqA20) != 0 {
 		if r&reqFlush != 0 {
 			c.flushMap()
 		}
 		if r&reqA20 != 0 {
-			c.req.And(^reqA20)
+			c.gate.Done(reqA20)
 			c.applyA20()
 		}
 	}
@@ -108,7 +109,7 @@ func (c *CPU) readIO(port uint16, size int) uint32 {
 func (c *CPU) writeIO(port uint16, size int, v uint32) {
 	c.accel.machine.WriteIO(port, size, v)
 	if c.accel.machine.Stopping() {
-		c.request(reqPause) // which Resume ends
+		c.gate.Request(gate.Pause) // which Resume ends
 	}
 	c.afterDevice()
 	c.ioBreak(port, size)

@@ -1,25 +1,22 @@
 package tcg
 
 import (
-	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
 
 	"goemu/accel"
+	"goemu/accel/gate"
 	"goemu/internal/memory"
 	"goemu/target/x86"
 	"goemu/tcg/ir"
 )
 
-// Requests to a CPU beside the accel.IRQ lines, in CPU.req.
+// Requests to a CPU beside those of its gate and the accel.IRQ lines.
 const (
-	reqPause uint32 = 1 << iota // the machine is stopped
-	reqDo                       // functions wait
-	reqFlush                    // the memory map changed
-	reqA20                      // the A20 gate changed
-	reqQuit
+	reqFlush = gate.OwnRequest << iota // the memory map changed
+	reqA20                             // the A20 gate changed
 )
 
 // CPU is a virtual CPU. It implements accel.CPU for the machine and goemu/tcg.CPU for the engine.
@@ -40,53 +37,46 @@ type CPU struct {
 
 	lines    atomic.Uint32 // accel.IRQ
 	nmis     atomic.Uint32 // how often IRQNMI was raised and not yet served
-	req      atomic.Uint32
+	gate     gate.CPU
 	halted   atomic.Bool
-	parked   atomic.Bool
-	inside   atomic.Bool // executing translated code
 	stepping atomic.Bool // for a debugger
 	asked    atomic.Bool // to leave translated code for a sample
-	wake     chan struct{}
 
-	started atomic.Bool
-	thread  atomic.Int64
-	work    accel.Work  // of Do
-	removed atomic.Bool // see Accel.Remove
-	a20     atomic.Bool // A20 gate: true = address line 20 works
+	thread atomic.Int64
+	a20    atomic.Bool // A20 gate: true = address line 20 works
 
 	// All below belongs to the CPU's goroutine.
-	inExclusive bool
-	once        bool      // the next block is one instruction that may overwrite itself and access watched pages
-	alone       bool      // … and runs while no other CPU does
-	again       bool      // why a load failed: it must be made in a block of its own
-	woken       time.Time // when it was last idle
-	waitSIPI    bool      // after INIT: an application processor waits for its start-up interrupt
-	nmiBlocked  bool
-	smiBlocked  bool
-	ev          event // what Fault or a helper recorded
-	jump        int   // the current one of jumpSets, or noJump
-	jumpSets    [numJumpSets]jumpSet
-	jumpClock   uint64
-	jumpPages   codePages
-	recent      [recentBlocks]atomic.Pointer[block] // found lately, by hash
-	epoch       uint64                              // Accel.epoch when the last block was found
-	lastRange   *memory.Range
-	fastRAM     [fastRanges]ramRange
-	fastRAMs    int
-	lastView    *memory.FlatView
-	watchPages  map[uint64]bool
-	watchDR6    uint64
-	watchHits   *accel.DebugStop // a debugger's watchpoint that the instruction has met
-	msr         msrs
-	last        lastExit
-	from        uint64 // address of the indirect branch that ended the last run, or noFrom
-	fpEmpty     uint8  // x87 registers that are to be empty again after the next instruction
-	delivering  bool   // an event is being delivered
-	fetch       fetcher
-	sampled     bool // the next block to execute is where a sample was taken
-	smmNMI      bool // nmiBlocked before SMM
-	svm         svm
-	pauses      uint
+	once       bool      // the next block is one instruction that may overwrite itself and access watched pages
+	alone      bool      // … and runs while no other CPU does
+	again      bool      // why a load failed: it must be made in a block of its own
+	woken      time.Time // when it was last idle
+	waitSIPI   bool      // after INIT: an application processor waits for its start-up interrupt
+	nmiBlocked bool
+	smiBlocked bool
+	ev         event // what Fault or a helper recorded
+	jump       int   // the current one of jumpSets, or noJump
+	jumpSets   [numJumpSets]jumpSet
+	jumpClock  uint64
+	jumpPages  codePages
+	recent     [recentBlocks]atomic.Pointer[block] // found lately, by hash
+	epoch      uint64                              // Accel.epoch when the last block was found
+	lastRange  *memory.Range
+	fastRAM    [fastRanges]ramRange
+	fastRAMs   int
+	lastView   *memory.FlatView
+	watchPages map[uint64]bool
+	watchDR6   uint64
+	watchHits  *accel.DebugStop // a debugger's watchpoint that the instruction has met
+	msr        msrs
+	last       lastExit
+	from       uint64 // address of the indirect branch that ended the last run, or noFrom
+	fpEmpty    uint8  // x87 registers that are to be empty again after the next instruction
+	delivering bool   // an event is being delivered
+	fetch      fetcher
+	sampled    bool // the next block to execute is where a sample was taken
+	smmNMI     bool // nmiBlocked before SMM
+	svm        svm
+	pauses     uint
 }
 
 // recentBlocks is the size of a CPU's table of blocks that it found lately.
@@ -111,7 +101,8 @@ func (a *Accel) NewCPU(index int, apicID uint32, ic accel.InterruptController) (
 	if err != nil {
 		return nil, err
 	}
-	c := &CPU{accel: a, cfg: a.opt.Config, index: index, apicID: apicID, ic: ic, mem: mem, env: envAt(mem), wake: make(chan struct{}, 1)}
+	c := &CPU{accel: a, cfg: a.opt.Config, index: index, apicID: apicID, ic: ic, mem: mem, env: envAt(mem)}
+	a.gate.Join(c, func() { setExitReq(&c.env.Header) })
 	rest := c.initSpaces(mem[envRoom:])
 	for i := range c.jumpSets {
 		s := &c.jumpSets[i]
@@ -127,11 +118,7 @@ func (a *Accel) NewCPU(index int, apicID uint32, ic accel.InterruptController) (
 	c.env.Stack = uint64(addrOf(mem)) + envRoom
 	c.a20.Store(true)
 	c.Reset()
-	a.startMu.Lock()
-	defer a.startMu.Unlock()
-	list := append(slices.Clone(a.list()), c)
-	a.cpus.Store(&list)
-	a.threads()
+	a.gate.Add(c)
 	return c, nil
 }
 
@@ -186,7 +173,7 @@ func (c *CPU) Raise(l accel.IRQ) {
 		c.nmis.Add(1)
 	}
 	if old := c.lines.Or(uint32(l)); old&uint32(l) != uint32(l) {
-		c.kick()
+		c.gate.Kick()
 	}
 }
 
@@ -194,51 +181,20 @@ func (c *CPU) Raise(l accel.IRQ) {
 func (c *CPU) Lower(l accel.IRQ) {
 	c.lines.And(^uint32(l))
 	if l&accel.IRQHalt != 0 {
-		c.kick()
+		c.gate.Kick()
 	}
 }
 
-// kick makes the CPU look at its requests soon.
-func (c *CPU) kick() {
-	setExitReq(&c.env.Header)
-	select {
-	case c.wake <- struct{}{}:
-	default:
-	}
-}
+// Gated implements gate.Member.
+func (c *CPU) Gated() *gate.CPU { return &c.gate }
 
-func (c *CPU) request(r uint32) {
-	c.req.Or(r)
-	c.kick()
-}
-
-func (c *CPU) unrequest(r uint32) {
-	c.req.And(^r)
-	c.kick()
-}
-
-// Do implements accel.CPU. On a CPU that has not been started f runs at once, on one that has been removed not at all.
-func (c *CPU) Do(f func()) {
-	if !c.started.Load() {
-		f()
-		return
-	}
-	if done := c.work.Add(f); done != nil {
-		c.request(reqDo)
-		<-done
-	}
-}
-
-// runDo runs what Do has queued.
-func (c *CPU) runDo() {
-	c.req.And(^reqDo)
-	c.work.Run()
-}
+// Do implements accel.CPU.
+func (c *CPU) Do(f func()) { c.gate.Do(f) }
 
 // SetA20 opens or closes the A20 gate.
 func (c *CPU) SetA20(on bool) {
 	if c.a20.Swap(on) != on {
-		c.request(reqA20)
+		c.gate.Request(reqA20)
 	}
 }
 
@@ -259,19 +215,4 @@ func (c *CPU) space() *memory.AddressSpace {
 		return c.accel.opt.SMM
 	}
 	return c.accel.opt.Memory
-}
-
-// waitParked waits until the CPU has noticed reqPause.
-func (c *CPU) waitParked() {
-	if !c.started.Load() {
-		return
-	}
-	for !c.parked.Load() && c.req.Load()&reqQuit == 0 {
-		c.kick()
-		c.accel.gateMu.Lock()
-		if !c.parked.Load() {
-			c.accel.gate.Wait()
-		}
-		c.accel.gateMu.Unlock()
-	}
 }

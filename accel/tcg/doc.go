@@ -5,6 +5,6 @@
 // # Goroutines and locks
 //
 // Each virtual CPU has one goroutine, locked to an OS thread, which alone touches the CPU's environment. Other goroutines reach it by
-// request lines (Raise, Lower), by Do, or by stopping all CPUs (Accel.exclusive). The block table has its own lock, Accel.mu; a TLB
+// request lines (Raise, Lower), by Do, or by stopping all CPUs (gate.Gate.Exclusive). The block table has its own lock, Accel.mu; a TLB
 // has a lock because other CPUs mark pages in it as holding code. Lock order: machine lock, Accel.mu, tlb.mu.
 package tcg

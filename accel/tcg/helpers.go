@@ -234,7 +234,7 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperOut: func(c *CPU, port, size, v uint64) (uint64, eng.Action) {
 		c.checkPort(uint16(port), int(size))
 		c.writeIO(uint16(port), int(size), uint32(v))
-		return uint64(c.req.Load() | c.wakingLines()), eng.Continue // a system management interrupt comes right behind the instruction
+		return uint64(c.gate.Requests() | c.wakingLines()), eng.Continue // a system management interrupt comes right behind the instruction
 	},
 
 	x86.HelperMovs: helpMovs,

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/accel"
+	"goemu/accel/gate"
 	"goemu/target/x86"
 	eng "goemu/tcg"
 )
@@ -25,13 +26,10 @@ func (c *CPU) main(up func()) {
 	runtime.LockOSThread()
 	c.thread.Store(int64(unix.Gettid()))
 	up()
-	defer c.accel.running.Done()
-	for c.req.Load()&reqQuit == 0 {
+	for c.gate.Requests()&gate.Quit == 0 {
 		c.guarded()
 	}
-	c.setParked(true)
-	c.work.End()
-	if c.removed.Load() {
+	if c.gate.End() {
 		c.accel.forget(c)
 	}
 }
@@ -40,7 +38,7 @@ func (c *CPU) main(up func()) {
 func (c *CPU) guarded() {
 	defer func() {
 		if r := recover(); r != nil {
-			c.leaveGate()
+			c.gate.Leave()
 			c.internalError(fmt.Sprintf("%v\n%s", r, debug.Stack()))
 		}
 	}()
@@ -61,41 +59,30 @@ func (c *CPU) guarded() {
 // internalError reports a bug of the translator and stops this CPU for good.
 func (c *CPU) internalError(text string) {
 	c.accel.machine.Request(accel.ShutdownInternal, text+"\n"+c.Dump())
-	c.setParked(true)
-	c.wait(func() bool { return c.req.Load()&reqQuit != 0 })
+	c.gate.ParkForGood(c.serveWaiting)
 }
 
 // pendingWork tells whether anything asks for attention.
 func (c *CPU) pendingWork() bool {
-	return c.req.Load()|c.lines.Load() != 0 || c.halted.Load() || c.waitSIPI
+	return c.gate.Requests()|c.lines.Load() != 0 || c.halted.Load() || c.waitSIPI
 }
 
-func (c *CPU) setParked(on bool) {
-	c.accel.gateMu.Lock()
-	c.parked.Store(on)
-	c.accel.gate.Broadcast()
-	c.accel.gateMu.Unlock()
-}
-
-// wait blocks until cond holds, serving Do and memory map changes meanwhile.
-func (c *CPU) wait(cond func() bool) {
-	for {
-		if c.req.Load()&reqDo != 0 {
-			c.runDo()
-		}
-		if c.req.Load()&reqFlush != 0 {
-			c.flushMap()
-		}
-		if cond() {
-			return
-		}
-		<-c.wake
+// serveWaiting acts on what may be asked of the CPU while it waits: functions, and changes of the memory map.
+func (c *CPU) serveWaiting() {
+	if c.gate.Requests()&gate.Work != 0 {
+		c.gate.RunWork()
+	}
+	if c.gate.Requests()&reqFlush != 0 {
+		c.flushMap()
 	}
 }
 
+// heldUp tells whether the CPU is not to execute until that is taken back.
+func (c *CPU) heldUp() bool { return c.lines.Load()&uint32(accel.IRQHalt) != 0 }
+
 // flushMap acts on a change of the memory map.
 func (c *CPU) flushMap() {
-	c.req.And(^reqFlush)
+	c.gate.Done(reqFlush)
 	c.lastRange, c.lastView = nil, nil
 	c.flushTLB(true)
 }
@@ -103,19 +90,19 @@ func (c *CPU) flushMap() {
 // service handles requests and interrupts until the CPU may execute; false means quit.
 func (c *CPU) service() bool {
 	for {
-		r := c.req.Load()
+		r := c.gate.Requests()
 		switch {
-		case r&reqQuit != 0:
+		case r&gate.Quit != 0:
 			return false
-		case r&reqDo != 0:
-			c.runDo()
+		case r&gate.Work != 0:
+			c.gate.RunWork()
 		case r&reqFlush != 0:
 			c.flushMap()
 		case r&reqA20 != 0:
-			c.req.And(^reqA20)
+			c.gate.Done(reqA20)
 			c.applyA20()
-		case r&reqPause != 0 || c.lines.Load()&uint32(accel.IRQHalt) != 0:
-			c.park()
+		case r&gate.Pause != 0 || c.heldUp():
+			c.gate.Park(c.serveWaiting, c.heldUp)
 		case c.serviceLines():
 		case c.stepping.Load() && c.halted.Load() && !c.waitSIPI && c.wakingLines() != 0: // the interrupt waits for the end of stepping
 			c.halted.Store(false)
@@ -128,18 +115,9 @@ func (c *CPU) service() bool {
 	}
 }
 
-// park waits while the machine is stopped.
-func (c *CPU) park() {
-	c.setParked(true)
-	c.wait(func() bool {
-		return c.req.Load()&reqQuit != 0 || c.req.Load()&reqPause == 0 && c.lines.Load()&uint32(accel.IRQHalt) == 0
-	})
-	c.setParked(false)
-}
-
 // idle waits for a line that ends HLT or the wait for start-up.
 func (c *CPU) idle() {
-	c.wait(func() bool { return c.req.Load() != 0 || c.wakingLines() != 0 })
+	c.gate.Wait(c.serveWaiting, func() bool { return c.gate.Requests() != 0 || c.wakingLines() != 0 })
 	c.woken = time.Now()
 }
 
@@ -298,7 +276,7 @@ func (c *CPU) run() {
 	}
 	c.selectJumps()
 	if c.alone && c.accel.parallel() {
-		c.accel.exclusive(c, c.execute)
+		c.accel.gate.Exclusive(&c.gate, c.execute)
 		return
 	}
 	c.execute()
@@ -328,16 +306,16 @@ func (c *CPU) execute() {
 		c.chain(c.last.id, c.last.slot, b)
 		c.last.id = 0
 	}
-	if t := c.accel.turn; t != nil && !c.inExclusive {
+	shared := !c.gate.Alone()
+	if t := c.accel.turn; t != nil && shared {
 		t.take(c)
 		defer t.give()
 	}
-	if !c.inExclusive {
-		c.enterGate()
+	for shared && !c.gate.Enter() {
 	}
 	if c.epoch != c.accel.epoch.Load() { // the block is gone
-		if !c.inExclusive {
-			c.leaveGate()
+		if shared {
+			c.gate.Leave()
 		}
 		return
 	}
@@ -345,8 +323,8 @@ func (c *CPU) execute() {
 	c.env.TSCDelta = c.accel.tsc.delta(c.env.TSCOffset)
 	c.accel.sampler.wake(c)
 	leave := c.accel.engine.Run(c, b.code)
-	if !c.inExclusive {
-		c.leaveGate()
+	if shared {
+		c.gate.Leave()
 	}
 	c.left(leave, b.key.flags)
 }

@@ -49,7 +49,7 @@ func (s *sampler) wake(c *CPU) {
 func (s *sampler) tick() {
 	busy := false
 	for _, c := range s.a.list() {
-		if c.inside.Load() {
+		if c.gate.Inside() {
 			c.asked.Store(true)
 			setExitReq(&c.env.Header)
 			busy = true
