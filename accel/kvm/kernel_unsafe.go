@@ -59,7 +59,10 @@ func (linux) munmap(b []byte) error { return unix.Munmap(b) }
 func (linux) interrupt(thread int) error { return unix.Tgkill(unix.Getpid(), thread, unix.SIGURG) }
 
 func (linux) permitGuest(component int) error {
-	if _, _, e := syscall.Syscall(unix.SYS_ARCH_PRCTL, archReqGuestPerm, uintptr(component), 0); e != 0 {
+	if runtime.GOARCH != "amd64" {
+		return unix.ENOSYS
+	}
+	if _, _, e := syscall.Syscall(sysArchPrctl, archReqGuestPerm, uintptr(component), 0); e != 0 {
 		return e
 	}
 	return nil

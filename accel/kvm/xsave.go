@@ -173,7 +173,7 @@ func (c *CPU) pushXsave() error {
 
 // Dynamic components: memory for them is given to processes that have asked for it (Documentation/arch/x86/xstate.rst).
 const (
-	archGetGuestPerm = 0x1024 // ARCH_GET_XCOMP_GUEST_PERM
+	sysArchPrctl     = 158    // arch_prctl, of x86-64
 	archReqGuestPerm = 0x1025 // ARCH_REQ_XCOMP_GUEST_PERM
 	dynamicComponent = 18
 
