@@ -6,7 +6,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// begin starts a request: it waits for the end of a drained section and, if need be, for the limits of the throttle group.
+// begin starts a request for data: it waits for the end of a drained section and, if need be, for the limits of the throttle group. As in
+// QEMU nothing else waits for limits.
 func (b *Backend) begin(ctx context.Context, n int64, write bool) error {
 	if t := b.throttle.Load(); t != nil {
 		if err := t.Wait(ctx, n, write); err != nil {
@@ -89,9 +90,7 @@ func (b *Backend) WriteZeroes(ctx context.Context, off, n int64, fl Flags) error
 
 // Discard gives n bytes at off back.
 func (b *Backend) Discard(ctx context.Context, off, n int64) error {
-	if err := b.begin(ctx, n, true); err != nil {
-		return err
-	}
+	b.gate.enter()
 	defer b.gate.exit()
 	if err := b.check(ctx, off, n); err != nil {
 		return err
@@ -101,9 +100,7 @@ func (b *Backend) Discard(ctx context.Context, off, n int64) error {
 
 // Flush makes everything written so far durable.
 func (b *Backend) Flush(ctx context.Context) error {
-	if err := b.begin(ctx, 0, true); err != nil {
-		return err
-	}
+	b.gate.enter()
 	defer b.gate.exit()
 	if b.root == nil {
 		return unix.ENOMEDIUM
@@ -113,9 +110,7 @@ func (b *Backend) Flush(ctx context.Context) error {
 
 // Truncate changes the length of the medium.
 func (b *Backend) Truncate(ctx context.Context, n int64, exact bool, p Prealloc, zero bool) error {
-	if err := b.begin(ctx, 0, true); err != nil {
-		return err
-	}
+	b.gate.enter()
 	defer b.gate.exit()
 	if b.root == nil {
 		return Errorf(unix.ENOMEDIUM, "No medium inserted")
@@ -156,9 +151,7 @@ func (b *Backend) WriteCompressed(ctx context.Context, off int64, iov [][]byte) 
 
 // LoadVMState reads what SaveVMState stored.
 func (b *Backend) LoadVMState(ctx context.Context, off int64, iov [][]byte) error {
-	if err := b.begin(ctx, 0, false); err != nil {
-		return err
-	}
+	b.gate.enter()
 	defer b.gate.exit()
 	if b.root == nil {
 		return unix.ENOMEDIUM
@@ -168,9 +161,7 @@ func (b *Backend) LoadVMState(ctx context.Context, off int64, iov [][]byte) erro
 
 // SaveVMState stores bytes beside the disk's content.
 func (b *Backend) SaveVMState(ctx context.Context, off int64, iov [][]byte) error {
-	if err := b.begin(ctx, 0, true); err != nil {
-		return err
-	}
+	b.gate.enter()
 	defer b.gate.exit()
 	if b.root == nil {
 		return unix.ENOMEDIUM
@@ -184,13 +175,9 @@ func (b *Backend) SaveVMState(ctx context.Context, off int64, iov [][]byte) erro
 
 // CopyRange copies inside the host from this backend to another one; ENOTSUP means that it must be done by reading and writing.
 func (b *Backend) CopyRange(ctx context.Context, off int64, to *Backend, toOff, n int64, fl Flags) error {
-	if err := b.begin(ctx, n, false); err != nil {
-		return err
-	}
+	b.gate.enter()
 	defer b.gate.exit()
-	if err := to.begin(ctx, n, true); err != nil {
-		return err
-	}
+	to.gate.enter()
 	defer to.gate.exit()
 	if err := b.check(ctx, off, n); err != nil {
 		return err

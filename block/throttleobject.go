@@ -44,6 +44,6 @@ func MakeThrottleGroup(id string, o *Options) (*ThrottleGroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	g := NewThrottleGroup(id, nil)
+	g := NewThrottleGroup(id)
 	return g, g.SetConfig(c)
 }

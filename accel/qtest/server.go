@@ -10,6 +10,7 @@ import (
 
 	"goemu/hw/qdev"
 	"goemu/internal/chardev"
+	"goemu/internal/clock"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
 	"goemu/internal/qom"
@@ -28,7 +29,8 @@ type Target struct {
 	Root          *qom.Node
 	// Clock says that the protocol moves the virtual clock (-accel qtest).
 	Clock bool
-	// Settle waits until what the host has for the machine has arrived; it is called before each command, without the machine lock.
+	// Settle waits until what the host has for the machine has arrived; it is called before each command and after one that moved the
+	// clock, without the machine lock.
 	Settle func()
 }
 
@@ -148,8 +150,12 @@ func (s *Server) run() {
 		s.settle()
 		mainloop.Lock.Lock()
 		s.port.AcceptInput()
+		before := clock.Virtual.Now()
 		answer := s.execute(strings.Split(string(line), " "))
 		mainloop.Lock.Unlock()
+		if s.t.Clock && clock.Virtual.Now() != before {
+			s.settle()
+		}
 		s.send(answer)
 	}
 }

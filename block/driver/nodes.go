@@ -62,7 +62,7 @@ func (s *Drives) throttleGroup(name string) *block.ThrottleGroup {
 	}
 	g := s.groups[name]
 	if g == nil {
-		g = block.NewThrottleGroup(name, nil)
+		g = block.NewThrottleGroup(name)
 		s.groups[name] = g
 	}
 	return g

@@ -7,6 +7,7 @@ import (
 
 	"goemu/accel"
 	"goemu/accel/qtest"
+	"goemu/block"
 	"goemu/hw/pc"
 	"goemu/internal/chardev"
 	"goemu/internal/clock"
@@ -72,8 +73,14 @@ func (s *session) openQTest() error {
 // serveQTest lets the machine be tested.
 func (s *session) serveQTest() {
 	if m := s.machine; s.qtest != nil {
-		s.qtest.Serve(qtest.Target{Memory: m.Memory(), Ports: m.Ports(), Root: m.Tree.QOM, Clock: clock.Virtual.Manual(), Settle: netdev.Main.Settle})
+		s.qtest.Serve(qtest.Target{Memory: m.Memory(), Ports: m.Ports(), Root: m.Tree.QOM, Clock: clock.Virtual.Manual(), Settle: settle})
 	}
+}
+
+// settle waits until frames have arrived and requests have ended that no time holds back.
+func settle() {
+	netdev.Main.Settle()
+	block.Settle()
 }
 
 // qtestChardev opens what -qtest names.

@@ -20,7 +20,7 @@ func (t *throttleObject) Complete() error {
 	if err := t.limit.Check(); err != nil {
 		return err
 	}
-	t.group = block.NewThrottleGroup(t.id, nil)
+	t.group = block.NewThrottleGroup(t.id)
 	return t.group.SetConfig(t.limit)
 }
 

@@ -2,6 +2,7 @@ package qio
 
 import (
 	"bytes"
+	"context"
 	"time"
 
 	"goemu/block"
@@ -26,14 +27,16 @@ func aioCommands() []cmd {
 }
 
 // background does a request while the next commands run, and then, without others printing, tells what became of it.
-func (s *session) background(do func() error, done func(took time.Duration, err error)) {
+func (s *session) background(do func(context.Context) error, done func(took time.Duration, err error)) {
 	began := make(chan struct{})
 	s.requests.Add(1)
+	ctx, end := block.Stepped(s.Ctx)
 	go func() {
 		defer s.requests.Done()
+		defer end()
 		start := time.Now()
 		close(began)
-		err := do()
+		err := do(ctx)
 		took := time.Since(start)
 		s.output.Lock()
 		defer s.output.Unlock()
@@ -85,7 +88,7 @@ func (s *session) aioRead(args []string) error {
 	}
 	image, n := s.image, block.IovLen(iov)
 	count := image.Stats.Start(block.AcctRead, n)
-	s.background(func() error { return image.ReadV(s.Ctx, a.off, iov, 0) }, func(took time.Duration, err error) {
+	s.background(func(ctx context.Context) error { return image.ReadV(ctx, a.off, iov, 0) }, func(took time.Duration, err error) {
 		if err != nil {
 			s.Printf("readv failed: %s\n", tool.Reason(err))
 			image.Stats.Fail(count)
@@ -150,9 +153,9 @@ func (s *session) aioWrite(args []string) error {
 		return err
 	}
 	count := image.Stats.Start(block.AcctWrite, a.size)
-	do := func() error { return image.WriteV(s.Ctx, a.off, iov, a.flags) }
+	do := func(ctx context.Context) error { return image.WriteV(ctx, a.off, iov, a.flags) }
 	if a.zero {
-		do = func() error { return image.WriteZeroes(s.Ctx, a.off, a.size, a.flags) }
+		do = func(ctx context.Context) error { return image.WriteZeroes(ctx, a.off, a.size, a.flags) }
 	}
 	s.background(do, func(took time.Duration, err error) {
 		if err != nil {
