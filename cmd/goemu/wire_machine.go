@@ -45,7 +45,7 @@ func (s *session) makeObjectServices() {
 		SetNUMA: func(o *qapi.NumaOptions) error { return s.numa.set(o) }}
 	for _, t := range pc.Types() {
 		o.machine.Types = append(o.machine.Types, machinecmd.MachineType{Name: t.Name, Alias: t.Alias, DefaultCPU: t.DefaultCPU, DefaultRAMID: t.RAMID,
-			Default: t.Default, NUMAMem: t.NUMAMem, MaxCPUs: t.MaxCPUs})
+			Default: t.Default, NUMAMem: t.NUMAMem, HotCPUs: t.HasSlots, MaxCPUs: t.MaxCPUs})
 	}
 }
 

@@ -21,7 +21,7 @@ type Type struct {
 	BlockBus          string // device type for -drive if=virtio
 	DriveIF           string // bus of drives for which none is named
 	HasVGA            bool   // has a display adapter by default
-	HasSlots          bool   // can have slots for memory modules
+	HasSlots          bool   // can have slots for memory modules, and CPUs that come and go
 	Floppies          int    // how many floppy drives -drive can add
 	HasParallel       bool   // has a parallel port by default
 	HasSD             bool   // has an SD card by default, which no device reads

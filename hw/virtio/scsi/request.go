@@ -176,12 +176,17 @@ func (m *Model) notify(feature int, u scsi.Unit, kind, reason uint32) {
 	if !m.Has(feature) || m.Status()&virtio.StatusDriverOK == 0 {
 		return
 	}
-	d := u.SCSI()
-	ev := event{kind: kind, reason: reason, lun: [8]byte{1, uint8(d.Target), 0x40 | uint8(d.LUN>>8), uint8(d.LUN)}}
+	ev := event{kind: kind, reason: reason, lun: eventLUN(u.SCSI())}
 	m.mu.Lock()
 	m.pending = append(m.pending, ev)
 	m.mu.Unlock()
 	m.events.Wake()
+}
+
+// eventLUN names a unit as REPORT LUNS does: drivers take the two bytes of the number as they are, so that another form of it is another unit.
+func eventLUN(d *scsi.Device) [8]byte {
+	n := scsi.PutLUN(d.LUN)
+	return [8]byte{1, uint8(d.Target), n[0], n[1]}
 }
 
 // eventBuffers fills the buffers of the event queue as far as there are events.

@@ -87,7 +87,7 @@ func (t *Target) HasCPU(index int64) bool {
 // MachineType is a type of machine.
 type MachineType struct {
 	Name, Alias, DefaultCPU, DefaultRAMID string
-	Default, NUMAMem                      bool
+	Default, NUMAMem, HotCPUs             bool
 	MaxCPUs                               int
 }
 
@@ -108,7 +108,7 @@ type Service struct {
 func (s *Service) QueryMachines(context.Context) (list []*qapi.MachineInfo, err error) {
 	for i := range s.Types {
 		t := &s.Types[i]
-		m := &qapi.MachineInfo{Name: t.Name, CpuMax: int64(t.MaxCPUs), NumaMemSupported: t.NUMAMem}
+		m := &qapi.MachineInfo{Name: t.Name, CpuMax: int64(t.MaxCPUs), NumaMemSupported: t.NUMAMem, HotpluggableCpus: t.HotCPUs}
 		if t.Alias != "" {
 			m.Alias = &t.Alias
 		}
