@@ -5,10 +5,13 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/stretchr/testify/require"
+
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
 	"goemu/internal/testprog"
+	"goemu/migration/vmstate"
 )
 
 // TestHelp compares the options with QEMU's.
@@ -37,9 +40,9 @@ type endpoint struct{ pci.Device }
 func (*endpoint) PCIInfo() pci.Info { return pci.Info{Vendor: 1, Device: 2, Class: pci.ClassOthers} }
 
 // rig is a root bus with all kinds of bridges that can be there at once.
-func rig(t testing.TB) (*qdev.Tree, *pci.Bus, *memory.Region) {
+func rig(t testing.TB, more ...*qdev.Class) (*qdev.Tree, *pci.Bus, *memory.Region) {
 	t.Helper()
-	tree := qdev.NewTree(qdev.NewRegistry(Classes(), []*qdev.Class{{Name: "endpoint", Bus: pci.BusType, New: func() qdev.Device { return new(endpoint) }}}))
+	tree := qdev.NewTree(qdev.NewRegistry(Classes(), []*qdev.Class{{Name: "endpoint", Bus: pci.BusType, New: func() qdev.Device { return new(endpoint) }}}, more))
 	mem, io := memory.NewContainer("pci", memory.Whole), memory.NewPortSpace("io")
 	host, err := tree.Create(&qdev.Class{Name: "host", New: func() qdev.Device { return new(rootComplex) }}, nil)
 	if err != nil {
@@ -107,6 +110,73 @@ func TestSlot(t *testing.T) {
 	if len(gone) != 1 || gone[0] != "e" || port.Get16(port.reg(slotSta))&staPresent != 0 {
 		t.Errorf("gone %v, status %#x", gone, port.Get16(port.reg(slotSta)))
 	}
+}
+
+// memoryDevice is a function with a window of memory.
+type memoryDevice struct {
+	pci.Device
+	ram *memory.Region
+}
+
+func (*memoryDevice) PCIInfo() pci.Info {
+	return pci.Info{Vendor: 1, Device: 2, Class: pci.ClassOthers}
+}
+
+func (d *memoryDevice) Realize() error {
+	d.ram = memory.NewIO("bar", 0x1000, echo{})
+	d.SetBAR(0, 0, d.ram)
+	return nil
+}
+
+// echo reads as the offset.
+type echo struct{}
+
+func (echo) Read(off uint64, _ int) uint64 { return off }
+func (echo) Write(uint64, int, uint64)     {}
+
+// TestWindowsAfterLoad: what is behind a port answers where it did when its state is loaded into another machine.
+func TestWindowsAfterLoad(t *testing.T) {
+	const window, slot = 0xe0000000, 8
+	machine := func() (*pci.Bus, *memory.AddressSpace, []vmstate.State) {
+		tree, bus, mem := rig(t, &qdev.Class{Name: "memory-device", Bus: pci.BusType, New: func() qdev.Device { return new(memoryDevice) },
+			State: qdev.State(&vmstate.Description[memoryDevice]{Name: "memory-device", Version: 1, Fields: []vmstate.Field[memoryDevice]{
+				vmstate.Struct("parent_obj", &pci.State, func(d *memoryDevice) *pci.Device { return &d.Device })}})})
+		d, err := add(t, tree, "driver=pcie-root-port", "id=rp", "addr=1", "chassis=1")
+		port := must(t, d, err)
+		d, err = add(t, tree, "driver=memory-device", "id=m", "bus=rp")
+		behind := must(t, d, err)
+		tree.Reset()
+		return bus, memory.NewAddressSpace("memory", mem), []vmstate.State{port.Dev().State(), behind.Dev().State()}
+	}
+	answers := func(space *memory.AddressSpace) bool {
+		v, res := space.Load(window+0x10, 4)
+		return res == memory.OK && v == 0x10
+	}
+	bus, space, states := machine()
+	write := func(f pci.Function, at, size int, v uint32) {
+		if w, ok := f.(pci.ConfigWriter); ok {
+			w.WriteConfig(at, size, v)
+		} else {
+			f.PCI().DefaultWriteConfig(at, size, v)
+		}
+	}
+	port := bus.Function(slot)
+	write(port, pci.RegSecondaryBus, 1, 1)
+	write(port, pci.RegSubordinateBus, 1, 1)
+	write(port, 0x20, 4, window>>16|window) // memory base and limit
+	write(port, pci.RegCommand, 2, pci.CommandMemory)
+	behind := port.(pci.BridgeDevice).AsBridge().Secondary().Function(0)
+	write(behind, pci.RegBAR0, 4, window)
+	write(behind, pci.RegCommand, 2, pci.CommandMemory)
+	require.True(t, answers(space))
+	_, other, loaded := machine()
+	require.False(t, answers(other))
+	for i, s := range states {
+		var w vmstate.Writer
+		s.Save(&w)
+		require.NoError(t, loaded[i].Load(vmstate.NewReader(w.Bytes()), 1))
+	}
+	require.True(t, answers(other))
 }
 
 // FuzzBridges writes anything to the configuration spaces and the hot-plug controller.

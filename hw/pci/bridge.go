@@ -39,9 +39,15 @@ const (
 	vgaIOLow, vgaIOLowSize    = 0x3b0, 0xc
 	vgaIOHigh, vgaIOHighSize  = 0x3c0, 0x20
 	bridgePriority            = 1
-	windowMem, windowPref     = 0, 1
-	windowIO, windowCount     = 2, 3
 	vgaWindows                = 3
+)
+
+// Windows of a bridge.
+const (
+	WindowMemory = iota
+	WindowPrefetchable
+	WindowIO
+	windowCount
 )
 
 // Bridge is the part common to all PCI-to-PCI bridges; embed it.
@@ -101,7 +107,7 @@ func (b *Bridge) InitBridge(express bool, fallback string) {
 	defer memory.Commit()
 	for i, name := range [windowCount]string{"pci_bridge_mem", "pci_bridge_pref_mem", "pci_bridge_io"} {
 		from, to := b.mem, b.bus.pciMem
-		if i == windowIO {
+		if i == WindowIO {
 			from, to = b.io, b.bus.io
 		}
 		b.windows[i] = memory.NewAlias(name, from, 0, 0)
@@ -129,7 +135,7 @@ func (b *Bridge) Unrealize() {
 	memory.Begin()
 	defer memory.Commit()
 	for i, w := range b.windows {
-		if i == windowIO {
+		if i == WindowIO {
 			b.bus.io.Remove(w)
 		} else {
 			b.bus.pciMem.Remove(w)
@@ -145,15 +151,15 @@ func (b *Bridge) Unrealize() {
 }
 
 // Window returns a window's bounds, the limit inclusive: empty if the limit is below the base.
-func (b *Bridge) window(i int) (base, limit uint64) {
+func (b *Bridge) Window(i int) (base, limit uint64) {
 	switch i {
-	case windowIO:
+	case WindowIO:
 		base, limit = uint64(b.Config[regIOBase]&ioMask)<<8, uint64(b.Config[regIOLimit]&ioMask)<<8
 		if b.Config[regIOBase]&io32 != 0 {
 			base, limit = base|uint64(b.Get16(regIOBaseHi))<<16, limit|uint64(b.Get16(regIOLimitHi))<<16
 		}
 		return base, limit | ioGranule - 1
-	case windowPref:
+	case WindowPrefetchable:
 		base, limit = uint64(b.Get16(regPrefBase)&memMask)<<16, uint64(b.Get16(regPrefLimit)&memMask)<<16
 		if b.Config[regPrefBase]&pref64 != 0 {
 			base, limit = base|uint64(b.Get32(regPrefBaseHi))<<32, limit|uint64(b.Get32(regPrefLimitHi))<<32
@@ -170,9 +176,9 @@ func (b *Bridge) updateWindows() {
 	defer memory.Commit()
 	cmd := b.Get16(RegCommand)
 	for i, w := range b.windows {
-		base, limit := b.window(i)
+		base, limit := b.Window(i)
 		on := cmd&CommandMemory != 0
-		if i == windowIO {
+		if i == WindowIO {
 			on = cmd&CommandIO != 0
 		}
 		on = on && limit >= base && base < memory.Whole

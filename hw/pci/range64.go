@@ -31,7 +31,7 @@ func (b *Bus) Range64() (first, last uint64, ok bool) {
 	}
 	for _, br := range b.children() {
 		if br.Get16(RegCommand)&CommandMemory != 0 {
-			extend(br.window(windowPref))
+			extend(br.Window(WindowPrefetchable))
 		}
 	}
 	return first, last, ok

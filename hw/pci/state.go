@@ -22,6 +22,9 @@ var State = vmstate.Description[Device]{
 		d.showINTx()
 		d.intxOff = d.Get16(RegCommand)&CommandIntxDisable != 0
 		d.updateMappings()
+		if b, ok := d.fn.(BridgeDevice); ok && b.AsBridge().sec != nil {
+			b.AsBridge().updateWindows()
+		}
 		d.commandChanged()
 		d.syncMSIX()
 		return nil

@@ -24,7 +24,19 @@ func Groups() []Group {
 		return list
 	}
 	return []Group{
-		{"machine", []Parameter{{"accel", "string", "accelerator list", ""}, {"type", "string", "emulated machine", ""}}},
+		{"machine", []Parameter{{"usb", "boolean", "", ""}, {"mem-merge", "boolean", "", ""}, {"dump-guest-core", "boolean", "", ""},
+			{"kvm_shadow_mem", "size", "", ""}, {"kernel_irqchip", "boolean", "", ""},
+			{"accel", "string", "accelerator list", ""}, {"type", "string", "emulated machine", ""}}},
+		{"boot-opts", []Parameter{{"strict", "boolean", "", ""}, {"reboot-timeout", "number", "", ""}, {"splash-time", "number", "", ""}, {"splash", "string", "", ""},
+			{"menu", "boolean", "", ""}, {"once", "string", "", ""}, {"order", "string", "", ""}}},
+		{"drive", append(driveParameters, throttleParameters...)},
+		{"fsdev", fsdevParameters},
+		{"virtfs", append([]Parameter{{"mount_tag", "string", "", ""}}, fsdevParameters...)},
+		{"vnc", []Parameter{{"power-control", "boolean", "", ""}, {"audiodev", "string", "", ""}, {"non-adaptive", "boolean", "", ""}, {"lossy", "boolean", "", ""},
+			{"tls-authz", "string", "", ""}, {"key-delay-ms", "number", "", ""}, {"lock-key-sync", "boolean", "", ""},
+			{"password-secret", "string", "", ""}, {"password", "boolean", "", ""}, {"ipv6", "boolean", "", ""}, {"ipv4", "boolean", "", ""}, {"to", "number", "", ""},
+			{"connections", "number", "", ""}, {"head", "number", "", ""}, {"display", "string", "", ""}, {"share", "string", "", ""}, {"tls-creds", "string", "", ""},
+			{"websocket", "string", "", ""}, {"vnc", "string", "", ""}}},
 		{"smbios", nil},
 		{"acpi", nil},
 		{"action", strings("watchdog", "panic", "reboot", "shutdown")},
@@ -32,7 +44,7 @@ func Groups() []Group {
 			{"file", "string", "Sets the name of the file from which the fw_cfg blob will be loaded", ""},
 			{"name", "string", "Sets the fw_cfg name of the blob to be inserted", ""}}},
 		{"numa", nil},
-		{"name", strings("guest")},
+		{"name", append(strings("process", "guest"), Parameter{Name: "debug-threads", Type: "boolean"})},
 		{"object", nil},
 		{"sandbox", append(strings("resourcecontrol", "spawn", "elevateprivileges", "obsolete"), Parameter{Name: "enable", Type: "boolean"})},
 		{"msg", []Parameter{{"guest-name", "boolean", "Prepends guest name for error messages but only if -name guest is set otherwise option is ignored\n", ""}, {"timestamp", "boolean", "", ""}}},
@@ -62,3 +74,26 @@ var chardevParameters = []Parameter{{"abstract", "boolean", "", ""}, {"tight", "
 	{"reconnect", "number", "", ""}, {"nodelay", "boolean", "", ""}, {"delay", "boolean", "", ""}, {"server", "boolean", "", ""}, {"wait", "boolean", "", ""},
 	{"ipv6", "boolean", "", ""}, {"ipv4", "boolean", "", ""}, {"to", "number", "", ""}, {"localport", "string", "", ""}, {"localaddr", "string", "", ""},
 	{"fd", "string", "", ""}, {"port", "string", "", ""}, {"host", "string", "", ""}, {"path", "string", "", ""}, {"backend", "string", "", ""}}
+
+var driveParameters = []Parameter{{"copy-on-read", "boolean", "", ""}, {"werror", "string", "", ""}, {"rerror", "string", "", ""}, {"read-only", "boolean", "", ""},
+	{"file", "string", "", ""}, {"if", "string", "", ""}, {"media", "string", "", ""}, {"index", "number", "", ""}, {"unit", "number", "", ""}, {"bus", "number", "", ""},
+	{"stats-account-failed", "boolean", "", ""}, {"stats-account-invalid", "boolean", "", ""}, {"detect-zeroes", "string", "", ""}, {"throttling.group", "string", "", ""},
+	{"format", "string", "", ""}, {"cache.writeback", "boolean", "", ""}, {"aio", "string", "", ""}, {"snapshot", "boolean", "", ""}, {"force-share", "boolean", "", ""},
+	{"discard", "string", "", ""}, {"auto-read-only", "boolean", "", ""}, {"cache.no-flush", "boolean", "", ""}, {"cache.direct", "boolean", "", ""},
+	{"driver", "string", "", ""}, {"node-name", "string", "", ""}}
+
+var fsdevParameters = []Parameter{{"dmode", "number", "", ""}, {"fmode", "number", "", ""}, {"multidevs", "string", "", ""}, {"readonly", "boolean", "", ""},
+	{"writeout", "string", "", ""}, {"security_model", "string", "", ""}, {"path", "string", "", ""}, {"fsdriver", "string", "", ""}}
+
+// throttleParameters are the limits of a drive.
+var throttleParameters = func() []Parameter {
+	list := []Parameter{{"throttling.iops-size", "number", "", ""}}
+	for _, unit := range []string{"bps", "iops"} {
+		for _, dir := range []string{"total", "read", "write"} {
+			for _, suffix := range []string{"", "-max", "-max-length"} {
+				list = append(list, Parameter{Name: "throttling." + unit + "-" + dir + suffix, Type: "number"})
+			}
+		}
+	}
+	return list
+}()

@@ -24,13 +24,41 @@ func (s *Service) QueryPci(context.Context) ([]*qapi.PciInfo, error) {
 	if bus == nil {
 		return nil, nil
 	}
-	info := &qapi.PciInfo{}
+	return []*qapi.PciInfo{{Devices: functions(bus)}}, nil
+}
+
+// functions describes what is on a bus, and behind its bridges.
+func functions(bus *pci.Bus) []*qapi.PciDeviceInfo {
+	list := []*qapi.PciDeviceInfo{}
 	for devfn := range 256 {
-		if f := bus.Function(uint8(devfn)); f != nil {
-			info.Devices = append(info.Devices, describe(f.PCI()))
+		f := bus.Function(uint8(devfn))
+		if f == nil {
+			continue
 		}
+		d := describe(f.PCI())
+		d.Bus = int64(bus.Number())
+		if b, ok := f.(pci.BridgeDevice); ok && b.AsBridge().Secondary() != nil {
+			d.Id.Subsystem, d.Id.SubsystemVendor = nil, nil
+			d.PciBridge = behind(b.AsBridge())
+		}
+		list = append(list, d)
 	}
-	return []*qapi.PciInfo{info}, nil
+	return list
+}
+
+// behind describes a bridge; what is on its bus is unknown before the bus has a number.
+func behind(b *pci.Bridge) *qapi.PciBridgeInfo {
+	span := func(w int) *qapi.PciMemoryRange {
+		base, limit := b.Window(w)
+		return &qapi.PciMemoryRange{Base: int64(base), Limit: int64(limit)}
+	}
+	info := &qapi.PciBridgeInfo{Bus: &qapi.PciBusInfo{Number: int64(b.Config[pci.RegPrimaryBus]), Secondary: int64(b.Config[pci.RegSecondaryBus]),
+		Subordinate: int64(b.Config[pci.RegSubordinateBus]), IoRange: span(pci.WindowIO), MemoryRange: span(pci.WindowMemory),
+		PrefetchableRange: span(pci.WindowPrefetchable)}}
+	if b.Config[pci.RegSecondaryBus] != 0 {
+		info.Devices = functions(b.Secondary())
+	}
+	return info
 }
 
 func describe(d *pci.Device) *qapi.PciDeviceInfo {
