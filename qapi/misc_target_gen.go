@@ -4,6 +4,18 @@ package qapi
 
 import "context"
 
+// RtcChangeEvent is the event RTC_CHANGE. The guest has set its clock. At most one is sent a second.
+type RtcChangeEvent struct {
+	Offset  int64  `json:"offset"`
+	QomPath string `json:"qom-path"`
+}
+
+// EventName implements Event.
+func (*RtcChangeEvent) EventName() string { return "RTC_CHANGE" }
+
+// HasData implements Event.
+func (*RtcChangeEvent) HasData() bool { return true }
+
 // MiscTargetCommands are the commands of the module misc-target.
 type MiscTargetCommands interface {
 	// RtcResetReinjection is the command rtc-reset-reinjection. Forgets the clock interrupts that the guest has missed.
@@ -21,9 +33,16 @@ func BindMiscTarget(r *Registry, c MiscTargetCommands) {
 }
 
 var moduleMiscTarget = Module{Name: "misc-target",
-	Types: []Type{},
+	Types: []Type{
+		{Name: "q_obj_RTC_CHANGE-arg", Kind: KindObject, Members: []Member{
+			{Name: "offset", Type: "int"},
+			{Name: "qom-path", Type: "str"},
+		}},
+	},
 	Commands: []Command{
 		{Name: "rtc-reset-reinjection"},
 	},
-	Events: []EventInfo{},
+	Events: []EventInfo{
+		{Name: "RTC_CHANGE", Arg: "q_obj_RTC_CHANGE-arg"},
+	},
 }

@@ -116,6 +116,16 @@ func (*SuspendEvent) EventName() string { return "SUSPEND" }
 // HasData implements Event.
 func (*SuspendEvent) HasData() bool { return false }
 
+// SuspendDiskEvent is the event SUSPEND_DISK. The guest has saved itself to its disk and turned the machine off.
+type SuspendDiskEvent struct {
+}
+
+// EventName implements Event.
+func (*SuspendDiskEvent) EventName() string { return "SUSPEND_DISK" }
+
+// HasData implements Event.
+func (*SuspendDiskEvent) HasData() bool { return false }
+
 // WakeupEvent is the event WAKEUP. The guest has been woken up.
 type WakeupEvent struct {
 }
@@ -443,6 +453,7 @@ var moduleRunState = Module{Name: "run-state",
 		{Name: "STOP", Arg: ""},
 		{Name: "RESUME", Arg: ""},
 		{Name: "SUSPEND", Arg: ""},
+		{Name: "SUSPEND_DISK", Arg: ""},
 		{Name: "WAKEUP", Arg: ""},
 		{Name: "WATCHDOG", Arg: "q_obj_WATCHDOG-arg"},
 		{Name: "GUEST_PANICKED", Arg: "q_obj_GUEST_PANICKED-arg"},

@@ -69,6 +69,7 @@ func TestMistakes(t *testing.T) {
 		{[]string{"-machine", "pc,nosuch=on"}, "Property 'pc-i440fx-7.2-machine.nosuch' not found"},
 		{[]string{"-accel", "nosuch"}, "-accel nosuch: invalid accelerator nosuch"},
 		{[]string{"-accel", "tcg,engine=x"}, "-accel tcg,engine=x: Invalid 'engine' setting x"},
+		{[]string{"-cpu", ""}, "-cpu option cannot be empty"},
 		{[]string{"-cpu", "nosuch"}, "unable to find CPU model 'nosuch'"},
 		{[]string{"-smp", "300"}, "Invalid SMP CPUs 300. The max CPUs supported by machine 'pc-i440fx-7.2' is 255"},
 		{[]string{"-device", "nosuch"}, "-device nosuch: 'nosuch' is not a valid device model name"},

@@ -105,7 +105,8 @@ func (m *Machine) legacyTimers() (err error) {
 	if !m.has(m.cfg.Props.RTC) {
 		return nil
 	}
-	m.rtc, err = mc146818.New(m.Tree, m.isa, mc146818.Config{Start: m.cfg.RTC.Start, Clock: m.cfg.RTC.Clock, IRQ: rtcLine, Wakeup: m.VM.RequestWakeup})
+	m.rtc, err = mc146818.New(m.Tree, m.isa, mc146818.Config{Start: m.cfg.RTC.Start, Clock: m.cfg.RTC.Clock, IRQ: rtcLine, Wakeup: m.VM.RequestWakeup,
+		Set: func(seconds int64) { m.VM.TimeSet(m.rtc.Dev().QOM().Path(), seconds) }})
 	if err == nil {
 		m.rtc.SetPC(mc146818.PC{Below4G: m.map_.below, Above4G: m.map_.above, CPUs: m.cfg.CPUs, Boot: m.cfg.BootOrder.first(), NoCheck: m.cfg.BootOrder.NoCheck})
 	}

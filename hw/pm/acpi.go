@@ -169,8 +169,10 @@ func (o *controlOps) Write(_ uint64, _ int, v uint64) {
 		return
 	}
 	switch typ := uint8(v >> cntTypShift & cntTypMask); {
-	case typ == sleepOff, typ == o.S4:
+	case typ == sleepOff:
 		o.VM.RequestShutdown(mainloop.CauseGuestShutdown)
+	case typ == o.S4:
+		o.VM.SuspendDisk()
 	case typ == sleepRAM && !o.DisableS3:
 		o.VM.RequestSuspend()
 	}

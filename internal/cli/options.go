@@ -58,6 +58,9 @@ func (p *parser) cpu(v string) error {
 	if isHelp(v) {
 		return p.query(QueryCPUs, "")
 	}
+	if v == "" {
+		return errors.New("-cpu option cannot be empty")
+	}
 	p.VM.CPU = v
 	return nil
 }

@@ -47,9 +47,11 @@ type VM struct {
 
 // Event is something that happened to the whole machine, as QMP reports it.
 type Event struct {
-	Name   string // RESET, SHUTDOWN, POWERDOWN, STOP, RESUME, SUSPEND, WAKEUP, WATCHDOG, GUEST_PANICKED, GUEST_CRASHLOADED
+	Name   string // RESET, SHUTDOWN, POWERDOWN, STOP, RESUME, SUSPEND, WAKEUP, WATCHDOG, GUEST_PANICKED, GUEST_CRASHLOADED, SUSPEND_DISK, RTC_CHANGE
 	Cause  ShutdownCause
 	Action string // of WATCHDOG and GUEST_…
+	Offset int64  // of RTC_CHANGE, in seconds
+	Path   string // of RTC_CHANGE, of the clock
 }
 
 // NewVM returns a machine in state prelaunch, with the virtual clock stopped, whose requests are served on loop.
@@ -169,6 +171,17 @@ func (v *VM) RequestPanic() { v.panics.Store(true); v.post() }
 
 // CrashLoaded tells that the guest has crashed and handles that itself. Preconditions: the machine lock is held.
 func (v *VM) CrashLoaded() { v.tell(Event{Name: "GUEST_CRASHLOADED", Action: "run"}) }
+
+// SuspendDisk ends the machine, whose guest has saved itself to its disk. Preconditions: the machine lock is held.
+func (v *VM) SuspendDisk() {
+	v.tell(Event{Name: "SUSPEND_DISK"})
+	v.RequestShutdown(CauseGuestShutdown)
+}
+
+// TimeSet tells that the guest has set its clock, by how many seconds. Preconditions: the machine lock is held.
+func (v *VM) TimeSet(path string, seconds int64) {
+	v.tell(Event{Name: "RTC_CHANGE", Path: path, Offset: seconds})
+}
 
 // Watchdog does what is to be done when a watchdog has run out. Preconditions: the machine lock is held.
 func (v *VM) Watchdog() {

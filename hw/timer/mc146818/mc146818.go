@@ -69,7 +69,9 @@ type RTC struct {
 	irq    *qdev.IRQ
 	clk    *clock.Clock
 	start  time.Time
+	since  int64 // the host's clock at start
 	wakeup func()
+	set    func(seconds int64)
 
 	cmos       [CMOSSize]uint8
 	index      uint8
@@ -95,6 +97,8 @@ type Config struct {
 	Clock  *clock.Clock // nil for the host's
 	IRQ    *qdev.IRQ
 	Wakeup func() // an alarm may end a suspension; nil if nothing is to happen
+	// Set hears when the guest sets the time, in seconds from the time that it would show had nobody set it; nil if nobody asks.
+	Set func(seconds int64)
 }
 
 // New puts the clock on the bus.
@@ -104,7 +108,8 @@ func New(tree *qdev.Tree, bus *isa.Bus, c Config) (*RTC, error) {
 		return nil, err
 	}
 	r := d.(*RTC)
-	r.irq, r.clk, r.start, r.wakeup = c.IRQ, c.Clock, c.Start, c.Wakeup
+	r.irq, r.clk, r.start, r.wakeup, r.set = c.IRQ, c.Clock, c.Start, c.Wakeup, c.Set
+	r.since = clock.Host.Now()
 	r.InitOutputs(&r.irq)
 	if r.clk == nil {
 		r.clk = clock.Host

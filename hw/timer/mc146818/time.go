@@ -3,6 +3,8 @@ package mc146818
 import (
 	"math/bits"
 	"time"
+
+	"goemu/internal/clock"
 )
 
 // encode and decode convert between numbers and the format that register B selects.
@@ -75,6 +77,16 @@ func (r *RTC) takeTime() {
 	r.baseRTC = unixTime(year, r.decode(c[regMonth]), r.decode(c[regDayOfMonth])) +
 		int64(r.hours())*3600 + int64(r.decode(c[regMinutes]))*60 + int64(r.decode(c[regSeconds]))
 	r.lastUpdate = r.clk.Now()
+	if r.set != nil {
+		r.set(r.setBy())
+	}
+}
+
+// setBy returns by how many seconds the time differs from the one that the clock was started with and that has gone on with the host's.
+func (r *RTC) setBy() int64 {
+	t := time.Unix(r.baseRTC, 0).UTC()
+	t = time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), 0, r.start.Location())
+	return t.Unix() - (r.start.UnixNano()+clock.Host.Now()-r.since)/second
 }
 
 // unixTime returns the seconds from 1970 to the start of a day of the Gregorian calendar; months count from March, so that the leap day

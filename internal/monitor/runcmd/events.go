@@ -29,6 +29,10 @@ func eventOf(e mainloop.Event) qapi.Event {
 		return &qapi.ResumeEvent{}
 	case "SUSPEND":
 		return &qapi.SuspendEvent{}
+	case "SUSPEND_DISK":
+		return &qapi.SuspendDiskEvent{}
+	case "RTC_CHANGE":
+		return &qapi.RtcChangeEvent{Offset: e.Offset, QomPath: e.Path}
 	case "WAKEUP":
 		return &qapi.WakeupEvent{}
 	case "WATCHDOG":
