@@ -97,34 +97,43 @@ type NetdevHubPortOptions struct {
 	Netdev *string `json:"netdev,omitempty"`
 }
 
+// NetdevVhostUserOptions is the struct NetdevVhostUserOptions. A process that serves the rings of a virtio NIC.
+type NetdevVhostUserOptions struct {
+	Chardev    string `json:"chardev"`
+	Vhostforce *bool  `json:"vhostforce,omitempty"`
+	Queues     *int64 `json:"queues,omitempty"`
+}
+
 // NetClientDriver is the enum NetClientDriver. The kinds of network clients.
 type NetClientDriver string
 
 // The values of NetClientDriver.
 const (
-	NetClientDriverNone    NetClientDriver = "none"
-	NetClientDriverNic     NetClientDriver = "nic"
-	NetClientDriverUser    NetClientDriver = "user"
-	NetClientDriverTap     NetClientDriver = "tap"
-	NetClientDriverSocket  NetClientDriver = "socket"
-	NetClientDriverStream  NetClientDriver = "stream"
-	NetClientDriverDgram   NetClientDriver = "dgram"
-	NetClientDriverBridge  NetClientDriver = "bridge"
-	NetClientDriverHubport NetClientDriver = "hubport"
+	NetClientDriverNone      NetClientDriver = "none"
+	NetClientDriverNic       NetClientDriver = "nic"
+	NetClientDriverUser      NetClientDriver = "user"
+	NetClientDriverTap       NetClientDriver = "tap"
+	NetClientDriverSocket    NetClientDriver = "socket"
+	NetClientDriverStream    NetClientDriver = "stream"
+	NetClientDriverDgram     NetClientDriver = "dgram"
+	NetClientDriverBridge    NetClientDriver = "bridge"
+	NetClientDriverHubport   NetClientDriver = "hubport"
+	NetClientDriverVhostUser NetClientDriver = "vhost-user"
 )
 
 // Netdev is the union Netdev. A back end of the network.
 type Netdev struct {
-	Id      string                `json:"id"`
-	Type    NetClientDriver       `json:"type"`
-	Nic     *NetLegacyNicOptions  `json:"-" branch:"nic"`
-	User    *NetdevUserOptions    `json:"-" branch:"user"`
-	Socket  *NetdevSocketOptions  `json:"-" branch:"socket"`
-	Stream  *NetdevStreamOptions  `json:"-" branch:"stream"`
-	Dgram   *NetdevDgramOptions   `json:"-" branch:"dgram"`
-	Tap     *NetdevTapOptions     `json:"-" branch:"tap"`
-	Bridge  *NetdevBridgeOptions  `json:"-" branch:"bridge"`
-	Hubport *NetdevHubPortOptions `json:"-" branch:"hubport"`
+	Id        string                  `json:"id"`
+	Type      NetClientDriver         `json:"type"`
+	Nic       *NetLegacyNicOptions    `json:"-" branch:"nic"`
+	User      *NetdevUserOptions      `json:"-" branch:"user"`
+	Socket    *NetdevSocketOptions    `json:"-" branch:"socket"`
+	Stream    *NetdevStreamOptions    `json:"-" branch:"stream"`
+	Dgram     *NetdevDgramOptions     `json:"-" branch:"dgram"`
+	Tap       *NetdevTapOptions       `json:"-" branch:"tap"`
+	Bridge    *NetdevBridgeOptions    `json:"-" branch:"bridge"`
+	Hubport   *NetdevHubPortOptions   `json:"-" branch:"hubport"`
+	VhostUser *NetdevVhostUserOptions `json:"-" branch:"vhost-user"`
 }
 
 // RxState is the enum RxState. Which frames of a kind a NIC takes.
@@ -331,6 +340,11 @@ var moduleNet = Module{Name: "net",
 			{Name: "hubid", Type: "int32"},
 			{Name: "netdev", Type: "str", Optional: true},
 		}},
+		{Name: "NetdevVhostUserOptions", Kind: KindObject, Members: []Member{
+			{Name: "chardev", Type: "str"},
+			{Name: "vhostforce", Type: "bool", Optional: true},
+			{Name: "queues", Type: "int", Optional: true},
+		}},
 		{Name: "NetClientDriver", Kind: KindEnum, Values: []Value{
 			{Name: "none"},
 			{Name: "nic"},
@@ -341,6 +355,7 @@ var moduleNet = Module{Name: "net",
 			{Name: "dgram"},
 			{Name: "bridge"},
 			{Name: "hubport"},
+			{Name: "vhost-user"},
 		}},
 		{Name: "Netdev", Kind: KindObject, Tag: "type", Members: []Member{
 			{Name: "id", Type: "str"},
@@ -354,6 +369,7 @@ var moduleNet = Module{Name: "net",
 			{Name: "tap", Type: "NetdevTapOptions"},
 			{Name: "bridge", Type: "NetdevBridgeOptions"},
 			{Name: "hubport", Type: "NetdevHubPortOptions"},
+			{Name: "vhost-user", Type: "NetdevVhostUserOptions"},
 		}},
 		{Name: "RxState", Kind: KindEnum, Values: []Value{
 			{Name: "normal"},

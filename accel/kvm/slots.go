@@ -105,7 +105,7 @@ func (s *slots) add(p slot) {
 		s.all = append(s.all, slot{})
 	}
 	p.logged = p.ram.Tracked() && !p.readOnly
-	p.ram.SetWatcher(s)
+	p.ram.AddWatcher(s)
 	s.all[i] = p
 	s.tell(i, p)
 }
@@ -157,7 +157,7 @@ func (s *slots) close() {
 	defer s.mu.Unlock()
 	for i := range s.all {
 		if s.all[i].ram != nil {
-			s.all[i].ram.SetWatcher(nil)
+			s.all[i].ram.RemoveWatcher(s)
 		}
 	}
 	s.all = nil

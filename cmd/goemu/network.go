@@ -6,6 +6,7 @@ import (
 	"goemu/internal/config"
 	"goemu/internal/netdev"
 	"goemu/internal/netdev/filter"
+	"goemu/internal/netdev/vhostuser"
 	"goemu/qapi"
 )
 
@@ -13,7 +14,8 @@ import (
 func (h *backends) openNetwork(s *session) error {
 	h.net = netKinds(h.chars)
 	h.net.Warn = warn
-	filter.FindChardev = h.chars.Find
+	filter.FindChardev, vhostuser.FindChardev = h.chars.Find, h.chars.Find
+	vhostuser.Block, vhostuser.Unblock = s.migration.AddBlocker, s.migration.RemoveBlocker
 	filter.Forget = func(id string) { _ = h.objects.Remove(id) }
 	vm := s.vm
 	h.defaultNet = len(vm.Netdevs) == 0 && len(vm.NICs) == 0 && len(vm.Nets) == 0 && !vm.NoDefaults && s.typ.NIC != ""

@@ -2,7 +2,9 @@
 package nic
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 
 	"goemu/hw/qdev"
 	"goemu/internal/netdev"
@@ -23,6 +25,9 @@ func (p *Props) New(d qdev.Device, owner, model string, ports []netdev.Port) (*n
 	mac := [6]byte(p.MAC)
 	if p.Netdev.InUse() {
 		return nil, fmt.Errorf("Property '%s.netdev' can't take value '%s', it's in use", owner, p.Netdev.ID())
+	}
+	if p.Netdev.Kind() == "vhost-user" && !strings.HasPrefix(owner, "virtio-net-") {
+		return nil, errors.New("vhost-user requires frontend driver virtio-net-*")
 	}
 	netdev.Main.UseMAC(&mac)
 	n := netdev.Main.NewNIC(model, d.Dev().ID(), mac, p.Netdev, ports)

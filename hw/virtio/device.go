@@ -36,6 +36,7 @@ type Device struct {
 	Disabled bool
 
 	queues  []*Queue
+	outside *Outside // who may serve some of them; nil: nobody
 	loading []uint16 // positions in the available rings while a state is loaded
 
 	// Log gets guest errors; nil drops them.
@@ -68,6 +69,11 @@ func (d *Device) Memory() *memory.AddressSpace { return d.mem }
 // HostFeatures are the features that the device offers.
 func (d *Device) HostFeatures() uint64 {
 	return d.model.Features(d.props.features() | d.transportFeatures)
+}
+
+// WouldOffer tells whether the device offers a feature if its transport does.
+func (d *Device) WouldOffer(bit int) bool {
+	return d.model.Features(d.props.features()|1<<bit)>>bit&1 != 0
 }
 
 // GuestFeatures are the features that the driver has accepted. It needs no lock.
@@ -142,6 +148,9 @@ func (d *Device) setStarted(on bool) {
 	}
 	if s, ok := d.model.(Starter); ok && on {
 		s.Started()
+	}
+	if d.outside != nil && !on {
+		d.outside.Update(false)
 	}
 }
 
@@ -250,7 +259,7 @@ func (d *Device) Notify(n int) {
 	if q == nil || q.Desc == 0 {
 		return
 	}
-	if !d.started && d.running && !d.Has(FeatureVersion1) && !d.Broken() {
+	if !d.started && !q.outside && d.running && !d.Has(FeatureVersion1) && !d.Broken() {
 		d.setStarted(true)
 	}
 	q.Wake()
@@ -289,6 +298,9 @@ func (d *Device) DropQueues(n int) {
 // Close ends the goroutines of all queues.
 func (d *Device) Close() {
 	delist(d)
+	if d.outside != nil {
+		d.outside.Update(false)
+	}
 	for _, q := range d.queues {
 		q.stop()
 	}

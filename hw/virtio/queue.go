@@ -43,6 +43,10 @@ type Queue struct {
 
 	stalled atomic.Bool
 
+	outside bool         // served by another process
+	kicking sync.RWMutex // held while event is used
+	event   atomic.Int32 // by which that is told of new chains
+
 	mu      sync.Mutex // taken before the ring's own
 	serving sync.Mutex // held by the goroutine that takes chains
 	workers int        // guarded by mu
@@ -103,7 +107,7 @@ func (q *Queue) Enable() {
 	if q.dev.started && !q.active.Load() {
 		q.start()
 	} else {
-		q.wake()
+		q.Wake()
 	}
 }
 
@@ -133,6 +137,9 @@ func (q *Queue) Setup() {
 
 // Kick says that the queue may have new chains; it returns false if the queue is not served. It needs no lock and does not block.
 func (q *Queue) Kick() bool {
+	if q.outside {
+		return q.kickOutside()
+	}
 	if !q.active.Load() {
 		return false
 	}
@@ -144,6 +151,10 @@ func (q *Queue) Kick() bool {
 
 // Wake is Kick for callers that must not be held up, such as those with the machine lock: Try is not called.
 func (q *Queue) Wake() {
+	if q.outside {
+		q.kickOutside()
+		return
+	}
 	if q.active.Load() {
 		q.wake()
 	}
@@ -201,6 +212,9 @@ func (q *Queue) drain() bool {
 // start serves the queue; called when the driver is ready and the machine runs.
 func (q *Queue) start() {
 	q.Setup()
+	if q.outside {
+		return
+	}
 	q.active.Store(true)
 	if !q.onLoop {
 		q.mu.Lock()

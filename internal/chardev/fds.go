@@ -1,7 +1,9 @@
 package chardev
 
 import (
+	"errors"
 	"net"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -65,4 +67,52 @@ func (b *Backend) TakeFD() (fd int, ok bool) {
 	}
 	fd, b.fds = b.fds[0], b.fds[1:]
 	return fd, true
+}
+
+// sendTime is how long the other side may take to make room for a message.
+const sendTime = 10 * time.Second
+
+// SendFDs writes a message with descriptors to a unix socket, past what is queued by Write; the descriptors stay the caller's. It blocks
+// until all is written, for a while at most.
+func (b *Backend) SendFDs(p []byte, fds []int) error {
+	c, ok := b.fdConn()
+	if !ok {
+		return errors.New("not connected")
+	}
+	var oob []byte
+	if len(fds) > 0 {
+		oob = unix.UnixRights(fds...)
+	}
+	_ = c.SetWriteDeadline(time.Now().Add(sendTime))
+	n, _, err := c.WriteMsgUnix(p, oob, nil)
+	if err == nil && n < len(p) {
+		_, err = c.Write(p[n:])
+	}
+	return err
+}
+
+// PassesFDs tells whether descriptors can be sent along with data: over unix sockets.
+func (b *Backend) PassesFDs() bool {
+	e, ok := b.endpoint().(*socketEnd)
+	return ok && e.addr.network == "unix" && e.creds == nil && !e.websocket && !e.telnet
+}
+
+// Reconnects tells whether another connection may follow when one has ended.
+func (b *Backend) Reconnects() bool {
+	e, ok := b.endpoint().(*socketEnd)
+	return ok && (e.server || e.reconnect > 0)
+}
+
+func (b *Backend) fdConn() (c fdConn, ok bool) {
+	e, ok := b.endpoint().(*socketEnd)
+	if !ok {
+		return c, false
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.cur == nil {
+		return c, false
+	}
+	c, ok = e.cur.c.(fdConn)
+	return c, ok
 }

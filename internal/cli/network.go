@@ -53,6 +53,8 @@ const helpNetdev = ` user,id=str[,ipv4=on|off][,net=addr[/mask]][,host=addr]
 -netdev dgram,id=str,local.type=fd,local.str=file-descriptor
                 configure a network backend to connect to another network
                 using an UDP tunnel
+-netdev vhost-user,id=str,chardev=dev[,vhostforce=on|off]
+                configure a vhost-user network, backed by a chardev 'dev'
 -netdev hubport,id=str,hubid=n[,netdev=nd]
                 configure a hub port on the hub with ID 'n'`
 

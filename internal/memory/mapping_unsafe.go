@@ -61,7 +61,13 @@ func MapRAMBlock(name string, size uint64, m Mapping) (*RAMBlock, error) {
 	if m.FD < 0 {
 		_ = unix.Madvise(b, unix.MADV_HUGEPAGE) // a hint only
 	}
-	r := &RAMBlock{name: name, bytes: b[:size:size], mapped: mapped, pageSize: page, shared: m.Shared, anonymous: m.FD < 0 && !m.Shared}
+	r := &RAMBlock{name: name, bytes: b[:size:size], mapped: mapped, pageSize: page, shared: m.Shared, anonymous: m.FD < 0 && !m.Shared, file: -1}
+	if m.FD >= 0 && m.Shared {
+		if r.file, err = unix.FcntlInt(uintptr(m.FD), unix.F_DUPFD_CLOEXEC, 0); err != nil {
+			_ = unix.MunmapPtr(at, uintptr(mapped))
+			return nil, fail(err)
+		}
+	}
 	r.code = make([]atomic.Uint64, r.words())
 	return r, nil
 }
@@ -74,6 +80,10 @@ func (r *RAMBlock) Retire() { r.retired = true }
 func (r *RAMBlock) Free() error {
 	b := r.bytes
 	r.bytes = nil
+	if r.file >= 0 {
+		_ = unix.Close(r.file)
+		r.file = -1
+	}
 	if r.retired { // other memory, which takes no room unless it is written to
 		_, err := unix.MmapPtr(-1, 0, unsafe.Pointer(unsafe.SliceData(b)), uintptr(r.mapped), unix.PROT_READ|unix.PROT_WRITE,
 			unix.MAP_PRIVATE|unix.MAP_ANON|unix.MAP_NORESERVE|unix.MAP_FIXED)
@@ -87,6 +97,9 @@ func (r *RAMBlock) HostPageSize() uint64 { return r.pageSize }
 
 // Shared tells whether others see what is written to the block.
 func (r *RAMBlock) Shared() bool { return r.shared }
+
+// File is the file that the block is, which others can map, too; ok is false if there is none.
+func (r *RAMBlock) File() (fd int, ok bool) { return r.file, r.file >= 0 }
 
 // Advise gives the host a hint (MADV_…) about the whole block.
 func (r *RAMBlock) Advise(advice int) error { return unix.Madvise(r.wholeMapping(), advice) }

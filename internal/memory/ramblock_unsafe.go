@@ -37,11 +37,12 @@ type RAMBlock struct {
 	shared           bool
 	anonymous        bool // private memory without a file behind it
 	retired          bool
+	file             int // that is mapped and shared, -1 for none
 
 	dirty [dirtyClients]atomic.Pointer[[]atomic.Uint64] // nil while nobody tracks
 	code  []atomic.Uint64                               // pages that hold translated code
 	track atomic.Int32                                  // clients that track
-	watch atomic.Pointer[watcher]
+	watch atomic.Pointer[[]Watcher]
 	hook  atomic.Pointer[func(off, n uint64)]
 }
 
@@ -75,21 +76,48 @@ type Watcher interface {
 	Arm(r *RAMBlock, first, n uint64)
 }
 
-// watcher boxes a Watcher.
-type watcher struct{ Watcher }
+// AddWatcher adds somebody who knows of unreported writes, unless it is there; RemoveWatcher takes it away.
+func (r *RAMBlock) AddWatcher(w Watcher) {
+	r.changeWatchers(func(list []Watcher) []Watcher {
+		if slices.Contains(list, w) {
+			return list
+		}
+		return append(slices.Clone(list), w)
+	})
+}
 
-// SetWatcher says who knows of unreported writes; nil: nobody.
-func (r *RAMBlock) SetWatcher(w Watcher) {
-	if w == nil {
-		r.watch.Store(nil)
-		return
+// RemoveWatcher undoes AddWatcher.
+func (r *RAMBlock) RemoveWatcher(w Watcher) {
+	r.changeWatchers(func(list []Watcher) []Watcher {
+		return slices.DeleteFunc(slices.Clone(list), func(x Watcher) bool { return x == w })
+	})
+}
+
+func (r *RAMBlock) changeWatchers(f func([]Watcher) []Watcher) {
+	for {
+		old := r.watch.Load()
+		var list []Watcher
+		if old != nil {
+			list = *old
+		}
+		list = f(list)
+		if r.watch.CompareAndSwap(old, &list) {
+			return
+		}
 	}
-	r.watch.Store(&watcher{w})
+}
+
+// watchers are those who know of unreported writes.
+func (r *RAMBlock) watchers() []Watcher {
+	if l := r.watch.Load(); l != nil {
+		return *l
+	}
+	return nil
 }
 
 // sync learns of unreported writes.
 func (r *RAMBlock) sync() {
-	if w := r.watch.Load(); w != nil {
+	for _, w := range r.watchers() {
 		w.Sync(r)
 	}
 }
@@ -112,7 +140,7 @@ func (r *RAMBlock) Untrack(c DirtyClient) {
 }
 
 func (r *RAMBlock) trackChanged() {
-	if w := r.watch.Load(); w != nil {
+	for _, w := range r.watchers() {
 		w.TrackChanged(r)
 	}
 }
@@ -227,7 +255,7 @@ func (r *RAMBlock) Collect(c DirtyClient, into []uint64) (fresh uint64) {
 // Arm precedes the reading of pages that Collect has returned for migration, of the n pages from first on: what is written to them from then
 // on is collected the next time. It is cheaper for many pages at once, and no worse for pages that are not read.
 func (r *RAMBlock) Arm(first, n uint64) {
-	if w := r.watch.Load(); w != nil {
+	for _, w := range r.watchers() {
 		w.Arm(r, first, n)
 	}
 }

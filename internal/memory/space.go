@@ -52,6 +52,11 @@ func (as *AddressSpace) Listen(l Listener) {
 	l.ViewChanged(nil, as.View().Ranges)
 }
 
+// Unlisten undoes Listen.
+func (as *AddressSpace) Unlisten(l Listener) {
+	as.listeners = slices.DeleteFunc(slices.Clone(as.listeners), func(x Listener) bool { return x == l })
+}
+
 // update renders the tree again and reports differences.
 func (as *AddressSpace) update() {
 	old, v := as.view.Load(), flatten(as.root)

@@ -111,6 +111,14 @@ func (p *Peer) Queues() int {
 	return len(p.clients)
 }
 
+// Port is what the back end's first queue does with frames; nil without a back end.
+func (p *Peer) Port() Port {
+	if p == nil {
+		return nil
+	}
+	return p.clients[0].port
+}
+
 // InUse tells whether somebody is connected to the back end.
 func (p *Peer) InUse() bool {
 	return p != nil && slices.ContainsFunc(p.clients, func(c *Client) bool { return c.Peer() != nil })

@@ -220,6 +220,9 @@ func (m *Model) mqCommand(cmd uint8, arg []byte) uint8 {
 func (m *Model) setPairs(n uint16) {
 	m.curPairs.Store(uint32(n))
 	m.nic.Resume()
+	if m.outside != nil {
+		m.outside.EnableChanged()
+	}
 }
 
 func (m *Model) offloadCommand(cmd uint8, arg []byte) uint8 {

@@ -102,6 +102,7 @@ type Model struct {
 	status   atomic.Uint32
 	hdrLen   atomic.Uint32
 	curPairs atomic.Uint32
+	outside  *virtio.Outside // nil: the queues are served here
 
 	mu sync.RWMutex
 	filterState
@@ -175,6 +176,7 @@ func (m *Model) Setup(owner qdev.Device, _ int) error {
 		}
 	}
 	m.Init("virtio-net", virtio.IDNet, m, &m.Common, size)
+	m.findServer()
 	m.addPair(m.pairs[0])
 	m.addCtrl()
 	m.status.Store(statusLinkUp)
@@ -206,6 +208,10 @@ func checkSize(what string, n uint16, dot string) error {
 func (m *Model) addPair(q *pair) {
 	q.rx.Store(m.AddQueue(m.Props.RXQueueSize, false, q.roomAgain))
 	q.tx.Store(m.AddQueue(m.Props.TXQueueSize, false, q.transmit))
+	if m.outside != nil {
+		q.rx.Load().HandOver()
+		q.tx.Load().HandOver()
+	}
 }
 
 func (m *Model) addCtrl() { m.ctrl = m.AddQueue(ctrlSize, true, m.control) }
@@ -229,6 +235,9 @@ func (m *Model) Features(f uint64) uint64 {
 	}
 	if !m.vnetHdr || !m.Props.Netdev.UFO() {
 		f &^= udpOffloads
+	}
+	if m.outside != nil {
+		f = m.outside.Limit(f)
 	}
 	return f
 }
@@ -331,7 +340,10 @@ func (m *Model) setMAC(mac [6]byte) {
 func (m *Model) SetStatus(uint8) {}
 
 // Started implements virtio.Starter: back ends may have waited for it.
-func (m *Model) Started() { m.nic.Resume() }
+func (m *Model) Started() {
+	m.nic.Resume()
+	m.updateServer()
+}
 
 // Reset implements virtio.Model.
 func (m *Model) Reset() {
@@ -357,6 +369,7 @@ func (m *Model) linkChanged(down bool) {
 	if v != old {
 		m.ConfigChanged()
 	}
+	m.updateServer()
 }
 
 // Rounds of announcements after migration, in milliseconds.

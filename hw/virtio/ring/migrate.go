@@ -83,6 +83,19 @@ func (q *Queue) Restore(lastAvail uint16) error {
 	return nil
 }
 
+// Resync continues after another device that was lost: what it has not given back is taken again.
+func (q *Queue) Resync() {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if q.cfg.Num == 0 || q.remap() != nil {
+		return
+	}
+	used := loadPair(q.m.used)
+	q.flags, q.inUse = uint16(used), 0
+	q.pos = Position{LastAvail: uint16(used >> 16), UsedIdx: uint16(used >> 16)}
+	q.avail = q.pos.LastAvail
+}
+
 // Rewind takes the last n chains that are in use as not taken yet, and tells whether there were so many.
 func (q *Queue) Rewind(n int) bool {
 	q.mu.Lock()

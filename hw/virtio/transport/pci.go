@@ -101,6 +101,9 @@ func (p *PCIBase) realize(typ virtio.Type) error {
 	if err := p.addExpress(); err != nil {
 		return err
 	}
+	if p.modern = p.modern && p.dev.WouldOffer(virtio.FeatureVersion1); !p.modern && !p.legacy {
+		return errors.New("Device doesn't support modern mode, and legacy mode is disabled\nSet disable-legacy to off")
+	}
 	p.addMSIX() // before the BARs: QEMU's order of capabilities is the reverse
 	if p.modern {
 		p.addModern()
