@@ -28,6 +28,7 @@ type Options struct {
 	Host    *Host
 	Config  *x86.Config // of all CPUs
 	Memory  *memory.AddressSpace
+	Ports   *memory.AddressSpace // nil: all accesses go to Machine
 	SMM     *memory.AddressSpace // what CPUs see in system management mode; nil: there is none
 	Machine accel.Machine
 	// Chips are the interrupt controllers that are put into the kernel.
@@ -48,6 +49,8 @@ type Accel struct {
 	opt     Options
 	machine accel.Machine
 	slots   slots
+	posts   posts
+	kept    keptWrites
 	gate    gate.Gate[*CPU]
 	cpuid   *cpuidList // of the first CPU
 	pmu     counters
@@ -87,15 +90,23 @@ func New(o Options) (*Accel, error) {
 		a.h.Close()
 		return nil, err
 	}
+	a.posts.init(a)
+	a.kept.init(a)
 	a.cpuid = a.h.guestCPUID(o.Config)
 	if o.Config.PMU {
 		a.pmu = findCounters(a.h.leaf(leafPMU, 0))
 	}
 	o.Memory.Listen(spaceListener{&a.slots, 0})
+	o.Memory.Listen(registerListener{a, false})
+	if o.Ports != nil {
+		o.Ports.Listen(registerListener{a, true})
+	}
 	if a.smm {
 		o.SMM.Listen(spaceListener{&a.slots, 1})
 	}
 	if a.slots.err != nil {
+		a.posts.close()
+		a.kept.close()
 		a.slots.close()
 		a.h.Close()
 		return nil, a.slots.err
@@ -154,6 +165,8 @@ func (a *Accel) Close() error {
 		return nil
 	}
 	a.gate.Quit()
+	a.posts.close()
+	a.kept.close()
 	a.slots.close()
 	for _, c := range a.list() {
 		c.free()

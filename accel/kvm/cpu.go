@@ -82,6 +82,7 @@ func (a *Accel) create(index int, apicID uint32) (*CPU, error) {
 		_ = a.k.close(fd)
 		return nil, fmt.Errorf("kvm_init_vcpu: mmap'ing vcpu state failed (%d): %w", index, err)
 	}
+	a.kept.share(c.run)
 	if n := int(a.opt.DirtyRing); n != 0 {
 		if c.ring, err = a.k.mmap(fd, ringOffset*memory.PageSize, n*sizeDirtyEntry); err != nil {
 			c.free()

@@ -200,6 +200,7 @@ func (c *CPU) left(err error) {
 	if c.ic != nil {
 		c.adoptAPIC()
 	}
+	c.accel.kept.flush()
 	switch err {
 	case nil:
 		c.handle()

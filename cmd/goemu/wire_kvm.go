@@ -108,7 +108,7 @@ func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
 		return optionError{err}
 	}
 	c.NewAccel = func(mem, smm *memory.AddressSpace, m accel.Machine) (pc.Accelerator, error) {
-		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, SMM: smm, Machine: m, Chips: irqchips[k.irqchip], DirtyRing: k.ring, Notify: k.notify, NotifyWindow: k.window, Warn: warn})
+		a, err := kvm.New(kvm.Options{Host: h, Config: c.CPU, Memory: mem, SMM: smm, Ports: m.(portSpace).Ports(), Machine: m, Chips: irqchips[k.irqchip], DirtyRing: k.ring, Notify: k.notify, NotifyWindow: k.window, Warn: warn})
 		if err != nil {
 			return nil, err
 		}
@@ -116,6 +116,9 @@ func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
 	}
 	return nil
 }
+
+// portSpace is a machine whose ports are an address space.
+type portSpace interface{ Ports() *memory.AddressSpace }
 
 // fitKVM makes the machine one that the host can execute.
 func (s *session) fitKVM(h *kvm.Host, k *kvmOptions, c *pc.Config) (err error) {

@@ -26,7 +26,9 @@ type ConfigPorts struct {
 // Connect maps the two registers into the port space io; they reach the bus and those behind it.
 func (c *ConfigPorts) Connect(bus *Bus, io *memory.Region) {
 	c.bus = bus
-	io.Add(memory.NewIO("pci-conf-idx", configPorts, (*addressPort)(c)), PortConfigAddress, 0)
+	address := memory.NewIO("pci-conf-idx", configPorts, (*addressPort)(c))
+	address.Coalesced = []memory.Span{{Size: configPorts}}
+	io.Add(address, PortConfigAddress, 0)
 	io.Add(memory.NewIO("pci-conf-data", configPorts, (*dataPort)(c)), PortConfigData, 0)
 }
 

@@ -29,6 +29,10 @@ type Region struct {
 	Accepts     func(offset uint64, size int, write bool) bool
 	// Unlocked marks Ops that do their own locking and are called without the machine lock.
 	Unlocked bool
+	// Posted are the writes that may have their effect later, Coalesced the parts of the region to which all writes may be kept back, in their
+	// order, until the guest does anything that somebody has to act on. Both are set before the region is mapped.
+	Posted    []Posted
+	Coalesced []Span
 
 	readOnly bool
 	covered  bool // memory that can be written only through ops is read through them, too

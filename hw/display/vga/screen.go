@@ -2,6 +2,7 @@ package vga
 
 import (
 	"goemu/internal/clock"
+	"goemu/internal/memory"
 	"goemu/ui"
 )
 
@@ -52,6 +53,7 @@ func (c *Core) Invalidate() { c.width, c.height = -1, -1 }
 
 // Update implements ui.Hardware.
 func (c *Core) Update() {
+	memory.FlushCoalesced()
 	mode := c.mode()
 	full := mode != c.graphics
 	if full {

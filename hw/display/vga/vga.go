@@ -84,6 +84,7 @@ func (c *Core) VRAM() *memory.Region { return c.vram }
 func (c *Core) MapLow(space, io *memory.Region) {
 	c.space = space
 	c.low = memory.NewIO("vga-lowmem", lowMemSize, lowMem{c})
+	c.low.Coalesced = []memory.Span{{Size: lowMemSize}}
 	c.low.Impl = memory.Access{Min: 1, Max: 1}
 	space.Add(c.low, lowMemBase, 1)
 	for _, p := range []struct {

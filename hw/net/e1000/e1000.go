@@ -107,6 +107,7 @@ func (d *Device) Realize() error {
 	d.SetInterruptPin(1)
 	regs := memory.NewIO("e1000-mmio", mmioSize, registers{d})
 	regs.Impl = memory.Access{Min: 4, Max: 4}
+	regs.Coalesced = quiet()
 	d.SetBAR(0, pci.BARMem32, regs)
 	d.SetBAR(1, pci.BARIO, memory.NewIO("e1000-io", portsSize, ports{}))
 	d.autonegTimer = mainloop.NewTimer(clock.Virtual, d.autonegDone)

@@ -8,6 +8,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
+	"goemu/internal/memory"
 )
 
 // Registers (MC146818A data sheet, figure 12); the century bytes are a PC's.
@@ -127,7 +128,10 @@ func (r *RTC) Realize() error {
 	r.baseRTC = time.Date(y, m, d, r.start.Hour(), r.start.Minute(), r.start.Second(), 0, time.UTC).Unix()
 	r.lastUpdate = r.clk.Now()
 	r.showTime(time.Unix(r.baseRTC, 0).UTC())
-	r.MapPorts("rtc", r.props.IOBase, 2, r).Impl.Max = 1
+	ports := memory.NewIO("rtc", 2, r)
+	ports.Impl.Max = 1
+	ports.Coalesced = []memory.Span{{Size: 1}} // the index
+	r.MapRegion(ports, r.props.IOBase)
 	return nil
 }
 

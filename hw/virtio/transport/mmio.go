@@ -26,6 +26,7 @@ type MMIO struct {
 	mem    *memory.AddressSpace
 	irq    *qdev.IRQ
 	region *memory.Region
+	notify *memory.Region
 	bus    mmioBus
 	dev    *virtio.Device // nil while the bus is empty
 
@@ -77,9 +78,7 @@ func (t *MMIO) Present() bool { return t.dev != nil }
 func (t *MMIO) Realize() error {
 	t.region = memory.NewContainer("virtio-mmio", MMIOSize)
 	t.region.Add(memory.NewIO("virtio-mmio", MMIOSize, (*mmioOps)(t)), 0, 0)
-	notify := memory.NewIO("virtio-mmio-notify", 4, (*mmioNotifyOps)(t))
-	notify.Unlocked = true
-	t.region.Add(notify, mmioQueueNotify, 1)
+	t.renotify(nil)
 	t.bus.t = t
 	qdev.InitBus(&t.bus, t, VirtioBus, fmt.Sprintf("virtio-mmio-bus.%d", t.index), 1)
 	return nil
@@ -110,6 +109,23 @@ func (t *MMIO) plug(d *virtio.Device) {
 	}
 	t.dev = d
 	d.Plug(t, t.mem, extra)
+	if t.IOEventFD {
+		t.renotify(postedOf(d, func(queue uint64) memory.Posted {
+			return memory.Posted{Size: sizeNotify, Match: true, Data: queue}
+		}))
+	}
+}
+
+const sizeNotify = 4
+
+// renotify makes the register that notifies queues.
+func (t *MMIO) renotify(posted []memory.Posted) {
+	if t.notify != nil {
+		t.region.Remove(t.notify)
+	}
+	t.notify = memory.NewIO("virtio-mmio-notify", sizeNotify, (*mmioNotifyOps)(t))
+	t.notify.Unlocked, t.notify.Posted = true, posted
+	t.region.Add(t.notify, mmioQueueNotify, 1)
 }
 
 // QueueInterrupt implements virtio.Transport.
@@ -332,7 +348,9 @@ func (b *backend[T, P]) Realize() error {
 // Unrealize implements qdev.Device.
 func (b *backend[T, P]) Unrealize() {
 	P(&b.Type).Teardown()
-	b.Parent().(*mmioBus).t.dev = nil
+	t := b.Parent().(*mmioBus).t
+	t.dev = nil
+	t.renotify(nil)
 }
 
 // DeviceClass returns the class virtio-X-device of a device type, for the bus of an MMIO transport.

@@ -40,6 +40,7 @@ type PCIBase struct {
 	dev            *virtio.Device
 	vectors        uint32 // asked for
 	nvectors       int
+	doorbells      bool // notifications may be posted writes
 
 	cfgCap        int // place of the access window's capability
 	bar           *memory.Region
@@ -164,13 +165,17 @@ func (p *PCIBase) addModern() {
 	}
 	for _, s := range structures {
 		r := memory.NewIO(s.name, s.size, s.ops)
-		r.Unlocked = s.typ == capNotify
+		if s.typ == capNotify {
+			r.Unlocked = true
+			r.Posted = p.posted(func(n uint64) memory.Posted { return memory.Posted{Offset: n * mult} })
+		}
 		p.bar.Add(r, s.at, 0)
 		p.addCap(s.typ, p.modernBAR, s.at, s.size, uint32(mult))
 	}
 	if p.ModernPIONotify {
 		io := memory.NewIO("virtio-pci-notify-pio", sizePIONotify, (*pioNotifyOps)(p))
 		io.Unlocked = true
+		io.Posted = p.posted(postedNumber)
 		p.SetBAR(p.modernIOBAR, pci.BARIO, io)
 		p.addCap(capNotify, p.modernIOBAR, 0, sizePIONotify, 0)
 	}
@@ -234,8 +239,31 @@ func (p *PCIBase) addLegacy() {
 	r := memory.NewIO("virtio-pci", ceilPow2(uint64(size+p.dev.ConfigSize())), (*legacyOps)(p))
 	notify := memory.NewIO("virtio-pci-notify", legNotifySize, (*legacyNotifyOps)(p))
 	notify.Unlocked = true
+	notify.Posted = p.posted(postedNumber)
 	r.Add(notify, legQueueNotify, 1)
 	p.SetBAR(legacyBAR, pci.BARIO, r)
+}
+
+// posted are the notifications that may be posted writes: those of queues that another goroutine serves anyway. at is the write for a queue.
+func (p *PCIBase) posted(at func(queue uint64) memory.Posted) []memory.Posted {
+	if !p.doorbells {
+		return nil
+	}
+	return postedOf(p.dev, at)
+}
+
+func postedOf(d *virtio.Device, at func(queue uint64) memory.Posted) (list []memory.Posted) {
+	for n := range d.Queues() {
+		if d.Queue(n).Try == nil {
+			list = append(list, at(uint64(n)))
+		}
+	}
+	return list
+}
+
+// postedNumber is a notification by a register that takes the queue's number.
+func postedNumber(queue uint64) memory.Posted {
+	return memory.Posted{Size: 2, Match: true, Data: queue}
 }
 
 func ceilPow2(n uint64) uint64 { return 1 << bits.Len64(n-1) }

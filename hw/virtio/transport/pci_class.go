@@ -11,14 +11,18 @@ import (
 // extras are the options of the PCI device whose presence or default depends on the device type.
 type extras interface {
 	values() (class, vectors uint32)
+	// doorbells tells whether notifications may come as posted writes.
+	doorbells() bool
 	// resolve stores what was decided where the user left the choice.
 	resolve(class, vectors uint32)
 }
 
-// IOEventFD is the option of most device types that chooses how the host hears of notifications; there is one way here.
+// IOEventFD is the option of most device types that chooses how the host hears of notifications: the guest need not wait until it has.
 type IOEventFD struct {
 	IOEventFD bool `prop:"ioeventfd,default=on" help:"on/off"`
 }
+
+func (x *IOEventFD) doorbells() bool { return x.IOEventFD }
 
 // NoExtra are the extra options of most device types.
 type NoExtra struct {
@@ -34,6 +38,7 @@ type NoVectors struct{}
 
 func (*NoVectors) values() (class, vectors uint32) { return 0, 0 }
 func (*NoVectors) resolve(_, _ uint32)             {}
+func (*NoVectors) doorbells() bool                 { return false }
 
 // WithClass are those of device types whose PCI class can be chosen.
 type WithClass struct {
@@ -62,6 +67,7 @@ type ThreeVectors struct {
 
 func (x *ThreeVectors) values() (class, vectors uint32) { return 0, x.Vectors }
 func (x *ThreeVectors) resolve(_, vectors uint32)       { x.Vectors = vectors }
+func (x *ThreeVectors) doorbells() bool                 { return x.IOEventFD }
 
 // WithTwoVectors are those of device types that share two vectors among all queues.
 type WithTwoVectors struct {
@@ -80,6 +86,7 @@ type PlainVectors struct {
 
 func (x *PlainVectors) values() (class, vectors uint32) { return 0, x.Vectors }
 func (x *PlainVectors) resolve(_, vectors uint32)       { x.Vectors = vectors }
+func (x *PlainVectors) doorbells() bool                 { return false }
 
 // Function is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
 type Function[T any, P pointer[T], X any] struct {
@@ -118,7 +125,9 @@ func describe(p *PCIBase, mode ModeProps, t virtio.Type, extra any) pci.Info {
 	_ = p.setMode(mode.of(t)) // Realize reports the error
 	i := p.info(t.TypeInfo())
 	var class uint32
-	class, p.vectors = extra.(extras).values()
+	x := extra.(extras)
+	class, p.vectors = x.values()
+	p.doorbells = x.doorbells()
 	if class != 0 {
 		i.Class = uint16(class)
 	}
