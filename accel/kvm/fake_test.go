@@ -87,7 +87,7 @@ func putCPUID(data []byte, list []cpuidEntry) {
 }
 
 func newFake() *fake {
-	return &fake{next: 100, open_: map[int]bool{}, fail: map[request]error{}, caps: map[capability]int{capMCE: 32, capMaxVCPUs: 4, capNotifyExit: 0}, signals: make(chan struct{}, 1)}
+	return &fake{next: 100, open_: map[int]bool{}, fail: map[request]error{}, caps: map[capability]int{capCoalescedMMIO: 0, capMCE: 32, capMaxVCPUs: 4, capNotifyExit: 0}, signals: make(chan struct{}, 1)}
 }
 
 func (f *fake) fd() int {
