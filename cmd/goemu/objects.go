@@ -3,6 +3,8 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"goemu/hw/qdev"
 	"goemu/hw/virtio/rng"
@@ -17,10 +19,15 @@ import (
 
 // objectTypes are the types that -object takes, by name. memory are the defaults of memory backends, find finds another object.
 func objectTypes(memory func() hostmem.Defaults, find func(id string) any) []*userobj.Type {
-	types := []*userobj.Type{tlsType("authz-list", "authz"), tlsType("authz-listfile", "authz"), tlsType("authz-simple", "authz"), iothread.Type()}
-	types = append(types, filter.Types()...)
-	types = append(types, hostmem.Types(memory)...)
-	return append(types, rngType("rng-builtin"), rngType("rng-random"), secret.Type(find), throttleType(), tlsType("tls-creds-x509", "tls-creds"))
+	types := slices.Concat(toolObjectTypes(find), filter.Types(), hostmem.Types(memory), []*userobj.Type{rngType("rng-builtin"), rngType("rng-random")})
+	slices.SortFunc(types, func(a, b *userobj.Type) int { return strings.Compare(a.Name, b.Name) })
+	return types
+}
+
+// toolObjectTypes are the types that the image tools take, too, by name.
+func toolObjectTypes(find func(id string) any) []*userobj.Type {
+	return []*userobj.Type{tlsType("authz-list", "authz"), tlsType("authz-listfile", "authz"), tlsType("authz-simple", "authz"), iothread.Type(),
+		secret.Type(find), throttleType(), tlsType("tls-creds-x509", "tls-creds")}
 }
 
 // knownObjectTypes are the types for those that only ask about them.

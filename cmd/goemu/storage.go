@@ -20,8 +20,11 @@ import (
 	"goemu/internal/monitor/blockcmd"
 	"goemu/internal/monitor/chardevcmd"
 	"goemu/internal/monitor/qmp"
+	"goemu/internal/monitor/qomcmd"
 	"goemu/internal/monitor/runcmd"
+	"goemu/internal/qom"
 	"goemu/internal/tool"
+	"goemu/internal/userobj"
 	"goemu/qapi"
 )
 
@@ -168,10 +171,31 @@ func (d *storageDaemon) makeMonitors(ctx context.Context) {
 	qapi.BindControl(r, run)
 	qapi.BindIntrospect(r, run)
 	qapi.BindChar(r, chars)
+	qapi.BindQom(r, d.objectService())
 	qapi.BindBlockCore(r, d.block)
 	qapi.BindBlockExport(r, d.block)
 	qapi.BindJob(r, d.block)
 	qapi.BindTransaction(r, d.block)
+}
+
+// objectService has the commands about objects: there are the user's only.
+func (d *storageDaemon) objectService() *qomcmd.Service {
+	root := qom.Container()
+	d.Objects.Plant(root.MustAdd("objects", qom.Container()))
+	types := new(qom.Types)
+	for _, t := range d.Objects.Types {
+		types.AddChain(t.Name, t.Ancestors()...)
+	}
+	return &qomcmd.Service{Types: types, Root: func() *qom.Node { return root }, Objects: func() *userobj.Set { return d.Objects },
+		Properties: func(typ string) (list []*qapi.ObjectPropertyInfo, err error) {
+			list = append(list, &qapi.ObjectPropertyInfo{Name: "type", Type: "string"})
+			if t := d.Objects.Type(typ); t != nil {
+				for _, p := range t.Props {
+					list = append(list, &qapi.ObjectPropertyInfo{Name: p.Name, Type: p.Type})
+				}
+			}
+			return list, nil
+		}}
 }
 
 func (d *storageDaemon) end() { d.ended.Do(func() { close(d.quit) }) }

@@ -1,24 +1,17 @@
 package main
 
 import (
-	"fmt"
 	"os"
 	"runtime"
-	"slices"
 
 	"github.com/spf13/cobra"
 
-	"goemu/block"
 	"goemu/block/driver"
 	"goemu/cmd/goemu/img"
 	"goemu/cmd/goemu/nbd"
 	"goemu/cmd/goemu/qio"
-	"goemu/internal/iothread"
-	"goemu/internal/secret"
-	"goemu/internal/tlscreds"
 	"goemu/internal/tool"
 	"goemu/internal/userobj"
-	"goemu/qapi"
 )
 
 // toolRow is a tool that is called by its own name (a link to the program) or as a subcommand.
@@ -67,66 +60,7 @@ func toolCommands() (cmds []*cobra.Command) {
 
 // addObjects gives a tool the user-creatable objects.
 func addObjects(t *tool.Tool) {
-	set := tlscreds.Set{}
-	t.Objects = tool.Objects{}
-	for kind := range tlscreds.Makers {
-		t.Objects[kind] = func(id string, o *block.Options) error { return set.Add(kind, id, o) }
-	}
-	t.Objects["throttle-group"] = func(id string, o *block.Options) error {
-		g, err := block.MakeThrottleGroup(id, o)
-		if err == nil {
-			err = set.Put(id, g)
-		}
-		return err
-	}
-	secrets := new(userobj.Set)
-	secrets.Types = []*userobj.Type{secret.Type(secrets.Find)}
-	t.Objects["secret"] = func(id string, o *block.Options) error {
-		s, err := makeSecret(secrets, id, o)
-		if err == nil {
-			err = set.Put(id, s)
-		}
-		return err
-	}
-	threads := iothread.Type()
-	t.Objects[threads.Name] = func(id string, o *block.Options) error {
-		thread := threads.New(id)
-		for _, p := range threads.Props {
-			if !o.Has(p.Name) {
-				continue
-			}
-			n, err := o.TakeUint(p.Name, 0)
-			if err == nil {
-				err = p.Set(thread, int64(n))
-			}
-			if err != nil {
-				return err
-			}
-		}
-		if err := thread.(*iothread.Thread).Complete(); err != nil {
-			return err
-		}
-		return set.Put(id, thread)
-	}
-	t.Graph.Object = func(id string) any { return set[id] }
-}
-
-// makeSecret makes an object of type secret in a set.
-func makeSecret(set *userobj.Set, id string, o *block.Options) (any, error) {
-	pairs := [][2]string{{"qom-type", "secret"}, {"id", id}}
-	for _, name := range o.Names() {
-		if !slices.ContainsFunc(set.Types[0].Props, func(p userobj.Property) bool { return p.Name == name }) {
-			return nil, fmt.Errorf("Parameter '%s' is unexpected", name)
-		}
-		v, _ := o.TakeString(name)
-		pairs = append(pairs, [2]string{name, v})
-	}
-	members, err := qapi.FromOpts("ObjectOptions", pairs)
-	if err == nil {
-		err = qapi.Decode("ObjectOptions", members, nil)
-	}
-	if err == nil {
-		err = set.Add(members)
-	}
-	return set.Find(id), err
+	t.Objects = new(userobj.Set)
+	t.Objects.Types = toolObjectTypes(t.Objects.Find)
+	t.Graph.Object = t.Objects.Find
 }

@@ -19,8 +19,8 @@ type Maker func(o Members) (any, error)
 
 // Makers are the types of objects in this package.
 var Makers = map[string]Maker{
-	"tls-creds-x509": makeX509, "tls-creds-psk": makePSK, "tls-creds-anon": makeAnon,
-	"authz-simple": makeSimple, "authz-list": makeList, "authz-listfile": makeListFile,
+	"tls-creds-x509": makeX509,
+	"authz-simple":   makeSimple, "authz-list": makeList, "authz-listfile": makeListFile,
 }
 
 // enum takes one of a few words.
@@ -63,14 +63,6 @@ func makeX509(o Members) (any, error) {
 	return Load(x)
 }
 
-func makePSK(Members) (any, error) {
-	return nil, errors.New("TLS with pre-shared keys (tls-creds-psk) is not supported: the TLS library has no PSK cipher suites; use tls-creds-x509")
-}
-
-func makeAnon(Members) (any, error) {
-	return nil, errors.New("anonymous TLS (tls-creds-anon) is not supported: the TLS library has no anonymous cipher suites; use tls-creds-x509")
-}
-
 func makeSimple(o Members) (any, error) {
 	s, ok := o.TakeString("identity")
 	if !ok {
@@ -103,27 +95,6 @@ func makeListFile(o Members) (any, error) {
 		return nil, err
 	}
 	return NewListFile(name, refresh)
-}
-
-// Set holds objects by their identifiers.
-type Set map[string]any
-
-// Add makes an object.
-func (s Set) Add(kind, id string, o Members) error {
-	x, err := Makers[kind](o)
-	if err != nil {
-		return err
-	}
-	return s.Put(id, x)
-}
-
-// Put adds an object made elsewhere.
-func (s Set) Put(id string, x any) error {
-	if _, ok := s[id]; ok {
-		return errorf("attempt to add duplicate property '%s' to object (type 'container')", id)
-	}
-	s[id] = x
-	return nil
 }
 
 // Find finds TLS credentials for an endpoint among objects.

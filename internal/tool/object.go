@@ -1,16 +1,13 @@
 package tool
 
 import (
+	"errors"
 	"fmt"
-	"slices"
-	"strings"
 
-	"goemu/block"
 	"goemu/internal/config"
+	"goemu/internal/userobj"
+	"goemu/qapi"
 )
-
-// Objects makes user-creatable objects, by their type.
-type Objects map[string]func(id string, o *block.Options) error
 
 // AddObject makes the object of an --object option. done is true when nothing is left to do for the tool: help was asked for, or the object
 // cannot be made; status is then its exit status.
@@ -20,13 +17,7 @@ func (t *Tool) AddObject(text string) (done bool, status int) { return t.AddObje
 func (t *Tool) AddObjectAt(where, text string) (done bool, status int) {
 	elem, _, _ := config.CutElement(text)
 	if elem == "help" || HasHelp(text) {
-		t.Printf("List of user creatable objects:\n")
-		var names []string
-		for name := range t.Objects {
-			names = append(names, name)
-		}
-		slices.Sort(names)
-		t.Printf("  %s\n", strings.Join(names, "\n  "))
+		t.Printf("%s", t.objectHelp(elem))
 		return true, 0
 	}
 	if err := t.addObject(text); err != nil {
@@ -36,39 +27,28 @@ func (t *Tool) AddObjectAt(where, text string) (done bool, status int) {
 	return false, 0
 }
 
+// objectHelp tells about a type, or which types there are.
+func (t *Tool) objectHelp(typ string) string {
+	if k := t.Objects.Type(typ); k != nil {
+		return k.Help()
+	}
+	text := "List of user creatable objects:\n"
+	for _, k := range t.Objects.Types {
+		text += fmt.Sprintf("  %s\n", k.Name)
+	}
+	return text
+}
+
 func (t *Tool) addObject(text string) error {
-	var o *block.Options
-	if strings.HasPrefix(text, "{") {
-		v, err := block.DecodeJSON(text)
-		if err != nil {
-			return err
-		}
-		m, _ := v.(map[string]any)
-		o = block.OptionsFromJSON(m)
-	} else {
-		pairs, _ := splitOptions(text, "qom-type", nil)
-		o = block.NewOptions()
-		for _, p := range pairs {
-			o.Set(p.name, p.value)
-		}
+	o, err := qapi.ParseOption("ObjectOptions", text, "qom-type")
+	if err == nil {
+		err = qapi.Decode("ObjectOptions", o, nil)
 	}
-	kind, ok := o.TakeString("qom-type")
-	if !ok {
-		return fmt.Errorf("Parameter 'qom-type' is missing")
+	if err == nil {
+		err = t.Objects.Add(o)
 	}
-	id, ok := o.TakeString("id")
-	if !ok {
-		return fmt.Errorf("Parameter 'id' is missing")
+	if errors.Is(err, userobj.ErrID) {
+		err = fmt.Errorf("%w\n%s", err, userobj.IDHint)
 	}
-	f := t.Objects[kind]
-	if f == nil {
-		return fmt.Errorf("Parameter 'qom-type' does not accept value '%s'", kind)
-	}
-	if err := f(id, o); err != nil {
-		return err
-	}
-	if names := o.Names(); len(names) > 0 {
-		return fmt.Errorf("Parameter '%s' is unexpected", names[0])
-	}
-	return nil
+	return err
 }

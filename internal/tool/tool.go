@@ -11,6 +11,7 @@ import (
 	"strings"
 
 	"goemu/block"
+	"goemu/internal/userobj"
 
 	"golang.org/x/sys/unix"
 )
@@ -31,8 +32,8 @@ type Tool struct {
 	In  io.Reader
 
 	Graph *block.Graph
-	// Objects makes the objects of --object.
-	Objects Objects
+	// Objects are those of --object.
+	Objects *userobj.Set
 }
 
 // New makes a tool on the process's own channels. name is what the user called.

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) { testprog.Main(m) }
 func build(t *testing.T) string {
 	t.Helper()
 	bin := t.TempDir()
-	for _, name := range []string{"goemu", "qemu-img", "qemu-io", "qemu-storage-daemon"} {
+	for _, name := range []string{"goemu", "qemu-img", "qemu-io", "qemu-nbd", "qemu-storage-daemon"} {
 		require.NoError(t, os.Symlink(testprog.Goemu(t), filepath.Join(bin, name)))
 	}
 	return bin

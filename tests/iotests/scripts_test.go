@@ -113,6 +113,19 @@ qemu-storage-daemon --blockdev file,node-name=a,filename=nosuch
 qemu-storage-daemon --blockdev file,node-name=a,filename=a.raw,foo=bar
 qemu-storage-daemon --blockdev file,node-name=a,filename=a.raw --blockdev file,node-name=a,filename=a.raw
 qemu-storage-daemon --object throttle-group
+qemu-storage-daemon --object throttle-group,id=t,x-bps-total=5,x-iops-total-max=7
+qemu-storage-daemon --object throttle-group,id=t,limits.bps-total=5,limits.bps-read=1
+qemu-storage-daemon --object throttle-group,id=t,foo=1
+qemu-storage-daemon --object throttle-group,help
+qemu-storage-daemon --object secret,help
+qemu-storage-daemon --object secret,id=s
+qemu-storage-daemon --object secret,id=5,data=x
+qemu-storage-daemon --object nosuch,id=s
+qemu-img create --object authz-simple,id=a -f raw a.raw 1M
+qemu-io --object {"qom-type":"secret","id":"s","data":"x","file":"y"} -c quit
+qemu-nbd --object tls-creds-x509,id=t,dir=/nonexistent,endpoint=server x
+qemu-nbd --object authz-simple,id=a --tls-creds=a x
+qemu-nbd --object authz-simple,id=a,identity=b --tls-creds=a x
 qemu-storage-daemon --object throttle-group,id=t --object throttle-group,id=t
 qemu-storage-daemon --chardev foo
 qemu-storage-daemon --chardev foo,id=d

@@ -61,8 +61,9 @@ func TestCompress(t *testing.T) {
 
 func TestThrottle(t *testing.T) {
 	b := jobtest.New(t)
-	g, err := block.MakeThrottleGroup("g", block.OptionsOf("x-iops-total", "20"))
-	require.NoError(t, err)
+	g, limits := block.NewThrottleGroup("g"), block.NewThrottleConfig()
+	limits.Buckets[block.OpsTotal].Avg = 20
+	require.NoError(t, g.SetConfig(limits))
 	b.Graph.Object = func(id string) any {
 		if id == "g" {
 			return g
@@ -85,6 +86,6 @@ func TestThrottle(t *testing.T) {
 			require.EqualError(t, err, text)
 		}
 	})
-	_, err = block.MakeThrottleGroup("g", block.OptionsOf("x-iops-total-max", "20"))
-	require.EqualError(t, err, "bps_max/iops_max require corresponding bps/iops values")
+	limits.Buckets[block.OpsTotal] = block.Bucket{Max: 20, Length: 1}
+	require.EqualError(t, g.SetConfig(limits), "bps_max/iops_max require corresponding bps/iops values")
 }

@@ -16,20 +16,15 @@ import (
 	"goemu/block"
 	"goemu/block/driver"
 	"goemu/internal/testprog"
-	"goemu/internal/tlscreds"
 	"goemu/internal/tool"
+	"goemu/internal/userobj"
 )
 
 // run calls the tool in this process.
 func run(args ...string) (out, errOut string, status int) {
 	var o, e bytes.Buffer
-	set := tlscreds.Set{}
 	t := &tool.Tool{Name: "qemu-nbd", Command: "qemu-nbd", Ctx: context.Background(), Out: bufio.NewWriter(&o), Err: &e,
-		Graph: block.NewGraph(driver.All()), Objects: tool.Objects{}}
-	for kind := range tlscreds.Makers {
-		t.Objects[kind] = func(id string, o *block.Options) error { return set.Add(kind, id, o) }
-	}
-	t.Graph.Object = func(id string) any { return set[id] }
+		Graph: block.NewGraph(driver.All()), Objects: new(userobj.Set)}
 	status = Main(t, append([]string{"qemu-nbd"}, args...))
 	return o.String(), e.String(), status
 }
@@ -41,8 +36,6 @@ var mistakes = []string{
 	"-e foo x", "-e -1 x", "--tls-creds=x y", "--tls-authz=x y", "--tls-hostname=x y", "--tls-creds=t -c /dev/nbd0 x", "-p", "-d /nonexistent",
 	"-f raw --image-opts -k %/s file.filename=x", "-k %/s -f raw %/none", "-k %/s -f nonsense %/img", "-k %/s -r -f raw -B nope %/img",
 	"-k /nonexistent/s -f raw %/img", "-L -k %/nothing", "-L -k /" + strings.Repeat("x", 120), "-f raw -k /" + strings.Repeat("x", 120) + " %/img", "-x " + strings.Repeat("x", 4097) + " y", "-D " + strings.Repeat("x", 4097) + " y",
-	"--object tls-creds-x509,id=t,dir=/nonexistent,endpoint=server x", "--object authz-simple,id=a --tls-creds=a x",
-	"--object authz-simple,id=a,identity=b --tls-creds=a x",
 }
 
 func TestMistakes(t *testing.T) {
