@@ -73,6 +73,14 @@ func (g *Graph) CreateIn(ctx context.Context, r *CreateRequest, fill func(file *
 	return err
 }
 
+// FixedSubformat tells whether the option "subformat", if given, asks for an image of fixed size: "fixed" rather than "dynamic".
+func FixedSubformat(v string, given bool) (fixed bool, err error) {
+	if given && v != "fixed" && v != "dynamic" {
+		return false, Errorf(unix.EINVAL, "Parameter 'subformat' does not accept value '%s'", v)
+	}
+	return v == "fixed", nil
+}
+
 // CreateByOpening makes the Create function of a protocol whose images cannot be made, only found: it opens the image, changes its size
 // if it can, and clears the first sector so that no old format is seen in it.
 func CreateByOpening(driver string) func(context.Context, *Graph, *CreateRequest) error {

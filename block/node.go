@@ -241,6 +241,14 @@ func (n *Node) ApplyAutoReadOnly(message string) error {
 	return Errorf(unix.EACCES, "%s", message)
 }
 
+// OpenFileReadOnly opens the child "file" of an image whose format can only be read; the node that is being opened becomes read-only if it may.
+func (n *Node) OpenFileReadOnly(ctx context.Context, o *Options) (*Child, error) {
+	if err := n.ApplyAutoReadOnly(""); err != nil {
+		return nil, err
+	}
+	return n.OpenChild(ctx, o, "file", RoleImage|RolePrimary, true)
+}
+
 // Children lists the edges to children. The caller holds the graph lock or a request in flight.
 func (n *Node) Children() []*Child { return n.children }
 

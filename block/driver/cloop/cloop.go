@@ -50,10 +50,7 @@ type image struct {
 }
 
 func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance, error) {
-	if err := n.ApplyAutoReadOnly(""); err != nil {
-		return nil, err
-	}
-	file, err := n.OpenChild(ctx, o, "file", block.RoleImage|block.RolePrimary, true)
+	file, err := n.OpenFileReadOnly(ctx, o)
 	if err != nil {
 		return nil, err
 	}

@@ -34,15 +34,6 @@ type creation struct {
 	fixed, zero          bool
 }
 
-// setSubformat takes the kind of image.
-func (c *creation) setSubformat(v string, ok bool) error {
-	c.fixed = v == "fixed"
-	if ok && !c.fixed && v != "dynamic" {
-		return block.Errorf(unix.EINVAL, "Parameter 'subformat' does not accept value '%s'", v)
-	}
-	return nil
-}
-
 // create is Driver.Create. Sizes are rounded to what the format can have.
 func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) (err error) {
 	c := creation{size: uint64(roundUp(r.Size, sectorSize))}
@@ -69,7 +60,7 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) (err er
 		return err
 	}
 	defer g.Unref(file)
-	if err := c.setSubformat(sub, given); err != nil {
+	if c.fixed, err = block.FixedSubformat(sub, given); err != nil {
 		return err
 	}
 	if err := c.check(); err != nil {
@@ -95,7 +86,7 @@ func createNode(ctx context.Context, g *block.Graph, size int64, o *block.Option
 		return block.Errorf(unix.EINVAL, "Block size must be a multiple of 1 MB")
 	}
 	sub, ok := o.TakeString(optSubformat)
-	if err := c.setSubformat(sub, ok); err != nil {
+	if c.fixed, err = block.FixedSubformat(sub, ok); err != nil {
 		return err
 	}
 	if err := c.check(); err != nil {

@@ -18,15 +18,6 @@ type creation struct {
 	fixed, exact bool
 }
 
-// setSubformat takes the kind of image.
-func (c *creation) setSubformat(v string, ok bool) error {
-	c.fixed = v == "fixed"
-	if ok && !c.fixed && v != "dynamic" {
-		return block.Errorf(unix.EINVAL, "Parameter 'subformat' does not accept value '%s'", v)
-	}
-	return nil
-}
-
 // create is Driver.Create. A size without geometry becomes the next one that has one.
 func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) (err error) {
 	c := creation{size: (r.Size + sectorSize - 1) &^ (sectorSize - 1)}
@@ -39,7 +30,7 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) (err er
 		return err
 	}
 	defer g.Unref(file)
-	if err = c.setSubformat(sub, given); err != nil {
+	if c.fixed, err = block.FixedSubformat(sub, given); err != nil {
 		return err
 	}
 	if !c.exact {
@@ -59,7 +50,7 @@ func createNode(ctx context.Context, g *block.Graph, size int64, o *block.Option
 		return err
 	}
 	sub, given := o.TakeString(optSubformat)
-	if err := c.setSubformat(sub, given); err != nil {
+	if c.fixed, err = block.FixedSubformat(sub, given); err != nil {
 		return err
 	}
 	file, err := g.OpenReference(ctx, o.TakeReference("file"))
