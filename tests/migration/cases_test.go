@@ -22,7 +22,7 @@ type rig struct {
 	seen         []string
 }
 
-// conflictRun is a case: what is seen under our rule, and what is seen in QEMU 7.2 and with x-relaxed-resume.
+// conflictRun is a case, named with the rules that it is about: what is seen under our rule, and what is seen in QEMU 7.2 and with x-relaxed-resume.
 type conflictRun struct {
 	name            string
 	run             func(r *rig)
@@ -161,43 +161,43 @@ func whole(format, device, node string, writable bool, more ...string) func(*rig
 }
 
 var conflictRuns = []conflictRun{
-	{"autostart", whole("qcow2", blkDevice, "fmt", true),
+	{"autostart (R1 R3 R4 R5 R6)", whole("qcow2", blkDevice, "fmt", true),
 		"add: ok; source completed; destination paused; cont: DENIED; destination paused; stop: ok; cont: ok; destination running; add: DENIED; stderr PROGRAM: DENIED",
 		"add: ok; source completed; destination running; cont: ok; destination running; stop: ok; cont: ok; destination running; add: DENIED; stderr PROGRAM: DENIED"},
-	{"stopped", whole("raw", blkDevice, "fmt", true, "-S"),
+	{"stopped (R1 R3 R4 R6)", whole("raw", blkDevice, "fmt", true, "-S"),
 		"add: ok; source completed; destination paused; cont: DENIED; destination paused; stop: ok; cont: ok; destination running; add: DENIED; stderr PROGRAM: DENIED",
 		"add: ok; source completed; destination paused; cont: ok; destination running; stop: ok; cont: ok; destination running; add: DENIED; stderr DENIED"},
-	{"shared", whole("qcow2", blkDevice+",share-rw=on", "fmt", true, "-S"),
+	{"shared (R9)", whole("qcow2", blkDevice+",share-rw=on", "fmt", true, "-S"),
 		"add: ok; source completed; destination paused; cont: ok; destination running; stop: ok; cont: ok; destination running; add: ok",
 		""},
-	{"read-only export", whole("qcow2", blkDevice, "fmt", false, "-S"),
+	{"read-only export (R9)", whole("qcow2", blkDevice, "fmt", false, "-S"),
 		"add: ok; source completed; destination paused; cont: ok; destination running; stop: ok; cont: ok; destination running; add: DENIED",
 		""},
-	{"below the format", whole("qcow2", blkDevice, "prot", true),
+	{"below the format (R4 R5 R6)", whole("qcow2", blkDevice, "prot", true),
 		"add: ok; source completed; destination paused; cont: DENIED BELOW; destination paused; stop: ok; cont: ok; destination running; add: DENIED; stderr PROGRAM: DENIED BELOW",
 		""},
-	{"below the format stopped", whole("qcow2", blkDevice, "prot", true, "-S"),
+	{"below the format stopped (R4 R6)", whole("qcow2", blkDevice, "prot", true, "-S"),
 		"add: ok; source completed; destination paused; cont: DENIED BELOW; destination paused; stop: ok; cont: ok; destination running; add: DENIED; stderr PROGRAM: DENIED BELOW",
 		""},
-	{"late activation", steps(both("-S"), lateActivation, export("fmt"), (*rig).migrate, (*rig).cont, stopExport, (*rig).cont, export("fmt"), dstErrors),
+	{"late activation (R12)", steps(both("-S"), lateActivation, export("fmt"), (*rig).migrate, (*rig).cont, stopExport, (*rig).cont, export("fmt"), dstErrors),
 		"add: ok; source completed; destination paused; cont: DENIED; destination paused; stop: ok; cont: ok; destination running; add: DENIED",
 		"add: ok; source completed; destination paused; cont: ok; destination running; stop: ok; cont: ok; destination running; add: DENIED; stderr DENIED"},
-	{"export after completion", steps(both("-S"), (*rig).migrate, export("fmt"), (*rig).cont, dstErrors),
+	{"export after completion (R4 R7 R8)", steps(both("-S"), (*rig).migrate, export("fmt"), (*rig).cont, dstErrors),
 		"source completed; destination paused; add: DENIED; cont: ok; destination running",
 		"source completed; destination paused; add: ok; cont: ok; destination running; stderr DENIED"},
-	{"export after completion and late activation", steps(both("-S"), lateActivation, (*rig).migrate, export("fmt"), (*rig).cont, dstErrors),
+	{"export after completion and late activation (R12)", steps(both("-S"), lateActivation, (*rig).migrate, export("fmt"), (*rig).cont, dstErrors),
 		"source completed; destination paused; add: DENIED; cont: ok; destination running",
 		""},
-	{"cont early", steps(both("-S"), (*rig).cont, export("fmt"), (*rig).cont, (*rig).migrate, dstErrors),
+	{"cont early (R14)", steps(both("-S"), (*rig).cont, export("fmt"), (*rig).cont, (*rig).migrate, dstErrors),
 		"cont: ok; destination inmigrate; add: ok; cont: DENIED; destination inmigrate; source completed; destination paused; stderr PROGRAM: DENIED",
 		"cont: ok; destination inmigrate; add: ok; cont: ok; destination inmigrate; source completed; destination running; stderr PROGRAM: DENIED"},
-	{"cont early and export below the format", steps(both("-S"), export("prot"), (*rig).cont, stopExport, (*rig).cont, (*rig).migrate, dstErrors),
+	{"cont early and export below the format (R14)", steps(both("-S"), export("prot"), (*rig).cont, stopExport, (*rig).cont, (*rig).migrate, dstErrors),
 		"add: ok; cont: DENIED BELOW; destination inmigrate; stop: ok; cont: ok; destination inmigrate; source completed; destination running",
 		""},
-	{"export again", steps(both("-S"), export("fmt"), stopExport, (*rig).migrate, (*rig).cont, export("fmt"), dstErrors),
+	{"export again (R2)", steps(both("-S"), export("fmt"), stopExport, (*rig).migrate, (*rig).cont, export("fmt"), dstErrors),
 		"add: ok; stop: ok; source completed; destination paused; cont: ok; destination running; add: DENIED",
 		""},
-	{"export of the source", func(r *rig) {
+	{"export of the source (R10)", func(r *rig) {
 		r.both("qcow2", blkDevice+",share-rw=on", "-S")
 		r.export(r.src, "fmt", true)
 		r.src.must("migrate", map[string]any{"uri": "unix:" + r.path("mig")})
@@ -214,7 +214,7 @@ var conflictRuns = []conflictRun{
 	{"paused source", steps(both(), func(r *rig) { r.src.must("stop", nil) }, (*rig).migrate),
 		"source completed; destination paused",
 		""},
-	{"ordinary machine", steps(alone(), export("fmt"), func(r *rig) { r.export(r.dst, "fmt", false) }),
+	{"ordinary machine (R2)", steps(alone(), export("fmt"), func(r *rig) { r.export(r.dst, "fmt", false) }),
 		"add: DENIED; add: ok",
 		""},
 	{"job", func(r *rig) {
@@ -223,10 +223,10 @@ var conflictRuns = []conflictRun{
 	},
 		"blockdev-mirror: Block node is read-only",
 		""},
-	{"device added while coming in", steps(alone("-incoming", "defer"), export("null"), addDevice, (*rig).cont, stopExport, (*rig).cont),
+	{"device added while coming in (R1 R14)", steps(alone("-incoming", "defer"), export("null"), addDevice, (*rig).cont, stopExport, (*rig).cont),
 		"add: ok; device_add: ok; cont: DENIED NULL; destination inmigrate; stop: ok; cont: ok; destination inmigrate",
 		"add: ok; device_add: ok; cont: ok; destination inmigrate; stop: ok; cont: ok; destination inmigrate"},
-	{"device added to a running machine", steps(alone(), export("null"), addDevice),
+	{"device added to a running machine (R2)", steps(alone(), export("null"), addDevice),
 		"add: ok; device_add: DENIED NULL",
 		""},
 	{"snapshot loaded", func(r *rig) {
