@@ -93,9 +93,15 @@ func kvm(o options, s *setup, pair [2]*emulator) ([]row, error) {
 			}
 			ns := base
 			switch name {
-			case "kvm-port", "kvm-mmio":
+			case "kvm-port":
 				if ns, err = e.kvmRun(s.dir, kvmFirmware(kvmExits, access[name])); err == nil {
 					ns -= base
+				}
+			case "kvm-mmio": // in the window of a VGA, which is memory without one
+				var start float64
+				if start, err = e.kvmRun(s.dir, kvmFirmware(0, nil), "-vga", "std"); err == nil {
+					ns, err = e.kvmRun(s.dir, kvmFirmware(kvmExits, access[name]), "-vga", "std")
+					ns -= start
 				}
 			case "kvm-blk":
 				var image []byte
