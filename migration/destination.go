@@ -13,6 +13,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
 	"goemu/migration/channel"
+	"goemu/migration/multifd"
 	"goemu/migration/ram"
 	"goemu/migration/vmstate"
 	"goemu/migration/wire"
@@ -24,6 +25,7 @@ type incoming struct {
 	status  Status
 	stop    func()   // ends the waiting for a connection
 	addr    net.Addr // of the socket that waits or waited, nil without one
+	single  bool     // there is only one channel
 }
 
 func (e *Engine) incomingStatus() Status {
@@ -59,8 +61,9 @@ func (e *Engine) Incoming(uri string, files channel.Files) error {
 	}
 	e.mu.Lock()
 	e.in.started, e.in.stop, e.in.status, e.in.addr = true, w.Close, Setup, w.Addr
+	e.in.single = w.More == nil
 	e.mu.Unlock()
-	go e.receive(w.Open)
+	go e.receive(w)
 	return nil
 }
 
@@ -76,8 +79,8 @@ func (e *Engine) admit(ch channel.Channel) (channel.Channel, error) {
 }
 
 // receive is the whole migration into this process, on a goroutine of its own.
-func (e *Engine) receive(open channel.Opener) {
-	ch, err := open(context.Background())
+func (e *Engine) receive(w *channel.Waiting) {
+	l, err := e.open(w)
 	if err != nil {
 		if !errors.Is(err, channel.ErrRefused) && !e.isStopping() {
 			e.report(err.Error())
@@ -85,16 +88,15 @@ func (e *Engine) receive(open channel.Opener) {
 		}
 		return
 	}
-	e.mu.Lock()
-	e.in.stop = ch.Shutdown
-	e.mu.Unlock()
 	e.setIncoming(Active)
-	l := &loader{e: e, ch: ch}
-	err = l.load(ch)
+	err = l.load(l.ch)
+	if e := l.closeBeside(); e != nil && err != nil {
+		err = e
+	}
 	if e := l.answer(err); err == nil {
 		err = e
 	}
-	_ = ch.Close()
+	_ = l.ch.Close()
 	if err == nil {
 		e.arrived()
 		return
@@ -107,6 +109,45 @@ func (e *Engine) receive(open channel.Opener) {
 		e.reportLoad(err)
 	}
 	e.giveUp()
+}
+
+// open waits for all channels of a source.
+func (e *Engine) open(w *channel.Waiting) (*loader, error) {
+	ch, err := w.Open(context.Background())
+	if err != nil {
+		return nil, err
+	}
+	l := &loader{e: e, ch: ch}
+	l.stoppable(w)
+	if e.Capability(CapMultifd) {
+		err = l.openBeside(w)
+	}
+	w.Done()
+	if err != nil {
+		_ = l.closeBeside()
+		ch.Shutdown()
+		_ = ch.Close()
+		return nil, err
+	}
+	return l, nil
+}
+
+// stoppable makes Close end whatever waits for a channel that is there now.
+func (l *loader) stoppable(w *channel.Waiting) {
+	list := append([]channel.Channel{l.ch}, l.beside...)
+	stop := func() {
+		w.Done()
+		for _, ch := range list {
+			ch.Shutdown()
+		}
+	}
+	l.e.mu.Lock()
+	l.e.in.stop = stop
+	stopping := l.e.stopping
+	l.e.mu.Unlock()
+	if stopping {
+		stop()
+	}
 }
 
 // giveUp ends the process that an incoming migration failed in.
@@ -193,8 +234,10 @@ type loader struct {
 	e        *Engine
 	ch       channel.Channel // nil for a snapshot
 	src      io.Reader
-	locked   bool // the machine lock is held; not while src is waited for
-	answers  bool // the source opened the return path
+	beside   []channel.Channel // the others
+	pages    *multifd.Receiver // what comes over them, nil without them
+	locked   bool              // the machine lock is held; not while src is waited for
+	answers  bool              // the source opened the return path
 	ram      ram.Loader
 	ramIDs   map[uint32]bool
 	bitmaps  bitmapLoader
@@ -225,7 +268,7 @@ func (l *loader) load(src io.Reader) error {
 	if err != nil {
 		return err
 	}
-	l.ram = ram.Loader{Blocks: e.M.RAM(), Dropped: e.M.Dropped}
+	l.ram.Blocks, l.ram.Dropped = e.M.RAM(), e.M.Dropped
 	defer l.ram.Close()
 	l.ramIDs = map[uint32]bool{}
 	l.bitmaps.e = e

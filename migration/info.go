@@ -25,6 +25,7 @@ type SourceInfo struct {
 	MBPS                                   float64
 	PagesPerSecond                         uint64
 	PrecopyBytes, DowntimeBytes            uint64
+	MultifdBytes                           uint64
 	Throttle                               int         // per cent, 0: not slowed down
 	XBZRLE                                 *XBZRLEInfo // nil without it
 }
@@ -73,6 +74,9 @@ func (o *outgoing) figuresNow() *SourceInfo {
 	if x := &r.XBZRLE; o.e.Capability(CapXBZRLE) {
 		s.XBZRLE = &XBZRLEInfo{CacheSize: o.e.Parameters().XbzrleCacheSize, Bytes: x.Bytes.Load(), Pages: x.Pages.Load(), Misses: x.Misses.Load(),
 			Overflow: x.Overflows.Load(), MissRate: float64(x.MissRate.Load()) / 1000, EncodingRate: float64(x.EncodingRate.Load()) / 1000}
+	}
+	if r.Beside != nil {
+		s.MultifdBytes = r.Beside.Bytes()
 	}
 	if s.Completed {
 		s.Total, s.Downtime = o.total.Milliseconds(), o.downtime.Milliseconds()

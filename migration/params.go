@@ -19,13 +19,14 @@ const (
 	CapEvents
 	CapPauseBeforeSwitchover
 	CapReturnPath
+	CapMultifd
 	CapDirtyBitmaps
 	CapLateBlockActivate
 	CapValidateUUID
 	numCapabilities
 )
 
-var capabilityNames = [numCapabilities]string{"xbzrle", "auto-converge", "events", "pause-before-switchover", "return-path", "dirty-bitmaps", "late-block-activate", "validate-uuid"}
+var capabilityNames = [numCapabilities]string{"xbzrle", "auto-converge", "events", "pause-before-switchover", "return-path", "multifd", "dirty-bitmaps", "late-block-activate", "validate-uuid"}
 
 func (c Capability) String() string { return capabilityNames[c] }
 
@@ -57,12 +58,18 @@ func (e *Engine) Capability(c Capability) bool {
 // errActive says that a migration is under way.
 var errActive = errors.New("There's a migration process in progress")
 
+// errOneChannel says that there is only one channel.
+var errOneChannel = errors.New("multifd is not supported by current protocol")
+
 // SetCapabilities switches capabilities.
 func (e *Engine) SetCapabilities(set map[Capability]bool) error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.out != nil && e.out.get().underWay() {
 		return errActive
+	}
+	if set[CapMultifd] && e.in.single && e.stateOf() == mainloop.StateInMigrate {
+		return errOneChannel
 	}
 	for c, on := range set {
 		e.caps[c] = on

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -11,6 +12,7 @@ import (
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
 	"goemu/migration/channel"
+	"goemu/migration/multifd"
 	"goemu/migration/ram"
 	"goemu/migration/vmstate"
 	"goemu/migration/wire"
@@ -25,6 +27,9 @@ const unlimited = 1 << 62
 // batch is how many bytes are sent between two looks at everything else.
 const batch = 2 << 20
 
+// batchBeside is how many bytes are sent, by several channels, between two places where they wait for each other.
+const batchBeside = 32 << 20
+
 // outgoing is a migration to somewhere else.
 type outgoing struct {
 	e      *Engine
@@ -33,15 +38,18 @@ type outgoing struct {
 	done   chan struct{}
 	resume chan struct{} // migrate-continue
 
-	mu      sync.Mutex
-	status  Status
-	err     error // why it failed
-	ch      channel.Channel
-	started time.Time
+	mu     sync.Mutex
+	status Status
+	err    error           // why it failed
+	ch     channel.Channel // of the stream
+	// channels are all that are open, beginning with ch.
+	channels []channel.Channel
+	started  time.Time
 
 	ram        atomic.Pointer[ram.Saver]
 	saver      *ram.Saver // the same, for the migration's goroutine
 	sink       *wire.Sink
+	beside     *multifd.Sender // nil without multifd
 	rp         *returnPath
 	throttle   throttle
 	bitmaps    []sentBitmap
@@ -111,7 +119,7 @@ func (e *Engine) Migrate(uri string, files channel.Files) error {
 		close(o.done)
 		return err
 	}
-	go o.run(open, channel.Host(uri))
+	go o.run(open, uri)
 	return nil
 }
 
@@ -147,9 +155,10 @@ func newOutgoing(e *Engine) *outgoing {
 }
 
 // run is the whole migration, on a goroutine of its own.
-func (o *outgoing) run(open channel.Opener, host string) {
+func (o *outgoing) run(open channel.Opener, uri string) {
 	defer close(o.done)
-	if err := o.connect(open, host); err != nil {
+	if err := o.connect(open, uri); err != nil {
+		o.shutdown()
 		o.fail(err)
 		o.e.report(err.Error())
 		if !o.move(Setup, Failed) {
@@ -161,30 +170,53 @@ func (o *outgoing) run(open channel.Opener, host string) {
 	o.finish()
 }
 
-// connect opens the channel.
-func (o *outgoing) connect(open channel.Opener, host string) error {
-	ch, err := open(o.ctx)
+// connect opens the channels.
+func (o *outgoing) connect(open channel.Opener, uri string) error {
+	ch, err := o.open(open, channel.Host(uri))
 	if err != nil {
 		return err
 	}
-	o.setChannel(ch)
-	safe, err := o.e.secureOut(ch, host)
-	if err != nil {
-		ch.Shutdown()
-		_ = ch.Close()
-		return err
-	}
-	o.setChannel(safe)
-	return nil
-}
-
-// setChannel makes a channel the one that Cancel shuts down.
-func (o *outgoing) setChannel(ch channel.Channel) {
 	o.mu.Lock()
 	o.ch = ch
 	o.mu.Unlock()
+	if !o.e.Capability(CapMultifd) {
+		return nil
+	}
+	return o.connectMore(open, uri)
+}
+
+// open opens a channel, which Cancel shuts down from now on.
+func (o *outgoing) open(open channel.Opener, host string) (channel.Channel, error) {
+	ch, err := open(o.ctx)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	n := len(o.channels)
+	o.channels = append(o.channels, ch)
+	o.mu.Unlock()
 	if o.ctx.Err() != nil {
 		ch.Shutdown()
+	}
+	safe, err := o.e.secureOut(ch, host)
+	if err != nil {
+		return nil, err
+	}
+	o.mu.Lock()
+	o.channels[n] = safe
+	o.mu.Unlock()
+	return safe, nil
+}
+
+// shutdown makes whatever waits for a channel fail, and closes them.
+func (o *outgoing) shutdown() {
+	o.mu.Lock()
+	list := o.channels
+	o.channels = nil
+	o.mu.Unlock()
+	for _, ch := range list {
+		ch.Shutdown()
+		_ = ch.Close()
 	}
 }
 
@@ -193,6 +225,9 @@ func (o *outgoing) send() {
 	e := o.e
 	o.sink = wire.NewSink(o.ch)
 	o.saver = ram.NewSaver(e.M.RAM(), e.M.Log)
+	if o.beside != nil {
+		o.saver.Beside = o.beside
+	}
 	defer o.saver.Close()
 	o.saver.OnSync = func() {
 		if e.Capability(CapEvents) && e.Hooks.Pass != nil {
@@ -295,7 +330,11 @@ func (o *outgoing) withReason(err error) error {
 // iterate sends a batch of RAM.
 func (o *outgoing) iterate() {
 	beginPart(o.sink, wire.SectionPart)
-	o.saver.Send(o.sink, min(batch, o.share-(o.sink.Total()-o.slotBytes)))
+	size := int64(batch)
+	if o.beside != nil {
+		size = batchBeside
+	}
+	o.saver.Send(o.sink, min(size, o.share-(o.saver.Put(o.sink)-o.slotBytes)))
 	o.saver.End(o.sink)
 	footer(o.sink, ramSection)
 	_ = o.sink.Flush()
@@ -348,7 +387,7 @@ func (o *outgoing) sync() {
 }
 
 func (o *outgoing) beginSlot() {
-	o.slotBegan, o.slotBytes = time.Now(), o.sink.Total()
+	o.slotBegan, o.slotBytes = time.Now(), o.saver.Put(o.sink)
 	o.slotPages = o.saver.Normal.Load() + o.saver.Duplicate.Load()
 }
 
@@ -365,7 +404,7 @@ func (o *outgoing) waitForSlot() bool {
 			o.beginSlot()
 			return true
 		}
-		if o.sink.Total()-o.slotBytes < o.share {
+		if o.saver.Put(o.sink)-o.slotBytes < o.share {
 			return true
 		}
 		select {
@@ -378,7 +417,7 @@ func (o *outgoing) waitForSlot() bool {
 
 // figures computes what the last slot tells.
 func (o *outgoing) figures(d time.Duration) {
-	sent := float64(o.sink.Total() - o.slotBytes)
+	sent := float64(o.saver.Put(o.sink) - o.slotBytes)
 	pages := o.saver.Normal.Load() + o.saver.Duplicate.Load() - o.slotPages
 	ms := float64(d) / float64(time.Millisecond)
 	perMS := sent / ms
@@ -507,7 +546,7 @@ func (o *outgoing) finish() {
 		vm := e.M.VM
 		if o.get() == Completed {
 			if d := o.total - o.setup; d > 0 {
-				o.mbps.Store(uint64(float64(o.sink.Total()) * 8 / (float64(d) / float64(time.Millisecond))))
+				o.mbps.Store(uint64(float64(o.saver.Put(o.sink)) * 8 / (float64(d) / float64(time.Millisecond))))
 			}
 			if vm.State() == mainloop.StateFinishMigrate {
 				vm.SetState(mainloop.StatePostMigrate)
@@ -526,6 +565,7 @@ func (o *outgoing) finish() {
 			vm.SetState(mainloop.StatePostMigrate)
 		}
 	})
+	o.closeBeside()
 	o.ch.Shutdown()
 	if err := o.ch.Close(); err != nil && o.get() == Completed {
 		e.report(err.Error())
@@ -549,14 +589,14 @@ func (e *Engine) Cancel() {
 	if ok {
 		o.status = Cancelling
 	}
-	ch := o.ch
+	list := slices.Clone(o.channels)
 	o.mu.Unlock()
 	if !ok {
 		return
 	}
 	e.notify(Cancelling)
 	o.cancel()
-	if ch != nil {
+	for _, ch := range list {
 		ch.Shutdown()
 	}
 }

@@ -83,6 +83,7 @@ const (
 	MigrationCapabilityEvents                MigrationCapability = "events"
 	MigrationCapabilityReturnPath            MigrationCapability = "return-path"
 	MigrationCapabilityPauseBeforeSwitchover MigrationCapability = "pause-before-switchover"
+	MigrationCapabilityMultifd               MigrationCapability = "multifd"
 	MigrationCapabilityDirtyBitmaps          MigrationCapability = "dirty-bitmaps"
 	MigrationCapabilityLateBlockActivate     MigrationCapability = "late-block-activate"
 	MigrationCapabilityValidateUuid          MigrationCapability = "validate-uuid"
@@ -99,7 +100,7 @@ type MigrateSetCapabilitiesArg struct {
 	Capabilities []*MigrationCapabilityStatus `json:"capabilities"`
 }
 
-// MultiFDCompression is the enum MultiFDCompression. How several channels would be compressed.
+// MultiFDCompression is the enum MultiFDCompression. How what goes over the channels of the capability multifd is compressed.
 type MultiFDCompression string
 
 // The values of MultiFDCompression.
@@ -493,6 +494,7 @@ var moduleMigration = Module{Name: "migration",
 			{Name: "events"},
 			{Name: "return-path"},
 			{Name: "pause-before-switchover"},
+			{Name: "multifd"},
 			{Name: "dirty-bitmaps"},
 			{Name: "late-block-activate"},
 			{Name: "validate-uuid"},

@@ -20,8 +20,8 @@ var layers = map[string]int{
 	"hw/pc": 6, "internal/tool": 6, "internal/monitor": 6, "internal/monitor/qomcmd": 5, "internal/monitor/qmp": 5, "internal/monitor/hmp": 4, "internal/gdbstub": 6, "internal/cli": 6, "internal/archtest": 6,
 	"internal/monitor/blockcmd": 7, "internal/monitor/migratecmd": 7,
 	"cmd": 8, "tests": 9, "internal/tools": 9,
-	"migration/wire": 4,
-	"ui":             3, "ui/input": 3, "ui/vnc": 4, "ui/curses": 4, "hw/display/edid": 4,
+	"migration/wire": 4, "migration/multifd": 5,
+	"ui": 3, "ui/input": 3, "ui/vnc": 4, "ui/curses": 4, "hw/display/edid": 4,
 }
 
 // mayUseUnsafe are the packages whose files may import unsafe whatever their name.

@@ -78,6 +78,15 @@ func Host(uri string) string {
 	return ""
 }
 
+// Many tells whether more than one channel can be opened to a URI.
+func Many(uri string) bool {
+	switch protocol, _ := split(uri); protocol {
+	case "tcp", "unix", "vsock":
+		return true
+	}
+	return false
+}
+
 // Outgoing prepares the channel of a source. What is wrong with the URI shows at once, what is wrong with a peer when it is opened.
 func Outgoing(uri string, files Files) (Opener, error) {
 	protocol, rest := split(uri)
@@ -107,6 +116,8 @@ func Outgoing(uri string, files Files) (Opener, error) {
 // Waiting is the channel of a destination before the source is there.
 type Waiting struct {
 	Open  Opener
+	More  Opener   // waits for another channel of the same source, nil where there is only one
+	Done  func()   // lets no more channels come
 	Close func()   // ends the waiting
 	Addr  net.Addr // where a socket listens, nil for other channels
 }
@@ -142,7 +153,7 @@ func Incoming(uri string, files Files, admit Admit) (*Waiting, error) {
 		}
 		return ch, nil
 	}
-	return &Waiting{Open: open, Close: c.Shutdown}, nil
+	return &Waiting{Open: open, Done: func() {}, Close: c.Shutdown}, nil
 }
 
 func listen(protocol, rest string, admit Admit) (*Waiting, error) {
@@ -156,8 +167,8 @@ func listen(protocol, rest string, admit Admit) (*Waiting, error) {
 	}
 	var once sync.Once
 	w := &Waiting{Close: func() { once.Do(func() { _ = l.Close() }) }, Addr: l.Addr()}
+	w.Done = w.Close
 	w.Open = func(context.Context) (Channel, error) {
-		defer w.Close()
 		for {
 			c, err := l.Accept()
 			if err != nil {
@@ -168,6 +179,7 @@ func listen(protocol, rest string, admit Admit) (*Waiting, error) {
 			}
 		}
 	}
+	w.More = w.Open
 	return w, nil
 }
 

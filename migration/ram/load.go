@@ -2,6 +2,7 @@ package ram
 
 import (
 	"bytes"
+	"sync"
 
 	"goemu/internal/memory"
 	"goemu/migration/vmstate"
@@ -14,8 +15,12 @@ type Loader struct {
 	// Dropped tells whether a block that the machine does not have may be left out: memory of firmware that the machine makes anew.
 	Dropped func(name string) bool
 
+	// Sync, if set, waits for what the stream expects of other channels at the end of a part.
+	Sync func() error
+
 	last    *memory.RAMBlock
-	dropped map[string]uint64     // blocks that are left out, with their sizes
+	mu      sync.Mutex
+	dropped map[string]uint64     // blocks that are left out, with their sizes; guarded by mu
 	size    uint64                // of last
 	spare   [memory.PageSize]byte // for pages that do not lie wholly in a block
 	blank   memory.Untouched
@@ -29,6 +34,7 @@ func (l *Loader) Load(r *vmstate.Reader, version int) error {
 	if version != Version {
 		return wire.Invalid("Version %d of the RAM section is not understood", version)
 	}
+	l.blank.Forget()
 	for {
 		at := r.U64()
 		if r.Err() != nil {
@@ -43,6 +49,9 @@ func (l *Loader) Load(r *vmstate.Reader, version int) error {
 		case flagZero, flagPage, flagXBZRLE:
 			err = l.page(r, at, flags)
 		case flagEOS:
+			if l.Sync != nil {
+				return l.Sync()
+			}
 			return nil
 		default:
 			if flags == 0x100 || flags == 0x100|flagContinue {
@@ -77,15 +86,33 @@ func (l *Loader) list(r *vmstate.Reader, total uint64) error {
 			return wire.Invalid("Size mismatch: %s: 0x%x != 0x%x: Invalid argument", name, n, b.Size())
 		case b != nil:
 		case l.Dropped != nil && l.Dropped(name):
-			if l.dropped == nil {
-				l.dropped = map[string]uint64{}
-			}
-			l.dropped[name] = roundUp(n)
+			l.drop(name, roundUp(n))
 		default:
 			return wire.Invalid("Unknown ramblock \"%s\", cannot accept migration", name)
 		}
 	}
 	return nil
+}
+
+// drop notes a block that is left out.
+func (l *Loader) drop(name string, size uint64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.dropped == nil {
+		l.dropped = map[string]uint64{}
+	}
+	l.dropped[name] = size
+}
+
+// Find finds a block of the stream with its size in whole pages; b is nil if it is left out. Any goroutine may ask.
+func (l *Loader) Find(name string) (b *memory.RAMBlock, size uint64, ok bool) {
+	if b := l.find(name); b != nil {
+		return b, roundUp(b.Size()), true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	size, ok = l.dropped[name]
+	return nil, size, ok
 }
 
 func roundUp(n uint64) uint64 { return (n + memory.PageSize - 1) &^ (memory.PageSize - 1) }
@@ -106,11 +133,8 @@ func (l *Loader) page(r *vmstate.Reader, at, flags uint64) error {
 		if r.Err() != nil {
 			return r.Err()
 		}
-		if l.last = l.find(name); l.last != nil {
-			l.size = roundUp(l.last.Size())
-		} else if n, ok := l.dropped[name]; ok {
-			l.size = n
-		} else {
+		var ok bool
+		if l.last, l.size, ok = l.Find(name); !ok {
 			return wire.Invalid("Can't find block %s", name)
 		}
 	} else if l.size == 0 {

@@ -41,8 +41,18 @@ type Counters struct {
 	DowntimeBytes atomic.Uint64
 }
 
+// Pages is where pages go that are not sent in the stream itself: other channels.
+type Pages interface {
+	Queue(b *memory.RAMBlock, at uint64) error
+	// Sync sends what is queued; the other side has all of it before it goes on with the stream.
+	Sync() error
+	Bytes() uint64
+}
+
 // Saver sends the RAM of a machine.
 type Saver struct {
+	// Beside, if set, takes the pages that are not zeroes.
+	Beside Pages
 	// Log makes the CPUs report stores anew; called after the marks of a round were collected. Nil if the guest does not run.
 	Log func()
 	Counters
@@ -131,7 +141,28 @@ func (s *Saver) Setup(out *wire.Sink) {
 		out.Name(b.Name())
 		out.U64(b.Size())
 	}
+	s.mark(out)
+}
+
+// mark ends a part of the section.
+func (s *Saver) mark(out *wire.Sink) {
+	if s.Beside != nil {
+		from := s.Beside.Bytes()
+		if err := s.Beside.Sync(); err != nil {
+			out.Fail(err)
+		}
+		s.account(s.Beside.Bytes() - from)
+	}
 	out.U64(flagEOS)
+}
+
+// Put is how many bytes are on their way: in the stream and beside it. Any goroutine may ask.
+func (s *Saver) Put(out *wire.Sink) int64 {
+	n := out.Total()
+	if s.Beside != nil {
+		n += int64(s.Beside.Bytes())
+	}
+	return n
 }
 
 // minPeriod is the shortest time over which the dirty rate is measured.
@@ -188,10 +219,10 @@ var zeroes [memory.PageSize]byte
 
 // Send writes pages until limit bytes were put or none is left; done tells the latter.
 func (s *Saver) Send(out *wire.Sink, limit int64) (done bool) {
-	from := out.Total()
-	defer func() { s.account(uint64(out.Total() - from)) }()
+	from := s.Put(out)
+	defer func() { s.account(uint64(s.Put(out) - from)) }()
 	for tried := 0; tried <= len(s.blocks); {
-		if out.Total()-from >= limit || out.Err() != nil {
+		if s.Put(out)-from >= limit || out.Err() != nil {
 			return false
 		}
 		b := s.blocks[s.current]
@@ -225,7 +256,7 @@ func (b *block) arm(page uint64) {
 
 // End closes the part of the section.
 func (s *Saver) End(out *wire.Sink) {
-	out.U64(flagEOS)
+	s.mark(out)
 	s.account(8)
 }
 
@@ -250,6 +281,13 @@ func (s *Saver) put(out *wire.Sink, b *block, page uint64) {
 		if encode {
 			s.cache.zero(b.first + page)
 		}
+		return
+	}
+	if s.Beside != nil && len(data) == memory.PageSize {
+		if err := s.Beside.Queue(b.RAMBlock, at); err != nil {
+			out.Fail(err)
+		}
+		s.Normal.Add(1)
 		return
 	}
 	if encode {

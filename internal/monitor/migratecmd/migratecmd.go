@@ -53,6 +53,7 @@ func (s *Service) QueryMigrate(context.Context) (*qapi.MigrationInfo, error) {
 		Transferred: int64(f.Transferred), Total: int64(f.RAMTotal), Duplicate: int64(f.Duplicate), Normal: int64(f.Normal),
 		NormalBytes: int64(f.Normal * memory.PageSize), Mbps: f.MBPS, DirtySyncCount: int64(f.DirtySyn), PageSize: memory.PageSize,
 		PagesPerSecond: f.PagesPerSecond, PrecopyBytes: f.PrecopyBytes, DowntimeBytes: f.DowntimeBytes,
+		MultifdBytes: f.MultifdBytes,
 	}
 	if x := f.XBZRLE; x != nil {
 		out.XbzrleCache = &qapi.XBZRLECacheStats{CacheSize: x.CacheSize, Bytes: int64(x.Bytes), Pages: int64(x.Pages), CacheMiss: int64(x.Misses),
