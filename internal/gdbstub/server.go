@@ -50,14 +50,14 @@ type Server struct {
 	mu     sync.Mutex
 	wake   sync.Cond
 	in     []byte
+	reply  string // stop reply to be sent
+	fresh  bool   // another gdb has come: nothing of the one before counts
 	closed bool
 
 	// Under the machine lock:
 	connected bool
 	waiting   bool // gdb waits for the machine to stop
 	stop      *accel.DebugStop
-	reply     string // stop reply to be sent
-	noAck     bool
 	multi     bool // gdb knows processes
 	physical  bool // addresses are physical
 	stepFlags uint64
@@ -66,9 +66,11 @@ type Server struct {
 	list      int // next CPU of qsThreadInfo
 	breaks    map[uint64]int
 	watches   []accel.Watchpoint
-	last      []byte // packet sent, for a repetition
 
-	dec decoder
+	// Of run:
+	noAck bool
+	last  []byte // packet sent, for a repetition
+	dec   decoder
 }
 
 // Serve attaches a server to a character device. Preconditions: the machine lock is held.
@@ -120,8 +122,11 @@ func (s *Server) Event(e chardev.Event) {
 		if s.connected {
 			return
 		}
-		s.connected, s.waiting, s.noAck, s.multi, s.physical, s.curG, s.curC = true, false, false, false, false, 0, 0
-		s.stepFlags, s.dec = stepDefault, decoder{}
+		s.connected, s.waiting, s.multi, s.physical, s.curG, s.curC = true, false, false, false, 0, 0
+		s.stepFlags = stepDefault
+		s.mu.Lock()
+		s.in, s.reply, s.fresh = nil, "", true
+		s.mu.Unlock()
 		s.t.VM.Stop(mainloop.StatePaused)
 	case chardev.Closed:
 		s.connected, s.waiting = false, false
@@ -196,7 +201,10 @@ func (s *Server) next() (in []byte, reply string, ok bool) {
 		s.wake.Wait()
 	}
 	in, reply, ok = s.in, s.reply, !s.closed
-	s.in, s.reply = nil, ""
+	if s.fresh {
+		s.noAck, s.dec = false, decoder{}
+	}
+	s.in, s.reply, s.fresh = nil, "", false
 	s.mu.Unlock()
 	if len(in) > 0 {
 		s.port.AcceptInput()
@@ -222,8 +230,8 @@ func (s *Server) byte(c byte) {
 // interrupt stops the machine for what gdb has to say.
 func (s *Server) interrupt() {
 	mainloop.Lock.Lock()
-	defer mainloop.Lock.Unlock()
 	s.t.VM.Stop(mainloop.StatePaused)
+	mainloop.Lock.Unlock()
 	s.mu.Lock()
 	reply := s.reply
 	s.reply = ""
