@@ -8,6 +8,7 @@ import (
 	"goemu/hw/fdc"
 	"goemu/hw/ide"
 	"goemu/hw/ide/ahci"
+	"goemu/hw/ide/piix"
 	"goemu/hw/misc"
 	"goemu/hw/net/e1000"
 	"goemu/hw/net/e1000e"
@@ -39,7 +40,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 	return qdev.NewRegistry(
 		char.Classes,
 		misc.Classes(hooks), watchdog.Classes(hooks.Watchdog),
-		fdc.Classes(), ide.Classes(), ahci.Classes(), nvme.Classes(),
+		fdc.Classes(), ide.Classes(), piix.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), input.Classes(), gpu.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},

@@ -29,6 +29,12 @@ func NewBus(parent qdev.Device, name string, mem, io *memory.Region) *Bus {
 	return b
 }
 
+// Find returns a machine's ISA bus, nil if it has none.
+func Find(t *qdev.Tree) *Bus {
+	b, _ := t.FirstBus(&qdev.Class{Bus: BusType}).(*Bus)
+	return b
+}
+
 // BridgeClass is what provides the bus in a machine without a bridge chip.
 var BridgeClass = qdev.Class{Name: "isabus-bridge", Internal: true, Category: qdev.Bridge, New: func() qdev.Device { return new(qdev.Base) }}
 

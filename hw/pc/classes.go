@@ -4,7 +4,6 @@ import (
 	"goemu/hw/dma/i8257"
 	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/flash"
-	"goemu/hw/ide/piix"
 	"goemu/hw/input"
 	"goemu/hw/intc/apic"
 	"goemu/hw/intc/i8259"
@@ -27,7 +26,7 @@ func Chips() []*qdev.Class {
 	return append([]*qdev.Class{
 		&isa.BridgeClass, &apic.Class, &ioapic.Class, &i8259.Class, &i8257.Class, &i8254.Class, &i8254.KernelClass, &i8254.SpeakerClass, &mc146818.Class, &hpet.Class,
 		&fwcfg.Class, &flash.Class, &misc.GEDClass, transport.MMIOClass,
-		&i440fx.Class, &i440fx.HostClass, &pcpiix.PIIX3Class, &pcpiix.PMClass, piix.PIIX3Class,
+		&i440fx.Class, &i440fx.HostClass, &pcpiix.PIIX3Class, &pcpiix.PMClass,
 		&q35.Class, &q35.HostClass, &ich9.Class, &ich9.SMBusClass,
 	}, input.Classes...)
 }

@@ -13,7 +13,7 @@ const devfnIDE = 1<<3 | 1
 
 // ideFunction makes the PIIX3's IDE function.
 func (m *Machine) ideFunction() error {
-	f, err := idepiix.New(m.Tree, idepiix.PIIX3Class, m.pci, devfnIDE, m.io, m.isa.Line)
+	f, err := idepiix.New(m.Tree, idepiix.PIIX3Class, m.pci, devfnIDE)
 	if err != nil {
 		return err
 	}

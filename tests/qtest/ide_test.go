@@ -54,7 +54,7 @@ func newIDEPair(t testing.TB) *idePair {
 		"-blockdev", "raw,node-name=hd,file.driver=file,file.filename="+hd, "-device", "ide-hd,drive=hd,bus=ide.0,unit=0,serial=S1,wwn=0x5000c50015ea71aa",
 		"-blockdev", "raw,node-name=cd,read-only=on,file.driver=file,file.filename="+cd, "-device", "ide-cd,drive=cd,bus=ide.0,unit=1")}
 	m := p.m
-	f, err := idepiix.New(m.tree, idepiix.PIIX3Class, m.host.Bus, devfnIDE, m.io.Root(), m.piix3.ISA.Line)
+	f, err := idepiix.New(m.tree, idepiix.PIIX3Class, m.host.Bus, devfnIDE)
 	if err != nil {
 		t.Fatal(err)
 	}

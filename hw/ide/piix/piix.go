@@ -2,7 +2,10 @@
 package piix
 
 import (
+	"fmt"
+
 	"goemu/hw/ide"
+	"goemu/hw/isa"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
@@ -33,29 +36,27 @@ type IDE struct {
 	masters [channels]busMaster
 
 	device uint16
-	io     *memory.Region
-	irq    func(n int) *qdev.IRQ
 }
 
 func class(name string, device uint16) *qdev.Class {
-	return &qdev.Class{Name: name, Parents: []string{"pci-ide"}, Bus: pci.BusType, Category: qdev.Storage, Internal: true, NoHotplug: true,
+	return &qdev.Class{Name: name, Parents: []string{"pci-ide"}, Bus: pci.BusType, Category: qdev.Storage, NoHotplug: true,
 		New: func() qdev.Device { return &IDE{device: device} }, State: qdev.State(&ideState)}
 }
 
-// Classes of the function.
-var (
-	PIIX3Class = class("piix3-ide", piix3Device)
-	PIIX4Class = class("piix4-ide", piix4Device)
-)
+// PIIX3Class is the function of the PIIX3.
+var PIIX3Class = class("piix3-ide", piix3Device)
 
-// New puts the function on the bus at devfn. irq finds the interrupt lines of the ISA bus.
-func New(tree *qdev.Tree, c *qdev.Class, bus *pci.Bus, devfn uint8, io *memory.Region, irq func(n int) *qdev.IRQ) (*IDE, error) {
+// Classes returns the device types.
+func Classes() []*qdev.Class { return []*qdev.Class{PIIX3Class, class("piix4-ide", piix4Device)} }
+
+// New puts the function on the bus at devfn.
+func New(tree *qdev.Tree, c *qdev.Class, bus *pci.Bus, devfn uint8) (*IDE, error) {
 	dev, err := tree.New(c)
 	if err != nil {
 		return nil, err
 	}
 	d := dev.(*IDE)
-	d.Addr, d.io, d.irq = qdev.DevFn(devfn), io, irq
+	d.Addr = qdev.DevFn(devfn)
 	return d, qdev.Realize(d, bus)
 }
 
@@ -66,13 +67,17 @@ func (d *IDE) PCIInfo() pci.Info {
 
 // Realize implements qdev.Device.
 func (d *IDE) Realize() error {
+	legacyBus := isa.Find(d.Tree())
+	if legacyBus == nil {
+		return fmt.Errorf("Failed to realize %s: No such device", d.Class().Name)
+	}
 	bar := memory.NewContainer("piix-bmdma-container", channels*channelBytes)
 	others := ide.Count(d)
 	for i, l := range legacy {
-		d.Buses[i] = ide.NewBus(d, others, i, 2, d.irq(l.irq))
+		d.Buses[i] = ide.NewBus(d, others, i, 2, legacyBus.Line(l.irq))
 		command, control := d.Buses[i].Regions()
-		d.io.Add(command, l.command, 0)
-		d.io.Add(control, l.control, 0)
+		legacyBus.Ports().Add(command, l.command, 0)
+		legacyBus.Ports().Add(control, l.control, 0)
 		d.masters[i].init(d, d.Buses[i])
 		d.masters[i].region(bar, uint64(i*channelBytes))
 	}

@@ -97,6 +97,9 @@ func List(r *qdev.Registry) string {
 		if c.Bus != "" {
 			line += ", bus " + c.Bus
 		}
+		if c.Alias != "" {
+			line += fmt.Sprintf(", alias %q", c.Alias)
+		}
 		if c.Desc != "" {
 			line += fmt.Sprintf(", desc %q", c.Desc)
 		}
