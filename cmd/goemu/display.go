@@ -17,6 +17,7 @@ import (
 	"goemu/ui"
 	"goemu/ui/curses"
 	"goemu/ui/input"
+	"goemu/ui/keymap"
 	"goemu/ui/textcon"
 	"goemu/ui/vnc"
 )
@@ -68,6 +69,19 @@ func (s *session) uiService() *uicmd.Service {
 	return &uicmd.Service{Tree: s.mon.objects.device.Tree, Consoles: ui.Main, Input: input.Main}
 }
 
+// layout is the keyboard's layout.
+func (s *session) layout() (keymap.Layout, error) {
+	if s.vm.Keyboard == "" {
+		return keymap.US, nil
+	}
+	f, err := os.Open(findFirmware(s.vm.Keyboard, keymapDirs(s.vm)))
+	if err != nil {
+		return nil, fmt.Errorf("could not read keymap file: '%s'", s.vm.Keyboard)
+	}
+	defer f.Close()
+	return keymap.Parse(f)
+}
+
 // XVP codes of clients with power control.
 const (
 	powerShutdown, powerReboot, powerReset = 2, 3, 4
@@ -95,6 +109,11 @@ func (s *session) openVNCServer(ctx context.Context, o *vnc.Options) error {
 	if o.Audiodev != "" && !slices.Contains(s.vm.Audiodevs, o.Audiodev) {
 		return fmt.Errorf("Audiodev '%s' not found", o.Audiodev)
 	}
+	layout, err := s.layout()
+	if err != nil {
+		return err
+	}
+	v.Layout = layout
 	c := ui.Main.Active()
 	if o.Display != "" {
 		d := s.machine.Tree.Find(o.Display)
@@ -184,7 +203,11 @@ func (s *session) openCurses(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.curses, err = curses.Open(ctx, ui.Main, input.Main, charset)
+	layout, err := s.layout()
+	if err != nil {
+		return err
+	}
+	s.curses, err = curses.Open(ctx, ui.Main, input.Main, charset, layout)
 	return err
 }
 

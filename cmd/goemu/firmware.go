@@ -65,6 +65,14 @@ func firmware(vm *config.VM) ([]byte, error) {
 // dataDirs are the folders in which images are looked for.
 func dataDirs(vm *config.VM) []string { return slices.Concat(vm.DataDirs, firmwareDirs) }
 
+// keymapDirs are the folders in which keyboard layouts are looked for.
+func keymapDirs(vm *config.VM) (list []string) {
+	for _, d := range dataDirs(vm) {
+		list = append(list, filepath.Join(d, "keymaps"))
+	}
+	return list
+}
+
 func findFirmware(name string, dirs []string) string {
 	if filepath.IsAbs(name) {
 		return existing(name)

@@ -21,7 +21,7 @@ var layers = map[string]int{
 	"internal/monitor/blockcmd": 7, "internal/monitor/migratecmd": 7,
 	"cmd": 8, "tests": 9, "internal/tools": 9,
 	"migration/wire": 4, "migration/multifd": 5,
-	"ui": 3, "ui/input": 3, "ui/vnc": 4, "ui/curses": 4, "hw/display/edid": 4,
+	"ui": 3, "ui/input": 3, "ui/keymap": 4, "ui/vnc": 5, "ui/curses": 5, "hw/display/edid": 4,
 }
 
 // mayUseUnsafe are the packages whose files may import unsafe whatever their name.

@@ -38,6 +38,7 @@ func sections() []section {
 			{name: "mem-prealloc", help: "   preallocate guest memory (use with -mem-path)", apply: func(p *parser, _ string) error { p.VM.MemPrealloc = true; return nil }},
 			{name: "name", arg: true, help: " string[,process=name][,debug-threads=on|off]\n                string sets the name of the guest, name the one of the process", apply: (*parser).vmName},
 			{name: "uuid", arg: true, help: " %08x-%04x-%04x-%04x-%012x\n                specify machine UUID", apply: (*parser).uuid},
+			{name: "k", arg: true, help: " language     use keyboard layout (for example 'fr' for French)", apply: func(p *parser, v string) error { p.VM.Keyboard = v; return nil }},
 			{name: "audiodev", arg: true, help: " none,id=id[,timer-period=us][,in|out.prop=value]\n                dummy driver that discards all output", apply: (*parser).audiodev},
 			{name: "device", arg: true, help: " driver[,prop[=value][,...]]\n                add device (based on driver)\n                prop=value,... sets driver properties\n                use '-device help' to print all possible drivers\n                use '-device driver,help' to print all possible properties", apply: (*parser).device},
 		}},

@@ -45,6 +45,7 @@ type VM struct {
 	QTestLog   string
 	GDB        Source // -gdb: what gdb's remote protocol is spoken on
 	Display    string // none, curses, or empty when not given
+	Keyboard   string // -k: the layout of the viewers' keyboard, empty when not given
 	Charset    string // that curses takes the guest's characters for, empty when not given
 	Nographic  bool
 	VNC        []Source // -vnc and -display vnc=

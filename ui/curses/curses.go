@@ -1,5 +1,5 @@
 // Package curses shows consoles that consist of characters in the terminal that the emulator was started in, and takes keys from it. Alt
-// with a digit chooses the console. It needs a terminal that knows ECMA-48's sequences and UTF-8; keys are those of a US keyboard.
+// with a digit chooses the console. It needs a terminal that knows ECMA-48's sequences and UTF-8.
 package curses
 
 import (
@@ -16,6 +16,7 @@ import (
 	"goemu/internal/term"
 	"goemu/ui"
 	"goemu/ui/input"
+	"goemu/ui/keymap"
 )
 
 // Times: between two looks at the screen, and after which a lone ESC is the key.
@@ -28,6 +29,7 @@ const (
 type Display struct {
 	consoles *ui.Set
 	input    *input.Router
+	layout   keymap.Layout
 	in, out  *os.File
 
 	raw    *term.Raw
@@ -39,13 +41,13 @@ type Display struct {
 	loops  sync.WaitGroup
 }
 
-// Open takes the terminal, until Close or until ctx ends. The guest's characters are of charset.
-func Open(ctx context.Context, consoles *ui.Set, router *input.Router, charset *Charset) (*Display, error) {
-	return open(ctx, consoles, router, charset, os.Stdin, os.Stdout)
+// Open takes the terminal, until Close or until ctx ends. The guest's characters are of charset, its keyboard has a layout.
+func Open(ctx context.Context, consoles *ui.Set, router *input.Router, charset *Charset, layout keymap.Layout) (*Display, error) {
+	return open(ctx, consoles, router, charset, layout, os.Stdin, os.Stdout)
 }
 
-func open(ctx context.Context, consoles *ui.Set, router *input.Router, charset *Charset, in, out *os.File) (*Display, error) {
-	d := &Display{consoles: consoles, input: router, in: in, out: out, winch: make(chan os.Signal, 1), done: make(chan struct{})}
+func open(ctx context.Context, consoles *ui.Set, router *input.Router, charset *Charset, layout keymap.Layout, in, out *os.File) (*Display, error) {
+	d := &Display{consoles: consoles, input: router, layout: layout, in: in, out: out, winch: make(chan os.Signal, 1), done: make(chan struct{})}
 	if !term.IsTerminal(int(d.out.Fd())) {
 		return nil, errors.New("We need a terminal output")
 	}
@@ -152,7 +154,7 @@ func (d *Display) read(ctx context.Context) {
 // take gives the keys in b to the machine and returns what may be the beginning of one.
 func (d *Display) take(b []byte, last bool) []byte {
 	for len(b) > 0 {
-		p, n, ok := next(b, last)
+		p, n, ok := next(d.layout, b, last)
 		if n == 0 {
 			break
 		}
@@ -166,11 +168,10 @@ func (d *Display) take(b []byte, last bool) []byte {
 
 // choose shows another console if the key says so.
 func (d *Display) choose(p press) bool {
-	const first, last = 2, 10 // the numbers of the keys 1 to 9
-	if n := p.key.Num(); p.alt && !p.ctrl && !p.shift && n >= first && n <= last {
+	if p.alt && !p.ctrl && p.char >= '1' && p.char <= '9' {
 		mainloop.Lock.Lock()
 		defer mainloop.Lock.Unlock()
-		d.consoles.Select(n - first)
+		d.consoles.Select(int(p.char - '1'))
 		return true
 	}
 	return false
@@ -201,7 +202,7 @@ func (d *Display) send(p press) {
 	for _, m := range []struct {
 		on  bool
 		key input.Key
-	}{{p.shift, input.KeyShift}, {p.ctrl, input.KeyCtrl}, {p.alt, input.KeyAlt}} {
+	}{{p.shift, input.KeyShift}, {p.ctrl, input.KeyCtrl}, {p.alt, input.KeyAlt}, {p.altGr, input.KeyAltR}} {
 		if m.on {
 			held = append(held, m.key)
 		}

@@ -15,6 +15,7 @@ import (
 	"goemu/internal/mainloop"
 	"goemu/ui"
 	"goemu/ui/input"
+	"goemu/ui/keymap"
 )
 
 func TestKeys(t *testing.T) {
@@ -26,7 +27,7 @@ func TestKeys(t *testing.T) {
 	} {
 		var got []string
 		for b := []byte(in); len(b) > 0; {
-			p, n, ok := next(b, true)
+			p, n, ok := next(keymap.US, b, true)
 			require.NotZero(t, n, "%q", in)
 			b = b[n:]
 			if ok {
@@ -35,14 +36,25 @@ func TestKeys(t *testing.T) {
 		}
 		require.Equal(t, want, strings.Join(got, " "), "%q", in)
 	}
-	for _, in := range []string{"\x1b", "\x1b[", "\x1b[1", "\x1b[1;5", "\x1b\x1b[", "\x1b[["} { // may be going on
-		_, n, ok := next([]byte(in), false)
+	for _, in := range []string{"\x1b", "\x1b[", "\x1b[1", "\x1b[1;5", "\x1b\x1b[", "\x1b[[", "\xc3"} { // may be going on
+		_, n, ok := next(keymap.US, []byte(in), false)
 		require.False(t, ok || n > 0, "%q", in)
 	}
 }
 
+// TestLayout takes characters of another keyboard.
+func TestLayout(t *testing.T) {
+	l, err := keymap.Parse(strings.NewReader("eacute 0x03\n2 0x03 shift\nasciitilde 0x03 altgr\nq 0x1e addupper\n"))
+	require.NoError(t, err)
+	for in, want := range map[string]string{"é": "2", "2": "shift-2", "~": "altgr-2", "Q": "shift-a", "\x11": "ctrl-a", "\x1b2": "shift-alt-2"} {
+		p, n, ok := next(l, []byte(in), true)
+		require.True(t, ok && n == len(in), in)
+		require.Equal(t, want, p.String(), in)
+	}
+}
+
 func (p press) String() string {
-	return map[bool]string{true: "shift-"}[p.shift] + map[bool]string{true: "ctrl-"}[p.ctrl] + map[bool]string{true: "alt-"}[p.alt] + p.key.String()
+	return map[bool]string{true: "shift-"}[p.shift] + map[bool]string{true: "ctrl-"}[p.ctrl] + map[bool]string{true: "alt-"}[p.alt] + map[bool]string{true: "altgr-"}[p.altGr] + p.key.String()
 }
 
 func TestCharsets(t *testing.T) {
@@ -197,7 +209,7 @@ func TestTerminal(t *testing.T) {
 	router.Add(kbd, "kbd", input.Of(input.KindKey))
 	mainloop.Lock.Unlock()
 	charset, _ := ParseCharset("")
-	d, err := open(t.Context(), set, router, charset, tty, tty)
+	d, err := open(t.Context(), set, router, charset, keymap.US, tty, tty)
 	require.NoError(t, err)
 	wait("first screen")
 	_, err = master.WriteString("\x1b2")
@@ -223,7 +235,7 @@ func FuzzKeys(f *testing.F) {
 	f.Add([]byte("\x1b[1;5Aabc\x1b\x1b[[A"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for len(b) > 0 {
-			_, n, _ := next(b, true)
+			_, n, _ := next(keymap.US, b, true)
 			if n < 1 || n > len(b) {
 				t.Fatalf("%d of %q", n, b)
 			}

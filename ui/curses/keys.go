@@ -3,14 +3,17 @@ package curses
 import (
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"goemu/ui/input"
+	"goemu/ui/keymap"
 )
 
 // press is a key with the modifiers that are held.
 type press struct {
-	key              input.Key
-	shift, ctrl, alt bool
+	key                     input.Key
+	shift, ctrl, alt, altGr bool
+	char                    rune // that the key gives, 0 if it is not one of text
 }
 
 // named are keys that need no modifier.
@@ -47,12 +50,12 @@ const maxSequence = 16
 
 // next takes a key from the bytes of a terminal and returns how many it took; 0 if there may be more to come. last says that nothing comes
 // soon: what looked like the beginning of a sequence is a key then. ok is false for bytes that stand for no key.
-func next(b []byte, last bool) (p press, n int, ok bool) {
+func next(l keymap.Layout, b []byte, last bool) (p press, n int, ok bool) {
 	if len(b) == 0 {
 		return p, 0, false
 	}
 	if b[0] != esc {
-		return plain(b)
+		return plain(l, b, last)
 	}
 	switch {
 	case len(b) == 1 && last:
@@ -64,7 +67,7 @@ func next(b []byte, last bool) (p press, n int, ok bool) {
 			return p, n, ok
 		}
 	case b[1] == esc: // Alt with a key that is a sequence, or ESC twice
-		if p, n, ok = next(b[1:], last); ok && n > 1 {
+		if p, n, ok = next(l, b[1:], last); ok && n > 1 {
 			p.alt = true
 			return p, n + 1, true
 		}
@@ -73,25 +76,27 @@ func next(b []byte, last bool) (p press, n int, ok bool) {
 		}
 		return controls[esc], 1, true
 	}
-	p, n, ok = plain(b[1:])
+	p, n, ok = plain(l, b[1:], true)
 	p.alt = true
 	return p, n + 1, ok
 }
 
 // plain takes one character.
-func plain(b []byte) (p press, n int, ok bool) {
-	c := b[0]
-	if s, ok := input.Typed[c]; ok {
-		return press{key: s.Key, shift: s.Shift}, 1, true
+func plain(l keymap.Layout, b []byte, last bool) (p press, n int, ok bool) {
+	if !last && !utf8.FullRune(b) {
+		return p, 0, false
 	}
-	if p, ok := controls[c]; ok {
-		return p, 1, true
+	c, n := utf8.DecodeRune(b)
+	if p, ok := controls[b[0]]; ok {
+		return p, n, true
 	}
-	if c < ' ' {
-		s := input.Typed[c+'a'-1]
-		return press{key: s.Key, ctrl: true}, 1, true
+	p.ctrl = c < ' '
+	if p.char = c; p.ctrl {
+		p.char += 'a' - 1
 	}
-	return p, 1, false // no key of this keyboard
+	s, ok := l.Rune(p.char)
+	p.key, p.shift, p.altGr = s.Key, s.Mods&keymap.Shift != 0, s.Mods&keymap.AltGr != 0
+	return p, n, ok
 }
 
 // sequence takes a control sequence; n is 0 if its end is missing.

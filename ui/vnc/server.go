@@ -15,6 +15,7 @@ import (
 	"goemu/qapi"
 	"goemu/ui"
 	"goemu/ui/input"
+	"goemu/ui/keymap"
 )
 
 // Largest picture that clients get, and the times between two looks at the guest's.
@@ -31,11 +32,12 @@ type Server struct {
 	Emit   func(qapi.Event)
 	Object func(id string) any
 	Input  *input.Router
+	// Layout is the keyboard's for clients that name keys by their symbols; nil is a US keyboard.
+	Layout keymap.Layout
 	// Power carries out what clients with power control ask for: shutdown, reboot, reset.
 	Power func(what byte)
 
 	listeners []listener
-	keys      map[uint32]input.Key
 	console   *ui.Console // under the machine lock, as the next two
 	watching  bool        // of the console
 	interval  time.Duration
@@ -65,7 +67,10 @@ type listener struct {
 // Open makes the server show a console and listen. Without Display it shows the active one from then on. Preconditions: the machine lock is
 // held.
 func (s *Server) Open(ctx context.Context, c *ui.Console) error {
-	s.console, s.keys, s.down, s.interval = c, keymap(), map[input.Key]bool{}, ui.RefreshDefault
+	s.console, s.down, s.interval = c, map[input.Key]bool{}, ui.RefreshDefault
+	if s.Layout == nil {
+		s.Layout = keymap.US
+	}
 	s.guest = c.Surface()
 	s.resize()
 	if s.Creds != "" {
@@ -523,7 +528,21 @@ func (s *Server) keysym(sym uint32, down, sync bool) {
 	if sym >= 'A' && sym <= 'Z' {
 		lower += 'a' - 'A'
 	}
-	s.key(s.keys[lower&0xffff], sym, down, sync)
+	s.key(s.Layout.Key(lower, down, s.mods(), func(k input.Key) bool { return s.down[k] }), sym, down, sync)
+}
+
+// mods are the modifiers that are held, as layouts know them.
+func (s *Server) mods() (m keymap.Mods) {
+	if s.held(input.KeyShift, input.KeyShiftR) {
+		m |= keymap.Shift
+	}
+	if s.down[input.KeyAltR] {
+		m |= keymap.AltGr
+	}
+	if s.held(input.KeyCtrl, input.KeyCtrlR) {
+		m |= keymap.Ctrl
+	}
+	return m
 }
 
 // syncLocks presses the lock keys where the client's differ from the guest's.

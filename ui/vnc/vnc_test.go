@@ -23,6 +23,7 @@ import (
 	"goemu/qapi"
 	"goemu/ui"
 	"goemu/ui/input"
+	"goemu/ui/keymap"
 )
 
 // screen is an adapter that shows what the test has drawn.
@@ -534,6 +535,36 @@ func TestKeys(t *testing.T) {
 	defer mainloop.Lock.Unlock()
 	if !slices.Equal(r.keys.got, want) {
 		t.Errorf("got %v, want %v", r.keys.got, want)
+	}
+}
+
+// TestLayout types on a keyboard of another country.
+func TestLayout(t *testing.T) {
+	r := newRig(t, "")
+	l, err := keymap.Parse(strings.NewReader("z 0x15\nplus 0x1b\nplus 0x4e numlock\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.s.Layout = l
+	v := r.dial(t)
+	v.login("008", "")
+	v.start(1)
+	v.encodings(encRaw)
+	for _, sym := range []byte("z+") {
+		v.send(msgKey, 1, 0, 0, 0, 0, 0, sym)
+		v.send(msgKey, 0, 0, 0, 0, 0, 0, sym)
+	}
+	v.request(0)
+	for !slices.Contains(v.update(), encRaw) {
+	}
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	var got []string
+	for _, e := range r.keys.got {
+		got = append(got, e.Key.String())
+	}
+	if !slices.Equal(got, []string{"y", "y", "bracket_right", "bracket_right"}) {
+		t.Errorf("got %v", got)
 	}
 }
 
