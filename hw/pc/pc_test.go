@@ -17,6 +17,7 @@ import (
 	"goemu/accel"
 	"goemu/hw/char"
 	"goemu/hw/ide/ahci"
+	idepiix "goemu/hw/ide/piix"
 	"goemu/hw/qdev"
 	"goemu/hw/virtio/rng"
 	"goemu/hw/virtio/serial"
@@ -68,7 +69,7 @@ func build(t testing.TB, typ string, cpus int, change func(*Config)) (*Machine, 
 	require.NoError(t, err)
 	cpu.Topology = x86.Topology{Sockets: cpus, Dies: 1, Cores: 1, Threads: 1}
 	c := Config{Type: Find(typ), RAM: 128 << 20, CPUs: cpus, CPU: cpu, RTC: RTC{Clock: clock.Host}, BIOS: make([]byte, 1<<16),
-		Registry: qdev.NewRegistry(char.Classes, rng.Classes(), serial.Classes(), ahci.Classes()),
+		Registry: qdev.NewRegistry(char.Classes, rng.Classes(), serial.Classes(), ahci.Classes(), idepiix.Classes()),
 		NewAccel: func(_, _ *memory.AddressSpace, _ accel.Machine) (Accelerator, error) { return idle{}, nil }}
 	require.NotNil(t, c.Type, typ)
 	c.Props = c.Type.DefaultProps()
@@ -135,6 +136,29 @@ func TestMistakes(t *testing.T) {
 	var p Props
 	require.EqualError(t, Find("microvm").SetProp(&p, "hpet", "off"), "Property 'microvm-machine.hpet' not found")
 	require.Nil(t, Find("nonsense"))
+}
+
+// TestIDE adds the IDE function of the PIIX3 to a machine with another chip: its channels are at the ports where they always are.
+func TestIDE(t *testing.T) {
+	m, err := build(t, "q35", 1, nil)
+	require.NoError(t, err)
+	status := func() uint64 {
+		mainloop.Lock.Lock()
+		defer mainloop.Lock.Unlock()
+		ports := memory.NewAddressSpace("ports", m.io)
+		defer ports.Close()
+		v, _ := ports.Load(0x1f7, 1)
+		return v
+	}
+	require.EqualValues(t, 0xff, status())
+	_, err = add(t, m, "piix3-ide,id=p")
+	require.NoError(t, err)
+	require.Zero(t, status(), "no drive answers")
+	require.NotNil(t, m.Tree.FindBus("p.1"))
+	m, err = build(t, "microvm", 1, nil)
+	require.NoError(t, err)
+	_, err = add(t, m, "piix3-ide")
+	require.EqualError(t, err, "No 'PCI' bus found for device 'piix3-ide'")
 }
 
 // TestClose: a machine leaves no object behind.
