@@ -23,7 +23,7 @@ func TestGDB(t *testing.T) {
 	console, sock := filepath.Join(dir, "console"), filepath.Join(dir, "gdb")
 	run := "grep -w __x64_sys_sync /proc/kallsyms; while true; do sync; echo again; sleep 0.1; done"
 	cmd := exec.Command(f.goemu, "-cpu", "max", "-m", "512", "-smp", "2", "-display", "none", "-serial", "file:"+console, "-kernel", f.kernel.Image, "-initrd", f.initrd,
-		"-gdb", "unix:"+sock+",server=on,wait=off", "-append", "console=ttyS0 nokaslr run="+strings.ReplaceAll(run, " ", ","))
+		"-gdb", "unix:"+sock+",server=on,wait=off", "-append", "console=ttyS0 no_timer_check nokaslr run="+strings.ReplaceAll(run, " ", ","))
 	require.NoError(t, cmd.Start())
 	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
 	symbol := regexp.MustCompile(`([0-9a-f]{16}) T __x64_sys_sync\b`)

@@ -54,7 +54,7 @@ func (f *fixture) start(t *testing.T, args ...string) *live {
 	t.Helper()
 	sock := filepath.Join(t.TempDir(), "qmp")
 	l, _ := launch(t, f.goemu, append([]string{"-cpu", "max", "-m", "384", "-display", "none", "-serial", "stdio", "-no-reboot",
-		"-kernel", f.kernel.Image, "-initrd", f.initrd, "-append", "console=ttyS0 quiet", "-qmp", "unix:" + sock + ",server=on,wait=off"}, args...)...)
+		"-kernel", f.kernel.Image, "-initrd", f.initrd, "-append", "console=ttyS0 no_timer_check quiet", "-qmp", "unix:" + sock + ",server=on,wait=off"}, args...)...)
 	l.wait("a shell of busybox")
 	var err error
 	l.conn, err = net.Dial("unix", sock)

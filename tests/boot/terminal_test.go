@@ -133,7 +133,7 @@ func TestTerminal(t *testing.T) {
 	tt := openTerminal(t)
 	before, err := unix.IoctlGetTermios(int(tt.slave.Fd()), unix.TCGETS)
 	require.NoError(t, err)
-	cmd := exec.Command(f.goemu, "-cpu", "max", "-m", "384", "-nographic", "-kernel", f.kernel.Image, "-initrd", f.initrd, "-append", "console=ttyS0")
+	cmd := exec.Command(f.goemu, "-cpu", "max", "-m", "384", "-nographic", "-kernel", f.kernel.Image, "-initrd", f.initrd, "-append", "console=ttyS0 no_timer_check")
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tt.slave, tt.slave, tt.slave
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(t, cmd.Start())

@@ -55,7 +55,7 @@ func TestNestedKVM(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 4*time.Minute)
 		defer cancel()
 		cmd := exec.CommandContext(ctx, goemu, "-accel", "tcg", "-cpu", c.cpu, "-m", "512", "-nographic", "-no-reboot", "-nodefaults", "-serial", "stdio",
-			"-kernel", kernel.Image, "-initrd", initrd, "-append", "console=ttyS0 quiet run=nested")
+			"-kernel", kernel.Image, "-initrd", initrd, "-append", "console=ttyS0 no_timer_check quiet run=nested")
 		out, err := cmd.CombinedOutput()
 		text := strings.ReplaceAll(string(out), "\r", "")
 		require.NoError(t, err, text)
