@@ -48,7 +48,7 @@ func dumpVMState(vm *config.VM) error {
 }
 
 // statesApart are types whose states stand in a stream without belonging to their classes in QEMU, which therefore does not dump them.
-var statesApart = []string{"apic", "piix3-ide"}
+var statesApart = []string{"apic", "piix3-ide", "piix4-ide"}
 
 // dumpedStates lists the device types with state, those on a transport under the name of what is behind it, and those that cannot be migrated.
 func dumpedStates() (list []dumpedState) {
