@@ -110,7 +110,7 @@ func TestBoot(t *testing.T) {
 func TestRestart(t *testing.T) {
 	f := prepare(t, "cloud-amd64")
 	for _, machine := range []string{"pc", "microvm"} {
-		out := f.console(t, "reboot -f", 2*time.Minute, "-M", machine)
+		out := f.console(t, "dmesg -n 7; reboot -f", 2*time.Minute, "-M", machine)
 		require.Contains(t, out, "reboot: machine restart")
 	}
 }

@@ -25,7 +25,8 @@ type Spec struct {
 // DefaultModules are what goemu's machines need for their devices.
 var DefaultModules = []string{"virtio_pci", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_console"}
 
-// initScript is /init. Kernel parameters: run=PROGRAM runs it (commas for blanks) and powers off; without it there is a shell.
+// initScript is /init. Kernel parameters: run=PROGRAM runs it (commas for blanks) and powers off; without it there is a shell. While the
+// program runs the kernel's messages stay away from what it prints; what they complain of follows.
 const initScript = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin HOME=/ TERM=${TERM:-vt102}
@@ -41,8 +42,12 @@ echo GOEMU-USERSPACE
 run=
 for p in $(cat /proc/cmdline); do case $p in run=*) run=$(echo "${p#run=}" | tr , ' ');; esac; done
 if [ -n "$run" ]; then
+	dmesg -n 1
 	sh -c "$run"
-	echo "GOEMU-EXIT $?"
+	status=$?
+	dmesg | grep -e BUG: -e Oops -e 'Call Trace' -e 'unchecked MSR' -e 'soft lockup' -e segfault
+	dmesg -n 7
+	echo "GOEMU-EXIT $status"
 else
 	echo "Linux $(uname -r), a shell of busybox. 'poweroff' ends the machine; Ctrl-A x ends the emulator."
 	alias poweroff='poweroff -f' reboot='reboot -f'
