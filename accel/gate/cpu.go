@@ -35,13 +35,13 @@ func (c *CPU) Gated() *CPU { return c }
 // Requests are the requests.
 func (c *CPU) Requests() uint32 { return c.requests.Load() }
 
-// Request makes requests, Unrequest takes them back. Both make the CPU look soon.
+// Request makes requests and has the CPU look at them soon.
 func (c *CPU) Request(r uint32) {
 	c.requests.Or(r)
 	c.Kick()
 }
 
-// Unrequest is that.
+// Unrequest takes requests back and has the CPU look soon, which may wait because of them.
 func (c *CPU) Unrequest(r uint32) {
 	c.requests.And(^r)
 	c.Kick()
@@ -59,13 +59,13 @@ func (c *CPU) Kick() {
 	}
 }
 
-// Started tells whether the CPU has a goroutine, Inside whether it is in the guest, Alone, on its own goroutine, whether the others are kept out.
+// Started tells whether the CPU has a goroutine.
 func (c *CPU) Started() bool { return c.started.Load() }
 
-// Inside is that.
+// Inside tells whether the CPU is in the guest, or about to enter it.
 func (c *CPU) Inside() bool { return c.inside.Load() }
 
-// Alone is that.
+// Alone tells, on the CPU's own goroutine, whether the others are kept out of the guest.
 func (c *CPU) Alone() bool { return c.alone }
 
 // Do implements accel.CPU. On a CPU that has not been started f runs at once, on one that has been removed not at all.
@@ -86,7 +86,7 @@ func (c *CPU) RunWork() {
 	c.work.Run()
 }
 
-// Enter is called before the CPU enters the guest, Leave after. Enter reports false if others have to be let go first, which has happened when
+// Enter is called before the CPU enters the guest. It reports false if others have to be let go first, which has happened when
 // it returns.
 func (c *CPU) Enter() bool {
 	c.inside.Store(true)
@@ -102,7 +102,7 @@ func (c *CPU) Enter() bool {
 	return false
 }
 
-// Leave is that.
+// Leave is called after the CPU was in the guest.
 func (c *CPU) Leave() {
 	c.inside.Store(false)
 	if c.core.stopping.Load() {

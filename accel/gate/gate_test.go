@@ -8,7 +8,6 @@ import (
 // worker is a CPU whose guest counts.
 type worker struct {
 	cpu    CPU
-	g      *Gate[*worker]
 	out    atomic.Bool // of the guest, at once
 	n      atomic.Int64
 	shared *int64 // changed inside the guest by one, in exclusive sections by others
@@ -62,7 +61,7 @@ func TestGate(t *testing.T) {
 	var shared int64
 	list := make([]*worker, 3)
 	for i := range list {
-		w := &worker{g: &g, shared: &shared, own: i == 0}
+		w := &worker{shared: &shared, own: i == 0}
 		list[i] = w
 		g.Join(w, func() { w.out.Store(true) })
 		g.Add(w)

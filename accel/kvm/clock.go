@@ -48,10 +48,10 @@ func (a *Accel) HasClock() bool {
 	return a.h.has(capAdjustClock) && a.opt.Config.Features[x86.F40000001EAX]&(x86.KVMClock|x86.KVMClock2) != 0
 }
 
-// Clock is what the clock shows in nanoseconds; SetClock sets it. The machine is paused.
+// Clock is what the clock shows in nanoseconds. The machine is paused.
 func (a *Accel) Clock() uint64 { return a.clock.ns }
 
-// SetClock is that.
+// SetClock sets the clock, in nanoseconds, for when the machine goes on.
 func (a *Accel) SetClock(ns uint64) { a.clock = guestClock{stopped: true, ns: ns} }
 
 // stableClock is the bit of KVM_CAP_ADJUST_CLOCK that tells that what the kernel returns is what the guest sees.

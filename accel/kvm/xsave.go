@@ -23,48 +23,29 @@ type component struct {
 
 // components are those beside the x87 and SSE registers.
 var components = []component{
-	{2, 256, func(s *x86.State, b []byte) {
-		for i := range s.Vec {
-			getWords(s.Vec[i][2:], b[16*i:])
-		}
-	}, func(s *x86.State, b []byte) {
-		for i := range s.Vec {
-			putWords(b[16*i:], s.Vec[i][2:])
-		}
-	}},
-	{3, 64, func(s *x86.State, b []byte) {
-		for i := range s.Bounds.Regs {
-			getWords(s.Bounds.Regs[i][:], b[16*i:])
-		}
-	}, func(s *x86.State, b []byte) {
-		for i := range s.Bounds.Regs {
-			putWords(b[16*i:], s.Bounds.Regs[i][:])
-		}
-	}},
+	rows(2, 16, 16, func(s *x86.State, i int) []uint64 { return s.Vec[i][2:] }),
+	rows(3, 4, 16, func(s *x86.State, i int) []uint64 { return s.Bounds.Regs[i][:] }),
 	{4, 16, func(s *x86.State, b []byte) { s.Bounds.Config, s.Bounds.Status = le.Uint64(b), le.Uint64(b[8:]) },
 		func(s *x86.State, b []byte) { putWords(b, []uint64{s.Bounds.Config, s.Bounds.Status}) }},
-	{5, 64, func(s *x86.State, b []byte) { getWords(s.AVX512.Mask[:], b) }, func(s *x86.State, b []byte) { putWords(b, s.AVX512.Mask[:]) }},
-	{6, 512, func(s *x86.State, b []byte) {
-		for i := range s.AVX512.Upper {
-			getWords(s.AVX512.Upper[i][:], b[32*i:])
-		}
-	}, func(s *x86.State, b []byte) {
-		for i := range s.AVX512.Upper {
-			putWords(b[32*i:], s.AVX512.Upper[i][:])
-		}
-	}},
-	{7, 1024, func(s *x86.State, b []byte) {
-		for i := range s.AVX512.More {
-			getWords(s.AVX512.More[i][:], b[64*i:])
-		}
-	}, func(s *x86.State, b []byte) {
-		for i := range s.AVX512.More {
-			putWords(b[64*i:], s.AVX512.More[i][:])
-		}
-	}},
+	rows(5, 1, 64, func(s *x86.State, _ int) []uint64 { return s.AVX512.Mask[:] }),
+	rows(6, 16, 32, func(s *x86.State, i int) []uint64 { return s.AVX512.Upper[i][:] }),
+	rows(7, 16, 64, func(s *x86.State, i int) []uint64 { return s.AVX512.More[i][:] }),
 	{9, 4, func(s *x86.State, b []byte) { s.PKRU = le.Uint32(b) }, func(s *x86.State, b []byte) { le.PutUint32(b, s.PKRU) }},
 	{17, 64, func(s *x86.State, b []byte) { copy(s.Tiles.Config[:], b) }, func(s *x86.State, b []byte) { copy(b, s.Tiles.Config[:]) }},
 	{18, 8192, func(s *x86.State, b []byte) { copy(s.Tiles.Data[:], b) }, func(s *x86.State, b []byte) { copy(b, s.Tiles.Data[:]) }},
+}
+
+// rows is a component of n rows, each of so many bytes.
+func rows(bit uint, n, bytes int, row func(s *x86.State, i int) []uint64) component {
+	return component{bit, n * bytes, func(s *x86.State, b []byte) {
+		for i := range n {
+			getWords(row(s, i), b[bytes*i:])
+		}
+	}, func(s *x86.State, b []byte) {
+		for i := range n {
+			putWords(b[bytes*i:], row(s, i))
+		}
+	}}
 }
 
 func getWords(w []uint64, b []byte) {

@@ -271,10 +271,10 @@ func (e *Env) loadFPU(s *State) {
 	}
 }
 
-// StackOrder puts the x87 registers into the order of the stack, as QEMU's states under KVM have them; PhysicalOrder is the way back.
+// StackOrder puts the x87 registers into the order of the stack, as QEMU's states under KVM have them.
 func (s *State) StackOrder() { s.rotateFP(int(s.FSW >> fswTopShift & 7)) }
 
-// PhysicalOrder is that.
+// PhysicalOrder puts the x87 registers from the order of the stack into their own.
 func (s *State) PhysicalOrder() { s.rotateFP(-int(s.FSW >> fswTopShift & 7)) }
 
 func (s *State) rotateFP(by int) {
