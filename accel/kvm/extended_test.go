@@ -17,7 +17,7 @@ import (
 // bigHost is a fake kernel on a processor with all extended components, counters and Hyper-V's interface.
 func bigHost() *fake {
 	f := newFake()
-	f.run = func([]byte) error { return unix.EINTR }
+	f.guest = func([]byte) error { return unix.EINTR }
 	f.caps[capXsave2], f.caps[capAddressSpaces] = 12288, 2
 	add := func(leaf, sub uint32, r x86.Regs) {
 		f.cpuid = append(f.cpuid, cpuidEntry{Function: leaf, Index: sub, Flags: cpuidIndexed, Regs: r})
@@ -229,7 +229,7 @@ func TestSMM(t *testing.T) {
 	f := bigHost()
 	in, done := make(chan struct{}, 1), make(chan struct{})
 	told := false
-	f.run = func([]byte) error {
+	f.guest = func([]byte) error {
 		f.mu.Lock()
 		if sent := slices.Contains(f.made, reqSMI); sent && !told {
 			told = true
@@ -266,7 +266,7 @@ func TestHyperVExits(t *testing.T) {
 		f := bigHost()
 		got := make(chan uint64, 1)
 		n := 0
-		f.run = func(p []byte) error {
+		f.guest = func(p []byte) error {
 			switch n++; n {
 			case 1:
 				le.PutUint32(p[runReason:], exitHyperV)

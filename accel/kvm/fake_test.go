@@ -27,7 +27,7 @@ type fake struct {
 	fail    map[request]error  // what is refused
 	caps    map[capability]int // instead of 1
 	runs    atomic.Int64       // how often the guest was entered
-	run     func(page []byte) error
+	guest   func(page []byte) error
 	page    []byte
 	ring    []byte
 	dirty   map[uint32]uint64 // what reqGetDirtyLog gives as the first word, by slot
@@ -172,14 +172,19 @@ func (f *fake) ioctl(fd int, r request, arg uint64) (int, error) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.fd(), nil
-	case reqRun:
-		f.runs.Add(1)
-		if flagWord(f.page).Load()>>(8*runImmediateExit)&1 != 0 {
-			return 0, unix.EINTR
-		}
-		return 0, f.run(f.page)
 	}
 	return 0, nil
+}
+
+func (f *fake) run(fd int, _ bool) error {
+	if _, err := f.ioctl(fd, reqRun, 0); err != nil {
+		return err
+	}
+	f.runs.Add(1)
+	if flagWord(f.page).Load()>>(8*runImmediateExit)&1 != 0 {
+		return unix.EINTR
+	}
+	return f.guest(f.page)
 }
 
 func (f *fake) ioctlData(fd int, r request, data []byte) (int, error) {
@@ -253,7 +258,7 @@ func (f *fake) machineOf(t *testing.T, o Options) (*acceltest.Machine, *Accel, e
 func TestEachRequestFails(t *testing.T) {
 	for _, chips := range []accel.Chips{accel.ChipsNone, accel.ChipsLocal, accel.ChipsAll} {
 		all := newFake()
-		all.run = func([]byte) error { return unix.EINTR }
+		all.guest = func([]byte) error { return unix.EINTR }
 		_, a, err := all.machine(t, chips)
 		if err != nil {
 			t.Fatal(err)
@@ -267,7 +272,7 @@ func TestEachRequestFails(t *testing.T) {
 		}
 		for _, r := range slices.Sorted(maps.Keys(seen)) {
 			f := newFake()
-			f.run = all.run
+			f.guest = all.guest
 			f.fail[r] = unix.ENOMEM
 			_, a, err := f.machine(t, chips)
 			switch {
@@ -339,7 +344,7 @@ func TestOddExits(t *testing.T) {
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			f := newFake()
-			f.run = tt.run
+			f.guest = tt.run
 			m, a, err := f.machine(t, accel.ChipsNone)
 			if err != nil {
 				t.Fatal(err)
@@ -364,7 +369,7 @@ func TestEOIExit(t *testing.T) {
 	f := newFake()
 	vectors := make(chan uint8, 1)
 	first := true
-	f.run = func(p []byte) error {
+	f.guest = func(p []byte) error {
 		if !first {
 			<-f.signals
 			return unix.EINTR
@@ -405,7 +410,7 @@ func TestNotifyExit(t *testing.T) {
 		f := newFake()
 		f.caps[capNotifyExit] = 1
 		n := 0
-		f.run = func(p []byte) error {
+		f.guest = func(p []byte) error {
 			if n++; n > 3 { // the end of the program
 				le.PutUint32(p[runReason:], exitShutdown)
 				return nil
@@ -440,7 +445,7 @@ func TestNotifyExit(t *testing.T) {
 func TestInterruptStorm(t *testing.T) {
 	f := newFake()
 	n := 0
-	f.run = func(p []byte) error {
+	f.guest = func(p []byte) error {
 		if n++; n%2 == 0 {
 			return unix.EAGAIN
 		} else if n < 20000 {
@@ -470,7 +475,7 @@ func TestInterruptStorm(t *testing.T) {
 // TestNoLostKick: a guest that never leaves by itself is always got out of.
 func TestNoLostKick(t *testing.T) {
 	f := newFake()
-	f.run = func([]byte) error {
+	f.guest = func([]byte) error {
 		<-f.signals
 		return unix.EINTR
 	}

@@ -17,6 +17,9 @@ type kernel interface {
 	// A thread inside a request is in a system call for Go's scheduler.
 	ioctl(fd int, req request, arg uint64) (int, error)
 	ioctlData(fd int, req request, data []byte) (int, error)
+	// run makes the guest of a CPU execute. If it is expected back soon, the thread keeps its processor of Go's scheduler, which takes the
+	// guest out by a signal when it needs the processor.
+	run(fd int, soon bool) error
 	mmap(fd int, offset int64, size int) ([]byte, error)
 	munmap(b []byte) error
 	// interrupt makes a request that a thread of this process is in return EINTR.
@@ -48,6 +51,17 @@ func (linux) ioctlData(fd int, req request, data []byte) (int, error) {
 		return 0, e
 	}
 	return int(n), nil
+}
+
+func (linux) run(fd int, soon bool) error {
+	call := syscall.Syscall
+	if soon {
+		call = syscall.RawSyscall
+	}
+	if _, _, e := call(unix.SYS_IOCTL, uintptr(fd), uintptr(reqRun), 0); e != 0 {
+		return e
+	}
+	return nil
 }
 
 func (linux) mmap(fd int, offset int64, size int) ([]byte, error) {

@@ -173,8 +173,9 @@ func (c *CPU) enter() {
 		return
 	}
 	c.synced = false
+	soon := c.unfinished // after one access there often is another
 	c.unfinished = false
-	_, err := c.k.ioctl(c.fd, reqRun, 0)
+	err := c.k.run(c.fd, soon)
 	c.gate.Leave()
 	c.left(err)
 }
@@ -226,8 +227,7 @@ func (c *CPU) complete() {
 	for c.unfinished {
 		c.unfinished = false
 		setFlag(c.run, runImmediateExit)
-		_, err := c.k.ioctl(c.fd, reqRun, 0)
-		c.left(err)
+		c.left(c.k.run(c.fd, true))
 	}
 }
 

@@ -97,7 +97,7 @@ func TestPostedRequests(t *testing.T) {
 		f := newFake()
 		f.caps[capCoalescedMMIO] = 2
 		kick := make(chan func(page []byte), 1)
-		f.run = func(p []byte) error {
+		f.guest = func(p []byte) error {
 			select {
 			case g := <-kick:
 				g(p)

@@ -53,7 +53,7 @@ func TestRequestFailsLater(t *testing.T) {
 		t.Run(requestNames[r], func(t *testing.T) {
 			f := bigHost()
 			entered := make(chan struct{}, 1)
-			f.run = func([]byte) error {
+			f.guest = func([]byte) error {
 				select {
 				case entered <- struct{}{}:
 				default:

@@ -21,7 +21,7 @@ var kvmWorks = []string{"kvm-start", "kvm-port", "kvm-mmio", "kvm-blk", "kvm-syn
 
 // Numbers of accesses that leave the guest, and of megabytes of the machine that is migrated.
 const (
-	kvmExits = 50_000
+	kvmExits = 150_000
 	kvmReads = 20_000
 	kvmRAM   = "4G"
 )
