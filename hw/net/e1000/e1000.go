@@ -40,7 +40,7 @@ type Device struct {
 	autonegTimer *clock.Timer
 	throttle     *clock.Timer // holds interrupts back
 	settle       *clock.Timer // holds frames back after the receiver was set up
-	throttled    bool
+	quietUntil   int64        // virtual time before which the line does not rise again
 	irqLevel     bool
 	delayTX      uint32 // a descriptor has asked for a delayed interrupt
 	migrated     offload
@@ -147,7 +147,7 @@ func (d *Device) Reset() {
 	d.autonegTimer.Del()
 	d.throttle.Del()
 	d.settle.Del()
-	d.throttled, d.irqLevel, d.delayTX = false, false, 0
+	d.quietUntil, d.irqLevel, d.delayTX = 0, false, 0
 	d.phy = phyReset
 	d.phy[phyID2] = d.model.phyID2
 	d.mac = [numRegs]uint32{
@@ -234,15 +234,16 @@ func (d *Device) raise(causes uint32) { d.setCauses(causes | d.mac[regICR]) }
 func (d *Device) setCauses(v uint32) {
 	d.mac[regICR], d.mac[regICS] = v, v
 	pending := d.mac[regIMS] & v
-	if !d.irqLevel && pending != 0 {
-		if d.throttled {
+	if d.Mitigation && !d.irqLevel && pending != 0 {
+		now := clock.Virtual.Now()
+		if now < d.quietUntil {
+			if !d.throttle.Pending() {
+				d.throttle.Mod(d.quietUntil)
+			}
 			return
 		}
-		if d.Mitigation {
-			d.throttled = true
-			d.throttle.Mod(clock.Virtual.Now() + int64(d.delay(pending))*unitNS)
-			d.delayTX = 0
-		}
+		d.quietUntil = now + int64(d.delay(pending))*unitNS
+		d.delayTX = 0
 	}
 	d.irqLevel = pending != 0
 	d.SetINTx(d.irqLevel)
@@ -266,10 +267,7 @@ func (d *Device) delay(pending uint32) uint32 {
 	return max(delay, minDelay)
 }
 
-func (d *Device) throttleOver() {
-	d.throttled = false
-	d.setCauses(d.mac[regICR])
-}
+func (d *Device) throttleOver() { d.setCauses(d.mac[regICR]) }
 
 // ports answers the I/O ports, which do nothing.
 type ports struct{}

@@ -101,8 +101,8 @@ func (d *Device) postLoad(int) error {
 	if !d.Mitigation {
 		d.mac[regITR], d.mac[regRDTR], d.mac[regRADV], d.mac[regTADV], d.irqLevel = 0, 0, 0, 0, false
 	}
-	d.delayTX, d.throttled = 0, true
-	d.throttle.Mod(clock.Virtual.Now() + 1)
+	d.delayTX, d.quietUntil = 0, clock.Virtual.Now()+1
+	d.throttle.Mod(d.quietUntil)
 	d.wire.SetLinkDown(d.mac[regSTATUS]&statusLU == 0)
 	if d.negotiates() && d.phy[phyStatus]&srComplete == 0 {
 		d.wire.SetLinkDown(false)
