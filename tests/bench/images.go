@@ -28,8 +28,22 @@ const (
 
 // toolset is one of the two implementations of the image tools.
 type toolset struct {
-	img, nbd []string
-	peak     int64 // largest resident set of a run, KiB
+	img, nbd, daemon []string
+	peak             peak
+}
+
+// peak is the largest resident sets of any run, KiB: of the tool, and of the server that it uses.
+type peak struct{ tool, server int64 }
+
+// mib is what both need at the same time.
+func (p peak) mib() float64 { return float64(p.tool+p.server) / 1024 }
+
+// resident is the largest resident set of a process that has ended, KiB.
+func resident(cmd *exec.Cmd) int64 {
+	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		return u.Maxrss
+	}
+	return 0
 }
 
 // imageWork is a work of the image tools. %in and %out stand for images, %size for their size.
@@ -59,12 +73,22 @@ func images(o options, s *setup, _ [2]*emulator) ([]row, error) {
 	if err != nil {
 		return nil, fmt.Errorf("-image-size: %w", err)
 	}
-	in := filepath.Join(s.dir, "in")
-	if err := makeImages(in, size<<20, o.selected("check-1T", imageGroup)); err != nil {
+	dir := s.dir
+	if o.images != "" {
+		dir = o.images
+	}
+	in := filepath.Join(dir, "in")
+	if err := makeImages(in, size<<20, func(kind string) bool {
+		return kind == "raw" || slices.ContainsFunc(imageWorks, func(w imageWork) bool {
+			return o.selected(w.name, imageGroup) && strings.Contains(w.args, "%in."+kind)
+		}) || slices.ContainsFunc(mirrorWorks, func(w mirrorWork) bool { return o.selected(w.name, imageGroup) && w.format == kind })
+	}); err != nil {
 		return nil, err
 	}
 	goemu := strings.Fields(o.goemu)
-	pair := [2]*toolset{{img: []string{"qemu-img"}, nbd: []string{"qemu-nbd"}}, {img: append(slices.Clone(goemu), "img"), nbd: append(slices.Clone(goemu), "nbd")}}
+	as := func(name string) []string { return append(slices.Clone(goemu), name) }
+	pair := [2]*toolset{{img: []string{"qemu-img"}, nbd: []string{"qemu-nbd"}, daemon: []string{"qemu-storage-daemon"}},
+		{img: as("img"), nbd: as("nbd"), daemon: as("storage-daemon")}}
 	var rows []row
 	for _, w := range imageWorks {
 		if !o.selected(w.name, imageGroup) {
@@ -76,24 +100,38 @@ func images(o options, s *setup, _ [2]*emulator) ([]row, error) {
 		}
 		rows = append(rows, r...)
 	}
-	more, err := servers(o, s.dir, in+".raw", pair)
-	return append(rows, more...), err
+	for _, part := range []func(o options, dir, in string, size int64, pair [2]*toolset) ([]row, error){mirrors, servers} {
+		r, err := part(o, s.dir, in, size<<20, pair)
+		if err != nil {
+			return nil, err
+		}
+		rows = append(rows, r...)
+	}
+	return rows, nil
 }
 
-// makeImages makes the source images with QEMU's tool.
-func makeImages(in string, size int64, huge bool) error {
-	if err := mixedImage(in+".raw", size); err != nil {
-		return err
-	}
-	cmds := [][]string{
-		{"convert", "-f", "raw", "-O", "qcow2", in + ".raw", in + ".qcow2"},
-		{"convert", "-c", "-f", "raw", "-O", "qcow2", in + ".raw", in + ".zlib"},
-	}
-	if huge {
-		cmds = append(cmds, []string{"create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", in + ".huge", "1T"})
-	}
-	for _, c := range cmds {
-		if err := command("qemu-img", c...); err != nil {
+// makeImages makes the source images that are needed and not there, with QEMU's tool.
+func makeImages(in string, size int64, needed func(kind string) bool) error {
+	for _, w := range []struct {
+		kind string
+		make func(name string) error
+	}{
+		{"raw", func(name string) error { return mixedImage(name, size) }},
+		{"qcow2", func(name string) error {
+			return command("qemu-img", "convert", "-f", "raw", "-O", "qcow2", in+".raw", name)
+		}},
+		{"zlib", func(name string) error {
+			return command("qemu-img", "convert", "-c", "-f", "raw", "-O", "qcow2", in+".raw", name)
+		}},
+		{"huge", func(name string) error {
+			return command("qemu-img", "create", "-q", "-f", "qcow2", "-o", "preallocation=metadata", name, "1T")
+		}},
+	} {
+		name := in + "." + w.kind
+		if _, err := os.Stat(name); err == nil || !needed(w.kind) {
+			continue
+		}
+		if err := w.make(name); err != nil {
 			return err
 		}
 	}
@@ -160,11 +198,16 @@ func (w imageWork) measure(o options, dir, in string, size int64, pair [2]*tools
 		}
 		return one(w.name, imageGroup, ns), removeAll(out + ".*")
 	})
+	return withPeaks(rows, pair), err
+}
+
+// withPeaks puts the peaks of memory into the rows of one work.
+func withPeaks(rows []row, pair [2]*toolset) []row {
 	for i := range rows {
-		rows[i].QEMURSS, rows[i].GoemuRSS = float64(pair[0].peak)/1024, float64(pair[1].peak)/1024
+		rows[i].QEMURSS, rows[i].GoemuRSS = pair[0].peak.mib(), pair[1].peak.mib()
 	}
-	pair[0].peak, pair[1].peak = 0, 0
-	return rows, err
+	pair[0].peak, pair[1].peak = peak{}, peak{}
+	return rows
 }
 
 // removeAll removes the files that match.
@@ -189,9 +232,7 @@ func (p *toolset) run(args []string) (float64, error) {
 	if err != nil {
 		return 0, fmt.Errorf("%s: %w\n%s", strings.Join(cmd.Args, " "), err, tail(out))
 	}
-	if u, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		p.peak = max(p.peak, u.Maxrss)
-	}
+	p.peak.tool = max(p.peak.tool, resident(cmd))
 	return float64(took), nil
 }
 
@@ -212,7 +253,7 @@ var nbdWorks = []nbdWork{
 }
 
 // servers measures small requests through a server, each tool with its own.
-func servers(o options, dir, image string, pair [2]*toolset) (rows []row, err error) {
+func servers(o options, dir, in string, _ int64, pair [2]*toolset) (rows []row, err error) {
 	for _, w := range nbdWorks {
 		if !o.selected(w.name, nbdGroup) {
 			continue
@@ -222,13 +263,13 @@ func servers(o options, dir, image string, pair [2]*toolset) (rows []row, err er
 			continue
 		}
 		r, err := alternate(o.runs, pair, func(p *toolset) ([]result, error) {
-			ns, err := p.overNBD(dir, image, w.args)
+			ns, err := p.overNBD(dir, in+".raw", w.args)
 			return one(w.name, nbdGroup, ns), err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", w.name, err)
 		}
-		rows = append(rows, r...)
+		rows = append(rows, withPeaks(r, pair)...)
 	}
 	return rows, nil
 }
@@ -246,7 +287,11 @@ func (p *toolset) overNBD(dir, image string, args []string) (float64, error) {
 	if err := server.Start(); err != nil {
 		return 0, err
 	}
-	defer func() { server.Process.Signal(syscall.SIGTERM); server.Wait() }()
+	defer func() {
+		server.Process.Signal(syscall.SIGTERM)
+		server.Wait()
+		p.peak.server = max(p.peak.server, resident(server))
+	}()
 	for deadline := time.Now().Add(serverWait); ; time.Sleep(5 * time.Millisecond) {
 		if _, err := os.Stat(sock); err == nil {
 			break

@@ -34,7 +34,7 @@ func (r row) ratio() float64 { return r.QEMU / r.Goemu }
 
 type options struct {
 	goemu, qemu, only, json, svg string
-	imageSize, debian            string
+	imageSize, images, debian    string
 	runs                         int
 }
 
@@ -46,7 +46,7 @@ type measure struct {
 }
 
 var measures = []measure{
-	{append(namesOf(imageWorks, imageWork.String), append(namesOf(nbdWorks, nbdWork.String), imageGroup, nbdGroup)...), false, images},
+	{append(namesOf(imageWorks, imageWork.String), append(append(namesOf(nbdWorks, nbdWork.String), namesOf(mirrorWorks, mirrorWork.String)...), imageGroup, nbdGroup)...), false, images},
 	{append(namesOf(monitorWorks, monitorWork.String), monitorGroup), false, monitors},
 	{append(migrationWorks, migrationGroup), false, moves},
 	{append(kvmWorks, kvmGroup), false, kvm},
@@ -90,6 +90,7 @@ func main() {
 	flag.StringVar(&o.qemu, "qemu", "qemu-system-x86_64 -accel tcg -L /usr/share/seabios", "the QEMU `command`")
 	flag.StringVar(&o.only, "only", "", "run only these `works` or groups (comma separated: int fp mem sys go disk boot firmware net storage screen idle image nbd qmp migration kvm …)")
 	flag.StringVar(&o.imageSize, "image-size", "512M", "the `size` of the disk image for the image tools (4096M for the full measurement)")
+	flag.StringVar(&o.images, "images", "", "a `directory` for the source images, whose images are used again; they must be of -image-size")
 	flag.StringVar(&o.debian, "debian", "", "a disk `image` with an installed Debian whose login prompt is on the serial port")
 	flag.IntVar(&o.runs, "runs", 3, "`times` each emulator runs; the median counts")
 	flag.StringVar(&o.json, "json", "", "write the figures to this `file`")

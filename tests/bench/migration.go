@@ -112,22 +112,30 @@ func moves(o options, s *setup, pair [2]*emulator) (rows []row, err error) {
 	return rows, nil
 }
 
-// machine is an emulator that is driven over QMP.
+// machine is a program that is driven over QMP.
 type machine struct {
 	cmd *exec.Cmd
 	c   net.Conn
 	in  *bufio.Reader
+
+	events []string // that came before a reply
 }
 
 func launch(e *emulator, dir, name string, args ...string) (*machine, error) {
 	socket := filepath.Join(dir, name+".qmp")
 	a := append(append([]string{}, e.argv[1:]...), "-nodefaults", "-display", "none", "-qmp", "unix:"+socket+",server=on,wait=off")
-	m := &machine{cmd: exec.Command(e.argv[0], append(a, args...)...)}
+	return control(exec.Command(e.argv[0], append(a, args...)...), socket)
+}
+
+// control starts a program that serves QMP on a socket.
+func control(cmd *exec.Cmd, socket string) (*machine, error) {
+	m := &machine{cmd: cmd}
 	m.cmd.Stderr = os.Stderr
-	if err := m.cmd.Start(); err != nil {
+	_ = os.Remove(socket)
+	err := m.cmd.Start()
+	if err != nil {
 		return nil, err
 	}
-	var err error
 	for end := time.Now().Add(10 * time.Second); time.Now().Before(end); time.Sleep(10 * time.Millisecond) {
 		if m.c, err = net.Dial("unix", socket); err == nil {
 			m.in = bufio.NewReaderSize(m.c, 1<<16)
@@ -169,6 +177,24 @@ func (m *machine) ask(text string) (json.RawMessage, error) {
 		if r.Return != nil {
 			return r.Return, nil
 		}
+		m.events = append(m.events, string(line))
+	}
+}
+
+// await waits for an event whose text has what is given, if it did not come since the last one that was waited for.
+func (m *machine) await(event string) error {
+	for {
+		for i, e := range m.events {
+			if strings.Contains(e, event) {
+				m.events = m.events[i+1:]
+				return nil
+			}
+		}
+		line, err := m.in.ReadString('\n')
+		if err != nil {
+			return err
+		}
+		m.events = []string{line}
 	}
 }
 
