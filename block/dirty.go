@@ -1,6 +1,7 @@
 package block
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -76,6 +77,34 @@ func (n *Node) Bitmaps() []*bitmap.Bitmap {
 		return *p
 	}
 	return nil
+}
+
+// ShowBitmap lists what info describes among the node's bitmaps until hide is called: the map of an operation.
+func (n *Node) ShowBitmap(info func() bitmap.Info) (hide func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	p := &info
+	n.shown = append(n.shown, p)
+	return func() {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.shown = slices.DeleteFunc(n.shown, func(x *func() bitmap.Info) bool { return x == p })
+	}
+}
+
+// BitmapInfos describes the node's bitmaps, those of operations included, the newest first.
+func (n *Node) BitmapInfos() (list []bitmap.Info) {
+	for _, b := range n.Bitmaps() {
+		list = append(list, b.Infos()...)
+	}
+	n.mu.Lock()
+	shown := slices.Clone(n.shown)
+	n.mu.Unlock()
+	for _, info := range shown {
+		list = append(list, (*info)())
+	}
+	slices.SortFunc(list, func(a, b bitmap.Info) int { return cmp.Compare(b.ID, a.ID) })
+	return list
 }
 
 // FindBitmap finds a bitmap by its name, or nil.

@@ -87,6 +87,7 @@ type Node struct {
 	threshold  atomic.Pointer[writeThreshold]
 
 	bitmaps atomic.Pointer[[]*bitmap.Bitmap] // replaced as a whole, with mu held
+	shown   []*func() bitmap.Info            // guarded by mu
 
 	mu sync.Mutex // guards what is said above
 }

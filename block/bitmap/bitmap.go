@@ -17,12 +17,13 @@ const MinGranularity = 512
 // Bitmap is a dirty bitmap of a node with its state. All methods may be called from many goroutines.
 type Bitmap struct {
 	name string
-	id   uint64 // order of locks
+	id   uint64 // order of locks; the newest has the highest
 
 	mu   sync.Mutex
 	bits *Map // guarded by mu
 	// next records writes in place of bits while an operation uses those (the "successor").
-	next *Map // guarded by mu
+	next   *Map   // guarded by mu
+	nextID uint64 // guarded by mu
 
 	state       State // guarded by mu
 	nextEnabled bool  // guarded by mu
@@ -40,9 +41,32 @@ type State struct {
 
 var lastID atomic.Uint64
 
+// NewID is the place of a new bitmap in the order of Infos.
+func NewID() uint64 { return lastID.Add(1) }
+
+// Info is what users see of a bitmap.
+type Info struct {
+	Name               string // empty for those of operations
+	ID                 uint64 // the newest bitmap has the highest
+	Count, Granularity int64  // bytes
+	Recording          bool   // writes are recorded, be it in the successor
+	State              State
+}
+
+// Infos describes the bitmap and its successor.
+func (b *Bitmap) Infos() []Info {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	list := []Info{{b.name, b.id, b.bits.Count(), b.bits.Granularity(), b.recording(), b.state}}
+	if b.next != nil {
+		list = append(list, Info{"", b.nextID, b.next.Count(), b.next.Granularity(), b.nextEnabled, State{Enabled: b.nextEnabled}})
+	}
+	return list
+}
+
 // New makes an enabled, empty bitmap of a disk of size bytes; granularity is a power of two.
 func New(name string, size, granularity int64) *Bitmap {
-	return &Bitmap{name: name, id: lastID.Add(1), bits: NewMap(size, uint(bits.TrailingZeros64(uint64(granularity)))), state: State{Enabled: true}}
+	return &Bitmap{name: name, id: NewID(), bits: NewMap(size, uint(bits.TrailingZeros64(uint64(granularity)))), state: State{Enabled: true}}
 }
 
 // Name is the name that users gave, or empty for the bitmap of a job.
@@ -62,12 +86,9 @@ func (b *Bitmap) Change(f func(s *State)) {
 	f(&b.state)
 }
 
-// Recording tells whether writes are recorded, be it in the successor.
-func (b *Bitmap) Recording() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.state.Enabled || b.next != nil && b.nextEnabled
-}
+// recording tells whether writes are recorded, be it in the successor.
+// Preconditions: mu is held.
+func (b *Bitmap) recording() bool { return b.state.Enabled || b.next != nil && b.nextEnabled }
 
 // Do calls f with the content locked. f may read and change it.
 func (b *Bitmap) Do(f func(m *Map)) {
@@ -205,7 +226,7 @@ func (b *Bitmap) Split() bool {
 	if b.state.Busy || b.next != nil {
 		return false
 	}
-	b.next = NewMap(b.bits.size, b.bits.shift)
+	b.next, b.nextID = NewMap(b.bits.size, b.bits.shift), NewID()
 	b.nextEnabled = b.state.Enabled
 	b.state.Enabled, b.state.Busy = false, true
 	return true

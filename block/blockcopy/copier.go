@@ -29,6 +29,7 @@ type Copier struct {
 	Copied func(n int64)
 
 	length, cluster int64
+	buffers         *block.Buffers
 
 	mu     sync.Mutex
 	ended  sync.Cond // a copy ended
@@ -40,7 +41,7 @@ type span struct{ off, end int64 }
 
 // New makes a copier for a disk of length bytes with nothing marked. The unit is a power of two.
 func New(source, target *block.Child, length, cluster int64) *Copier {
-	c := &Copier{Source: source, Target: target, length: length, cluster: cluster}
+	c := &Copier{Source: source, Target: target, length: length, cluster: cluster, buffers: block.NewBuffers(max(maxTransfer, cluster))}
 	c.marks = bitmap.NewMap(length, uint(bits.TrailingZeros64(uint64(cluster))))
 	c.ended.L = &c.mu
 	return c
@@ -92,7 +93,7 @@ func (c *Copier) Clusters(off, n int64) (first, end int64) {
 	return off - off%c.cluster, end - end%c.cluster
 }
 
-// Copy copies what is marked in the clusters of a range, and waits for what others copy there. What failed is marked again; read tells
+// Copy copies what is marked in the clusters of a range, and waits for what others copy there. What was not copied because of an error is marked again; read tells
 // whether it was the source that failed.
 func (c *Copier) Copy(ctx context.Context, off, n int64) (read bool, err error) {
 	off, end := c.Clusters(off, n)
@@ -101,19 +102,20 @@ func (c *Copier) Copy(ctx context.Context, off, n int64) (read bool, err error) 
 		if !ok {
 			return false, nil
 		}
-		read, err := c.copy(ctx, s)
+		done, read, err := c.copy(ctx, s)
 		c.mu.Lock()
 		if err != nil {
-			c.marks.Set(s.off, s.end-s.off)
+			done -= done % c.cluster
+			c.marks.Set(done, s.end-done)
 		}
 		c.copies = slices.DeleteFunc(c.copies, func(x span) bool { return x == s })
 		c.ended.Broadcast()
 		c.mu.Unlock()
+		if c.Copied != nil && done > s.off {
+			c.Copied(done - s.off)
+		}
 		if err != nil {
 			return read, err
-		}
-		if c.Copied != nil {
-			c.Copied(s.end - s.off)
 		}
 	}
 }
@@ -136,13 +138,14 @@ func (c *Copier) claim(off, end int64) (s span, ok bool) {
 	}
 }
 
-// copy brings one range to the target.
-func (c *Copier) copy(ctx context.Context, s span) (read bool, err error) {
+// copy brings one range to the target, up to done if there is an error.
+func (c *Copier) copy(ctx context.Context, s span) (done int64, read bool, err error) {
 	var buf []byte
+	defer func() { c.buffers.Put(buf) }()
 	for off := s.off; off < s.end; {
 		st, _, err := c.Source.Node().StatusAbove(ctx, nil, false, true, off, s.end-off)
 		if err != nil {
-			return true, err
+			return off, true, err
 		}
 		n := st.N
 		if n == 0 {
@@ -155,24 +158,24 @@ func (c *Copier) copy(ctx context.Context, s span) (read bool, err error) {
 		}
 		if st.Flags&block.StatusZero != 0 {
 			if err := c.Target.WriteZeroes(ctx, off, n, block.MayUnmap); err != nil {
-				return false, err
+				return off, false, err
 			}
 			off += n
 			continue
 		}
 		if buf == nil {
-			buf = block.AlignedBuffer(min(s.end-s.off, c.chunk()))
+			buf = c.buffers.Get(min(s.end-s.off, c.chunk()))
 		}
 		n = min(n, int64(len(buf)))
 		if err := c.Source.Read(ctx, off, buf[:n]); err != nil {
-			return true, err
+			return off, true, err
 		}
 		if err := c.write(ctx, off, buf[:n]); err != nil {
-			return false, err
+			return off, false, err
 		}
 		off += n
 	}
-	return false, nil
+	return s.end, false, nil
 }
 
 // write writes to the target, cluster by cluster when they are compressed.

@@ -65,7 +65,7 @@ type Conversion struct {
 	flying     int            // stretches taken and not written
 	window     int            // most of them
 	room       *sync.Cond     // flying sank, or failed
-	buffers    buffers
+	buffers    *block.Buffers
 }
 
 // kind is what becomes of a range.
@@ -131,7 +131,7 @@ func (c *Conversion) Run(ctx context.Context) error {
 	if c.Salvage {
 		c.Workers = 1 // one request at a time is gentle to a failing disk, and what cannot be read is told in order
 	}
-	c.buffers.size = c.buffer
+	c.buffers = block.NewBuffers(c.buffer)
 	c.window = max(c.Workers, int(min(4*int64(c.Workers), maxFlying/c.buffer)))
 	if err := c.survey(ctx); err != nil {
 		return err
@@ -265,7 +265,7 @@ func (c *Conversion) work(ctx context.Context) {
 		if s.kind == kindData && !offload {
 			c.fetch(ctx, &l)
 		} else if s.kind == kindZero && c.MinSparse == 0 {
-			l.s.kind, l.buf = kindData, c.buffers.get()
+			l.s.kind, l.buf = kindData, c.buffers.Get(c.buffer)
 			clear(l.buf[:s.n])
 			l.data = l.buf[:s.n]
 		}
@@ -305,7 +305,7 @@ func (c *Conversion) queue(ctx context.Context, l load) {
 
 // put writes a stretch, or lets the host copy it, and gives its buffer back.
 func (c *Conversion) put(ctx context.Context, l load) {
-	defer func() { c.buffers.put(l.buf) }()
+	defer func() { c.buffers.Put(l.buf) }()
 	if l.offload && c.alive() {
 		if c.copyRange(ctx, l.s) == nil {
 			return
@@ -382,7 +382,7 @@ type load struct {
 
 // fetch reads a stretch and, in parallel to what others write, looks at and compresses it.
 func (c *Conversion) fetch(ctx context.Context, l *load) {
-	l.buf = c.buffers.get()
+	l.buf = c.buffers.Get(c.buffer)
 	l.data = l.buf[:l.s.n]
 	if err := c.read(ctx, l.s.off, l.data); err != nil {
 		c.fail(err, fmt.Sprintf("error while reading at byte %d: %s", l.s.off, reason(err)))
@@ -399,33 +399,6 @@ func (c *Conversion) fetch(ctx context.Context, l *load) {
 		if out, err := c.compressor.Compress(l.data); err == nil {
 			l.stored = out
 		}
-	}
-}
-
-// buffers are those that nobody uses now, the last one used first: it is still in the processor's cache.
-type buffers struct {
-	size int64
-	mu   sync.Mutex
-	free [][]byte
-}
-
-func (p *buffers) get() []byte {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	n := len(p.free)
-	if n == 0 {
-		return block.AlignedBuffer(p.size)
-	}
-	b := p.free[n-1]
-	p.free = p.free[:n-1]
-	return b
-}
-
-func (p *buffers) put(b []byte) {
-	if b != nil {
-		p.mu.Lock()
-		p.free = append(p.free, b)
-		p.mu.Unlock()
 	}
 }
 

@@ -34,6 +34,7 @@ type Filter struct {
 	breakSnapshot bool
 	timeout       time.Duration
 	snap          snapshot
+	hide          []func() // the maps are no longer to be listed
 }
 
 func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance, error) {
@@ -109,6 +110,16 @@ func (f *Filter) init(ctx context.Context, source *block.Child, marks *bitmap.Bi
 		}
 		f.snap.init(m.Clone())
 	})
+	show := func(n *block.Node, do func(func(*bitmap.Map))) {
+		id := bitmap.NewID()
+		f.hide = append(f.hide, n.ShowBitmap(func() (i bitmap.Info) {
+			do(func(m *bitmap.Map) { i = bitmap.Info{ID: id, Count: m.Count(), Granularity: m.Granularity()} })
+			return i
+		}))
+	}
+	show(source.Node(), f.copier.Do)
+	show(f.node, func(g func(*bitmap.Map)) { f.snap.do(func() { g(f.snap.done) }) })
+	show(f.node, func(g func(*bitmap.Map)) { f.snap.do(func() { g(f.snap.access) }) })
 	return nil
 }
 
@@ -137,7 +148,11 @@ func Insert(ctx context.Context, g *block.Graph, name string, source, target *bl
 func (f *Filter) Copier() *blockcopy.Copier { return f.copier }
 
 // Close implements block.Instance.
-func (*Filter) Close() {}
+func (f *Filter) Close() {
+	for _, hide := range f.hide {
+		hide()
+	}
+}
 
 // ChildPerm implements block.ChildPermer. The source must not change behind the filter's back; the target may be a guest's disk at the same
 // time, as long as its length stays.

@@ -37,6 +37,13 @@ func (s *snapshot) init(access *bitmap.Map) {
 	s.freed.L = &s.mu
 }
 
+// do runs f with the maps locked.
+func (s *snapshot) do(f func()) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	f()
+}
+
 // kept notes that a range is in the target, and waits for readers of the source there: the guest is about to write.
 func (s *snapshot) kept(off, end int64) {
 	s.mu.Lock()

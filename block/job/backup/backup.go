@@ -76,6 +76,14 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 	g := o.Source.Graph()
 	var f *copybeforewrite.Filter
 	var err error
+	if b.Bitmap != nil && !b.Bitmap.Split() {
+		return nil, block.Errorf(unix.EINVAL, "Cannot create a successor for a bitmap that is in-use by an operation")
+	}
+	defer func() {
+		if err != nil && b.Bitmap != nil {
+			b.Bitmap.Reclaim()
+		}
+	}()
 	if b.filter, f, err = copybeforewrite.Insert(ctx, g, o.FilterName, o.Source, o.Target); err != nil {
 		return nil, err
 	}
@@ -88,11 +96,7 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 		b.removeFilter(g)
 		return nil, err
 	}
-	if err := b.mark(); err != nil {
-		j.Drop()
-		b.removeFilter(g)
-		return nil, err
-	}
+	b.mark()
 	b.copier.Copied = j.Progress
 	j.SetRemaining(b.copier.Left())
 	return j, nil
@@ -141,23 +145,19 @@ func (b *backup) attach(l *job.List) (*job.Job, error) {
 	return j, nil
 }
 
-// mark restricts what is copied to what the bitmap marks, and lets another bitmap record what is written from now on.
-func (b *backup) mark() error {
+// mark restricts what is copied to what the bitmap marks, and lets its successor record what is written from now on.
+func (b *backup) mark() {
 	if b.Bitmap == nil {
-		return nil
-	}
-	marks := b.Bitmap.Snapshot()
-	if !b.Bitmap.Split() {
-		return block.Errorf(unix.EINVAL, "Cannot create a successor for a bitmap that is in-use by an operation")
+		return
 	}
 	b.Bitmap.EnableSuccessor()
 	if b.Sync == Bitmap {
+		marks := b.Bitmap.Snapshot()
 		b.copier.Do(func(m *bitmap.Map) {
 			m.Clear()
 			m.Merge(marks)
 		})
 	}
-	return nil
 }
 
 // Run implements job.Body.

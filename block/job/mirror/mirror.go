@@ -75,6 +75,7 @@ type mirror struct {
 	granularity    int64
 	align          int64 // of what is copied: the granularity, or clusters of the target that must be written whole
 	length         int64
+	buffers        *block.Buffers
 	cheapZeroes    bool // the target makes zeroes by giving blocks back: they do not count against the speed
 	job            *job.Job
 	replaced       *block.Node    // the node named by Replaces, from Complete on
@@ -117,7 +118,7 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 	if o.commit {
 		kind = "commit"
 	}
-	m := &mirror{Options: o, granularity: o.Granularity}
+	m := &mirror{Options: o, granularity: o.Granularity, buffers: block.NewBuffers(maxTransfer)}
 	m.changed.L = &m.mu
 	g := o.Source.Graph()
 	m.top = &topFilter{m: m}

@@ -110,13 +110,12 @@ func deviceInfo(ctx context.Context, b *block.Backend, n *block.Node, flat bool)
 
 // bitmapInfos describes a node's bitmaps.
 func bitmapInfos(n *block.Node) (list []*qapi.BlockDirtyInfo) {
-	for _, b := range n.Bitmaps() {
-		st := b.State()
-		i := &qapi.BlockDirtyInfo{Count: b.Count(), Granularity: uint32(b.Granularity()), Recording: b.Recording(), Busy: st.Busy, Persistent: st.Persistent}
-		if b.Name() != "" {
-			i.Name = some(b.Name())
+	for _, b := range n.BitmapInfos() {
+		i := &qapi.BlockDirtyInfo{Count: b.Count, Granularity: uint32(b.Granularity), Recording: b.Recording, Busy: b.State.Busy, Persistent: b.State.Persistent}
+		if b.Name != "" {
+			i.Name = some(b.Name)
 		}
-		if st.Inconsistent {
+		if b.State.Inconsistent {
 			i.Inconsistent = some(true)
 		}
 		list = append(list, i)
