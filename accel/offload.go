@@ -56,6 +56,9 @@ type KernelChips interface {
 	OnEOI(f func(vector uint8))
 	// SignalMSI sends a message-signalled interrupt.
 	SignalMSI(addr uint64, data uint32)
+	// Direct sends a message at each signal of an event descriptor while the machine runs, where the kernel can; other signals stay in the
+	// descriptor for whoever else listens to it. stop ends that.
+	Direct(event int, m MSIRoute) (stop func(), err error)
 	// PullLocal takes the state of all CPUs and their local controllers out of the kernel, PushLocal puts it there.
 	PullLocal()
 	PushLocal()

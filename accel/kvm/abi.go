@@ -22,7 +22,7 @@ const (
 	sizeSregs2                               = 0x140
 	sizeEvents, sizeDebugRegs, sizeLAPIC     = 0x40, 0x80, 0x400
 	sizeIRQChip, sizePIT                     = 0x208, 0x70
-	sizeGuestDebug, sizeIOEventFD            = 0x48, 0x40
+	sizeGuestDebug, sizeIOEventFD, sizeIRQFD = 0x48, 0x40, 0x20
 )
 
 // The requests. Those of the system go to /dev/kvm, the others to the descriptor of the machine or of a CPU.
@@ -45,6 +45,7 @@ var (
 	reqSetTSSAddr      = makeRequest(dirNone, 0, 0x47)
 	reqSetIdentityMap  = makeRequest(dirWrite, 8, 0x48)
 	reqIOEventFD       = makeRequest(dirWrite, sizeIOEventFD, 0x79)
+	reqIRQFD           = makeRequest(dirWrite, sizeIRQFD, 0x76)
 	reqCoalesce        = makeRequest(dirWrite, 0x10, 0x67)
 	reqUncoalesce      = makeRequest(dirWrite, 0x10, 0x68)
 	reqEnableCap       = makeRequest(dirWrite, 0x68, 0xa3)
@@ -109,7 +110,7 @@ var requestNames = map[request]string{
 	reqNMI: "KVM_NMI", reqSetGuestDebug: "KVM_SET_GUEST_DEBUG", reqSetupMCE: "KVM_X86_SETUP_MCE", reqGetEvents: "KVM_GET_VCPU_EVENTS",
 	reqSetEvents: "KVM_SET_VCPU_EVENTS", reqGetDebugRegs: "KVM_GET_DEBUGREGS", reqSetDebugRegs: "KVM_SET_DEBUGREGS", reqGetXsave: "KVM_GET_XSAVE",
 	reqSetXsave: "KVM_SET_XSAVE", reqGetXsave2: "KVM_GET_XSAVE2", reqGetSregs2: "KVM_GET_SREGS2", reqSetSregs2: "KVM_SET_SREGS2", reqSMI: "KVM_SMI",
-	reqIOEventFD: "KVM_IOEVENTFD", reqCoalesce: "KVM_REGISTER_COALESCED_MMIO", reqUncoalesce: "KVM_UNREGISTER_COALESCED_MMIO",
+	reqIOEventFD: "KVM_IOEVENTFD", reqIRQFD: "KVM_IRQFD", reqCoalesce: "KVM_REGISTER_COALESCED_MMIO", reqUncoalesce: "KVM_UNREGISTER_COALESCED_MMIO",
 	reqGetDeviceAttr: "KVM_GET_DEVICE_ATTR", reqGetHyperVCPUID: "KVM_GET_SUPPORTED_HV_CPUID", reqGetXcrs: "KVM_GET_XCRS", reqSetXcrs: "KVM_SET_XCRS", reqGetTSCKHz: "KVM_GET_TSC_KHZ",
 	reqSetTSCKHz: "KVM_SET_TSC_KHZ", reqKVMClockCtrl: "KVM_KVMCLOCK_CTRL",
 }

@@ -51,6 +51,7 @@ type Accel struct {
 	slots   slots
 	posts   posts
 	kept    keptWrites
+	routes  routes
 	gate    gate.Gate[*CPU]
 	cpuid   *cpuidList // of the first CPU
 	pmu     counters

@@ -44,7 +44,8 @@ type fake struct {
 
 // getters are the requests that give what others set.
 var getters = map[request]request{reqSetXsave: reqGetXsave, reqSetSregs: reqGetSregs, reqSetSregs2: reqGetSregs2, reqSetRegs: reqGetRegs, reqSetXcrs: reqGetXcrs,
-	reqSetEvents: reqGetEvents, reqSetDebugRegs: reqGetDebugRegs, reqSetMPState: reqGetMPState, reqSetLAPIC: reqGetLAPIC}
+	reqSetEvents: reqGetEvents, reqSetDebugRegs: reqGetDebugRegs, reqSetMPState: reqGetMPState, reqSetLAPIC: reqGetLAPIC,
+	reqSetGSIRouting: reqSetGSIRouting, reqIRQFD: reqIRQFD}
 
 // keep remembers what is set, and gives it back.
 func (f *fake) keep(r request, data []byte) {

@@ -17,12 +17,7 @@ const (
 	picPins                           = 8
 )
 
-// routing is struct kvm_irq_routing with the entries of the global interrupts; an entry is struct kvm_irq_routing_entry.
-type routing struct {
-	N, Flags uint32
-	Entries  [2 * ioapicPins]route
-}
-
+// route is struct kvm_irq_routing_entry: what a global interrupt does.
 type route struct {
 	GSI, Type, Flags, _ uint32
 	To                  [8]uint32 // of routeChip: controller and pin; of routeMSI: low and high half of the address, data, device
@@ -32,11 +27,9 @@ type route struct {
 const routeChip, routeMSI = 1, 2
 
 // isaRoutes are the routes of a PC: the ISA interrupts go to the 8259 pair and the I/O APIC, whose pin 2 is wired to interrupt 0.
-func isaRoutes() *routing {
-	r := new(routing)
+func isaRoutes() (list []route) {
 	add := func(gsi, chip, pin uint32) {
-		r.Entries[r.N] = route{GSI: gsi, Type: routeChip, To: [8]uint32{chip, pin}}
-		r.N++
+		list = append(list, route{GSI: gsi, Type: routeChip, To: [8]uint32{chip, pin}})
 	}
 	const cascade = 2
 	for i := range uint32(2 * picPins) {
@@ -53,7 +46,11 @@ func isaRoutes() *routing {
 			add(i, chipIOAPIC, i)
 		}
 	}
-	return r
+	return list
+}
+
+func messageRoute(gsi uint32, m accel.MSIRoute) route {
+	return route{GSI: gsi, Type: routeMSI, To: [8]uint32{uint32(m.Addr), uint32(m.Addr >> 32), m.Data}}
 }
 
 // createChips puts the interrupt controllers into the kernel.
@@ -70,10 +67,7 @@ func (a *Accel) createChips() error {
 	if _, err := a.k.ioctl(a.h.vm, reqCreateIRQChip, 0); err != nil {
 		return requestError(reqCreateIRQChip, err)
 	}
-	if _, err := a.k.ioctlData(a.h.vm, reqSetGSIRouting, bytesOf(isaRoutes())); err != nil {
-		return requestError(reqSetGSIRouting, err)
-	}
-	return nil
+	return a.setPins(isaRoutes())
 }
 
 // vmData makes a request of the machine that only a bug can make fail.
@@ -94,12 +88,13 @@ func (a *Accel) OnEOI(f func(vector uint8)) { a.eoi = f }
 
 // RoutePins implements accel.KernelChips.
 func (a *Accel) RoutePins(list []accel.MSIRoute) {
-	r := new(routing)
+	var pins []route
 	for i, m := range list[:min(len(list), ioapicPins)] {
-		r.Entries[r.N] = route{GSI: uint32(i), Type: routeMSI, To: [8]uint32{uint32(m.Addr), uint32(m.Addr >> 32), m.Data}}
-		r.N++
+		pins = append(pins, messageRoute(uint32(i), m))
 	}
-	a.vmData(reqSetGSIRouting, bytesOf(r))
+	if err := a.setPins(pins); err != nil {
+		a.machine.Request(accel.ShutdownInternal, err.Error())
+	}
 }
 
 // irqLevel is struct kvm_irq_level.
@@ -125,6 +120,7 @@ func (a *Accel) SignalMSI(addr uint64, data uint32) {
 
 // PullLocal implements accel.KernelChips.
 func (a *Accel) PullLocal() {
+	a.send(false)
 	for _, c := range a.list() {
 		c.mustPull()
 		c.dirty = true // the local controller's state may change from now on
@@ -138,6 +134,7 @@ func (a *Accel) PushLocal() {
 			a.machine.Request(accel.ShutdownInternal, err.Error())
 		}
 	}
+	a.send(true)
 }
 
 func (a *Accel) getChip(number uint32) *irqchip {

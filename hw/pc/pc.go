@@ -268,6 +268,9 @@ func (m *Machine) createCPUs() (err error) {
 		return err
 	}
 	m.apics = apic.NewSet(m.timers.List(clock.Virtual))
+	if k, _ := m.kernelChips(); k != nil {
+		m.apics.Direct = k.Direct
+	}
 	for i := range m.cfg.CPUs {
 		if err := m.newCPU(i); err != nil {
 			return err

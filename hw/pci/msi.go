@@ -201,6 +201,7 @@ type msixState struct {
 	used    []int
 	enabled bool
 	maskAll bool
+	direct  []*directVector
 }
 
 // MSIXLayout says where the table and the pending bits are.
@@ -290,6 +291,7 @@ func (d *Device) UnuseVector(n int) {
 	if m := &d.msix; n >= 0 && n < m.entries && m.used[n] > 0 {
 		if m.used[n]--; m.used[n] == 0 {
 			m.pba[n/8] &^= 1 << (n % 8)
+			d.msixDirect()
 		}
 	}
 }
@@ -334,6 +336,7 @@ func (m *msixState) message(n int) (addr uint64, data uint32) {
 func (d *Device) msixFlush(was []bool) {
 	d.msixMu.Lock()
 	m := &d.msix
+	d.msixDirect()
 	type message struct {
 		addr uint64
 		data uint32
@@ -405,6 +408,7 @@ func (d *Device) msixReset() {
 	for n := range m.entries {
 		m.table[n*msixEntrySize+msixEntryCtl] = msixEntryMasked
 	}
+	d.msixDirect()
 }
 
 type msixTableOps Device

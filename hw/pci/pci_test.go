@@ -149,6 +149,65 @@ func TestInterrupts(t *testing.T) {
 	}
 }
 
+// directOps takes messages, and descriptors whose signals are messages.
+type directOps struct {
+	ops
+	sent map[int]uint32 // by descriptor: the message
+}
+
+// SendEvent implements EventSender.
+func (o *directOps) SendEvent(event int, offset uint64, data uint32) (stop func(), ok bool) {
+	o.sent[event] = uint32(offset)<<8 | data
+	return func() { delete(o.sent, event) }, true
+}
+
+// TestDirectMSIX: a descriptor's signals are the vector as the guest has set it up, while it is not masked.
+func TestDirectMSIX(t *testing.T) {
+	r := newRig(t)
+	d, err := r.add(t, qdev.Setting{Name: "addr", Value: "02.0"})
+	require.NoError(t, err)
+	sender := &directOps{sent: map[int]uint32{}}
+	direct := memory.NewIO("msi", 0x1000, sender)
+	direct.Unlocked = true
+	r.mem.Root().Add(direct, 0xfed00000, 0)
+	const fn, event = 2 << 11, 7
+	r.setConfig(fn|RegCommand, 2, CommandMaster|CommandMemory)
+	r.setConfig(fn|0x14, 4, 0xfeb00000)
+	at := uint32(d.FindCapability(CapMSIX))
+	message := func(addr, data, masked uint64) {
+		r.mem.Store(0xfeb00010, 8, addr)
+		r.mem.Store(0xfeb00018, 4, data)
+		r.mem.Store(0xfeb0001c, 4, masked)
+	}
+	d.UseVector(1)
+	message(0xfed00001, 0x41, 0)
+	var stop func()
+	for i, step := range []struct {
+		do   func()
+		want map[int]uint32
+	}{
+		{func() { stop = d.DirectMSIX(1, event) }, nil},
+		{func() { r.setConfig(fn|at+2, 2, msixEnable) }, map[int]uint32{event: 0x141}},
+		{func() { r.mem.Store(0xfeb0001c, 4, msixEntryMasked) }, nil},
+		{func() { message(0xfed00002, 0x42, 0) }, map[int]uint32{event: 0x242}},
+		{func() { message(0xfee00000, 0x42, 0) }, nil}, // where the kernel can do nothing
+		{func() { message(0xfed00000, 0x43, 0) }, map[int]uint32{event: 0x43}},
+		{func() { r.setConfig(fn|at+2, 2, msixEnable|msixMaskAll) }, nil},
+		{func() { r.setConfig(fn|at+2, 2, msixEnable) }, map[int]uint32{event: 0x43}},
+		{func() { d.UnuseVector(1) }, nil},
+		{func() { stop(); stop = d.DirectMSIX(1<<16-1, event) }, nil}, // no vector
+		{func() { stop(); d.UseVector(1); stop = d.DirectMSIX(1, event) }, map[int]uint32{event: 0x43}},
+		{func() { stop() }, nil},
+		{func() { d.DirectMSIX(1, event) }, map[int]uint32{event: 0x43}},
+		{d.msixReset, nil},
+	} {
+		step.do()
+		if len(sender.sent) != len(step.want) || sender.sent[event] != step.want[event] {
+			t.Errorf("step %d: %#x, want %#x", i, sender.sent, step.want)
+		}
+	}
+}
+
 // TestLinesAfterLoad: a pin that was high when the state was saved is low after the device lets go of it, wherever the state is loaded.
 func TestLinesAfterLoad(t *testing.T) {
 	src := newRig(t)

@@ -53,9 +53,10 @@ type served struct {
 // outsideRing is a queue with the events that it is told of.
 type outsideRing struct {
 	vhostuser.Ring
-	q    *Queue
-	call *os.File
-	done chan struct{} // closed when nobody listens for calls any more
+	q      *Queue
+	call   *os.File
+	done   chan struct{} // closed when nobody listens for calls any more
+	direct func()        // not nil: ends that a kernel may take calls
 }
 
 // SetOutside lets queues be handed over.
@@ -158,6 +159,9 @@ func (o *Outside) start(s *vhostuser.Session) error {
 		return err
 	}
 	for _, ring := range r.rings {
+		if t, ok := o.dev.transport.(DirectTransport); ok {
+			ring.direct = t.DirectInterrupts(ring.q, ring.Call)
+		}
 		go ring.listen()
 		ring.q.setEvent(ring.Kick)
 		ring.q.kickOutside() // the driver may have added buffers before
@@ -267,6 +271,9 @@ func (o *Outside) stop() {
 		}
 		if err != nil { // the server is lost, or talks nonsense: what it has given back counts
 			ring.q.ring.Resync()
+		}
+		if ring.direct != nil {
+			ring.direct()
 		}
 		_ = ring.call.SetReadDeadline(time.Unix(1, 0))
 		<-ring.done

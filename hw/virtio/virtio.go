@@ -110,6 +110,12 @@ type Transport interface {
 	ConfigInterrupt()
 }
 
+// DirectTransport is a Transport that can let the signals of an event descriptor tell the driver of a queue's used buffers, without their being
+// read by this process; those that are not are for the caller. stop ends that.
+type DirectTransport interface {
+	DirectInterrupts(q *Queue, event int) (stop func())
+}
+
 // Starter is a Model that wants to know when its queues begin to be served.
 type Starter interface{ Started() }
 

@@ -26,6 +26,9 @@ type EOIListener interface{ EndOfInterrupt(vector uint8) }
 
 // Set is all local APICs of a machine.
 type Set struct {
+	// Direct, if not nil, is accel.KernelChips.Direct.
+	Direct func(event int, m accel.MSIRoute) (stop func(), err error)
+
 	apics     atomic.Pointer[[]*APIC]
 	listeners []EOIListener
 	timers    *clock.List
@@ -239,4 +242,13 @@ func (w *window) Write(offset uint64, size int, v uint64) {
 	if size == 4 {
 		(*Set)(w).DeliverMSI(DefaultAddress|offset, uint32(v))
 	}
+}
+
+// SendEvent implements pci.EventSender.
+func (w *window) SendEvent(event int, offset uint64, data uint32) (stop func(), ok bool) {
+	if w.Direct == nil {
+		return nil, false
+	}
+	stop, err := w.Direct(event, accel.MSIRoute{Addr: DefaultAddress | offset, Data: data})
+	return stop, err == nil
 }

@@ -322,6 +322,11 @@ func (p *PCIBase) setStatus(v uint8) {
 // QueueInterrupt implements virtio.Transport.
 func (p *PCIBase) QueueInterrupt(q *virtio.Queue) { p.interrupt(q.Vector()) }
 
+// DirectInterrupts implements virtio.DirectTransport.
+func (p *PCIBase) DirectInterrupts(q *virtio.Queue, event int) (stop func()) {
+	return p.DirectMSIX(int(q.Vector()), event)
+}
+
 // ConfigInterrupt implements virtio.Transport.
 func (p *PCIBase) ConfigInterrupt() { p.interrupt(p.dev.ConfigVector()) }
 
