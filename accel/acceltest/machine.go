@@ -95,14 +95,14 @@ func (m *Machine) Request(why accel.Shutdown, text string) {
 	m.finish(-1 - int(why))
 }
 
-// Output is what the guest has printed, Why what the accelerator said with its last request.
+// Output is what the guest has printed.
 func (m *Machine) Output() []byte {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.out
 }
 
-// Why is that.
+// Why is what the accelerator said with its last request.
 func (m *Machine) Why() string {
 	m.mu.Lock()
 	defer m.mu.Unlock()

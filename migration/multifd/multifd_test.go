@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"goemu/internal/memory"
+	"goemu/migration/ram/ramtest"
 	"goemu/migration/wire"
 )
 
@@ -23,16 +24,6 @@ func (c conn) WriteVector(v [][]byte) error {
 	b := net.Buffers(v)
 	_, err := b.WriteTo(c.Conn)
 	return err
-}
-
-func newBlock(t testing.TB, name string, pages int) *memory.RAMBlock {
-	t.Helper()
-	b, err := memory.NewRAMBlock(name, uint64(pages)*memory.PageSize)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Free() })
-	return b
 }
 
 // finder finds blocks by name, and one that goes nowhere.
@@ -60,8 +51,8 @@ func TestPages(t *testing.T) {
 
 func send(t *testing.T, c Compression, channels int) {
 	r := rand.New(rand.NewPCG(3, uint64(channels)))
-	src := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 40), newBlock(t, "pc.bios", 8)}
-	dst := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 40)}
+	src := []*memory.RAMBlock{ramtest.NewBlock(t, "pc.ram", 300), ramtest.NewBlock(t, "vga.vram", 40), ramtest.NewBlock(t, "pc.bios", 8)}
+	dst := []*memory.RAMBlock{ramtest.NewBlock(t, "pc.ram", 300), ramtest.NewBlock(t, "vga.vram", 40)}
 	recv := NewReceiver(c.Method)
 	recv.Find = finder(dst)
 	recv.OnFail = func() { t.Error(recv.err) }
@@ -197,7 +188,7 @@ func (s *sink) WriteVector(v [][]byte) error {
 // channelOf is what goes over a channel with three pages.
 func channelOf(t testing.TB, c Compression) []byte {
 	t.Helper()
-	b := newBlock(t, "pc.ram", 4)
+	b := ramtest.NewBlock(t, "pc.ram", 4)
 	copy(b.Bytes()[memory.PageSize:], "some content")
 	out := new(sink)
 	s, err := NewSender([]wire.VectorWriter{out}, c)
@@ -246,7 +237,7 @@ func TestRefused(t *testing.T) {
 func load(t testing.TB, data []byte, method string) error {
 	t.Helper()
 	r := NewReceiver(method)
-	r.Find = finder([]*memory.RAMBlock{newBlock(t, "pc.ram", 4)})
+	r.Find = finder([]*memory.RAMBlock{ramtest.NewBlock(t, "pc.ram", 4)})
 	r.Add(bytes.NewReader(data))
 	err := r.Sync()
 	r.Close()

@@ -8,19 +8,10 @@ import (
 	"testing"
 
 	"goemu/internal/memory"
+	"goemu/migration/ram/ramtest"
 	"goemu/migration/vmstate"
 	"goemu/migration/wire"
 )
-
-func newBlock(t testing.TB, name string, pages int) *memory.RAMBlock {
-	t.Helper()
-	b, err := memory.NewRAMBlock(name, uint64(pages)*memory.PageSize)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = b.Free() })
-	return b
-}
 
 // TestRounds sends memory that changes between the rounds; the other side must end with the same, pages of zeroes included. Changes are
 // encoded against all of what was sent, some of it, or none. The other side's memory was used before, or is fresh.
@@ -34,8 +25,8 @@ func TestRounds(t *testing.T) {
 
 func rounds(t *testing.T, cache uint64, fresh bool) {
 	r := rand.New(rand.NewPCG(1, 2))
-	src := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 70), newBlock(t, "pc.bios", 3)}
-	dst := []*memory.RAMBlock{newBlock(t, "pc.ram", 300), newBlock(t, "vga.vram", 70)}
+	src := []*memory.RAMBlock{ramtest.NewBlock(t, "pc.ram", 300), ramtest.NewBlock(t, "vga.vram", 70), ramtest.NewBlock(t, "pc.bios", 3)}
+	dst := []*memory.RAMBlock{ramtest.NewBlock(t, "pc.ram", 300), ramtest.NewBlock(t, "vga.vram", 70)}
 	for _, b := range dst {
 		for i := range b.Bytes() {
 			if !fresh {
@@ -124,7 +115,7 @@ func TestRefused(t *testing.T) {
 	} {
 		var w vmstate.Writer
 		fill(&w)
-		l := Loader{Blocks: []*memory.RAMBlock{newBlock(t, "pc.ram", 4)}}
+		l := Loader{Blocks: []*memory.RAMBlock{ramtest.NewBlock(t, "pc.ram", 4)}}
 		if err := l.Load(vmstate.NewReader(w.Bytes()), Version); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %s", err, want)
 		}
@@ -132,7 +123,7 @@ func TestRefused(t *testing.T) {
 }
 
 func FuzzLoad(f *testing.F) {
-	b := newBlock(f, "pc.ram", 4)
+	b := ramtest.NewBlock(f, "pc.ram", 4)
 	s := NewSaver([]*memory.RAMBlock{b}, func() {})
 	var out bytes.Buffer
 	sink := wire.NewSink(&out)

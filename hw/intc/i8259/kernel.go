@@ -17,7 +17,7 @@ func (p *PIC) Kernel() accel.PICState {
 		ELCRMask: mask}
 }
 
-// SetKernel is that.
+// SetKernel takes over the state as the kernel has kept it.
 func (p *PIC) SetKernel(s accel.PICState) {
 	p.regs = regs{lastIRR: s.LastIRR, irr: s.IRR, imr: s.IMR, isr: s.ISR, priorityAdd: s.PriorityAdd, irqBase: s.IRQBase, readISR: s.ReadISR, poll: s.Poll,
 		specialMask: s.SpecialMask, initState: s.InitState, autoEOI: s.AutoEOI, rotateAutoEOI: s.RotateAutoEOI, nested: s.Nested, init4: s.Init4, single: p.single,

@@ -9,7 +9,7 @@ func (a *IOAPIC) Kernel() accel.IOAPICState {
 	return accel.IOAPICState{Base: a.addr, Select: uint32(a.sel), ID: uint32(a.id), IRR: a.irr, Table: a.table}
 }
 
-// SetKernel is that.
+// SetKernel takes over the state as the kernel has kept it.
 func (a *IOAPIC) SetKernel(s accel.IOAPICState) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
