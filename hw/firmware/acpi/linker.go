@@ -91,10 +91,19 @@ const (
 	loaderRound = 0x1000
 )
 
-// Files are the tables for a firmware that places them itself.
+// Files are the tables for a firmware that places them itself. Their checksums are zero: OVMF sums a table up as it finds it and puts the result
+// in the checksum's place.
 func Files(m *Machine) map[string][]byte {
 	b := Build(m, 0)
-	return map[string][]byte{FileTables: roundUp(b.Data, tablesRound), FileRSDP: m.RSDP(b), FileLoader: roundUp(m.Loader(b), loaderRound)}
+	rsdp := m.RSDP(b)
+	for _, t := range b.Tables {
+		b.Data[t.Offset+headerChecksum] = 0
+	}
+	rsdp[rsdpChecksum] = 0
+	if b.XSDT {
+		rsdp[rsdpExtChecksum] = 0
+	}
+	return map[string][]byte{FileTables: roundUp(b.Data, tablesRound), FileRSDP: rsdp, FileLoader: roundUp(m.Loader(b), loaderRound)}
 }
 
 // roundUp appends zeroes up to a multiple of n bytes.
