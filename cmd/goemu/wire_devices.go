@@ -21,6 +21,7 @@ import (
 	"goemu/hw/usb/ehci"
 	"goemu/hw/usb/hid"
 	"goemu/hw/usb/storage"
+	"goemu/hw/usb/uas"
 	"goemu/hw/usb/uhci"
 	"goemu/hw/usb/xhci"
 	"goemu/hw/virtio/balloon"
@@ -43,7 +44,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		fdc.Classes(), ide.Classes(), piix.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), input.Classes(), gpu.Classes(),
-		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), []*qdev.Class{usb.HubClass},
+		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), uas.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), ramfb.Classes(), bridge.Classes(),
 		e1000.Classes(), e1000e.Classes(), []*qdev.Class{&rtl8139.Class},
 		pc.CPUClasses(), []*qdev.Class{&pc.DIMMClass}, pc.Chips(),

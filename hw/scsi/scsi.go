@@ -19,6 +19,7 @@ const BusType = "SCSI"
 const (
 	StatusGood           = 0x00
 	StatusCheckCondition = 0x02
+	StatusTaskSetFull    = 0x28
 )
 
 // Operation codes (SPC-3, SBC-3, MMC-5).
@@ -48,6 +49,8 @@ var (
 	SenseInvalidField    = Sense{5, 0x24, 0x00}
 	SenseNoLUN           = Sense{5, 0x25, 0x00}
 	SenseInvalidParam    = Sense{5, 0x26, 0x00}
+	SenseInvalidValue    = Sense{5, 0x26, 0x01}
+	SenseOverlapped      = Sense{0x0b, 0x4e, 0x00}
 	SenseParamLength     = Sense{5, 0x1a, 0x00}
 	SenseIncompatible    = Sense{5, 0x30, 0x00}
 	SenseNoSaving        = Sense{5, 0x39, 0x00}
@@ -125,6 +128,8 @@ type Unit interface {
 	SCSI() *Device
 	// Execute does a command; it may block, runs without the machine lock, and several may run at once.
 	Execute(c *Command)
+	// Transfer is how many bytes of data go with a command, at most, and whether they go to the device.
+	Transfer(cdb []byte) (n int64, out bool)
 }
 
 // Props are the options of every device on the bus.
@@ -397,6 +402,23 @@ func (b *Bus) Execute(id, lun uint32, c *Command) bool {
 		u.Execute(c)
 	}
 	return true
+}
+
+// Transfer is how many bytes of data go with a command for the logical unit at an address, at most, and whether they go to the device; for
+// adapters whose drivers do not tell.
+func (b *Bus) Transfer(id, lun uint32, cdb []byte) (n int64, out bool) {
+	u, exact := b.target(id, lun)
+	switch op := cdb[0]; {
+	case op == OpReportLUNs:
+		return int64(binary.BigEndian.Uint32(cdb[6:])), false
+	case op == OpRequestSense:
+		return int64(cdb[4]), false
+	case op == OpInquiry:
+		return int64(binary.BigEndian.Uint16(cdb[3:])), false
+	case !exact:
+		return 0, false
+	}
+	return u.Transfer(cdb)
 }
 
 // missing answers for a logical unit that is not there on a target that is.

@@ -38,9 +38,9 @@ func (p *Port) SetDevice(d *Device) { p.dev = d }
 type Bus struct {
 	qdev.Bus
 	Number int
-	// WakeupEndpoint hears of endpoints that have something new; AddCompanion takes the ports of a companion controller, which stand for
+	// WakeupEndpoint hears of endpoints that have something new, on a stream if not 0; AddCompanion takes the ports of a companion controller, which stand for
 	// those of this bus from one on. Both may be nil.
-	WakeupEndpoint func(e *Endpoint)
+	WakeupEndpoint func(e *Endpoint, stream uint16)
 	AddCompanion   func(ports []*Port, first int) error
 
 	free, used []*Port

@@ -41,11 +41,13 @@ type DescInterface struct {
 	Endpoints                 []DescEndpoint
 }
 
-// DescEndpoint is an endpoint descriptor (section 9.6.6); MaxBurst is for SuperSpeed.
+// DescEndpoint is an endpoint descriptor (section 9.6.6) and what follows it; MaxBurst and Streams, the logarithm of how many there are, are
+// for SuperSpeed.
 type DescEndpoint struct {
-	Address, Attributes uint8
-	MaxPacket           uint16
-	Interval, MaxBurst  uint8
+	Address, Attributes         uint8
+	MaxPacket                   uint16
+	Interval, MaxBurst, Streams uint8
+	Extra                       []byte // descriptors of the class
 }
 
 // Types of descriptors (table 9-5; USB 3.0, table 9-6).
@@ -133,8 +135,9 @@ func (c *DescConfig) bytes(super bool) []byte {
 		for _, e := range f.Endpoints {
 			b = append(b, 7, descEndpoint, e.Address, e.Attributes, byte(e.MaxPacket), byte(e.MaxPacket>>8), e.Interval)
 			if super {
-				b = append(b, 6, descEndpointCompanion, e.MaxBurst, 0, 0, 0)
+				b = append(b, 6, descEndpointCompanion, e.MaxBurst, e.Streams, 0, 0)
 			}
+			b = append(b, e.Extra...)
 		}
 	}
 	le.PutUint16(b[2:], uint16(len(b)))

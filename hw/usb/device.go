@@ -163,7 +163,10 @@ func (d *Device) PortReset() {
 }
 
 // Wakeup tells the host that an endpoint has something new.
-func (d *Device) Wakeup(e *Endpoint) {
+func (d *Device) Wakeup(e *Endpoint) { d.WakeupStream(e, 0) }
+
+// WakeupStream is Wakeup for a stream of the endpoint.
+func (d *Device) WakeupStream(e *Endpoint, stream uint16) {
 	if d.port == nil || !d.Realized() {
 		return
 	}
@@ -171,7 +174,7 @@ func (d *Device) Wakeup(e *Endpoint) {
 		d.port.Wakeup()
 	}
 	if f := d.port.bus.WakeupEndpoint; f != nil {
-		f(e)
+		f(e, stream)
 	}
 }
 

@@ -17,6 +17,7 @@ const (
 type Packet struct {
 	PID        PID
 	EP         *Endpoint
+	Stream     uint16 // of an endpoint with streams, 0 without
 	ID         uint64
 	Whole      *[8]byte // the request of a control transfer that is done in one piece
 	ShortNotOK bool     // less data than Size ends what is queued behind it
@@ -103,7 +104,7 @@ func (d *Device) Handle(p *Packet) {
 	e := p.EP
 	p.state = packetNew
 	e.halted = e.halted && len(e.queue) > 0
-	if len(e.queue) > 0 {
+	if len(e.queue) > 0 && p.Stream == 0 {
 		p.state, p.Status = packetQueued, Async
 		e.queue = append(e.queue, p)
 		return

@@ -26,6 +26,7 @@ func TestDisks(t *testing.T) {
 		{"ide", "cloud-amd64", []string{"ata_piix"}, []string{"-device", "ide-hd,drive=hd,bus=ide.0", "-device", "ide-cd,drive=cd,bus=ide.1"}},
 		{"virtio-scsi", "cloud-amd64", []string{"virtio_scsi"}, []string{"-device", "virtio-scsi-pci,id=s", "-device", "scsi-hd,drive=hd,bus=s.0", "-device", "scsi-cd,drive=cd,bus=s.0"}},
 		{"ahci", "amd64", []string{"ahci"}, []string{"-device", "ahci,id=s", "-device", "ide-hd,drive=hd,bus=s.0", "-device", "ide-cd,drive=cd,bus=s.1"}},
+		{"usb-uas", "amd64", []string{"xhci_pci", "uas"}, []string{"-device", "qemu-xhci", "-device", "usb-uas,id=s", "-device", "scsi-hd,drive=hd,bus=s.0,lun=0", "-device", "scsi-cd,drive=cd,bus=s.0,lun=1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := prepare(t, c.kernel)

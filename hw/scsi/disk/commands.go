@@ -12,6 +12,8 @@ const (
 	forDisk = 1 << iota
 	forCD
 	noMedium // works without
+	toDrive  // data goes to the drive
+	blocks   // data is the blocks that the CDB names
 	forAll   = forDisk | forCD
 )
 
@@ -38,7 +40,7 @@ func commandFor(op uint8) (c command, ok bool) {
 var commands = map[uint8]command{
 	0x00: {func(*Drive, *scsi.Command, int) {}, forAll, none}, // TEST UNIT READY
 	0x12: {(*Drive).inquiry, forAll | noMedium, len34},
-	0x15: {(*Drive).modeSelect, forAll, len4},
+	0x15: {(*Drive).modeSelect, forAll | toDrive, len4},
 	0x16: {(*Drive).reserve, forAll | noMedium, none},
 	0x17: {(*Drive).reserve, forAll | noMedium, none},
 	0x1a: {(*Drive).modeSense, forAll | noMedium, len4},
@@ -48,27 +50,27 @@ var commands = map[uint8]command{
 	0x2b: {(*Drive).seek, forAll, none},
 	0x2f: {(*Drive).verify, forAll, none},
 	0x35: {(*Drive).synchronize, forAll, none},
-	0x42: {(*Drive).unmap, forDisk, len7},
+	0x42: {(*Drive).unmap, forDisk | toDrive, len7},
 	0x43: {(*Drive).readTOC, forCD, len7},
 	0x46: {(*Drive).getConfiguration, forCD | noMedium, len7},
 	0x4a: {(*Drive).eventStatus, forCD | noMedium, len7},
 	0x51: {(*Drive).discInformation, forCD, len7},
-	0x55: {(*Drive).modeSelect, forAll, len7},
+	0x55: {(*Drive).modeSelect, forAll | toDrive, len7},
 	0x56: {(*Drive).reserve, forAll | noMedium, none},
 	0x57: {(*Drive).reserve, forAll | noMedium, none},
 	0x5a: {(*Drive).modeSense, forAll | noMedium, len7},
 	0x8f: {(*Drive).verify, forAll, none},
 	0x91: {(*Drive).synchronize, forAll, none},
-	0x93: {(*Drive).writeSame, forDisk, none},
-	0x41: {(*Drive).writeSame, forDisk, none},
+	0x93: {(*Drive).writeSame, forDisk | toDrive, none},
+	0x41: {(*Drive).writeSame, forDisk | toDrive, none},
 	0x9e: {(*Drive).serviceIn, forAll, len10},
 	0xad: {(*Drive).dvdStructure, forCD, len8},
 	0xaf: {(*Drive).verify, forAll, none},
 	0xbd: {(*Drive).mechanismStatus, forCD | noMedium, len8},
 
-	0x08: {(*Drive).read, forAll, none}, 0x28: {(*Drive).read, forAll, none}, 0xa8: {(*Drive).read, forAll, none}, 0x88: {(*Drive).read, forAll, none},
-	0x0a: {(*Drive).write, forAll, none}, 0x2a: {(*Drive).write, forAll, none}, 0xaa: {(*Drive).write, forAll, none}, 0x8a: {(*Drive).write, forAll, none},
-	0x2e: {(*Drive).write, forAll, none}, 0xae: {(*Drive).write, forAll, none}, 0x8e: {(*Drive).write, forAll, none},
+	0x08: {(*Drive).read, forAll | blocks, none}, 0x28: {(*Drive).read, forAll | blocks, none}, 0xa8: {(*Drive).read, forAll | blocks, none}, 0x88: {(*Drive).read, forAll | blocks, none},
+	0x0a: {(*Drive).write, forAll | toDrive | blocks, none}, 0x2a: {(*Drive).write, forAll | toDrive | blocks, none}, 0xaa: {(*Drive).write, forAll | toDrive | blocks, none}, 0x8a: {(*Drive).write, forAll | toDrive | blocks, none},
+	0x2e: {(*Drive).write, forAll | toDrive | blocks, none}, 0xae: {(*Drive).write, forAll | toDrive | blocks, none}, 0x8e: {(*Drive).write, forAll | toDrive | blocks, none},
 }
 
 // maxAllocation limits what a guest may ask for in commands that move no blocks.
@@ -92,6 +94,27 @@ func (d *Drive) Execute(c *scsi.Command) {
 		}
 		row.run(d, c, n)
 	}
+}
+
+// Transfer implements scsi.Unit.
+func (d *Drive) Transfer(cdb []byte) (n int64, out bool) {
+	const readCapacity, writeSame, writeSame16, noData = 0x25, 0x41, 0x93, 1
+	row, ok := commandFor(cdb[0])
+	if !ok {
+		return 0, false
+	}
+	switch op := cdb[0]; {
+	case row.flags&blocks != 0:
+		_, k := extent(cdb)
+		n = int64(k) * int64(d.blockSize)
+	case op == readCapacity:
+		n = 8
+	case (op == writeSame || op == writeSame16) && cdb[1]&noData == 0:
+		n = int64(d.blockSize)
+	default:
+		n = int64(row.length(cdb))
+	}
+	return n, row.flags&toDrive != 0
 }
 
 // extent reads address and number of blocks of a command that moves them.

@@ -316,7 +316,7 @@ func (c *Controller) wakeup(i int) {
 	c.schedule()
 }
 
-func (c *Controller) wakeupEndpoint(e *usb.Endpoint) {
+func (c *Controller) wakeupEndpoint(e *usb.Endpoint, _ uint16) {
 	if p := e.Device().RootPort(); p < ports && c.companion(p) != nil {
 		return
 	}

@@ -17,6 +17,7 @@ import (
 	"goemu/hw/usb/ehci"
 	"goemu/hw/usb/hid"
 	"goemu/hw/usb/storage"
+	"goemu/hw/usb/uas"
 	"goemu/hw/usb/uhci"
 	"goemu/hw/usb/xhci"
 	"goemu/hw/virtio/virtiotest"
@@ -55,7 +56,7 @@ func (q theirs) step(ns int64) { q.Pass(ns) }
 func image(t testing.TB) string { return virtiotest.Image(t, 1<<20, 1<<20) }
 
 func classes() []*qdev.Class {
-	return slices.Concat(uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), scsidisk.Classes(), []*qdev.Class{usb.HubClass})
+	return slices.Concat(uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), uas.Classes(), scsidisk.Classes(), []*qdev.Class{usb.HubClass})
 }
 
 // newOurs makes our machine with devices.
@@ -332,6 +333,7 @@ func requests(class string) (out []string, do []func(host) string) {
 		}
 		add(0x2001, 2, 0, 0)
 		add(0xa000, 0, 0, 4)
+	case "usb-uas":
 	case "usb-storage":
 		add(0xa1fe, 0, 0, 1)
 		add(0x21ff, 0, 0, 0)

@@ -250,7 +250,7 @@ func (o *doorbellRegs) Write(off uint64, _ int, value uint64) {
 		}
 	case n <= len(c.slots) && id >= 1 && id <= maxEndpoints:
 		if s := &c.slots[n-1]; s.enabled && s.eps[id-1] != nil {
-			s.eps[id-1].kick()
+			s.eps[id-1].kick(uint16(v >> trbStreamAt))
 		}
 	}
 }

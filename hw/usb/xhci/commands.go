@@ -51,7 +51,7 @@ func (c *Controller) dropSlot(p *usb.Port) {
 }
 
 // wakeupEndpoint hears of an endpoint that has something new.
-func (c *Controller) wakeupEndpoint(u *usb.Endpoint) {
+func (c *Controller) wakeupEndpoint(u *usb.Endpoint, stream uint16) {
 	n := int(u.Device().Address())
 	if n == 0 || n > len(c.slots) || !c.slots[n-1].enabled {
 		return
@@ -63,7 +63,7 @@ func (c *Controller) wakeupEndpoint(u *usb.Endpoint) {
 		}
 	}
 	if e := c.slots[n-1].eps[id-1]; e != nil {
-		e.kick()
+		e.kick(stream)
 	}
 }
 
@@ -151,6 +151,9 @@ func (c *Controller) slotCommand(n int, t *trb) uint32 {
 		return ccEPDisabled
 	}
 	e := s.eps[id-1]
+	if t.typ() == crDequeue {
+		return e.setDequeue(t)
+	}
 	switch t.typ() {
 	case crStopEP:
 		e.cancel(ccStopped)
@@ -162,13 +165,26 @@ func (c *Controller) slotCommand(n int, t *trb) uint32 {
 		if s.device() == nil {
 			return ccTransaction
 		}
-	case crDequeue:
-		if e.state != epStopped {
-			return ccContext
-		}
-		e.ring = ring{t.parameter &^ 15, t.parameter&1 != 0}
 	}
-	e.setState(epStopped)
+	e.setState(epStopped, nil)
+	e.forgetStreams()
+	return ccSuccess
+}
+
+// setDequeue moves a ring of a stopped endpoint (section 4.6.10).
+func (e *endpoint) setDequeue(t *trb) uint32 {
+	if e.state != epStopped {
+		return ccContext
+	}
+	var s *stream
+	if e.streams != nil {
+		var code uint32
+		if s, code = e.stream(uint16(t.status >> trbStreamAt)); s == nil {
+			return code
+		}
+	}
+	*e.ringOf(s) = ring{t.parameter &^ 15, t.parameter&1 != 0}
+	e.setState(epStopped, s)
 	return ccSuccess
 }
 
@@ -268,9 +284,6 @@ func (c *Controller) configure(n int, input uint64, deconfigure bool) uint32 {
 		}
 		var ec [5]uint32
 		c.words(input+contextBytes*uint64(1+i), ec[:])
-		if ec[0]&epStreams != 0 && c.Streams { // no device has streams
-			return ccResource
-		}
 		c.enableEndpoint(n, i, s.ctx+contextBytes*uint64(i), &ec)
 		c.putWords(s.ctx+contextBytes*uint64(i), ec[:]...)
 	}

@@ -6,6 +6,14 @@ type ring struct {
 	cycle   bool
 }
 
+// words is the ring's place and cycle bit as contexts have them.
+func (r *ring) words() (low, high uint32) {
+	if low = uint32(r.dequeue); r.cycle {
+		low |= 1
+	}
+	return low, uint32(r.dequeue >> 32)
+}
+
 // trb is a transfer request block.
 type trb struct {
 	parameter       uint64

@@ -126,6 +126,7 @@ const (
 	trbIn          = 1 << 16
 	trbEndpointAt  = 16
 	trbFrameAt     = 20
+	trbStreamAt    = 16
 	trbTargetAt    = 22
 	trbSlotAt      = 24
 	trbASAP        = 1 << 31
@@ -140,8 +141,8 @@ const (
 	ccTransaction  = 4
 	ccTRB          = 5
 	ccStall        = 6
-	ccResource     = 7
 	ccNoSlots      = 9
+	ccStreamType   = 10
 	ccSlotDisabled = 11
 	ccEPDisabled   = 12
 	ccShort        = 13
@@ -151,6 +152,7 @@ const (
 	ccRingFull     = 21
 	ccRingStopped  = 24
 	ccStopped      = 26
+	ccStreamID     = 34
 )
 
 // Contexts (section 6.2): words of slots and endpoints.
@@ -159,7 +161,9 @@ const (
 
 	epStateMask                                = 7
 	epDisabled, epRunning, epHalted, epStopped = 0, 1, 2, 3
-	epStreams                                  = 31 << 10
+	epStreamsAt                                = 10
+	epStreams                                  = primaryStreams << epStreamsAt
+	epLinear                                   = 1 << 15
 
 	slotStateAt                                = 27
 	slotEntries                                = 31 << 27

@@ -14,6 +14,8 @@ type endpoint struct {
 	c         *Controller
 	slot, id  int // from 1 on
 	ring      ring
+	streams   []stream // in place of the ring, by their numbers; nil without
+	linear    bool     // all streams are in one array
 	typ       uint32
 	ctx       uint64
 	state     uint32
@@ -29,6 +31,7 @@ type endpoint struct {
 type transfer struct {
 	usb.Packet
 	e        *endpoint
+	stream   *stream // nil without
 	trbs     []trb
 	done     func() // after the data has moved
 	code     uint32
@@ -53,7 +56,8 @@ func (c *Controller) newEndpoint(n, id int, ctx uint64, w *[5]uint32) *endpoint 
 	const longest = 16
 	e := &endpoint{c: c, slot: n, id: id, ctx: ctx, typ: w[1] >> 3 & 7, interval: 1 << min(w[0]>>16&0xff, longest),
 		ring: ring{join([2]uint32{w[2] &^ 15, w[3]}), w[2]&1 != 0}}
-	e.timer = mainloop.NewTimer(clock.Virtual, e.kick)
+	e.makeStreams(w)
+	e.timer = mainloop.NewTimer(clock.Virtual, func() { e.kick(0) })
 	c.slots[n-1].eps[id-1] = e
 	return e
 }
@@ -63,19 +67,21 @@ func (e *endpoint) disable() {
 	e.cancel(0)
 	e.timer.Del()
 	if e.c.contexts != [2]uint32{} {
-		e.setState(epDisabled)
+		e.setState(epDisabled, nil)
 	}
 	e.c.slots[e.slot-1].eps[e.id-1] = nil
 }
 
-// setState writes the endpoint's state, and how far its ring is, to its context.
-func (e *endpoint) setState(state uint32) {
+// setState writes the endpoint's state, and how far its ring or that of a stream is, to its context.
+func (e *endpoint) setState(state uint32, s *stream) {
 	var w [5]uint32
 	e.c.words(e.ctx, w[:])
 	w[0] = w[0]&^epStateMask | state
-	w[2], w[3] = uint32(e.ring.dequeue), uint32(e.ring.dequeue>>32)
-	if e.ring.cycle {
-		w[2] |= 1
+	switch {
+	case s != nil:
+		s.put(e.c)
+	case e.streams == nil:
+		w[2], w[3] = e.ring.words()
 	}
 	e.c.putWords(e.ctx, w[:]...)
 	e.state = state
@@ -115,8 +121,8 @@ func (e *endpoint) cancel(code uint32) {
 
 func (e *endpoint) isochronous() bool { return e.typ == epIsochIn || e.typ == epIsochOut }
 
-// kick does the transfers in the ring.
-func (e *endpoint) kick() {
+// kick does the transfers in the ring, that of a stream if the endpoint has some.
+func (e *endpoint) kick(id uint16) {
 	s := &e.c.slots[e.slot-1]
 	if e.active || s.device() == nil {
 		return
@@ -126,32 +132,40 @@ func (e *endpoint) kick() {
 	if !e.again() || e.state == epHalted {
 		return
 	}
-	e.setState(epRunning)
-	if e.ring.dequeue == 0 {
+	var st *stream
+	if e.streams == nil {
+		id = 0
+	} else if st, _ = e.stream(id); st == nil {
+		return
+	}
+	r := e.ringOf(st)
+	e.setState(epRunning, st)
+	if r.dequeue == 0 {
 		return
 	}
 	for range maxTransfers {
-		if len(e.transfers) >= maxWaiting {
+		if len(e.transfers) >= maxWaiting+len(e.streams) {
 			return
 		}
-		list := e.c.fetchTransfer(&e.ring)
+		list := e.c.fetchTransfer(r)
 		if list == nil {
 			if e.isochronous() { // section 4.10.3.1
 				code := uint32(ccUnderrun)
 				if e.typ == epIsochIn {
 					code = ccOverrun
 				}
-				e.c.event(s.target, event{typ: erTransfer, code: code, slot: uint8(e.slot), ep: uint8(e.id), pointer: e.ring.dequeue})
+				e.c.event(s.target, event{typ: erTransfer, code: code, slot: uint8(e.slot), ep: uint8(e.id), pointer: r.dequeue})
 			}
 			return
 		}
-		t := &transfer{e: e, trbs: list}
+		t := &transfer{e: e, trbs: list, stream: st}
+		t.Stream = id
 		t.start()
 		if s.device() == nil {
 			return
 		}
 		if t.finished {
-			e.setState(e.state)
+			e.setState(e.state, st)
 		}
 		if e.state == epHalted || e.retry != nil {
 			return
@@ -172,7 +186,7 @@ func (e *endpoint) again() bool {
 	t.timed = false
 	t.submit()
 	if t.finished {
-		e.setState(e.state)
+		e.setState(e.state, t.stream)
 	}
 	return e.retry == nil
 }
@@ -317,9 +331,9 @@ func (t *transfer) completed(*usb.Packet) {
 	t.answered()
 	if e.c.slots[e.slot-1].eps[e.id-1] == e {
 		if t.finished && !e.active && e.c.slots[e.slot-1].device() != nil {
-			e.setState(e.state)
+			e.setState(e.state, t.stream)
 		}
-		e.kick()
+		e.kick(t.Stream)
 	}
 }
 
@@ -350,8 +364,8 @@ func (t *transfer) answered() {
 	e.c.mastering = false
 	t.report()
 	if t.code != ccSuccess && !e.isochronous() { // section 4.10.2
-		e.ring = ring{t.trbs[0].addr, t.trbs[0].cycle}
-		e.setState(epHalted)
+		*e.ringOf(t.stream) = ring{t.trbs[0].addr, t.trbs[0].cycle}
+		e.setState(epHalted, t.stream)
 	}
 }
 
