@@ -24,7 +24,7 @@ var cacheModes = map[string]cacheMode{
 	"writethrough": {},
 }
 
-// busTypes are the values of if= with the number of units on each of its buses (0: no buses).
+// busTypes are the values of if= with the number of units on each of its buses (0: no buses) unless the machine has others.
 var busTypes = map[string]int{
 	"none": 0, "ide": 2, "scsi": 7, "floppy": 0, "pflash": 0, "mtd": 0, "sd": 0, "virtio": 0, "xen": 0,
 }
@@ -36,7 +36,7 @@ func (s *Drives) AddDrive(text, defaultIF string) (*Drive, error) {
 		return nil, err
 	}
 	drv := &Drive{Text: text, Index: -1}
-	if err := drv.takeLegacy(opts, defaultIF); err != nil {
+	if err := drv.takeLegacy(opts, defaultIF, s.units); err != nil {
 		return nil, err
 	}
 	o, err := takeDriveOptions(drv, opts)
@@ -61,10 +61,10 @@ func (s *Drives) AddDrive(text, defaultIF string) (*Drive, error) {
 	return drv, nil
 }
 
-// takeLegacy takes the options that describe the drive and not the disk.
-func (drv *Drive) takeLegacy(opts Dict, defaultIF string) error {
+// takeLegacy takes the options that describe the drive and not the disk; buses is like busTypes.
+func (drv *Drive) takeLegacy(opts Dict, defaultIF string, buses map[string]int) error {
 	drv.IF = opts.takeOr("if", defaultIF)
-	units, ok := busTypes[drv.IF]
+	units, ok := buses[drv.IF]
 	if !ok {
 		return fmt.Errorf("unsupported bus type '%s'", drv.IF)
 	}
@@ -125,7 +125,7 @@ func (s *Drives) nameDrive(drv *Drive, opts Dict) error {
 		return fmt.Errorf("drive with bus=%d, unit=%d (index=%d) exists", 0, drv.Index, drv.Index)
 	}
 	if !given {
-		id = drv.defaultID()
+		id = drv.defaultID(s.units[drv.IF])
 	}
 	if s.drive(id) != nil {
 		return fmt.Errorf("Duplicate ID '%s' for drive", id)
@@ -137,9 +137,8 @@ func (s *Drives) nameDrive(drv *Drive, opts Dict) error {
 	return nil
 }
 
-// defaultID is QEMU's name for a drive without one.
-func (drv *Drive) defaultID() string {
-	units := busTypes[drv.IF]
+// defaultID is QEMU's name for a drive without one on a bus with that many units.
+func (drv *Drive) defaultID(units int) string {
 	if units == 0 {
 		return fmt.Sprintf("%s%d", drv.IF, drv.Index)
 	}

@@ -151,6 +151,26 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// TestUnits: where buses have one unit each, every drive has a bus.
+func TestUnits(t *testing.T) {
+	newDir(t)
+	g := NewDrives()
+	defer g.Close()
+	g.SetUnits("ide", 1)
+	for opt, id := range map[string]string{"index=2,media=cdrom": "ide2-cd0", "bus=1,unit=0": "ide1-hd0"} {
+		d, err := g.AddDrive(opt, "ide")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d.ID != id {
+			t.Errorf("%s: ID %s, want %s", opt, d.ID, id)
+		}
+	}
+	if _, err := g.AddDrive("bus=0,unit=1", "ide"); err == nil || err.Error() != "unit 1 too big (max is 0)" {
+		t.Errorf("a second unit: %v", err)
+	}
+}
+
 func TestClaim(t *testing.T) {
 	newDir(t)
 	g := NewDrives()

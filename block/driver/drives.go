@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -36,6 +37,7 @@ type Drives struct {
 
 	mu     sync.Mutex
 	drives []*Drive                // guarded by mu
+	units  map[string]int          // on a bus, by type; 0 where there are no buses
 	users  map[*block.Backend]bool // guarded by mu: of devices on nodes
 
 	// Guarded by the graph lock.
@@ -45,8 +47,11 @@ type Drives struct {
 
 // NewDrives makes an empty set over a new graph with all drivers.
 func NewDrives() *Drives {
-	return &Drives{Graph: block.NewGraph(All()), roots: map[string]*block.Node{}, users: map[*block.Backend]bool{}, groups: map[string]*block.ThrottleGroup{}}
+	return &Drives{units: maps.Clone(busTypes), Graph: block.NewGraph(All()), roots: map[string]*block.Node{}, users: map[*block.Backend]bool{}, groups: map[string]*block.ThrottleGroup{}}
 }
+
+// SetUnits makes the machine's buses of a type have n units. Call it before drives are added.
+func (s *Drives) SetUnits(busType string, n int) { s.units[busType] = n }
 
 // List lists the drives in the order of their definition.
 func (s *Drives) List() []*Drive {

@@ -162,7 +162,7 @@ func (s *session) vncPower(what byte) {
 	}
 }
 
-// textConsole is what is connected to devices that nobody said anything about where text consoles are seen.
+// textConsole is what is connected to devices that nobody said anything about.
 const textConsole = "vc:80Cx24C"
 
 // onTerminal tells whether the screen is shown in the terminal.

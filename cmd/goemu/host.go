@@ -38,6 +38,7 @@ type backends struct {
 func (h *backends) open(s *session) error {
 	h.chars = chardev.NewSet(mainloop.Main, chardev.Hooks{Exit: s.requestQuit, Escape: s.vm.Escape, Ready: s.mon.ready, Detached: s.vm.Daemonize, Tell: complain, Print: printLine, Screen: s.screenMaker()})
 	h.disks = driver.NewDrives()
+	h.disks.SetUnits("ide", s.typ.DrivesPerBus())
 	h.audiodevs = s.vm.Audiodevs
 	disk.Blank = h.disks.Blank
 	s.expectMigration()
@@ -93,14 +94,12 @@ func (h *backends) open(s *session) error {
 func (h *backends) openSerials(s *session) error {
 	list := s.vm.Serials
 	if len(list) == 0 && !s.vm.NoDefaults && !s.namesDevice("isa-serial") {
-		kind := "null"
+		kind := textConsole
 		switch {
 		case s.vm.Nographic && s.defaultMonitor():
 			kind = "mon:stdio"
 		case s.vm.Nographic:
 			kind = "stdio"
-		case s.showsText():
-			kind = textConsole
 		}
 		b, err := h.chars.OpenLegacy("", "serial0", kind)
 		h.addSerial(b, kind)
@@ -120,9 +119,9 @@ func (h *backends) openSerials(s *session) error {
 func (h *backends) openParallels(s *session) error {
 	list := s.vm.Parallels
 	if len(list) == 0 && !s.vm.NoDefaults && s.typ.HasParallel && !s.namesDevice("isa-parallel") {
-		kind := "null"
-		if s.showsText() && !s.vm.Nographic {
-			kind = textConsole
+		kind := textConsole
+		if s.vm.Nographic {
+			kind = "null"
 		}
 		b, err := h.chars.OpenLegacy("", "parallel0", kind)
 		h.parallels = []*chardev.Backend{b}

@@ -199,7 +199,7 @@ func (s *session) openMonitors() error {
 	if s.vm.Nographic && s.defaultMonitor() && len(s.vm.Serials) > 0 {
 		list = append(list, config.Monitor{Device: config.Source{Value: "stdio", Origin: "-nographic"}})
 	}
-	if s.showsText() && !s.vm.Nographic && s.defaultMonitor() {
+	if !s.vm.Nographic && s.defaultMonitor() {
 		list = append(list, config.Monitor{Device: config.Source{Value: textConsole, Origin: "-display"}})
 	}
 	for i, m := range list {

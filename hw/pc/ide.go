@@ -23,7 +23,7 @@ func (m *Machine) ideFunction() error {
 
 // AddDrive puts a drive at position index of the machine's IDE channels, as -drive if=ide does.
 func (m *Machine) AddDrive(index int, id string, cdrom bool) error {
-	bus, unit := index/m.cfg.Type.units(), index%m.cfg.Type.units()
+	bus, unit := index/m.cfg.Type.DrivesPerBus(), index%m.cfg.Type.DrivesPerBus()
 	if bus >= len(m.ide) {
 		return fmt.Errorf("machine type does not support if=ide,bus=%d,unit=%d", bus, unit)
 	}
@@ -36,8 +36,8 @@ func (m *Machine) AddDrive(index int, id string, cdrom bool) error {
 	return err
 }
 
-// units is the number of drives on a bus of the machine's.
-func (t *Type) units() int {
+// DrivesPerBus is the number of drives on an IDE bus of the machine's.
+func (t *Type) DrivesPerBus() int {
 	if t.limit != 0 { // AHCI
 		return 1
 	}
