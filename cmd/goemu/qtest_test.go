@@ -1,6 +1,10 @@
 package main
 
 import (
+	"bytes"
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -69,4 +73,34 @@ func converse(t *testing.T, program string, args, commands []string) (out []stri
 func TestQTestBeforeMachine(t *testing.T) {
 	args := []string{"-M", "none", "-accel", "qtest", "-preconfig", "-display", "none", "-qtest", "stdio", "-qtest-log", "none"}
 	require.Equal(t, []string{"OK little"}, converse(t, testprog.Goemu(t), args, []string{"endianness"}))
+}
+
+// TestTablesFollowFirmware: where firmware has placed the power management registers is where the ACPI tables say that they are.
+func TestTablesFollowFirmware(t *testing.T) {
+	const list, filesAt, requestAt, directory = "etc/acpi/tables", 0x10000, 0x1000, 0x19
+	fadt := func(program string, args ...string) []byte {
+		args = append([]string{"-M", "pc", "-m", "16", "-nodefaults", "-display", "none", "-S", "-qtest", "stdio", "-qtest-log", "none"}, args...)
+		read := func(key uint16, n int, before ...string) []byte {
+			const selectAndRead = 8 | 2
+			b := binary.BigEndian.AppendUint32(nil, uint32(key)<<16|selectAndRead)
+			b = binary.BigEndian.AppendUint32(b, uint32(n))
+			b = binary.BigEndian.AppendUint64(b, filesAt)
+			commands := append(before, fmt.Sprintf("write %#x %d %#x", requestAt, len(b), b), "outl 0x514 0", "outl 0x518 0x00100000", fmt.Sprintf("read %#x %d", filesAt, n))
+			out := converse(t, program, args, commands)
+			data, err := hex.DecodeString(strings.TrimPrefix(out[len(out)-1], "OK 0x"))
+			require.NoError(t, err)
+			return data
+		}
+		files := read(directory, 4096)
+		i := bytes.Index(files, []byte(list))
+		require.Positive(t, i)
+		tables := read(binary.BigEndian.Uint16(files[i-4:]), 16<<10, // PMBASE of the PIIX4, and its enable bit
+			"outl 0xcf8 0x80000b40", "outl 0xcfc 0xb001", "outl 0xcf8 0x80000b80", "outb 0xcfc 1")
+		i = bytes.Index(tables, []byte("FACP"))
+		require.Positive(t, i)
+		return tables[i+44:][:72] // behind the pointers
+	}
+	want := fadt(testprog.QEMU(t), "-accel", "tcg")
+	require.Equal(t, uint32(0xb000), binary.LittleEndian.Uint32(want[12:]))
+	require.Equal(t, want, fadt(testprog.Goemu(t)))
 }

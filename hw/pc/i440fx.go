@@ -119,7 +119,11 @@ func (c *chipsetPC) describe(m *Machine, f *firmware.Machine) {
 		f.MP.APICIDs = append(f.MP.APICIDs, uint8(c.APICID()))
 	}
 	if f.ACPI != nil {
-		f.ACPI.PM = &acpi.PM{Base: pmBase, GPE: 0xafe0, GPEBytes: 4, SCI: sciIRQ, SMICmd: smiCommand(c.pm.ACPIOnly()), S3: c.pm.S3(), S4: c.pm.S4() != 0,
+		base := c.pm.PMBase()
+		if base == 0 { // they are placed there without firmware
+			base = pmBase
+		}
+		f.ACPI.PM = &acpi.PM{Base: base, GPE: 0xafe0, GPEBytes: 4, SCI: sciIRQ, SMICmd: smiCommand(c.pm.ACPIOnly()), S3: c.pm.S3(), S4: c.pm.S4() != 0,
 			S4Value: c.pm.S4(), CMOSCent: 0x32}
 		c.pm.NumberBuses()
 		first, last := m.hole64(hole64Size)

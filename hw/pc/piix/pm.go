@@ -217,6 +217,14 @@ func (p *PM) SetupPM(base, smbBase uint32) {
 	p.WriteConfig(regSMBConf, 1, smbConfInit)
 }
 
+// PMBase is where the registers are, 0 until firmware has placed them.
+func (p *PM) PMBase() uint16 {
+	if p.Config[regPMMisc]&pmEnable == 0 {
+		return 0
+	}
+	return uint16(p.Get32(regPMBase) & pmBaseMask)
+}
+
 // RaiseGPE reports general purpose events of the first byte.
 func (p *PM) RaiseGPE(events uint8) { p.acpi.RaiseGPE(events) }
 

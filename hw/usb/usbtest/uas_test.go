@@ -2,7 +2,6 @@ package usbtest
 
 import (
 	"encoding/binary"
-	"fmt"
 	"strings"
 	"testing"
 
@@ -171,7 +170,7 @@ func FuzzUAS(f *testing.F) {
 		virtiotest.Locked(d.Unplug)
 		for _, p := range packets {
 			if p.InFlight() {
-				t.Fatal(fmt.Sprintf("a packet for pipe %d waits after the device has gone", p.EP.Number))
+				t.Fatalf("a packet for pipe %d waits after the device has gone", p.EP.Number)
 			}
 		}
 	})
