@@ -432,7 +432,7 @@ func FuzzControllers(f *testing.F) {
 		name := []string{"piix3-usb-uhci", "usb-ehci", "qemu-xhci"}[kind%3]
 		devices := []string{name + ",addr=5", "usb-storage,drive=d", "usb-tablet"}
 		if kind%3 == 2 {
-			devices = append(devices, "usb-hub")
+			devices = append(devices, "usb-hub", "usb-uas")
 		}
 		m := newOurs(t, image(t), devices...)
 		defer m.Mem.View().Find(0).RAM.Free()
