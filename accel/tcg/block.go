@@ -54,6 +54,22 @@ type codePage struct {
 	page   uint64 // in ram
 	blocks []*block
 	seen   map[place0]seen // code that may move
+	lines  uint64          // those with code, maybe some without
+}
+
+// lineBits is the size of a line, a 64th of a page.
+const lineBits = ir.PageBits - 6
+
+// linesOf are the lines of a page that [off, off+n) touches, n above 0.
+func linesOf(off, n uint64) uint64 {
+	first, last := off>>lineBits, min((off+n-1)>>lineBits, 63)
+	return ^uint64(0) << first & (^uint64(0) >> (63 - last))
+}
+
+// add notes a block with code in the page.
+func (p *codePage) add(b *block) {
+	p.blocks = append(p.blocks, b)
+	p.lines |= linesOf(b.within(p))
 }
 
 // table is the set of all blocks, under Accel.mu.
@@ -247,11 +263,13 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 				page = nil // its end is not in RAM: used once
 			} else {
 				b.page2 = a.codePage(c, f.second.host, f.second.phys)
-				b.page2.blocks = append(b.page2.blocks, b)
 			}
 		}
 	}
 	a.enter(b, &k, id, page)
+	if b.page2 != nil {
+		b.page2.add(b)
+	}
 	if b.page = home; movable && page != nil && b.page2 == nil {
 		c.note(b, irb, p, limit)
 	}
@@ -265,7 +283,7 @@ func (a *Accel) enter(b *block, k *key, id uint64, page *codePage) {
 	if page == nil {
 		return
 	}
-	page.blocks = append(page.blocks, b)
+	page.add(b)
 	if old := a.table.byKey.get(k); old != nil {
 		a.kill(old)
 	}
@@ -318,17 +336,25 @@ func (a *Accel) kill(b *block) {
 
 // overlaps tells whether a block has code in [off, off+n) of a page.
 func (b *block) overlaps(p *codePage, off, n uint64) bool {
-	start := uint64(b.key.host) & ^pageMask
-	end := start + uint64(b.bytes)
+	start, size := b.within(p)
+	return start < off+n && off < start+size
+}
+
+// within is where the block's code begins in a page, and how long it is there.
+func (b *block) within(p *codePage) (off, n uint64) {
+	off, n = uint64(b.key.host)&^pageMask, uint64(b.bytes)
 	if p != b.page {
-		start, end = 0, end-1<<ir.PageBits
+		return 0, off + n - 1<<ir.PageBits
 	}
-	return start < off+n && off < end
+	return off, n
 }
 
 // invalidate kills the blocks in [off, off+n) of a page; called under mu.
 func (a *Accel) invalidate(p *codePage, off, n uint64) {
-	p.seen = nil
+	if p.lines&linesOf(off, n) == 0 {
+		return
+	}
+	p.seen, p.lines = nil, 0
 	keep := p.blocks[:0]
 	for _, b := range p.blocks {
 		if b.dead.Load() {
@@ -339,6 +365,7 @@ func (a *Accel) invalidate(p *codePage, off, n uint64) {
 			continue
 		}
 		keep = append(keep, b)
+		p.lines |= linesOf(b.within(p))
 	}
 	clear(p.blocks[len(keep):])
 	p.blocks = keep
@@ -406,6 +433,9 @@ func (c *CPU) stillCode(host uintptr, n int) {
 
 // runsIn tells whether the instruction being executed may belong to a block with code in [off, off+n) of a page.
 func (c *CPU) runsIn(p *codePage, off, n uint64) bool {
+	if p.lines&linesOf(off, n) == 0 {
+		return false
+	}
 	pc := c.env.PC
 	for _, b := range p.blocks {
 		if !b.dead.Load() && pc-b.key.pc < uint64(b.bytes) && b.overlaps(p, off, n) {
