@@ -15,9 +15,9 @@ import (
 )
 
 // TestGDB attaches gdb to a running guest: it stops in a function of the kernel, steps into what that calls, changes a vector register,
-// finds who writes to the stack and lets the guest go on.
+// finds who writes to the stack, runs to the function's end and lets the guest go on.
 func TestGDB(t *testing.T) {
-	gdb := testprog.Need(t, "gdb")
+	gdb, nasm := testprog.Need(t, "gdb"), testprog.Need(t, "nasm")
 	f := prepare(t, "cloud-amd64")
 	dir := t.TempDir()
 	console, sock := filepath.Join(dir, "console"), filepath.Join(dir, "gdb")
@@ -36,11 +36,17 @@ func TestGDB(t *testing.T) {
 		return addr != "" && strings.Contains(string(b), "again")
 	}, 120*time.Second, 50*time.Millisecond)
 
+	// gdb finds the caller of a function without a frame only if it knows where the function begins.
+	source, object := filepath.Join(dir, "sync.asm"), filepath.Join(dir, "sync.o")
+	require.NoError(t, os.WriteFile(source, []byte("global do_sync:function\nsection .text\ndo_sync: times 16 nop\n"), 0o644))
+	require.NoError(t, exec.Command(nasm, "-f", "elf64", "-o", object, source).Run())
+
 	script := filepath.Join(dir, "script")
 	require.NoError(t, os.WriteFile(script, []byte(`set pagination off
 set confirm off
 set tcp connect-timeout 60
 target remote `+sock+`
+add-symbol-file `+object+` -s .text 0x`+addr+`
 info threads
 break *0x`+addr+`
 continue
@@ -61,6 +67,11 @@ delete
 hbreak *0x`+addr+`
 continue
 printf "AGAIN %lx\n", $pc
+info registers rip cs cr3
+set $back = *(unsigned long*)$rsp
+set $sp0 = $rsp
+finish
+printf "FINISHED %d\n", $pc == $back && $rsp == $sp0 + 8
 detach
 `), 0o644))
 	g := exec.Command(gdb, "-nx", "-q", "-batch", "-x", script)
@@ -68,7 +79,7 @@ detach
 	defer watchdog.Stop()
 	out, _ := g.CombinedOutput()
 	for _, want := range []string{"CPU#1", "PC " + strings.TrimLeft(addr, "0"), "CALLED 1", "YMM 1122334455667788", "PAGING 1", "VM status: paused (debug)", "hit Hardware watchpoint", "WROTE 1",
-		"AGAIN " + strings.TrimLeft(addr, "0"), "detached"} {
+		"AGAIN " + strings.TrimLeft(addr, "0"), "<do_sync>", "FINISHED 1", "detached"} {
 		require.Contains(t, string(out), want)
 	}
 	before, _ := os.ReadFile(console)
