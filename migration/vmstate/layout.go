@@ -7,7 +7,7 @@ type Layout struct {
 	Name        string        `json:"name"`
 	Version     int           `json:"version_id"`
 	MinVersion  int           `json:"minimum_version_id"`
-	Fields      []LayoutField `json:"Fields,omitempty"`
+	Fields      []LayoutField `json:"Fields,omitzero"`
 	Subsections []*Layout     `json:"Subsections,omitempty"`
 }
 
@@ -31,7 +31,7 @@ func (d *Description[T]) Layout() *Layout {
 }
 
 func (d *Description[T]) makeLayout() *Layout {
-	l := &Layout{Name: d.Name, Version: d.Version, MinVersion: d.MinVersion}
+	l := &Layout{Name: d.Name, Version: d.Version, MinVersion: d.MinVersion, Fields: []LayoutField{}}
 	for i := range d.Fields {
 		f := &d.Fields[i]
 		lf := LayoutField{Field: f.name, Version: f.since, Conditional: f.when != nil, Size: f.size}
