@@ -13,7 +13,7 @@ import (
 // openNetwork makes the back ends of the network and notes the NICs that the machine is to make.
 func (h *backends) openNetwork(s *session) error {
 	h.net = netKinds(h.chars)
-	h.net.Warn = warn
+	h.net.Warn, h.net.ShowVnetHdr = warn, s.config.Props.UserOffloads
 	filter.FindChardev, vhostuser.FindChardev = h.chars.Find, h.chars.Find
 	vhostuser.Block, vhostuser.Unblock = s.migration.AddBlocker, s.migration.RemoveBlocker
 	filter.Forget = func(id string) { _ = h.objects.Remove(id) }

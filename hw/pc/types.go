@@ -102,6 +102,7 @@ type Props struct {
 	Graphics, MemMerge, DumpGuestCore bool
 	HMAT                              bool
 	RelaxedResume                     bool // see block.Graph.Relaxed
+	UserOffloads                      bool // see netdev.Set.ShowVnetHdr
 	MaxRAMBelow4G                     uint64
 	MemoryBackend                     string // identifier of the object that stands for the main memory
 	OEMID, OEMTableID                 string
@@ -186,8 +187,10 @@ func properties() []property {
 		{"x-oem-id", "string", "Override the default value of field OEMID in ACPI table header.The string may be up to 6 bytes in size", text(func(p *Props) *string { return &p.OEMID }, "oem-id", 6)},
 		{"x-oem-table-id", "string", "Override the default value of field OEM Table ID in ACPI table header.The string may be up to 8 bytes in size", text(func(p *Props) *string { return &p.OEMTableID }, "oem-table-id", 8)},
 		{"x-relaxed-resume", "bool", "Let a machine that has come in run although others still write to its disks, as QEMU 7.2 does", boolean("x-relaxed-resume", func(p *Props) *bool { return &p.RelaxedResume })},
+		{"x-user-offloads", "bool", "Let guests leave checksums and segmentation to -netdev user, which QEMU 7.2 cannot: they do not migrate to it", boolean("x-user-offloads", func(p *Props) *bool { return &p.UserOffloads })},
 	}
 }
+
 
 func maxRAM(p *Props, v string) error {
 	n, ok := qdev.ParseSize(v)

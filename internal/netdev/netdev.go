@@ -35,6 +35,8 @@ type Client struct {
 	Offloads bool
 	// VnetHdr and UFO are what a guest may leave to the back end, as it is told.
 	VnetHdr, UFO bool
+	// HiddenVnetHdr is VnetHdr that QEMU's back end of the kind lacks: guests are told of it only if Set.ShowVnetHdr says so.
+	HiddenVnetHdr bool
 
 	set      *Set
 	port     Port

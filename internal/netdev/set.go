@@ -21,6 +21,8 @@ type Set struct {
 	Emit func(qapi.Event)
 	// Warn prints a warning.
 	Warn func(text string)
+	// ShowVnetHdr tells guests of what a back end can do and QEMU's cannot; such a guest does not move to QEMU.
+	ShowVnetHdr bool
 
 	mu      sync.Mutex
 	clients []*Client // guarded by mu, in order of creation
@@ -125,7 +127,13 @@ func (p *Peer) InUse() bool {
 }
 
 // VnetHdr tells whether the back end has virtio's net headers, so that the guest may leave work to the host.
-func (p *Peer) VnetHdr() bool { return p != nil && p.clients[0].VnetHdr }
+func (p *Peer) VnetHdr() bool {
+	if p == nil {
+		return false
+	}
+	c := p.clients[0]
+	return c.VnetHdr || c.HiddenVnetHdr && c.set.ShowVnetHdr
+}
 
 // UFO tells whether the back end segments UDP.
 func (p *Peer) UFO() bool { return p != nil && p.clients[0].UFO }

@@ -150,7 +150,8 @@ func TestLinuxInterop(t *testing.T) {
 		work    string
 		args    string // DISK is an image
 	}{
-		{"pc virtio-blk", "goemu first", virtio, "vda", "-M pc-i440fx-7.2 -cpu qemu64 -drive if=none,id=d,format=raw,file=DISK -device virtio-blk-pci,drive=d"},
+		{"pc virtio-blk and virtio-net", "goemu first", append(virtio, "virtio_net"), "vda",
+			"-M pc-i440fx-7.2 -cpu qemu64 -drive if=none,id=d,format=raw,file=DISK -device virtio-blk-pci,drive=d -netdev user,id=n -device virtio-net-pci,netdev=n"},
 		{"q35 virtio-blk modern CPUs", "QEMU first", virtio, "vda", "-M pc-q35-7.2 -smp 2 -cpu " + modern + " -drive if=none,id=d,format=raw,file=DISK -device virtio-blk-pci,drive=d"},
 		{"pc modern CPUs", "", virtio, "vda", "-M pc-i440fx-7.2 -smp 2 -cpu " + modern + " -drive if=none,id=d,format=raw,file=DISK -device virtio-blk-pci,drive=d"},
 		{"pc IDE", "", []string{"ata_piix", "sd_mod"}, "sda", "-M pc-i440fx-7.2 -drive if=ide,format=raw,file=DISK"},

@@ -601,3 +601,16 @@ func FuzzDevice(f *testing.F) {
 		g.Close()
 	})
 }
+
+// TestHiddenVnetHdr: what QEMU's back end of the kind cannot do the guest is offered only if the set says so.
+func TestHiddenVnetHdr(t *testing.T) {
+	for _, show := range []bool{false, true} {
+		s, w := newWire(false)
+		w.c.Offloads, w.c.HiddenVnetHdr, s.ShowVnetHdr = true, true, show
+		_, m := newModel(t, s, "netdev", "w")
+		f := m.Features(0)
+		if got := f&offloadFeatures == offloadFeatures; got != show || f&udpOffloads != 0 || !show && f&offloadFeatures != 0 {
+			t.Errorf("shown %v: features %#x", show, f)
+		}
+	}
+}

@@ -72,7 +72,7 @@ func Open(s *netdev.Set, n *qapi.Netdev, peer *netdev.Client) error {
 			return err
 		}
 	}
-	u.c = s.Add(&netdev.Client{Name: n.Id, Kind: "user", Model: "user", Offloads: true, VnetHdr: true}, u, peer)
+	u.c = s.Add(&netdev.Client{Name: n.Id, Kind: "user", Model: "user", Offloads: true, HiddenVnetHdr: true}, u, peer)
 	restrict := "off"
 	if c.restrict {
 		restrict = "on"
