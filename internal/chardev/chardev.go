@@ -129,7 +129,8 @@ const maxMuxPorts = 4
 
 // Attach gives f a port. Only a mux takes more than one frontend. Preconditions: the machine lock is held.
 func (b *Backend) Attach(f Frontend) (*Port, error) {
-	p, connected, last, err := b.attach(f, b.loop)
+	connected := false
+	p, last, err := b.attach(f, b.loop, func() { connected = true })
 	if err != nil {
 		return nil, err
 	}
@@ -145,12 +146,9 @@ func (b *Backend) Attach(f Frontend) (*Port, error) {
 
 // AttachOn is Attach for a frontend that is no device: its methods are called on a loop of its own, without the machine lock.
 func (b *Backend) AttachOn(l Loop, f Frontend) (*Port, error) {
-	p, connected, last, err := b.attach(f, l)
+	p, last, err := b.attach(f, l, func() { l.Post(func() { f.Event(Opened) }) })
 	if err != nil {
 		return nil, err
-	}
-	if connected {
-		l.Post(func() { f.Event(Opened) })
 	}
 	if b.mux != nil {
 		b.mux.setFocus(last)
@@ -159,24 +157,26 @@ func (b *Backend) AttachOn(l Loop, f Frontend) (*Port, error) {
 	return p, nil
 }
 
-func (b *Backend) attach(f Frontend, l Loop) (p *Port, connected bool, index int, err error) {
+// attach makes a port. If the device is connected, opened is called before the port can get any input.
+func (b *Backend) attach(f Frontend, l Loop, opened func()) (p *Port, index int, err error) {
 	p = &Port{b: b, fe: f, loop: l}
 	b.mu.Lock()
+	defer b.mu.Unlock()
 	limit := 1
 	if b.mux != nil {
 		limit = maxMuxPorts
 	}
 	if len(b.ports) >= limit {
-		b.mu.Unlock()
 		if b.mux != nil {
-			return nil, false, 0, fmt.Errorf("too many uses of multiplexed chardev '%s' (maximum is %d)", b.ID, maxMuxPorts)
+			return nil, 0, fmt.Errorf("too many uses of multiplexed chardev '%s' (maximum is %d)", b.ID, maxMuxPorts)
 		}
-		return nil, false, 0, fmt.Errorf("Device '%s' is in use", b.ID)
+		return nil, 0, fmt.Errorf("Device '%s' is in use", b.ID)
 	}
 	b.ports = append(b.ports, p)
-	connected, index = b.connected, len(b.ports)-1
-	b.mu.Unlock()
-	return p, connected, index, nil
+	if b.connected {
+		opened()
+	}
+	return p, len(b.ports) - 1, nil
 }
 
 // SendBreak makes the frontend see a break condition.

@@ -311,3 +311,37 @@ func TestLogOfDropped(t *testing.T) {
 		t.Errorf("the log is %q", data)
 	}
 }
+
+// orderFront notes whether input came before it was told of the connection.
+type orderFront struct {
+	fakeFront
+	early bool
+}
+
+func (f *orderFront) Read(p []byte) {
+	f.early = f.early || !f.saw(Opened)
+	f.fakeFront.Read(p)
+}
+
+// TestOpenedFirst: input that waits for the frontend comes after the news of the connection. (A monitor took what came before for a former
+// client's and answered none of it.)
+func TestOpenedFirst(t *testing.T) {
+	dir := t.TempDir()
+	in := filepath.Join(dir, "in")
+	if err := os.WriteFile(in, []byte("input"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l := newLoop(t)
+	for range 500 {
+		cs, b := open(t, l, "file,id=a,path="+dir+"/out,input-path="+in, Hooks{})
+		f := &orderFront{fakeFront: fakeFront{room: 100}}
+		if _, err := b.AttachOn(l, f); err != nil {
+			t.Fatal(err)
+		}
+		eventually(t, "input", func() bool { return f.text() == "input" })
+		if l.sync(); f.early {
+			t.Fatal("input before the connection")
+		}
+		cs.Close()
+	}
+}
