@@ -62,6 +62,8 @@ func answerText(req *cli.Request) (string, error) {
 		return b.String(), nil
 	case cli.QueryChardevs:
 		return chardev.Help(), nil
+	case cli.QueryGroup:
+		return cli.GroupHelp(req.Subject), nil
 	case cli.QueryNetdevs:
 		return netKinds(nil).Help(), nil
 	case cli.QueryDisplays:

@@ -15,7 +15,7 @@ func system(prog string, args []string) error {
 		return err
 	}
 	for _, w := range req.Warnings {
-		warn(w)
+		complain(w)
 	}
 	if req.Query != cli.QueryNone {
 		return answer(req)

@@ -20,7 +20,7 @@ import (
 )
 
 // i440fxProps are the properties that the PC has.
-var i440fxProps = strings.Fields("acpi dump-guest-core graphics hmat hpet i8042 max-ram-below-4g mem-merge memory-backend pcspk-audiodev pflash0 pflash1 pic pit smbios-entry-point-type smm usb vmport x-oem-id x-oem-table-id x-relaxed-resume x-user-offloads")
+var i440fxProps = strings.Fields("acpi append dump-guest-core firmware graphics hmat hpet i8042 initrd kernel max-ram-below-4g mem-merge memory-backend pcspk-audiodev pflash0 pflash1 pic pit smbios-entry-point-type smm usb vmport x-oem-id x-oem-table-id x-relaxed-resume x-user-offloads")
 
 func i440fxType(version string) *Type {
 	return &Type{

@@ -31,7 +31,7 @@ const (
 )
 
 // microvmProps are the properties that the microvm has.
-var microvmProps = strings.Fields("acpi auto-kernel-cmdline dump-guest-core graphics ioapic2 isa-serial mem-merge memory-backend pic pit rtc x-oem-id x-oem-table-id x-relaxed-resume x-user-offloads")
+var microvmProps = strings.Fields("acpi append auto-kernel-cmdline dump-guest-core firmware graphics initrd ioapic2 isa-serial kernel mem-merge memory-backend pic pit rtc x-oem-id x-oem-table-id x-relaxed-resume x-user-offloads")
 
 func microvmType() *Type {
 	return &Type{

@@ -23,7 +23,7 @@ import (
 )
 
 // q35Props are the properties that the q35 has.
-var q35Props = strings.Fields("acpi dump-guest-core graphics hmat hpet i8042 max-ram-below-4g mem-merge memory-backend pcspk-audiodev pflash0 pflash1 pic pit sata smbios-entry-point-type smbus smm usb vmport x-oem-id x-oem-table-id x-relaxed-resume x-user-offloads")
+var q35Props = strings.Fields("acpi append dump-guest-core firmware graphics hmat hpet i8042 initrd kernel max-ram-below-4g mem-merge memory-backend pcspk-audiodev pflash0 pflash1 pic pit sata smbios-entry-point-type smbus smm usb vmport x-oem-id x-oem-table-id x-relaxed-resume x-user-offloads")
 
 // Where the q35's RAM is cut: what does not fit below the first address continues above 4 GiB after the second.
 const (

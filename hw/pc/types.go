@@ -161,14 +161,18 @@ func text(f func(*Props) *string, name string, limit int) func(*Props, string) e
 func properties() []property {
 	return []property{
 		{"acpi", "OnOffAuto", "Enable ACPI", onOffAuto("acpi", func(p *Props) *qdev.OnOffAuto { return &p.ACPI })},
+		{"append", "string", "Linux kernel command line", viaOption},
 		{"auto-kernel-cmdline", "bool", "Set off to disable adding virtio-mmio devices to the kernel cmdline", boolean("auto-kernel-cmdline", func(p *Props) *bool { return &p.AutoCmdline })},
 		{"dump-guest-core", "bool", "Include guest memory in a core dump", boolean("dump-guest-core", func(p *Props) *bool { return &p.DumpGuestCore })},
+		{"firmware", "string", "Firmware image", viaOption},
 		{"graphics", "bool", "Set on/off to enable/disable graphics emulation", boolean("graphics", func(p *Props) *bool { return &p.Graphics })},
 		{"hmat", "bool", "Set on/off to enable/disable ACPI Heterogeneous Memory Attribute Table (HMAT)", boolean("hmat", func(p *Props) *bool { return &p.HMAT })},
 		{"hpet", "bool", "Enable/disable high precision event timer emulation", boolean("hpet", func(p *Props) *bool { return &p.HPET })},
 		{"i8042", "bool", "", boolean("i8042", func(p *Props) *bool { return &p.I8042 })},
+		{"initrd", "string", "Linux initial ramdisk file", viaOption},
 		{"ioapic2", "OnOffAuto", "Enable second IO-APIC", onOffAuto("ioapic2", func(p *Props) *qdev.OnOffAuto { return &p.IOAPIC2 })},
 		{"isa-serial", "bool", "Set off to disable the instantiation an ISA serial port", boolean("isa-serial", func(p *Props) *bool { return &p.ISASerial })},
+		{"kernel", "string", "Linux kernel image file", viaOption},
 		{"max-ram-below-4g", "size", "Maximum ram below the 4G boundary (32bit boundary)", maxRAM},
 		{"mem-merge", "bool", "Enable/disable memory merge support", boolean("mem-merge", func(p *Props) *bool { return &p.MemMerge })},
 		{"memory-backend", "string", "Set RAM backendValid value is ID of hostmem based backend", text(func(p *Props) *string { return &p.MemoryBackend }, "memory-backend", 255)},
@@ -191,6 +195,8 @@ func properties() []property {
 	}
 }
 
+// viaOption is for what the options of the same names set: the command line has taken it out of the properties.
+func viaOption(*Props, string) error { return nil }
 
 func maxRAM(p *Props, v string) error {
 	n, ok := qdev.ParseSize(v)

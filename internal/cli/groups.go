@@ -1,5 +1,11 @@
 package cli
 
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
 // Group is an option that takes a list of parameters, as clients ask for it.
 type Group struct {
 	Name       string
@@ -9,9 +15,29 @@ type Group struct {
 // Parameter is one of them; its type is string, boolean, number or size.
 type Parameter struct{ Name, Type, Help, Default string }
 
+// GroupHelp lists the members of a group, as its option's help does.
+func GroupHelp(name string) string {
+	types := map[string]string{"string": "str", "boolean": "bool (on/off)", "number": "num", "size": "size"}
+	var lines []string
+	for _, g := range Groups() {
+		if g.Name != name {
+			continue
+		}
+		for _, p := range g.Parameters {
+			line := fmt.Sprintf("  %s=<%s>", p.Name, types[p.Type])
+			if p.Help != "" {
+				line = fmt.Sprintf("%-24s - %s", line, p.Help)
+			}
+			lines = append(lines, line+"\n")
+		}
+	}
+	slices.Sort(lines)
+	return name + " options:\n" + strings.Join(lines, "")
+}
+
 // Groups lists the options with parameters; one without parameters here takes any.
 func Groups() []Group {
-	strings := func(names ...string) (list []Parameter) {
+	texts := func(names ...string) (list []Parameter) {
 		for _, n := range names {
 			list = append(list, Parameter{Name: n, Type: "string"})
 		}
@@ -39,14 +65,14 @@ func Groups() []Group {
 			{"websocket", "string", "", ""}, {"vnc", "string", "", ""}}},
 		{"smbios", nil},
 		{"acpi", nil},
-		{"action", strings("watchdog", "panic", "reboot", "shutdown")},
+		{"action", texts("watchdog", "panic", "reboot", "shutdown")},
 		{"fw_cfg", []Parameter{{"string", "string", "Sets content of the blob to be inserted from a string", ""},
 			{"file", "string", "Sets the name of the file from which the fw_cfg blob will be loaded", ""},
 			{"name", "string", "Sets the fw_cfg name of the blob to be inserted", ""}}},
 		{"numa", nil},
-		{"name", append(strings("process", "guest"), Parameter{Name: "debug-threads", Type: "boolean"})},
+		{"name", append(texts("process", "guest"), Parameter{Name: "debug-threads", Type: "boolean"})},
 		{"object", nil},
-		{"sandbox", append(strings("resourcecontrol", "spawn", "elevateprivileges", "obsolete"), Parameter{Name: "enable", Type: "boolean"})},
+		{"sandbox", append(texts("resourcecontrol", "spawn", "elevateprivileges", "obsolete"), Parameter{Name: "enable", Type: "boolean"})},
 		{"msg", []Parameter{{"guest-name", "boolean", "Prepends guest name for error messages but only if -name guest is set otherwise option is ignored\n", ""}, {"timestamp", "boolean", "", ""}}},
 		{"overcommit", []Parameter{{"cpu-pm", "boolean", "", ""}, {"mem-lock", "boolean", "", ""}}},
 		{"add-fd", []Parameter{{"opaque", "string", "free-form string used to describe fd", ""},
@@ -55,10 +81,10 @@ func Groups() []Group {
 		{"smp-opts", numbers("maxcpus", "threads", "cores", "dies", "sockets", "cpus")},
 		{"memory", []Parameter{{"maxmem", "size", "", ""}, {"slots", "number", "", ""}, {"size", "size", "", ""}}},
 		{"accel", nil},
-		{"trace", strings("file", "events", "enable")},
+		{"trace", texts("file", "events", "enable")},
 		{"mon", []Parameter{{"pretty", "boolean", "", ""}, {"chardev", "string", "", ""}, {"mode", "string", "", ""}}},
-		{"global", strings("value", "property", "driver")},
-		{"rtc", strings("driftfix", "clock", "base")},
+		{"global", texts("value", "property", "driver")},
+		{"rtc", texts("driftfix", "clock", "base")},
 		{"device", nil},
 		{"chardev", chardevParameters},
 		{"netdev", nil},

@@ -18,6 +18,9 @@ func (p *parser) version(string) error { return p.query(QueryVersion, "") }
 // kvmProperties are properties of the accelerator KVM that -machine takes; other accelerators do without them.
 var kvmProperties = []string{"kernel-irqchip", "kvm-shadow-mem"}
 
+// bootProperties are properties of the machine that have options of their own, too; of both the last counts.
+var bootProperties = map[string]func(*parser, string) error{"kernel": (*parser).kernel, "initrd": (*parser).initrd, "append": (*parser).append, "firmware": (*parser).bios}
+
 func (p *parser) machine(v string) error {
 	o := config.Options{Origin: p.origin, Pairs: config.ParseOpts(v, "type")}
 	typ, _ := o.Get("type")
@@ -44,6 +47,12 @@ func (p *parser) machine(v string) error {
 	for _, pr := range o.Pairs { // the machine has what -smp says as a property, smp
 		if name, ok := strings.CutPrefix(pr.Key, "smp."); ok {
 			smp = append(smp, name+"="+pr.Value.(string))
+			continue
+		}
+		if set := bootProperties[pr.Key]; set != nil {
+			if err := set(p, pr.Value.(string)); err != nil {
+				return err
+			}
 			continue
 		}
 		p.VM.Machine.Pairs = append(p.VM.Machine.Pairs, pr)

@@ -32,6 +32,7 @@ const (
 	QueryNetdevs           // -netdev help
 	QueryDataDirs          // -L help
 	QueryAudio             // -audiodev help
+	QueryGroup             // -rtc help: Request.Subject is the name in Groups
 )
 
 // Request is the result of parsing.
@@ -40,7 +41,7 @@ type Request struct {
 	Query   Query
 	Subject string
 	Usage   string // text of QueryHelp
-	// Warnings are lines for stderr.
+	// Warnings are texts for stderr, after "prog: ".
 	Warnings []string
 }
 
@@ -68,9 +69,14 @@ func Parse(prog string, args []string) (*Request, error) {
 	p.VM.BootOrder = config.BootOrder{Order: defaultBoot, Wait: -1, Restart: -1}
 	for _, o := range occ {
 		p.origin = o.origin
-		if err := o.row.apply(p, o.value); err == (stop{}) {
+		err := p.checkWords(o.row, o.value)
+		if err == nil {
+			err = o.row.apply(p, o.value)
+		}
+		if err == (stop{}) {
 			return &p.Request, nil
-		} else if err != nil {
+		}
+		if err != nil {
 			return nil, err
 		}
 	}

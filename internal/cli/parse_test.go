@@ -2,6 +2,7 @@ package cli
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -91,6 +92,17 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// TestMachineBoot gives what the machine boots as its properties: of them and the options of these names the last counts.
+func TestMachineBoot(t *testing.T) {
+	r, err := Parse("goemu", []string{"-kernel", "a", "-M", "pc,kernel=b,,c,initrd=i,append=x=1,firmware=f", "-append", "y"})
+	require.NoError(t, err)
+	b := r.VM.Boot
+	require.Equal(t, []string{"b,c", "i", "y", "f"}, []string{b.Kernel, b.Initrd, b.Append, r.VM.Firmware})
+	require.Len(t, r.VM.Machine.Pairs, 1)
+	_, err = Parse("goemu", []string{"-M", "pc,append=x"})
+	require.EqualError(t, err, "-append only allowed with -kernel option")
+}
+
 // TestMachineSMP gives the topology as a property of the machine.
 func TestMachineSMP(t *testing.T) {
 	r, err := Parse("goemu", []string{"-M", "pc,smp.cpus=2,smp.sockets=2,smp.cores=1,smp.threads=1,acpi=off"})
@@ -99,5 +111,51 @@ func TestMachineSMP(t *testing.T) {
 	}
 	if s := r.VM.SMP; s.CPUs != 2 || s.Sockets != 2 || s.MaxCPUs != 2 || len(r.VM.Machine.Pairs) != 2 {
 		t.Errorf("%+v, %+v", s, r.VM.Machine)
+	}
+}
+
+// TestGroupHelp lists the members of options in QEMU's form.
+func TestGroupHelp(t *testing.T) {
+	for args, want := range map[string]string{"-rtc help": "rtc", "-boot menu=on,help": "boot-opts", "-chardev socket,help": "chardev", "-smp ?": "smp-opts"} {
+		r, err := Parse("goemu", strings.Fields(args))
+		require.NoError(t, err, args)
+		require.Equal(t, []any{QueryGroup, want}, []any{r.Query, r.Subject}, args)
+	}
+	require.Equal(t, "add-fd options:\n  fd=<num>               - file descriptor of which a duplicate is added to fd set\n"+
+		"  opaque=<str>           - free-form string used to describe fd\n  set=<num>              - ID of the fd set to add fd to\n", GroupHelp("add-fd"))
+	require.Equal(t, "overcommit options:\n  cpu-pm=<bool (on/off)>\n  mem-lock=<bool (on/off)>\n", GroupHelp("overcommit"))
+}
+
+// TestWords: switches without a value are warned of, or refused where all members need one, in QEMU's words.
+func TestWords(t *testing.T) {
+	warning := func(option, word, instead string) string {
+		return option + ": warning: short-form boolean option '" + word + "' deprecated\nPlease use " + instead + " instead"
+	}
+	for _, c := range []struct {
+		args, option string
+		want         []string
+	}{
+		{"-drive file=x,if=none,readonly,nosnapshot", "-drive file=x,if=none,readonly,nosnapshot", []string{"readonly", "readonly=on", "nosnapshot", "snapshot=off"}},
+		{"-device e1000,multifunction", "-device e1000,multifunction", []string{"multifunction", "multifunction=on"}},
+		{"-netdev user,id=n,restrict", "-netdev user,id=n,restrict", []string{"restrict", "restrict=on"}},
+		{"-rtc base=utc -m 64M -name a -vnc :1", "", nil},
+		{"-device e1000,help", "", nil},
+	} {
+		r, err := Parse("goemu", strings.Fields(c.args))
+		require.NoError(t, err, c.args)
+		var want []string
+		for i := 0; i < len(c.want); i += 2 {
+			want = append(want, warning(c.option, c.want[i], c.want[i+1]))
+		}
+		require.Equal(t, want, r.Warnings, c.args)
+	}
+	for args, want := range map[string]string{
+		"-machine pc,usb":            "-machine pc,usb: Expected '=' after parameter 'usb'",
+		"-smp 1,cpus":                "-smp 1,cpus: Expected '=' after parameter 'cpus'",
+		"-netdev stream,id=n,server": "-netdev stream,id=n,server: Expected '=' after parameter 'server'",
+		"-boot order=c,strict":       "-boot order=c,strict: Expected '=' after parameter 'strict'",
+	} {
+		_, err := Parse("goemu", strings.Fields(args))
+		require.EqualError(t, err, want)
 	}
 }

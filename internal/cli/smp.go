@@ -29,7 +29,7 @@ func (p *parser) smp(v string) error {
 		case err != nil:
 			return p.errorf("%w", err)
 		case n == 0:
-			p.Warnings = append(p.Warnings, "Deprecated CPU topology (considered invalid): CPU topology parameters must be greater than zero")
+			p.Warnings = append(p.Warnings, "warning: Deprecated CPU topology (considered invalid): CPU topology parameters must be greater than zero")
 		case n > 1<<16:
 			return p.errorf("Invalid SMP CPUs %d. The max CPUs supported by the machine is 255", n)
 		default:
