@@ -98,8 +98,11 @@ func (u *UAS) command(tag uint16, lun64 uint64, cdb []byte, more bool) {
 	}
 	u.requests = append(u.requests, r)
 	u.data += r.size
-	if u.streams() {
-		r.packet, u.dataPackets[tag] = u.dataPackets[tag], nil
+	if p := u.waiting(tag); p != nil {
+		if r.packet = p; r.size > 0 && r.toDevice != (p.PID == usb.Out) {
+			r.packet = nil
+			u.end(p, usb.Stall)
+		}
 	}
 	switch {
 	case !r.toDevice || r.size == 0:
@@ -112,6 +115,14 @@ func (u *UAS) command(tag uint16, lun64 uint64, cdb []byte, more bool) {
 	default:
 		u.next()
 	}
+}
+
+// waiting is a data packet that has come before the command of its stream, nil if there is none; it waits no longer.
+func (u *UAS) waiting(tag uint16) (p *usb.Packet) {
+	if u.streams() {
+		p, u.dataPackets[tag] = u.dataPackets[tag], nil
+	}
+	return p
 }
 
 // log tells of a command in QEMU's words.
