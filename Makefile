@@ -5,6 +5,7 @@ export GOFLAGS := -trimpath
 
 ORACLES := qemu-system-x86 qemu-utils ovmf nasm acpica-tools libnbd-bin python3-libnbd nbdkit e2fsprogs gdb bzip2
 BENCH_TOOLS := grub-pc-bin grub-common xorriso mtools
+BENCH_DEBIAN ?= $(or $(GOEMU_CACHE),$(CURDIR)/.cache)/debian.qcow2
 
 # The user's own guest for `make demo`.
 KERNEL ?=
@@ -54,7 +55,8 @@ fuzz:
 
 bench: oracles build
 	@.ci/setup $(BENCH_TOOLS)
-	go run ./tests/bench -goemu bin/goemu $(BENCHFLAGS)
+	@.ci/debian-image $(BENCH_DEBIAN) || true
+	go run ./tests/bench -goemu bin/goemu $$([ ! -e $(BENCH_DEBIAN) ] || echo -debian $(BENCH_DEBIAN)) $(BENCHFLAGS)
 
 demo: build
 	@.ci/demo "$(KERNEL)" "$(INITRD)" "$(DISK)" "$(APPEND)" $(DEMO_FLAGS)
