@@ -290,7 +290,7 @@ func (v *VM) ResetStopped(cause ShutdownCause) {
 	if v.Reset != nil {
 		v.Reset(cause)
 	}
-	if cause != CauseSubsystemReset {
+	if cause != CauseSubsystemReset && cause != CauseSnapshotLoad {
 		v.emit("RESET", cause)
 	}
 }

@@ -163,7 +163,7 @@ func TestSnapshots(t *testing.T) {
 	n := len(c.counts())
 	c.after(n + 20)
 	require.Empty(t, c.hmp("loadvm s1"))
-	require.Equal(t, []string{"STOP", "RESUME", "STOP", "RESET", "RESUME"}, c.events)
+	require.Equal(t, []string{"STOP", "RESUME", "STOP", "RESUME"}, c.events)
 	goesBack(t, c.after(len(c.counts())+5))
 
 	save := map[string]any{"job-id": "j", "tag": "s2", "vmstate": "fmt", "devices": []string{"fmt"}}
