@@ -1,11 +1,13 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"goemu/hw/pc"
 	"goemu/internal/config"
 )
 
@@ -34,16 +36,13 @@ func (s *session) chooseFirmware() (err error) {
 	case flash[0] != "" || s.vm.Boot.Kernel != "" || s.typ.Empty:
 		return nil
 	}
-	s.config.BIOS, err = firmware(s.vm)
+	s.config.BIOS, err = firmware(s.vm, s.typ)
 	return err
 }
 
 // firmware reads the image that a machine without a kernel starts.
-func firmware(vm *config.VM) ([]byte, error) {
-	name := vm.Firmware
-	if name == "" {
-		name = "bios-256k.bin"
-	}
+func firmware(vm *config.VM, t *pc.Type) ([]byte, error) {
+	name := cmp.Or(vm.Firmware, t.Firmware, "bios-256k.bin")
 	path := findFirmware(name, dataDirs(vm))
 	if path == "" {
 		hint := ""

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -45,4 +46,24 @@ func TestFirmwareFiles(t *testing.T) {
 	}
 	_, err = files("", "nothing")
 	assert.EqualError(t, err, "-option-rom nothing: Could not open option rom 'nothing': No such file or directory")
+}
+
+// TestFirmwareOfMachines: the microvm has a BIOS of its own; what the user names comes first.
+func TestFirmwareOfMachines(t *testing.T) {
+	dir := t.TempDir()
+	for name, b := range map[string]byte{"bios-256k.bin": 1, "bios-microvm.bin": 2, "mine": 3} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), bytes.Repeat([]byte{b}, 64<<10), 0o600))
+	}
+	types := map[string]*pc.Type{}
+	for _, m := range pc.Types() {
+		types[m.Name] = m
+	}
+	for _, c := range []struct {
+		machine, named string
+		want           byte
+	}{{"pc-i440fx-7.2", "", 1}, {"pc-q35-7.2", "", 1}, {"microvm", "", 2}, {"microvm", "mine", 3}} {
+		b, err := firmware(&config.VM{DataDirs: []string{dir}, Firmware: c.named}, types[c.machine])
+		require.NoError(t, err)
+		assert.Equal(t, c.want, b[0], "%s %s", c.machine, c.named)
+	}
 }

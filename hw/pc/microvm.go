@@ -35,7 +35,7 @@ var microvmProps = strings.Fields("acpi append auto-kernel-cmdline dump-guest-co
 
 func microvmType() *Type {
 	return &Type{
-		Name: "microvm", Desc: "microvm (i386)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "microvm.ram", DriveIF: "virtio", BlockBus: "virtio-blk-device",
+		Name: "microvm", Desc: "microvm (i386)", MaxCPUs: 288, DefaultRAM: 128 << 20, DefaultCPU: "qemu64", RAMID: "microvm.ram", DriveIF: "virtio", BlockBus: "virtio-blk-device", Firmware: "bios-microvm.bin",
 		props: microvmProps, split: microvmSplit, build: buildMicroVM,
 	}
 }

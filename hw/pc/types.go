@@ -20,6 +20,7 @@ type Type struct {
 	NUMAMem           bool   // -numa node,mem is possible
 	BlockBus          string // device type for -drive if=virtio
 	DriveIF           string // bus of drives for which none is named
+	Firmware          string // image that it starts without a kernel, "" for the PC's
 	HasVGA            bool   // has a display adapter by default
 	HasSlots          bool   // can have slots for memory modules, and CPUs that come and go
 	Floppies          int    // how many floppy drives -drive can add
