@@ -879,6 +879,7 @@ const (
 	BlockdevDriverNbd             BlockdevDriver = "nbd"
 	BlockdevDriverNullAio         BlockdevDriver = "null-aio"
 	BlockdevDriverNullCo          BlockdevDriver = "null-co"
+	BlockdevDriverParallels       BlockdevDriver = "parallels"
 	BlockdevDriverPreallocate     BlockdevDriver = "preallocate"
 	BlockdevDriverQcow2           BlockdevDriver = "qcow2"
 	BlockdevDriverQed             BlockdevDriver = "qed"
@@ -1181,6 +1182,7 @@ type BlockdevOptions struct {
 	Nbd             *BlockdevOptionsNbd              `json:"-" branch:"nbd"`
 	NullAio         *BlockdevOptionsNull             `json:"-" branch:"null-aio"`
 	NullCo          *BlockdevOptionsNull             `json:"-" branch:"null-co"`
+	Parallels       *BlockdevOptionsGenericFormat    `json:"-" branch:"parallels"`
 	Preallocate     *BlockdevOptionsPreallocate      `json:"-" branch:"preallocate"`
 	Qcow2           *BlockdevOptionsQcow2            `json:"-" branch:"qcow2"`
 	Qed             *BlockdevOptionsGenericCOWFormat `json:"-" branch:"qed"`
@@ -1276,6 +1278,13 @@ type BlockdevCreateOptionsQcow2 struct {
 	CompressionType *Qcow2CompressionType      `json:"compression-type,omitempty"`
 }
 
+// BlockdevCreateOptionsParallels is the struct BlockdevCreateOptionsParallels. How to make an image in Parallels' format.
+type BlockdevCreateOptionsParallels struct {
+	File        *BlockdevRef `json:"file"`
+	Size        uint64       `json:"size"`
+	ClusterSize *uint64      `json:"cluster-size,omitempty"`
+}
+
 // BlockdevCreateOptionsQed is the struct BlockdevCreateOptionsQed. How to make a qed image.
 type BlockdevCreateOptionsQed struct {
 	File        *BlockdevRef    `json:"file"`
@@ -1367,15 +1376,16 @@ type BlockdevCreateOptionsVpc struct {
 
 // BlockdevCreateOptions is the union BlockdevCreateOptions. How to make an image.
 type BlockdevCreateOptions struct {
-	Driver BlockdevDriver              `json:"driver"`
-	File   *BlockdevCreateOptionsFile  `json:"-" branch:"file"`
-	Luks   *BlockdevCreateOptionsLUKS  `json:"-" branch:"luks"`
-	Qcow2  *BlockdevCreateOptionsQcow2 `json:"-" branch:"qcow2"`
-	Qed    *BlockdevCreateOptionsQed   `json:"-" branch:"qed"`
-	Vdi    *BlockdevCreateOptionsVdi   `json:"-" branch:"vdi"`
-	Vhdx   *BlockdevCreateOptionsVhdx  `json:"-" branch:"vhdx"`
-	Vmdk   *BlockdevCreateOptionsVmdk  `json:"-" branch:"vmdk"`
-	Vpc    *BlockdevCreateOptionsVpc   `json:"-" branch:"vpc"`
+	Driver    BlockdevDriver                  `json:"driver"`
+	File      *BlockdevCreateOptionsFile      `json:"-" branch:"file"`
+	Luks      *BlockdevCreateOptionsLUKS      `json:"-" branch:"luks"`
+	Parallels *BlockdevCreateOptionsParallels `json:"-" branch:"parallels"`
+	Qcow2     *BlockdevCreateOptionsQcow2     `json:"-" branch:"qcow2"`
+	Qed       *BlockdevCreateOptionsQed       `json:"-" branch:"qed"`
+	Vdi       *BlockdevCreateOptionsVdi       `json:"-" branch:"vdi"`
+	Vhdx      *BlockdevCreateOptionsVhdx      `json:"-" branch:"vhdx"`
+	Vmdk      *BlockdevCreateOptionsVmdk      `json:"-" branch:"vmdk"`
+	Vpc       *BlockdevCreateOptionsVpc       `json:"-" branch:"vpc"`
 }
 
 // BlockdevCreateArg are the arguments of blockdev-create.
@@ -2646,6 +2656,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "nbd"},
 			{Name: "null-aio"},
 			{Name: "null-co"},
+			{Name: "parallels"},
 			{Name: "preallocate"},
 			{Name: "qcow2"},
 			{Name: "qed"},
@@ -2884,6 +2895,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "nbd", Type: "BlockdevOptionsNbd"},
 			{Name: "null-aio", Type: "BlockdevOptionsNull"},
 			{Name: "null-co", Type: "BlockdevOptionsNull"},
+			{Name: "parallels", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "preallocate", Type: "BlockdevOptionsPreallocate"},
 			{Name: "qcow2", Type: "BlockdevOptionsQcow2"},
 			{Name: "qed", Type: "BlockdevOptionsGenericCOWFormat"},
@@ -2954,6 +2966,11 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "refcount-bits", Type: "int", Optional: true},
 			{Name: "compression-type", Type: "Qcow2CompressionType", Optional: true},
 		}},
+		{Name: "BlockdevCreateOptionsParallels", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "size", Type: "size"},
+			{Name: "cluster-size", Type: "size", Optional: true},
+		}},
 		{Name: "BlockdevCreateOptionsQed", Kind: KindObject, Members: []Member{
 			{Name: "file", Type: "BlockdevRef"},
 			{Name: "size", Type: "size"},
@@ -3018,6 +3035,7 @@ var moduleBlockCore = Module{Name: "block-core",
 		}, Branches: []Member{
 			{Name: "file", Type: "BlockdevCreateOptionsFile"},
 			{Name: "luks", Type: "BlockdevCreateOptionsLUKS"},
+			{Name: "parallels", Type: "BlockdevCreateOptionsParallels"},
 			{Name: "qcow2", Type: "BlockdevCreateOptionsQcow2"},
 			{Name: "qed", Type: "BlockdevCreateOptionsQed"},
 			{Name: "vdi", Type: "BlockdevCreateOptionsVdi"},

@@ -33,6 +33,7 @@ var creations = []struct {
 	{"qed", []string{"", "cluster_size=4k", "cluster_size=1M,table_size=2", "table_size=16", "backing_file=BASE,backing_fmt=raw"},
 		[]string{"qemu-img resize IMG 6M", "qemu-io -c 'write -z 5M 1M' IMG"}},
 	{"vdi", []string{"", "static=on", "static=off"}, nil},
+	{"parallels", []string{"", "cluster_size=64k"}, nil},
 	{"vpc", []string{"", "subformat=dynamic", "subformat=fixed", "force_size=on", "subformat=fixed,force_size=on"}, nil},
 	{"vmdk", []string{"", "subformat=monolithicSparse", "subformat=monolithicFlat", "subformat=twoGbMaxExtentSparse", "subformat=twoGbMaxExtentFlat", "adapter_type=lsilogic",
 		"adapter_type=buslogic", "adapter_type=legacyESX", "compat6=on", "hwversion=7", "toolsversion=10", "zeroed_grain=on"}, nil},

@@ -261,6 +261,43 @@ qemu-img create -f qcow2 a.qcow2 4M
 qemu-io -c 'open -o file.driver=preallocate,file.prealloc-align=4M,file.prealloc-size=16M a.qcow2' -c 'write 0 1M' -c 'write -z 2M 1M' -c map
 qemu-io -r -f raw -c length a.qcow2
 qemu-io -c 'open -o file.driver=preallocate,file.prealloc-align=100 a.qcow2'`},
+	{"parallels", `
+qemu-img create -f parallels -o help
+qemu-img create -f parallels a.hdd 10M
+qemu-img create -f parallels -o cluster_size=5000 s.hdd 3500k
+qemu-img create -f parallels -o cluster_size=0 x.hdd 1M
+qemu-img create -f parallels -o cluster_size=4G x.hdd 1M
+qemu-img create -f parallels -o cluster_size=512 x.hdd 3T
+qemu-img info a.hdd
+qemu-img info --output=json s.hdd
+qemu-io -c 'write -P 1 500k 700k' -c 'write -P 2 9M 64k' -c 'read -P 1 600k 4k' -c 'read -P 0 5M 1M' -c map a.hdd
+qemu-io -c 'write -P 3 3M 512' -c 'write -z 0 2M' -c 'discard 0 1M' -c 'read -P 0 1M 1M' -c map s.hdd
+qemu-img map --output=json a.hdd
+qemu-img check a.hdd
+qemu-img check --output=json s.hdd
+qemu-img resize a.hdd 20M
+qemu-img measure -O parallels a.hdd
+qemu-img create -f parallels -b a.hdd -F parallels o.hdd
+qemu-img convert -O parallels a.hdd c.hdd
+qemu-img convert -O qcow2 c.hdd d.qcow2
+qemu-img compare a.hdd d.qcow2
+qemu-io -f raw -c 'write -P 0 1M 4M' c.hdd
+qemu-img check c.hdd
+qemu-img check -r leaks c.hdd
+qemu-io -f raw -c 'write -P 0x59 44 1' -c 'write -P 0x6e 45 1' -c 'write -P 0x6f 46 1' -c 'write -P 0x74 47 1' -c 'write -P 99 66 1' c.hdd
+qemu-io -c 'write 0 512' c.hdd
+qemu-io -r -c 'read -P 0 9M 512' c.hdd
+qemu-img check c.hdd
+qemu-img check -r all c.hdd
+qemu-img check c.hdd
+qemu-io -f raw -c 'write -P 0 28 4' c.hdd
+qemu-img info -f parallels c.hdd
+qemu-io -f raw -c 'write -P 9 31 1' c.hdd
+qemu-img info c.hdd
+qemu-io -f raw -c 'write -P 0 28 4' -c 'write -P 8 29 1' -c 'write -P 0x40 35 1' c.hdd
+qemu-img info c.hdd
+qemu-io -f raw -c 'write -P 7 16 1' c.hdd
+qemu-img info -f parallels c.hdd`},
 	{"vdi", `
 qemu-img create -f vdi -o help
 qemu-img create -f vdi a.vdi 10M
