@@ -25,11 +25,13 @@ const (
 // readBuffer is the size of the buffer that requests are read through: several small ones come in with one system call.
 const readBuffer = 64 << 10
 
-// Requests up to inlineMax bytes are handled by the goroutine that reads them, as long as the requests before took less than slowRequest.
-// After one that did not, the next slowCredit requests get goroutines of their own.
+// Requests up to inlineMax bytes are handled by the goroutine that reads them, while their data is in the processor's cache, as long as the
+// requests before took less than slowRequest and slowKiB for each KiB. After one that did not, the next slowCredit requests get goroutines
+// of their own.
 const (
-	inlineMax   = 32 << 10
+	inlineMax   = 512 << 10
 	slowRequest = 150 * time.Microsecond
+	slowKiB     = time.Microsecond
 	slowCredit  = 32
 )
 
@@ -258,7 +260,7 @@ var quick = map[proto.Cmd]bool{proto.CmdRead: true, proto.CmdWrite: true}
 func (c *client) timed(r *request) {
 	start := time.Now()
 	c.handle(context.Background(), r)
-	if len(r.data) <= inlineMax && time.Since(start) > slowRequest {
+	if n := len(r.data); n <= inlineMax && time.Since(start) > slowRequest+time.Duration(n>>10)*slowKiB {
 		c.slow.set()
 	}
 }

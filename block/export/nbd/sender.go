@@ -87,7 +87,15 @@ const (
 	maxClass = 25
 )
 
-var buffers [maxClass + 1]sync.Pool
+// maxKept is how many bytes of buffers are kept for the next requests.
+const maxKept = 32 << 20
+
+// buffers are those that nobody uses now, the one used last first: it is still in the processor's cache.
+var buffers struct {
+	mu    sync.Mutex
+	kept  int
+	class [maxClass + 1][][]byte
+}
 
 // alloc gives the request a buffer of size bytes.
 func (r *request) alloc(size int) {
@@ -96,18 +104,29 @@ func (r *request) alloc(size int) {
 		return
 	}
 	class := max(minClass, bits.Len(uint(size-1)))
-	if b, ok := buffers[class].Get().(*[]byte); ok {
-		r.data = (*b)[:size]
-		return
+	buffers.mu.Lock()
+	list := buffers.class[class]
+	if n := len(list) - 1; n >= 0 {
+		r.data = list[n][:size]
+		buffers.class[class], list[n] = list[:n], nil
+		buffers.kept -= cap(r.data)
 	}
-	r.data = make([]byte, size, 1<<class)
+	buffers.mu.Unlock()
+	if r.data == nil {
+		r.data = make([]byte, size, 1<<class)
+	}
 }
 
 // free gives the request and its buffer back.
 func (r *request) free() {
-	if cap(r.data) > 0 {
-		b := r.data[:0]
-		buffers[bits.Len(uint(cap(b)-1))].Put(&b)
+	if n := cap(r.data); n > 0 {
+		class := bits.Len(uint(n - 1))
+		buffers.mu.Lock()
+		if buffers.kept+n <= maxKept {
+			buffers.class[class] = append(buffers.class[class], r.data[:0])
+			buffers.kept += n
+		}
+		buffers.mu.Unlock()
 	}
 	*r = request{}
 	requests.Put(r)
@@ -179,6 +198,17 @@ func (s *sender) flush() error {
 	return s.drain()
 }
 
+// group is the number of replies at the beginning of a batch that are sent with one call: what is large goes out alone, so that its buffer
+// is free early.
+func group(batch []*request) (n int) {
+	for size := 0; n < len(batch) && size < batchMax; n++ {
+		for _, b := range batch[n].out {
+			size += len(b)
+		}
+	}
+	return n
+}
+
 // drain sends until nothing is waiting.
 // Preconditions: mu is held; it is released.
 func (s *sender) drain() error {
@@ -193,14 +223,18 @@ func (s *sender) drain() error {
 		s.pending, s.spare, s.bytes = s.spare[:0], batch, 0
 		err := s.err
 		s.mu.Unlock()
-		if err == nil {
-			if err = s.write(batch); err != nil {
-				s.conn.Close() // wakes the reader
+		for rest := batch; len(rest) > 0; {
+			part := rest[:group(rest)]
+			rest = rest[len(part):]
+			if err == nil {
+				if err = s.write(part); err != nil {
+					s.conn.Close() // wakes the reader
+				}
 			}
-		}
-		for i, r := range batch {
-			s.finish(r)
-			batch[i] = nil
+			for i, r := range part {
+				s.finish(r)
+				part[i] = nil
+			}
 		}
 		s.mu.Lock()
 		if s.err == nil {

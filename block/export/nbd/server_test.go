@@ -178,7 +178,7 @@ var conversations = map[string][]*script{
 
 // An answer has to begin within patience; it has ended when nothing more came for quiet and it is as long as the one that is known.
 const (
-	patience = 10 * time.Second
+	patience = time.Minute
 	quiet    = 500 * time.Millisecond
 )
 
