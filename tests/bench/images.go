@@ -81,7 +81,8 @@ func images(o options, s *setup, _ [2]*emulator) ([]row, error) {
 	if err := makeImages(in, size<<20, func(kind string) bool {
 		return kind == "raw" || slices.ContainsFunc(imageWorks, func(w imageWork) bool {
 			return o.selected(w.name, imageGroup) && strings.Contains(w.args, "%in."+kind)
-		}) || slices.ContainsFunc(mirrorWorks, func(w mirrorWork) bool { return o.selected(w.name, imageGroup) && w.format == kind })
+		}) || kind == "served" && slices.ContainsFunc(nbdWorks, func(w nbdWork) bool { return o.selected(w.name, nbdGroup) }) ||
+			slices.ContainsFunc(mirrorWorks, func(w mirrorWork) bool { return o.selected(w.name, imageGroup) && w.format == kind })
 	}); err != nil {
 		return nil, err
 	}
@@ -117,6 +118,7 @@ func makeImages(in string, size int64, needed func(kind string) bool) error {
 		make func(name string) error
 	}{
 		{"raw", func(name string) error { return mixedImage(name, size) }},
+		{"served", func(name string) error { return mixedImage(name, size) }}, // which is written to
 		{"qcow2", func(name string) error {
 			return command("qemu-img", "convert", "-f", "raw", "-O", "qcow2", in+".raw", name)
 		}},
@@ -263,7 +265,7 @@ func servers(o options, dir, in string, _ int64, pair [2]*toolset) (rows []row, 
 			continue
 		}
 		r, err := alternate(o.runs, pair, func(p *toolset) ([]result, error) {
-			ns, err := p.overNBD(dir, in+".raw", w.args)
+			ns, err := p.overNBD(dir, in+".served", w.args)
 			return one(w.name, nbdGroup, ns), err
 		})
 		if err != nil {
