@@ -20,16 +20,31 @@ const deflateWindow = 4096
 
 // The compressors are expensive to make, so they are kept. Each is used by one goroutine at a time.
 var (
-	deflaters   = sync.Pool{New: func() any { w, _ := flate.NewWriterWindow(io.Discard, deflateWindow); return w }}
+	deflaters   = sync.Pool{New: func() any { w, _ := flate.NewWriterWindow(io.Discard, deflateWindow); return &compressor{deflate: w} }}
 	zstdWriters = sync.Pool{New: func() any {
 		w, _ := zstd.NewWriter(nil, zstd.WithEncoderLevel(zstd.SpeedFastest), zstd.WithEncoderConcurrency(1), zstd.WithEncoderCRC(false), zstd.WithLowerEncoderMem(true))
-		return w
+		return &compressor{zstd: w}
 	}}
 	zstdReaders = sync.Pool{New: func() any {
 		r, _ := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(64<<20))
 		return r
 	}}
 )
+
+// compressor is one of the two with room for what it makes.
+type compressor struct {
+	deflate *flate.Writer
+	zstd    *zstd.Encoder
+	room    []byte
+}
+
+// space is room for n bytes.
+func (c *compressor) space(n int) []byte {
+	if cap(c.room) < n {
+		c.room = make([]byte, n)
+	}
+	return c.room[:0:n]
+}
 
 // limitedBuffer collects at most cap(b) bytes.
 type limitedBuffer struct{ b []byte }
@@ -44,26 +59,28 @@ func (l *limitedBuffer) Write(p []byte) (int, error) {
 
 // deflate compresses src to fewer than len(src) bytes; nil if that is not possible.
 func (im *image) deflate(src []byte) []byte {
-	out := limitedBuffer{make([]byte, 0, len(src)-1)}
+	pool := &deflaters
 	if im.compression == compressZstd {
-		w := zstdWriters.Get().(*zstd.Encoder)
-		defer zstdWriters.Put(w)
-		b := w.EncodeAll(src, make([]byte, 0, len(src)+len(src)/128+64))
+		pool = &zstdWriters
+	}
+	c := pool.Get().(*compressor)
+	defer pool.Put(c)
+	if c.zstd != nil {
+		b := c.zstd.EncodeAll(src, c.space(len(src)+len(src)/128+64))
 		if len(b) >= len(src) {
 			return nil
 		}
-		return b
+		return bytes.Clone(b)
 	}
-	w := deflaters.Get().(*flate.Writer)
-	defer deflaters.Put(w)
-	w.Reset(&out)
-	if _, err := w.Write(src); err != nil {
+	out := limitedBuffer{c.space(len(src) - 1)}
+	c.deflate.Reset(&out)
+	if _, err := c.deflate.Write(src); err != nil {
 		return nil
 	}
-	if w.Close() != nil {
+	if c.deflate.Close() != nil {
 		return nil
 	}
-	return out.b
+	return bytes.Clone(out.b)
 }
 
 // inflate fills dst from compressed data, behind which anything may follow.
