@@ -145,6 +145,35 @@ type QCryptoBlockCreateOptions struct {
 	Luks   *QCryptoBlockCreateOptionsLUKS `json:"-" branch:"luks"`
 }
 
+// BlockdevQcowEncryptionFormat is the enum BlockdevQcowEncryptionFormat. How a qcow image may be encrypted.
+type BlockdevQcowEncryptionFormat string
+
+// The values of BlockdevQcowEncryptionFormat.
+const (
+	BlockdevQcowEncryptionFormatAes BlockdevQcowEncryptionFormat = "aes"
+)
+
+// BlockdevQcowEncryption is the union BlockdevQcowEncryption. How to read an encrypted qcow image.
+type BlockdevQcowEncryption struct {
+	Format BlockdevQcowEncryptionFormat `json:"format"`
+	Aes    *QCryptoBlockOptionsQCow     `json:"-" branch:"aes"`
+}
+
+// BlockdevOptionsQcow is the struct BlockdevOptionsQcow. Options of qcow images.
+type BlockdevOptionsQcow struct {
+	File    *BlockdevRef            `json:"file"`
+	Backing *BlockdevRefOrNull      `json:"backing,omitempty"`
+	Encrypt *BlockdevQcowEncryption `json:"encrypt,omitempty"`
+}
+
+// BlockdevCreateOptionsQcow is the struct BlockdevCreateOptionsQcow. How to make a qcow image.
+type BlockdevCreateOptionsQcow struct {
+	File        *BlockdevRef               `json:"file"`
+	Size        uint64                     `json:"size"`
+	BackingFile *string                    `json:"backing-file,omitempty"`
+	Encrypt     *QCryptoBlockCreateOptions `json:"encrypt,omitempty"`
+}
+
 // BlockdevQcow2Encryption is the union BlockdevQcow2Encryption. The key of an encrypted qcow2 image.
 type BlockdevQcow2Encryption struct {
 	Format BlockdevQcow2EncryptionFormat `json:"format"`
@@ -881,6 +910,7 @@ const (
 	BlockdevDriverNullCo          BlockdevDriver = "null-co"
 	BlockdevDriverParallels       BlockdevDriver = "parallels"
 	BlockdevDriverPreallocate     BlockdevDriver = "preallocate"
+	BlockdevDriverQcow            BlockdevDriver = "qcow"
 	BlockdevDriverQcow2           BlockdevDriver = "qcow2"
 	BlockdevDriverQed             BlockdevDriver = "qed"
 	BlockdevDriverQuorum          BlockdevDriver = "quorum"
@@ -1185,6 +1215,7 @@ type BlockdevOptions struct {
 	Parallels       *BlockdevOptionsGenericFormat    `json:"-" branch:"parallels"`
 	Preallocate     *BlockdevOptionsPreallocate      `json:"-" branch:"preallocate"`
 	Qcow2           *BlockdevOptionsQcow2            `json:"-" branch:"qcow2"`
+	Qcow            *BlockdevOptionsQcow             `json:"-" branch:"qcow"`
 	Qed             *BlockdevOptionsGenericCOWFormat `json:"-" branch:"qed"`
 	Quorum          *BlockdevOptionsQuorum           `json:"-" branch:"quorum"`
 	Raw             *BlockdevOptionsRaw              `json:"-" branch:"raw"`
@@ -1380,6 +1411,7 @@ type BlockdevCreateOptions struct {
 	File      *BlockdevCreateOptionsFile      `json:"-" branch:"file"`
 	Luks      *BlockdevCreateOptionsLUKS      `json:"-" branch:"luks"`
 	Parallels *BlockdevCreateOptionsParallels `json:"-" branch:"parallels"`
+	Qcow      *BlockdevCreateOptionsQcow      `json:"-" branch:"qcow"`
 	Qcow2     *BlockdevCreateOptionsQcow2     `json:"-" branch:"qcow2"`
 	Qed       *BlockdevCreateOptionsQed       `json:"-" branch:"qed"`
 	Vdi       *BlockdevCreateOptionsVdi       `json:"-" branch:"vdi"`
@@ -2096,6 +2128,25 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "qcow", Type: "QCryptoBlockOptionsQCow"},
 			{Name: "luks", Type: "QCryptoBlockCreateOptionsLUKS"},
 		}},
+		{Name: "BlockdevQcowEncryptionFormat", Kind: KindEnum, Values: []Value{
+			{Name: "aes"},
+		}},
+		{Name: "BlockdevQcowEncryption", Kind: KindObject, Tag: "format", Members: []Member{
+			{Name: "format", Type: "BlockdevQcowEncryptionFormat"},
+		}, Branches: []Member{
+			{Name: "aes", Type: "QCryptoBlockOptionsQCow"},
+		}},
+		{Name: "BlockdevOptionsQcow", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "backing", Type: "BlockdevRefOrNull", Optional: true},
+			{Name: "encrypt", Type: "BlockdevQcowEncryption", Optional: true},
+		}},
+		{Name: "BlockdevCreateOptionsQcow", Kind: KindObject, Members: []Member{
+			{Name: "file", Type: "BlockdevRef"},
+			{Name: "size", Type: "size"},
+			{Name: "backing-file", Type: "str", Optional: true},
+			{Name: "encrypt", Type: "QCryptoBlockCreateOptions", Optional: true},
+		}},
 		{Name: "BlockdevQcow2Encryption", Kind: KindObject, Tag: "format", Members: []Member{
 			{Name: "format", Type: "BlockdevQcow2EncryptionFormat"},
 		}, Branches: []Member{
@@ -2658,6 +2709,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "null-co"},
 			{Name: "parallels"},
 			{Name: "preallocate"},
+			{Name: "qcow"},
 			{Name: "qcow2"},
 			{Name: "qed"},
 			{Name: "quorum"},
@@ -2898,6 +2950,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "parallels", Type: "BlockdevOptionsGenericFormat"},
 			{Name: "preallocate", Type: "BlockdevOptionsPreallocate"},
 			{Name: "qcow2", Type: "BlockdevOptionsQcow2"},
+			{Name: "qcow", Type: "BlockdevOptionsQcow"},
 			{Name: "qed", Type: "BlockdevOptionsGenericCOWFormat"},
 			{Name: "quorum", Type: "BlockdevOptionsQuorum"},
 			{Name: "raw", Type: "BlockdevOptionsRaw"},
@@ -3036,6 +3089,7 @@ var moduleBlockCore = Module{Name: "block-core",
 			{Name: "file", Type: "BlockdevCreateOptionsFile"},
 			{Name: "luks", Type: "BlockdevCreateOptionsLUKS"},
 			{Name: "parallels", Type: "BlockdevCreateOptionsParallels"},
+			{Name: "qcow", Type: "BlockdevCreateOptionsQcow"},
 			{Name: "qcow2", Type: "BlockdevCreateOptionsQcow2"},
 			{Name: "qed", Type: "BlockdevCreateOptionsQed"},
 			{Name: "vdi", Type: "BlockdevCreateOptionsVdi"},

@@ -16,6 +16,7 @@ import (
 	"goemu/block/driver/nbd"
 	"goemu/block/driver/null"
 	"goemu/block/driver/parallels"
+	"goemu/block/driver/qcow"
 	"goemu/block/driver/qcow2"
 	"goemu/block/driver/qed"
 	"goemu/block/driver/quorum"
@@ -28,5 +29,5 @@ import (
 
 // All lists every block driver of the program.
 func All() []*block.Driver {
-	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, qed.Drivers, luks.Drivers, vdi.Drivers, vhdx.Drivers, vmdk.Drivers, vpc.Drivers, parallels.Drivers, bochs.Drivers, cloop.Drivers, dmg.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, quorum.Drivers, nbd.Drivers)
+	return slices.Concat(file.Drivers, raw.Drivers, qcow2.Drivers, qed.Drivers, luks.Drivers, vdi.Drivers, vhdx.Drivers, vmdk.Drivers, vpc.Drivers, parallels.Drivers, qcow.Drivers, bochs.Drivers, cloop.Drivers, dmg.Drivers, null.Drivers, blkdebug.Drivers, blkverify.Drivers, copybeforewrite.Drivers, filter.Drivers, quorum.Drivers, nbd.Drivers)
 }

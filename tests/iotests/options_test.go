@@ -33,6 +33,7 @@ var creations = []struct {
 	{"qed", []string{"", "cluster_size=4k", "cluster_size=1M,table_size=2", "table_size=16", "backing_file=BASE,backing_fmt=raw"},
 		[]string{"qemu-img resize IMG 6M", "qemu-io -c 'write -z 5M 1M' IMG"}},
 	{"vdi", []string{"", "static=on", "static=off"}, nil},
+	{"qcow", []string{"", "backing_file=BASE,backing_fmt=raw", "encrypt.format=aes,encrypt.key-secret=s"}, nil},
 	{"parallels", []string{"", "cluster_size=64k"}, nil},
 	{"vpc", []string{"", "subformat=dynamic", "subformat=fixed", "force_size=on", "subformat=fixed,force_size=on"}, nil},
 	{"vmdk", []string{"", "subformat=monolithicSparse", "subformat=monolithicFlat", "subformat=twoGbMaxExtentSparse", "subformat=twoGbMaxExtentFlat", "adapter_type=lsilogic",
@@ -71,7 +72,7 @@ func exchange(t *testing.T, maker, user, judge side, format, options string, aft
 	if strings.Contains(options, "key-secret=s") {
 		secret = "--object secret,id=s,data=password "
 		key := "key-secret=s"
-		if format == "qcow2" {
+		if format == "qcow2" || format == "qcow" {
 			key = "encrypt.key-secret=s"
 		}
 		source = fmt.Sprintf("driver=%s,file.filename=%s,%s", format, img, key)
@@ -98,7 +99,7 @@ func exchange(t *testing.T, maker, user, judge side, format, options string, aft
 	}
 	sound := func() {
 		t.Helper()
-		if format != "raw" && format != "luks" && format != "vpc" {
+		if format != "raw" && format != "luks" && format != "vpc" && format != "qcow" {
 			do(judge, "qemu-img check "+tool)
 		}
 		theirs, ours := do(judge, "qemu-img info "+tool), do(user, "qemu-img info "+tool)

@@ -261,6 +261,43 @@ qemu-img create -f qcow2 a.qcow2 4M
 qemu-io -c 'open -o file.driver=preallocate,file.prealloc-align=4M,file.prealloc-size=16M a.qcow2' -c 'write 0 1M' -c 'write -z 2M 1M' -c map
 qemu-io -r -f raw -c length a.qcow2
 qemu-io -c 'open -o file.driver=preallocate,file.prealloc-align=100 a.qcow2'`},
+	{"qcow", `
+qemu-img create -f qcow -o help
+qemu-img create -f qcow a.qcow 10M
+qemu-img create -f qcow z.qcow 0
+qemu-img create -f qcow -o encryption=on e.qcow 1M
+qemu-img create -f qcow -o encrypt.format=luks,encrypt.key-secret=s e.qcow 1M
+qemu-img info a.qcow
+qemu-io -c 'write -P 1 500k 70k' -c 'write -P 2 9M 64k' -c 'read -P 1 510k 4k' -c 'read -P 0 5M 1M' -c map a.qcow
+qemu-img map --output=json a.qcow
+qemu-img map a.qcow
+qemu-img check a.qcow
+qemu-img resize a.qcow 20M
+qemu-img measure -O qcow a.qcow
+qemu-img snapshot -l a.qcow
+qemu-img create -f qcow -b a.qcow -F qcow o.qcow
+qemu-img info o.qcow
+qemu-io -c 'write -P 3 1M 512' -c 'write -P 4 9000k 10k' -c 'read -P 1 510k 4k' -c 'read -P 4 9000k 10k' o.qcow
+qemu-img commit o.qcow
+qemu-io -c 'read -P 3 1M 512' -c 'write -P 5 500k 1k' a.qcow
+qemu-img convert -O qcow a.qcow c.qcow
+qemu-img compare a.qcow c.qcow
+qemu-io -c 'write -c -P 7 0 4k' -c 'write -c -P 8 2M 4k' -c 'write -P 6 2M 1k' -c 'read -P 6 2M 1k' -c 'read -P 8 2049k 3k' -c 'read -P 7 0 4k' -c map c.qcow
+qemu-img convert -O qcow2 c.qcow d.qcow2
+qemu-img rebase -u -b d.qcow2 -F qcow2 o.qcow
+qemu-io -f raw -c 'write -P 8 32 1' c.qcow
+qemu-img info -f qcow c.qcow
+qemu-io -f raw -c 'write -P 12 32 1' -c 'write -P 5 33 1' c.qcow
+qemu-img info -f qcow c.qcow
+qemu-io -f raw -c 'write -P 9 33 1' -c 'write -P 127 24 8' c.qcow
+qemu-img info -f qcow c.qcow
+qemu-io -f raw -c 'write -P 0 24 8' c.qcow
+qemu-img info -f qcow c.qcow
+qemu-img info -f qcow d.qcow2
+qemu-io -f raw -c 'write -P 160 29 1' c.qcow
+qemu-io -f raw -c 'write -P 2 39 1' a.qcow
+qemu-img info a.qcow
+qemu-io -f raw -c 'write -P 0 39 1' a.qcow`},
 	{"parallels", `
 qemu-img create -f parallels -o help
 qemu-img create -f parallels a.hdd 10M

@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
-	"goemu/block/driver/qcow2/inflate"
+	"goemu/block/inflate"
 )
 
 // deflateWindow is the window of deflated clusters: readers need not keep more.
