@@ -10,6 +10,9 @@ import (
 	"goemu/block"
 )
 
+// guardSize is the part of a probed image in which a guest must not create another format's signature.
+const guardSize = 512
+
 // Drivers is the format of this package.
 var Drivers = []*block.Driver{{
 	Name: "raw",
@@ -59,11 +62,6 @@ func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance,
 	if f.file, err = n.OpenChild(ctx, o, "file", role, true); err != nil {
 		return nil, err
 	}
-	if n.Probed() {
-		if err := f.refuseOthers(ctx); err != nil {
-			return nil, err
-		}
-	}
 	if n.Probed() && !n.ReadOnly() {
 		n.Graph().Messagef(probedWarning, f.file.Node().Filename())
 	}
@@ -73,18 +71,6 @@ func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance,
 	}
 	f.apply(w)
 	return f, nil
-}
-
-// refuseOthers refuses a probed image that has the beginning of a format which is known but has no driver.
-func (f *Format) refuseOthers(ctx context.Context) error {
-	head := make([]byte, block.ProbeSize)
-	if err := f.file.Read(ctx, 0, head); err != nil {
-		return block.Errnof(block.Errno(err), "Could not read image for determining its format")
-	}
-	if format := Probe(head); format != "raw" && f.node.Graph().FindDriver(format) == nil {
-		return block.Errorf(unix.ENOTSUP, "Could not open '%s': image format '%s' is not supported", f.file.Node().Filename(), format)
-	}
-	return nil
 }
 
 // takeWindow takes the options.
@@ -177,7 +163,7 @@ func (f *Format) guarded(off int64, iov [][]byte) ([][]byte, error) {
 	if off != 0 || block.IovGather(head, iov) < guardSize {
 		return nil, unix.EINVAL
 	}
-	if Probe(head) != "raw" || f.node.Graph().ProbeFormat(head, "") != f.node.Driver() {
+	if f.node.Graph().ProbeFormat(head, "") != f.node.Driver() {
 		return nil, unix.EPERM
 	}
 	total := block.IovLen(iov)
