@@ -51,8 +51,8 @@ func Build(m *Machine, base uint64) *Blob {
 	fadtAddr := table(m.slicOEM(m.fadt(facsAddr, dsdtAddr)), 1)
 	if m.PM != nil {
 		pointer(fadtAddr, fadtFACS, 4)
-		pointer(fadtAddr, fadtDSDT, 4)
 	}
+	pointer(fadtAddr, fadtDSDT, 4)
 	if m.PM == nil || m.PM.ICH9 {
 		pointer(fadtAddr, fadtXDSDT, 8)
 	}

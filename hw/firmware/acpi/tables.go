@@ -155,6 +155,7 @@ func (m *Machine) fadt(facsAddr, dsdtAddr uint64) []byte {
 func (m *Machine) fadtReduced(dsdtAddr uint64) []byte {
 	le := binary.LittleEndian
 	b := make([]byte, fadtSizeV6)
+	le.PutUint32(b[fadtDSDT:], uint32(dsdtAddr)) // where SeaBIOS looks for it
 	le.PutUint64(b[fadtXDSDT:], dsdtAddr)
 	le.PutUint32(b[fadtFlags:], fadtHWReduced|fadtResetSupported)
 	gas := func(off int, addr uint64) {
