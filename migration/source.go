@@ -340,12 +340,12 @@ func (o *outgoing) iterate() {
 	_ = o.sink.Flush()
 }
 
-// lowPending tells whether what is left can be sent within the downtime. As long as each round is much shorter than the one before, and they
-// are short, one more makes the downtime still shorter.
+// lowPending tells whether the first round is over and what is left can be sent within the downtime. As long as each round is much shorter
+// than the one before, and they are short, one more makes the downtime still shorter.
 func (o *outgoing) lowPending() bool {
 	threshold := o.perMS * float64(o.e.Parameters().DowntimeLimit)
 	pending := float64(o.saver.Pending())
-	if pending > 0 && (pending >= threshold || o.polishing > 0) {
+	if pending > 0 && (pending >= threshold || o.polishing > 0 || !o.saver.Swept()) {
 		return false
 	}
 	o.sync()

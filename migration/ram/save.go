@@ -209,6 +209,9 @@ func (s *Saver) Period() (dirtied, sent uint64, ok bool) {
 	return p.before * memory.PageSize, p.bytes, ok
 }
 
+// Swept tells whether the first round is over.
+func (s *Saver) Swept() bool { return s.again }
+
 // Stop says that the guest does not run any more, so that what is dirty now is all.
 func (s *Saver) Stop() { s.stopped = true }
 
