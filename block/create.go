@@ -73,6 +73,21 @@ func (g *Graph) CreateIn(ctx context.Context, r *CreateRequest, fill func(file *
 	return err
 }
 
+// ReadHeader reads the first n bytes of an image's file, parses them, and gives the file's length, too.
+func ReadHeader[H any](ctx context.Context, file *Child, n int, parse func(b []byte) (H, error)) (b []byte, h H, length int64, err error) {
+	b = make([]byte, n)
+	if err := file.Read(ctx, 0, b); err != nil {
+		return nil, h, 0, unix.Errno(Errno(err))
+	}
+	if h, err = parse(b); err != nil {
+		return nil, h, 0, err
+	}
+	if length, err = file.Length(ctx); err != nil {
+		return nil, h, 0, unix.Errno(Errno(err))
+	}
+	return b, h, length, nil
+}
+
 // FixedSubformat tells whether the option "subformat", if given, asks for an image of fixed size: "fixed" rather than "dynamic".
 func FixedSubformat(v string, given bool) (fixed bool, err error) {
 	if given && v != "fixed" && v != "dynamic" {

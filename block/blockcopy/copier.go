@@ -93,8 +93,8 @@ func (c *Copier) Clusters(off, n int64) (first, end int64) {
 	return off - off%c.cluster, end - end%c.cluster
 }
 
-// Copy copies what is marked in the clusters of a range, and waits for what others copy there. What was not copied because of an error is marked again; read tells
-// whether it was the source that failed.
+// Copy copies what is marked in the clusters of a range, and waits for what others copy there. What was not copied because of an error is
+// marked again; read tells whether it was the source that failed.
 func (c *Copier) Copy(ctx context.Context, off, n int64) (read bool, err error) {
 	off, end := c.Clusters(off, n)
 	for {

@@ -120,6 +120,14 @@ func (f Format) Work(t *testing.T, name string, model []byte, longest int64) {
 	}
 }
 
+// Model makes an image and works on it, see Work.
+func (f Format) Model(t *testing.T, size, longest int64, options ...any) {
+	t.Helper()
+	name := filepath.Join(t.TempDir(), "a."+string(f))
+	f.Create(t, name, size, options...)
+	f.Work(t, name, make([]byte, size), longest)
+}
+
 // WriteParallel lets many write to the same parts of an empty image at once, each to step bytes of its own, which size is a multiple of.
 func (f Format) WriteParallel(t *testing.T, name string, size, step int64) {
 	t.Helper()
@@ -192,6 +200,20 @@ func (f Format) FuzzRead(fz *testing.F, seed []byte) {
 		b := bytes.Clone(seed)
 		copy(b[int(at)%len(b):], patch)
 		f.Try(t, filepath.Join(dir, "f"), b, block.Mode{ReadOnly: true}, nil)
+	})
+}
+
+// FuzzChanged opens what changes of the seeds that were added give, images of least bytes or more, with the mode, and reads and writes, see
+// Try. fix, if any, makes of what was changed an image that the driver looks at further.
+func (f Format) FuzzChanged(fz *testing.F, least int, m block.Mode, fix func(image []byte), use func(b *block.Backend)) {
+	dir := fz.TempDir()
+	fz.Fuzz(func(t *testing.T, b []byte, at uint16, patch []byte) {
+		b = append(bytes.Clone(b), make([]byte, max(0, least-len(b)))...)
+		copy(b[int(at)%len(b):], patch)
+		if fix != nil {
+			fix(b)
+		}
+		f.Try(t, filepath.Join(dir, "f"), b, m, use)
 	})
 }
 

@@ -68,17 +68,9 @@ func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance,
 
 // load reads the header and the table.
 func (im *image) load(ctx context.Context) error {
-	b := make([]byte, headerLen)
-	if err := im.file.Read(ctx, 0, b); err != nil {
-		return unix.Errno(block.Errno(err))
-	}
-	h, err := parseHeader(b)
+	b, h, length, err := block.ReadHeader(ctx, im.file, headerLen, parseHeader)
 	if err != nil {
 		return err
-	}
-	length, err := im.file.Length(ctx)
-	if err != nil {
-		return unix.Errno(block.Errno(err))
 	}
 	m := make([]byte, max(0, min(int64(h.entries)*entryLen, length-headerLen))&^(entryLen-1)) // what is behind the end of the file is zero
 	if err := im.file.Read(ctx, headerLen, m); err != nil {

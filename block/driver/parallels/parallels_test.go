@@ -1,7 +1,6 @@
 package parallels_test
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,10 +18,7 @@ func TestModel(t *testing.T) {
 	const size = 9<<20 + 3*512
 	for _, cluster := range []string{"1M", "3584"} {
 		t.Run("cluster_size="+cluster, func(t *testing.T) {
-			name := filepath.Join(t.TempDir(), "a.parallels")
-			format.Create(t, name, size, "cluster_size", cluster)
-			model := make([]byte, size)
-			format.Work(t, name, model, 3000)
+			format.Model(t, size, 3000, "cluster_size", cluster)
 		})
 	}
 }
@@ -44,10 +40,5 @@ func FuzzOpen(f *testing.F) {
 	f.Add(seed, uint16(36), []byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Add(seed, uint16(28), []byte{0xff, 0xff, 0x3f, 0, 0xff, 0xff, 0xff, 0x1f})
 	f.Add(seed, uint16(64), []byte{0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0})
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, b []byte, at uint16, patch []byte) {
-		b = append(bytes.Clone(b), make([]byte, max(0, 1024-len(b)))...)
-		copy(b[int(at)%len(b):], patch)
-		format.Try(t, filepath.Join(dir, "f"), b, block.Mode{}, formattest.Check)
-	})
+	format.FuzzChanged(f, 1024, block.Mode{}, nil, formattest.Check)
 }

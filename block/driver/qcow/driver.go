@@ -89,17 +89,9 @@ func (im *image) checkCrypt(format string) error {
 
 // load reads the header, the first table and the name of the backing file.
 func (im *image) load(ctx context.Context) error {
-	b := make([]byte, headerLen)
-	if err := im.file.Read(ctx, 0, b); err != nil {
-		return unix.Errno(block.Errno(err))
-	}
-	h, err := parseHeader(b)
+	_, h, length, err := block.ReadHeader(ctx, im.file, headerLen, parseHeader)
 	if err != nil {
 		return err
-	}
-	length, err := im.file.Length(ctx)
-	if err != nil {
-		return unix.Errno(block.Errno(err))
 	}
 	if h.l1 > math.MaxInt64-maxL1*entryLen {
 		return unix.EIO

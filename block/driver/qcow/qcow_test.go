@@ -1,7 +1,6 @@
 package qcow_test
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -56,10 +55,5 @@ func FuzzOpen(f *testing.F) {
 	f.Add(seed, uint16(40), []byte{0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Add(seed, uint16(48), []byte{0x7f, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff})
 	f.Add(seed, uint16(8192), []byte{0xff, 0xff})
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, b []byte, at uint16, patch []byte) {
-		b = append(bytes.Clone(b), make([]byte, max(0, 1024-len(b)))...)
-		copy(b[int(at)%len(b):], patch)
-		format.Try(t, filepath.Join(dir, "f"), b, block.Mode{NoBacking: true}, nil)
-	})
+	format.FuzzChanged(f, 1024, block.Mode{NoBacking: true}, nil, nil)
 }

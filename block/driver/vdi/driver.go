@@ -38,17 +38,9 @@ func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance,
 
 // load reads the header and the map.
 func (im *image) load(ctx context.Context) error {
-	b := make([]byte, headerLen)
-	if err := im.file.Read(ctx, 0, b); err != nil {
-		return unix.Errno(block.Errno(err))
-	}
-	h, err := parseHeader(b)
+	b, h, length, err := block.ReadHeader(ctx, im.file, headerLen, parseHeader)
 	if err != nil {
 		return err
-	}
-	length, err := im.file.Length(ctx)
-	if err != nil {
-		return unix.Errno(block.Errno(err))
 	}
 	m := make([]byte, min(mapLen(int64(h.blocks)), max(length-h.mapOffset, 0))) // behind the end of the file are zeroes
 	if err := im.file.Read(ctx, h.mapOffset, m); err != nil {

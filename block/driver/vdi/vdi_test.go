@@ -1,7 +1,6 @@
 package vdi_test
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,10 +18,7 @@ func TestModel(t *testing.T) {
 	const size = 9<<20 + 3*512
 	for _, static := range []string{"off", "on"} {
 		t.Run("static="+static, func(t *testing.T) {
-			name := filepath.Join(t.TempDir(), "a.vdi")
-			format.Create(t, name, size, "static", static)
-			model := make([]byte, size)
-			format.Work(t, name, model, 3000)
+			format.Model(t, size, 3000, "static", static)
 		})
 	}
 }
@@ -44,10 +40,5 @@ func FuzzOpen(f *testing.F) {
 	f.Add(seed, uint16(64), []byte("xx"))
 	f.Add(seed, uint16(384), []byte{0xff, 0xff, 0xff, 0x1f})
 	f.Add(seed, uint16(512), []byte{0, 0, 0, 0, 0xfd, 0xff, 0xff, 0xff})
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, b []byte, at uint16, patch []byte) {
-		b = append(bytes.Clone(b), make([]byte, max(0, 1024-len(b)))...)
-		copy(b[int(at)%len(b):], patch)
-		format.Try(t, filepath.Join(dir, "f"), b, block.Mode{}, formattest.Check)
-	})
+	format.FuzzChanged(f, 1024, block.Mode{}, nil, formattest.Check)
 }

@@ -1,7 +1,6 @@
 package vpc_test
 
 import (
-	"bytes"
 	"os"
 	"path/filepath"
 	"testing"
@@ -19,10 +18,7 @@ func TestModel(t *testing.T) {
 	const size = 17<<20 + 3*512
 	for _, subformat := range []string{"dynamic", "fixed"} {
 		t.Run(subformat, func(t *testing.T) {
-			name := filepath.Join(t.TempDir(), "a.vpc")
-			format.Create(t, name, size, "subformat", subformat, "force_size", "on")
-			model := make([]byte, size)
-			format.Work(t, name, model, 3000)
+			format.Model(t, size, 3000, "subformat", subformat, "force_size", "on")
 		})
 	}
 }
@@ -44,10 +40,7 @@ func FuzzOpen(f *testing.F) {
 	f.Add(seed, uint16(48), []byte("\x00\x00"))
 	f.Add(seed, uint16(540), []byte{0x7f, 0xff, 0xff, 0xff, 0, 0, 2, 0})
 	f.Add(seed, uint16(1536), []byte{0, 0, 0, 3, 0x7f})
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, b []byte, at uint16, patch []byte) {
-		b = append(bytes.Clone(b), make([]byte, max(0, 2048-len(b)))...)
-		copy(b[int(at)%len(b):], patch)
+	format.FuzzChanged(f, 2048, block.Mode{}, func(b []byte) {
 		var sum uint32
 		for i, v := range b[:512] {
 			if i < 64 || i >= 68 {
@@ -56,6 +49,5 @@ func FuzzOpen(f *testing.F) {
 		}
 		sum = ^sum
 		copy(b[64:], []byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)})
-		format.Try(t, filepath.Join(dir, "f"), b, block.Mode{}, nil)
-	})
+	}, nil)
 }
