@@ -128,10 +128,12 @@ func (f Format) Model(t *testing.T, size, longest int64, options ...any) {
 	f.Work(t, name, make([]byte, size), longest)
 }
 
-// WriteParallel lets many write to the same parts of an empty image at once, each to step bytes of its own, which size is a multiple of.
-func (f Format) WriteParallel(t *testing.T, name string, size, step int64) {
+// Parallel lets many write to the same parts of a new image at once, each to step bytes of its own, which size is a multiple of.
+func (f Format) Parallel(t *testing.T, size, step int64, options ...any) {
 	t.Helper()
 	const writers = 8
+	name := filepath.Join(t.TempDir(), "a."+string(f))
+	f.Create(t, name, size, options...)
 	b, closed, err := f.Open(t, name, block.Mode{})
 	require.NoError(t, err)
 	model := make([]byte, size)

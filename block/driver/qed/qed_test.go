@@ -51,9 +51,7 @@ func TestModel(t *testing.T) {
 // TestParallel lets many write to the same grains at once, each to sectors of its own.
 func TestParallel(t *testing.T) {
 	const size = 4 << 20
-	name := filepath.Join(t.TempDir(), "a.qed")
-	format.Create(t, name, size)
-	format.WriteParallel(t, name, size, 4096)
+	format.Parallel(t, size, 4096)
 }
 
 // TestNotClosed: an image whose user did not come to close it is checked, and repaired, when it is opened the next time.

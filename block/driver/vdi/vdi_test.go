@@ -26,9 +26,7 @@ func TestModel(t *testing.T) {
 // TestParallel lets many write to the same blocks at once, each to sectors of its own.
 func TestParallel(t *testing.T) {
 	const size = 8 << 20
-	name := filepath.Join(t.TempDir(), "a.vdi")
-	format.Create(t, name, size)
-	format.WriteParallel(t, name, size, 4096)
+	format.Parallel(t, size, 4096)
 }
 
 // FuzzOpen opens images with broken headers and maps, reads and writes.

@@ -44,9 +44,7 @@ func TestModel(t *testing.T) {
 // TestParallel lets many write to the same blocks at once, each to sectors of its own.
 func TestParallel(t *testing.T) {
 	const size = 8 << 20
-	name := filepath.Join(t.TempDir(), "a.vhdx")
-	format.Create(t, name, size, "block_size", "1M")
-	format.WriteParallel(t, name, size, 16384)
+	format.Parallel(t, size, 16384, "block_size", "1M")
 }
 
 // TestLog interrupts a write behind each of its steps: what the log holds must come into the image, whoever opens it next, and nothing else must.

@@ -152,9 +152,7 @@ func TestESX(t *testing.T) {
 // TestParallel lets many write to the same grains at once, each to sectors of its own.
 func TestParallel(t *testing.T) {
 	const size = 4 << 20
-	name := filepath.Join(t.TempDir(), "a.vmdk")
-	format.Create(t, name, size)
-	format.WriteParallel(t, name, size, 4096)
+	format.Parallel(t, size, 4096)
 }
 
 // FuzzOpen opens images with broken headers, descriptors and tables, reads and writes.

@@ -26,9 +26,7 @@ func TestModel(t *testing.T) {
 // TestParallel lets many write to the same blocks at once, each to sectors of its own.
 func TestParallel(t *testing.T) {
 	const size = 16 << 20
-	name := filepath.Join(t.TempDir(), "a.vpc")
-	format.Create(t, name, size, "force_size", "on")
-	format.WriteParallel(t, name, size, 16384)
+	format.Parallel(t, size, 16384, "force_size", "on")
 }
 
 // FuzzOpen opens images with broken headers and tables, reads and writes. The footer's checksum is made right.
