@@ -36,7 +36,7 @@ type ThrottleGroup struct {
 // turnQueue is where the requests of a direction wait.
 type turnQueue struct {
 	next  int                 // the member whose turn it is
-	timer func(time.Duration) // calls the group's schedule later
+	timer func(time.Duration) // calls the group's due later
 }
 
 // throttled is a request that waits.
@@ -64,7 +64,7 @@ func NewThrottleGroup(name string) *ThrottleGroup {
 		g.queues[dir].timer = newThrottleTimer(func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
-			g.schedule(dir)
+			g.due(dir)
 		})
 	}
 	return g
@@ -176,6 +176,17 @@ func (g *ThrottleGroup) schedule(dir int) {
 		}
 		m.release(dir)
 		g.queues[dir].next++
+	}
+}
+
+// due lets a request go whose time has come. It is not held back again because the other direction took from a common bucket meanwhile: it
+// could wait for ever.
+// Preconditions: mu is held.
+func (g *ThrottleGroup) due(dir int) {
+	if m := g.turn(dir); m != nil {
+		m.release(dir)
+		g.queues[dir].next++
+		g.schedule(dir)
 	}
 }
 

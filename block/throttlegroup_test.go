@@ -65,3 +65,41 @@ func TestThrottleTurns(t *testing.T) {
 	require.NoError(t, g.SetConfig(limits))
 	until("no limits", ended, requests, requests, requests+1)
 }
+
+// Neither direction starves while the other has requests waiting, and together they keep to the common limit.
+func TestThrottleDirections(t *testing.T) {
+	const rate, seconds = 16, 4
+	clock.Virtual.SetFake(0)
+	g := NewThrottleGroup("g")
+	limits := NewThrottleConfig()
+	limits.Buckets[OpsTotal] = Bucket{Avg: rate, Max: rate, Length: 1}
+	require.NoError(t, g.SetConfig(limits))
+	m := g.Join()
+	var waiting [throttleDirections][]*throttled
+	passed := 0
+	for _, dir := range []int{throttleWrites, throttleReads} {
+		for range 2 * rate * seconds {
+			if w := m.queue(context.Background(), dir, 1); w != nil {
+				waiting[dir] = append(waiting[dir], w)
+			} else {
+				passed++
+			}
+		}
+	}
+	for range rate * seconds {
+		clock.Virtual.Advance(int64(time.Second / rate))
+	}
+	for _, list := range waiting {
+		went := 0
+		for _, w := range list {
+			select {
+			case <-w.ready:
+				went++
+			default:
+			}
+		}
+		require.Greater(t, went, rate)
+		passed += went
+	}
+	require.InDelta(t, rate*(seconds+1), passed, 2)
+}
