@@ -174,16 +174,24 @@ func (b *Backend) SaveVMState(ctx context.Context, off int64, iov [][]byte) erro
 }
 
 // CopyRange copies inside the host from this backend to another one; ENOTSUP means that it must be done by reading and writing.
-func (b *Backend) CopyRange(ctx context.Context, off int64, to *Backend, toOff, n int64, fl Flags) error {
-	b.gate.enter()
+func (b *Backend) CopyRange(ctx context.Context, off int64, to *Backend, toOff, n int64) error {
+	if err := b.begin(ctx, n, false); err != nil {
+		return err
+	}
 	defer b.gate.exit()
-	to.gate.enter()
+	if err := to.begin(ctx, n, true); err != nil {
+		return err
+	}
 	defer to.gate.exit()
 	if err := b.check(ctx, off, n); err != nil {
 		return err
 	}
 	if err := to.check(ctx, toOff, n); err != nil {
 		return err
+	}
+	fl := Flags(0)
+	if to.writeThrough.Load() {
+		fl = FUA
 	}
 	return CopyRange(ctx, b.root, off, to.root, toOff, n, fl)
 }

@@ -77,13 +77,32 @@ func (n *Node) storeCopy(ctx context.Context, off int64, b []byte) error {
 	return n.driverWrite(ctx, off, [][]byte{b}, Unchanged)
 }
 
-// RangeMapper is a format that hands byte ranges through to a child as they are (raw): CopyRange then works on the child.
+// RangeMapper is a driver that hands the bytes of a range through to a child and does nothing else about them (raw): CopyRange then works on
+// the child. ENOTSUP says that this range, or its write, is more than that. A filter needs no MapRange for what it leaves to the generic
+// layer, that is reads without Reader and writes without Writer.
 type RangeMapper interface {
-	MapRange(off, n int64) (c *Child, childOff int64, err error)
+	MapRange(off, n int64, write bool) (c *Child, childOff int64, err error)
 }
 
-// CopyRange copies inside the host from one child to another, whose nodes may be the same; ENOTSUP means that it must be done by reading
-// and writing.
+// mapRange finds where a range lies in a child that holds just the same bytes; a nil child means that the driver has to be asked.
+func (n *Node) mapRange(off, length int64, write bool) (c *Child, childOff int64, err error) {
+	if m, ok := n.state.(RangeMapper); ok {
+		return m.MapRange(off, length, write)
+	}
+	var own bool
+	if write {
+		_, own = n.state.(Writer)
+	} else {
+		_, own = n.state.(Reader)
+	}
+	if own {
+		return nil, 0, nil
+	}
+	return n.Filtered(), off, nil
+}
+
+// CopyRange copies inside the host from one child to another, whose nodes may be the same. It takes no flag but FUA. ENOTSUP means that it
+// must be done by reading and writing: some node on the way does more than to hand the bytes on.
 func CopyRange(ctx context.Context, src *Child, srcOff int64, dst *Child, dstOff, length int64, fl Flags) error {
 	if err := checkRange(srcOff, length); err != nil {
 		return err
@@ -95,49 +114,47 @@ func CopyRange(ctx context.Context, src *Child, srcOff int64, dst *Child, dstOff
 		return nil
 	}
 	from, to := src.node, dst.node
-	if (srcOff|length)&(from.align()-1) != 0 || (dstOff|length)&(to.align()-1) != 0 {
+	if fl&^FUA != 0 || from.copyOnRead.Load() > 0 || (srcOff|length)&(from.align()-1) != 0 {
 		return unix.ENOTSUP
 	}
 	read := from.tracker.begin(reqRead, srcOff, length)
 	defer from.tracker.end(read)
 	from.tracker.waitFor(read)
-	if m, ok := from.state.(RangeMapper); ok {
-		c, off, err := m.MapRange(srcOff, length)
-		if err != nil {
-			return err
-		}
+	switch c, off, err := from.mapRange(srcOff, length, false); {
+	case err != nil:
+		return err
+	case c != nil:
 		return CopyRange(ctx, c, off, dst, dstOff, length, fl)
-	}
-	if f := from.Filtered(); f != nil {
-		if _, reads := from.state.(Reader); !reads {
-			return CopyRange(ctx, f, srcOff, dst, dstOff, length, fl)
-		}
 	}
 	return to.copyRangeTo(ctx, src, srcOff, dstOff, length, fl)
 }
 
 // copyRangeTo is the writing side of CopyRange.
 func (n *Node) copyRangeTo(ctx context.Context, src *Child, srcOff, dstOff, length int64, fl Flags) error {
-	m, maps := n.state.(RangeMapper)
+	if n.mode.DetectZeroes != DetectOff || (dstOff|length)&(n.align()-1) != 0 {
+		return unix.ENOTSUP
+	}
+	below, off, err := n.mapRange(dstOff, length, true)
+	if err != nil {
+		return err
+	}
 	r, copies := n.state.(CopyRanger)
-	if !maps && !copies {
+	if below == nil && !copies {
 		return unix.ENOTSUP
 	}
 	q := n.tracker.begin(reqWrite, dstOff, length)
 	defer n.tracker.end(q)
-	if err := n.prepareWrite(ctx, q, dstOff, length, fl); err != nil {
+	if err := n.prepareWrite(ctx, q, dstOff, length, 0); err != nil {
 		return err
 	}
-	var err error
-	if maps {
-		c, off, mapErr := m.MapRange(dstOff, length)
-		if mapErr != nil {
-			return mapErr
-		}
-		err = c.node.copyRangeTo(ctx, src, srcOff, off, length, fl)
+	if below != nil {
+		err = below.node.copyRangeTo(ctx, src, srcOff, off, length, fl)
 	} else {
-		err = r.CopyRange(ctx, src, srcOff, dstOff, length, fl)
+		err = r.CopyRange(ctx, src, srcOff, dstOff, length)
 	}
 	n.finishWrite(q, dstOff, length, err)
+	if err == nil && below == nil && fl&FUA != 0 && !n.mode.NoFlush {
+		err = n.flush(ctx)
+	}
 	return err
 }

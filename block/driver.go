@@ -167,7 +167,7 @@ type Discarder interface {
 
 // CopyRanger copies inside the host (copy_file_range). ENOTSUP makes the caller read and write.
 type CopyRanger interface {
-	CopyRange(ctx context.Context, src *Child, srcOff int64, dstOff, n int64, fl Flags) error
+	CopyRange(ctx context.Context, src *Child, srcOff int64, dstOff, n int64) error
 }
 
 // StatusFlags describe a range of a node.

@@ -20,7 +20,7 @@ const maxTransfer = 1 << 20
 
 // Copier copies from Source to Target. All methods may be called from many goroutines.
 type Copier struct {
-	Source, Target *block.Child
+	*Transfer
 	// Compressed makes the target write compressed clusters.
 	Compressed bool
 	// Chunk is the most that is copied at once, in bytes; 0 for the default.
@@ -29,7 +29,6 @@ type Copier struct {
 	Copied func(n int64)
 
 	length, cluster int64
-	buffers         *block.Buffers
 
 	mu     sync.Mutex
 	ended  sync.Cond // a copy ended
@@ -41,7 +40,7 @@ type span struct{ off, end int64 }
 
 // New makes a copier for a disk of length bytes with nothing marked. The unit is a power of two.
 func New(source, target *block.Child, length, cluster int64) *Copier {
-	c := &Copier{Source: source, Target: target, length: length, cluster: cluster, buffers: block.NewBuffers(max(maxTransfer, cluster))}
+	c := &Copier{Transfer: NewTransfer(source, target, max(maxTransfer, cluster)), length: length, cluster: cluster}
 	c.marks = bitmap.NewMap(length, uint(bits.TrailingZeros64(uint64(cluster))))
 	c.ended.L = &c.mu
 	return c
@@ -93,16 +92,16 @@ func (c *Copier) Clusters(off, n int64) (first, end int64) {
 	return off - off%c.cluster, end - end%c.cluster
 }
 
-// Copy copies what is marked in the clusters of a range, and waits for what others copy there. What was not copied because of an error is
+// CopyMarked copies what is marked in the clusters of a range, and waits for what others copy there. What was not copied because of an error is
 // marked again; read tells whether it was the source that failed.
-func (c *Copier) Copy(ctx context.Context, off, n int64) (read bool, err error) {
+func (c *Copier) CopyMarked(ctx context.Context, off, n int64) (read bool, err error) {
 	off, end := c.Clusters(off, n)
 	for {
 		s, ok := c.claim(off, end)
 		if !ok {
 			return false, nil
 		}
-		done, read, err := c.copy(ctx, s)
+		done, read, err := c.copySpan(ctx, s)
 		c.mu.Lock()
 		if err != nil {
 			done -= done % c.cluster
@@ -138,10 +137,8 @@ func (c *Copier) claim(off, end int64) (s span, ok bool) {
 	}
 }
 
-// copy brings one range to the target, up to done if there is an error.
-func (c *Copier) copy(ctx context.Context, s span) (done int64, read bool, err error) {
-	var buf []byte
-	defer func() { c.buffers.Put(buf) }()
+// copySpan brings one range to the target, up to done if there is an error.
+func (c *Copier) copySpan(ctx context.Context, s span) (done int64, read bool, err error) {
 	for off := s.off; off < s.end; {
 		st, _, err := c.Source.Node().StatusAbove(ctx, nil, false, true, off, s.end-off)
 		if err != nil {
@@ -163,26 +160,22 @@ func (c *Copier) copy(ctx context.Context, s span) (done int64, read bool, err e
 			off += n
 			continue
 		}
-		if buf == nil {
-			buf = c.buffers.Get(min(s.end-s.off, c.chunk()))
+		n = min(n, c.chunk())
+		if c.Compressed {
+			read, err = c.through(ctx, off, n, func(b []byte) error { return c.compress(ctx, off, b) })
+		} else {
+			read, err = c.Copy(ctx, off, n)
 		}
-		n = min(n, int64(len(buf)))
-		if err := c.Source.Read(ctx, off, buf[:n]); err != nil {
-			return off, true, err
-		}
-		if err := c.write(ctx, off, buf[:n]); err != nil {
-			return off, false, err
+		if err != nil {
+			return off, read, err
 		}
 		off += n
 	}
 	return s.end, false, nil
 }
 
-// write writes to the target, cluster by cluster when they are compressed.
-func (c *Copier) write(ctx context.Context, off int64, b []byte) error {
-	if !c.Compressed {
-		return c.Target.Write(ctx, off, b, 0)
-	}
+// compress writes to the target, cluster by cluster.
+func (c *Copier) compress(ctx context.Context, off int64, b []byte) error {
 	for len(b) > 0 {
 		n := min(c.cluster, int64(len(b)))
 		if err := c.Target.Write(ctx, off, b[:n], block.Compressed); err != nil {

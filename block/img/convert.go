@@ -477,7 +477,8 @@ func (c *Conversion) copyRange(ctx context.Context, s stretch) error {
 	for off, left := s.off, s.n; left > 0; {
 		i, start := c.source(off)
 		n := min(left, c.sizes[i]-(off-start))
-		if err := c.Sources[i].CopyRange(ctx, off-start, c.Target, off, n, 0); err != nil {
+		c.limit.wait(ctx, n)
+		if err := c.Sources[i].CopyRange(ctx, off-start, c.Target, off, n); err != nil {
 			return err
 		}
 		off, left = off+n, left-n

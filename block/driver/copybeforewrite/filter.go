@@ -186,7 +186,7 @@ func (f *Filter) keep(ctx context.Context, off, n int64, fl block.Flags) error {
 		ctx, cancel = context.WithTimeoutCause(ctx, f.timeout, unix.ETIMEDOUT)
 		defer cancel()
 	}
-	_, err := f.copier.Copy(ctx, off, n)
+	_, err := f.copier.CopyMarked(ctx, off, n)
 	if err != nil && ctx.Err() != nil {
 		err = context.Cause(ctx)
 	}

@@ -144,11 +144,16 @@ func (n *Node) TryReadV(off int64, iov [][]byte) bool { return n.File.TryReadV(o
 func (n *Node) HasZeroInit(context.Context) bool { return !n.isDev }
 
 // CopyRange implements block.CopyRanger by copy_file_range.
-func (n *Node) CopyRange(_ context.Context, src *block.Child, srcOff, dstOff, length int64, _ block.Flags) error {
+func (n *Node) CopyRange(_ context.Context, src *block.Child, srcOff, dstOff, length int64) error {
 	from, ok := src.Node().State().(*Node)
-	if !ok || n.isDev || from.isDev {
+	switch {
+	case !ok || n.isDev || from.isDev:
 		return unix.ENOTSUP
+	case !n.canWrite():
+		return unix.EBADF
 	}
+	n.rmw.RLock()
+	defer n.rmw.RUnlock()
 	for length > 0 {
 		k, err := unix.CopyFileRange(from.fd, &srcOff, n.fd, &dstOff, int(min(length, 1<<30)), 0)
 		switch {
@@ -157,13 +162,13 @@ func (n *Node) CopyRange(_ context.Context, src *block.Child, srcOff, dstOff, le
 		case err == unix.EXDEV || err == unix.ENOSYS || err == unix.EOPNOTSUPP || err == unix.EINVAL:
 			return unix.ENOTSUP
 		case err != nil:
-			return err
+			return hostError(err)
 		case k == 0: // beyond the end of the source: reading gives zeroes
 			return unix.ENOTSUP
 		}
 		length -= int64(k)
+		n.grew(dstOff)
 	}
-	n.grew(dstOff)
 	return nil
 }
 

@@ -259,9 +259,16 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
 	return g.CreateFile(ctx, r.Filename, r.Size, r.Options)
 }
 
-// MapRange implements block.RangeMapper.
-func (f *Format) MapRange(off, n int64) (*block.Child, int64, error) {
-	pos, err := f.place(off, n, unix.EINVAL)
+// MapRange implements block.RangeMapper. What is written to the guarded part of a probed image has to be looked at.
+func (f *Format) MapRange(off, n int64, write bool) (*block.Child, int64, error) {
+	outside := unix.EINVAL
+	if write {
+		if f.node.Probed() && off < guardSize {
+			return nil, 0, unix.ENOTSUP
+		}
+		outside = unix.ENOSPC
+	}
+	pos, err := f.place(off, n, outside)
 	return f.file, pos, err
 }
 

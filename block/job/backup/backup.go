@@ -278,7 +278,7 @@ func (b *backup) loop(ctx context.Context, j *job.Job) error {
 		wait.Add(1)
 		go func() {
 			defer wait.Done()
-			read, err := b.copier.Copy(ctx, off, n)
+			read, err := b.copier.CopyMarked(ctx, off, n)
 			results <- outcome{read, err}
 		}()
 		pos = off + n

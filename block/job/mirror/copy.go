@@ -72,8 +72,6 @@ func (m *mirror) begin(ctx context.Context, j *job.Job, pos int64) int64 {
 
 // copy brings one range to the target. What could not be copied is dirty again; the error is one that ends the job.
 func (m *mirror) copy(ctx context.Context, j *job.Job, off, n int64) error {
-	var buf []byte
-	defer func() { m.buffers.Put(buf) }()
 	for end := off + n; off < end; {
 		s, _, err := m.Source.StatusAbove(ctx, nil, false, true, off, end-off)
 		k, read := end-off, true
@@ -81,14 +79,9 @@ func (m *mirror) copy(ctx context.Context, j *job.Job, off, n int64) error {
 			k = s.N
 			switch {
 			case s.Flags&block.StatusData != 0 && s.Flags&block.StatusZero == 0:
-				if buf == nil {
-					buf = m.buffers.Get(min(n, maxTransfer))
-				}
-				k = min(k, int64(len(buf)))
-				if err = m.source.Read(ctx, off, buf[:k]); err == nil {
-					err, read = m.target.Write(ctx, off, buf[:k], 0), false
-					m.charged.Add(k)
-				}
+				k = min(k, maxTransfer)
+				read, err = m.transfer.Copy(ctx, off, k)
+				m.charged.Add(k)
 			case s.Flags&block.StatusZero != 0 || !m.Unmap:
 				err, read = m.target.WriteZeroes(ctx, off, k, m.zeroFlags()), false
 				m.chargeZeroes(k)

@@ -11,6 +11,7 @@ import (
 
 	"goemu/block"
 	"goemu/block/bitmap"
+	"goemu/block/blockcopy"
 	"goemu/block/job"
 )
 
@@ -75,7 +76,7 @@ type mirror struct {
 	granularity    int64
 	align          int64 // of what is copied: the granularity, or clusters of the target that must be written whole
 	length         int64
-	buffers        *block.Buffers
+	transfer       *blockcopy.Transfer
 	cheapZeroes    bool // the target makes zeroes by giving blocks back: they do not count against the speed
 	job            *job.Job
 	replaced       *block.Node    // the node named by Replaces, from Complete on
@@ -118,7 +119,7 @@ func New(ctx context.Context, l *job.List, o Options) (*job.Job, error) {
 	if o.commit {
 		kind = "commit"
 	}
-	m := &mirror{Options: o, granularity: o.Granularity, buffers: block.NewBuffers(maxTransfer)}
+	m := &mirror{Options: o, granularity: o.Granularity}
 	m.changed.L = &m.mu
 	g := o.Source.Graph()
 	m.top = &topFilter{m: m}
@@ -174,6 +175,7 @@ func (m *mirror) attach(ctx context.Context, l *job.List, kind string) (j *job.J
 	if m.target, err = j.AddNode(m.Target, "target", perm, shared); err != nil {
 		return nil, err
 	}
+	m.transfer = blockcopy.NewTransfer(m.source, m.target, maxTransfer)
 	if m.within {
 		if err = m.filter.Freeze(m.Target); err != nil {
 			return nil, err
