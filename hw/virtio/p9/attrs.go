@@ -10,8 +10,8 @@ const attrBasic = 0x7ff
 func (s *server) getattr(o *operation) error {
 	n := o.request.u32()
 	o.request.u64()
-	f, done, err := s.use(n)
-	if err != nil || o.short {
+	f, done, err := s.use(o, n)
+	if err != nil {
 		return unix.ENOENT
 	}
 	defer done()
@@ -44,10 +44,7 @@ const (
 func (s *server) setattr(o *operation) error {
 	n, valid, mode, uid, gid, size := o.request.u32(), o.request.u32(), o.request.u32(), o.request.u32(), o.request.u32(), o.request.u64()
 	times := [4]uint64{o.request.u64(), o.request.u64(), o.request.u64(), o.request.u64()}
-	if o.short {
-		return unix.EINVAL
-	}
-	f, done, err := s.use(n)
+	f, done, err := s.use(o, n)
 	if err != nil {
 		return unix.EINVAL
 	}
@@ -94,7 +91,7 @@ func (s *server) setattr(o *operation) error {
 }
 
 func (s *server) statfs(o *operation) error {
-	f, done, err := s.use(o.request.u32())
+	f, done, err := s.use(o, o.request.u32())
 	if err != nil {
 		return unix.ENOENT
 	}
@@ -121,10 +118,7 @@ func (s *server) statfs(o *operation) error {
 // xattrwalk makes a fid of which an attribute, or the list of their names, can be read.
 func (s *server) xattrwalk(o *operation) error {
 	n, fresh, name := o.request.u32(), o.request.u32(), o.request.str()
-	if o.short {
-		return unix.EINVAL
-	}
-	f, done, err := s.use(n)
+	f, done, err := s.use(o, n)
 	if err != nil {
 		return err
 	}

@@ -85,8 +85,8 @@ func (s *server) lcreate(o *operation) error {
 // read reads from a file, straight into the guest's buffers, or from an attribute.
 func (s *server) read(o *operation) error {
 	n, off, count := o.request.u32(), o.request.u64(), int64(min(o.request.u32(), 1<<30))
-	f, done, err := s.use(n)
-	if err != nil || o.short {
+	f, done, err := s.use(o, n)
+	if err != nil {
 		return unix.EINVAL
 	}
 	defer done()
@@ -123,7 +123,7 @@ func (s *server) write(o *operation) error {
 		}
 		return err
 	}
-	f, done, err := s.use(n)
+	f, done, err := s.use(o, n)
 	if err != nil {
 		return unix.EINVAL
 	}
@@ -208,7 +208,7 @@ func (s *server) direntQID(e *fsdev.Dirent) qid {
 
 func (s *server) fsync(o *operation) error {
 	n, data := o.request.u32(), o.request.u32()
-	f, done, err := s.use(n)
+	f, done, err := s.use(o, n)
 	if err != nil {
 		return err
 	}
@@ -232,7 +232,7 @@ func (s *server) lock(o *operation) error {
 	if o.short || flags&^block != 0 {
 		return unix.EINVAL
 	}
-	_, done, err := s.use(n)
+	_, done, err := s.use(o, n)
 	if err != nil {
 		return err
 	}
@@ -245,10 +245,7 @@ func (s *server) getlock(o *operation) error {
 	n := o.request.u32()
 	o.request.u8()
 	start, length, proc, client := o.request.u64(), o.request.u64(), o.request.u32(), o.request.str()
-	if o.short {
-		return unix.EINVAL
-	}
-	_, done, err := s.use(n)
+	_, done, err := s.use(o, n)
 	if err != nil {
 		return err
 	}

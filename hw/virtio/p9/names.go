@@ -22,8 +22,11 @@ func (o *operation) name() (string, error) {
 	return n, nil
 }
 
-// use finds a fid and holds it, and the names, for reading.
-func (s *server) use(n uint32) (f *fid, done func(), err error) {
+// use finds the fid of a request that has been read, and holds it, and the names, for reading.
+func (s *server) use(o *operation, n uint32) (f *fid, done func(), err error) {
+	if err = o.bad(); err != nil {
+		return nil, nil, err
+	}
 	if f, err = s.fid(n); err != nil {
 		return nil, nil, err
 	}
@@ -46,7 +49,7 @@ func (s *server) walk(o *operation) error {
 	if o.short || count > maxWalk {
 		return unix.EINVAL
 	}
-	f, done, err := s.use(n)
+	f, done, err := s.use(o, n)
 	if err != nil {
 		return err
 	}
@@ -118,7 +121,7 @@ func (s *server) create(o *operation, n uint32, name string, err error, do func(
 	if err != nil {
 		return err
 	}
-	f, done, err := s.use(n)
+	f, done, err := s.use(o, n)
 	if err != nil {
 		return err
 	}
@@ -162,7 +165,7 @@ func (s *server) symlink(o *operation) error {
 }
 
 func (s *server) readlink(o *operation) error {
-	f, done, err := s.use(o.request.u32())
+	f, done, err := s.use(o, o.request.u32())
 	if err != nil {
 		return err
 	}
@@ -184,7 +187,7 @@ func (s *server) link(o *operation) error {
 	if err != nil {
 		return err
 	}
-	f, done, err := s.use(n)
+	f, done, err := s.use(o, n)
 	if err != nil {
 		return unix.ENOENT
 	}
@@ -275,7 +278,7 @@ func (s *server) unlinkat(o *operation) error {
 	case flags&^removeDir != 0:
 		return unix.EINVAL
 	}
-	f, done, err := s.use(n)
+	f, done, err := s.use(o, n)
 	if err != nil {
 		return err
 	}
