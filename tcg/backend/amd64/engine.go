@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sort"
 	"sync"
+	"time"
 
 	"goemu/tcg"
 	"goemu/tcg/ir"
@@ -22,8 +23,6 @@ type Options struct {
 	CacheSize int          // bytes of code cache; 0: a default
 	Vec       ir.VecLayout // where the vector state is
 	Bulk      *ir.Bulk     // registers of bulk operations; nil: their helpers do all the work
-	// Soft executes a vector or x87 instruction on the environment: in has args A, B, C and the image of FIn; it returns Dst, Dst2 and
-	// the image of FOut. Nil: blocks with such instructions are refused.
 	// Fast tries to run a helper without leaving to Go, for the helpers in FastIDs; ok false: the normal way must be taken. It runs
 	// inside the runtime's system-call state: it and all it calls must be nosplit and must not allocate, lock, panic or store Go pointers.
 	Fast    func(h *ir.Header, id uint32) (ret uint64, ok bool)
@@ -32,7 +31,9 @@ type Options struct {
 	// the block at a program counter; 0: the normal way must be taken.
 	FastHost   func(h *ir.Header, addr, size uint64, mmu uint8, write bool) uint64
 	FastLookup func(h *ir.Header, pc uint64) uint64
-	Soft       func(cpu tcg.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64)
+	// Soft executes a vector or x87 instruction on the environment: in has args A, B, C and the image of FIn; it returns Dst, Dst2 and
+	// the image of FOut. Nil: blocks with such instructions are refused.
+	Soft func(cpu tcg.CPU, in *ir.Inst, args *[4]uint64) (ret, ret2, image uint64)
 }
 
 // Engine implements tcg.Engine by generated code.
@@ -42,6 +43,7 @@ type Engine struct {
 	pin      [maxGlobals]Reg // host register of a global, or NoReg
 	pinnedTo [16]int         // global of a host register, or -1
 	cache    *codeCache
+	now      func() time.Duration // sinceEpoch, but in tests
 	comp     compiler
 	emitters [ir.OpEnd]func(*compiler, *ir.Inst)
 	softs    []ir.Inst
@@ -82,7 +84,7 @@ func New(globals []ir.GlobalInfo, opt Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Engine{plain: map[uint64]bool{}, globals: globals, opt: opt, cache: cache, emitters: makeEmitters(), vecSpecials: makeVecSpecials(), x87Emits: makeX87(), feats: hostFeats()}
+	e := &Engine{plain: map[uint64]bool{}, globals: globals, opt: opt, cache: cache, now: sinceEpoch, emitters: makeEmitters(), vecSpecials: makeVecSpecials(), x87Emits: makeX87(), feats: hostFeats()}
 	e.comp.e = e
 	e.assignPins()
 	e.setFast()

@@ -124,10 +124,13 @@ func resetSites(h *ir.Header) {
 // epoch is when the program started, as far as sites are concerned.
 var epoch = time.Now()
 
+// sinceEpoch is the time by which misses are judged.
+func sinceEpoch() time.Duration { return time.Since(epoch) }
+
 // site looks how fast the misses of a site came. If that is too fast, the access is not to guess any more.
 func (r runner) site(d desc) (tcg.Leave, bool) {
 	s := &r.hdr.Sites[d.aux%ir.NumMMU][d.n%ir.NumSites]
-	now := uint64(time.Since(epoch))
+	now := uint64(r.e.now())
 	quota := min(2*s.Quota, missMost)
 	if now-s.Since < uint64(s.Quota)*uint64(missPause) {
 		quota = missLimit
