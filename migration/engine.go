@@ -35,6 +35,8 @@ type Machine struct {
 	// Log is tcg.Accel.Log. CPUs run functions on virtual CPUs, for throttling.
 	Log  func()
 	CPUs func() []CPU
+
+	Failover Failover // nil: all devices can migrate
 }
 
 // CPU is a virtual CPU as throttling needs it.
@@ -60,6 +62,7 @@ const (
 	Setup         Status = "setup"
 	Cancelling    Status = "cancelling"
 	Cancelled     Status = "cancelled"
+	WaitUnplug    Status = "wait-unplug" // the guest is to let go of devices first
 	Active        Status = "active"
 	PreSwitchover Status = "pre-switchover"
 	Device        Status = "device"
@@ -69,7 +72,7 @@ const (
 
 // underWay tells whether a migration in this state can be cancelled.
 func (s Status) underWay() bool {
-	return s == Setup || s == Active || s == PreSwitchover || s == Device || s == Cancelling
+	return s == Setup || s == WaitUnplug || s == Active || s == PreSwitchover || s == Device || s == Cancelling
 }
 
 // Engine is the migration of one machine, out and in.

@@ -166,6 +166,7 @@ func (o *outgoing) run(open channel.Opener, uri string) {
 		}
 		return
 	}
+	o.e.withdraw()
 	o.send()
 	o.finish()
 }
@@ -243,10 +244,11 @@ func (o *outgoing) send() {
 		o.failed(Setup, err)
 		return
 	}
+	o.waitUnplug()
 	o.mu.Lock()
 	o.setup = time.Since(o.started)
 	o.mu.Unlock()
-	if !o.move(Setup, Active) {
+	if !o.move(Setup, Active) && !o.move(WaitUnplug, Active) {
 		return
 	}
 	o.beginSlot()
@@ -569,6 +571,9 @@ func (o *outgoing) finish() {
 	o.ch.Shutdown()
 	if err := o.ch.Close(); err != nil && o.get() == Completed {
 		e.report(err.Error())
+	}
+	if o.get() != Completed {
+		e.restore()
 	}
 	o.move(Cancelling, Cancelled)
 	if err := o.failure(); err != nil && o.get() == Failed {

@@ -213,6 +213,17 @@ func (*MigrationPassEvent) EventName() string { return "MIGRATION_PASS" }
 // HasData implements Event.
 func (*MigrationPassEvent) HasData() bool { return true }
 
+// UnplugPrimaryEvent is the event UNPLUG_PRIMARY. A migration begins, and the guest has been asked to let go of a network device that another one stands in for meanwhile.
+type UnplugPrimaryEvent struct {
+	DeviceId string `json:"device-id"`
+}
+
+// EventName implements Event.
+func (*UnplugPrimaryEvent) EventName() string { return "UNPLUG_PRIMARY" }
+
+// HasData implements Event.
+func (*UnplugPrimaryEvent) HasData() bool { return true }
+
 // MigrateContinueArg are the arguments of migrate-continue.
 type MigrateContinueArg struct {
 	State MigrationStatus `json:"state"`
@@ -588,6 +599,9 @@ var moduleMigration = Module{Name: "migration",
 		{Name: "q_obj_MIGRATION_PASS-arg", Kind: KindObject, Members: []Member{
 			{Name: "pass", Type: "int"},
 		}},
+		{Name: "q_obj_UNPLUG_PRIMARY-arg", Kind: KindObject, Members: []Member{
+			{Name: "device-id", Type: "str"},
+		}},
 		{Name: "q_obj_migrate-continue-arg", Kind: KindObject, Members: []Member{
 			{Name: "state", Type: "MigrationStatus"},
 		}},
@@ -666,5 +680,6 @@ var moduleMigration = Module{Name: "migration",
 	Events: []EventInfo{
 		{Name: "MIGRATION", Arg: "q_obj_MIGRATION-arg"},
 		{Name: "MIGRATION_PASS", Arg: "q_obj_MIGRATION_PASS-arg"},
+		{Name: "UNPLUG_PRIMARY", Arg: "q_obj_UNPLUG_PRIMARY-arg"},
 	},
 }

@@ -179,6 +179,17 @@ func (*NicRxFilterChangedEvent) EventName() string { return "NIC_RX_FILTER_CHANG
 // HasData implements Event.
 func (*NicRxFilterChangedEvent) HasData() bool { return true }
 
+// FailoverNegotiatedEvent is the event FAILOVER_NEGOTIATED. The driver of a virtio-net that stands in for another network device knows of such pairs: the other device comes now if it had to wait.
+type FailoverNegotiatedEvent struct {
+	DeviceId string `json:"device-id"`
+}
+
+// EventName implements Event.
+func (*FailoverNegotiatedEvent) EventName() string { return "FAILOVER_NEGOTIATED" }
+
+// HasData implements Event.
+func (*FailoverNegotiatedEvent) HasData() bool { return true }
+
 // AnnounceParameters is the struct AnnounceParameters. How NICs announce themselves.
 type AnnounceParameters struct {
 	Initial    int64    `json:"initial"`
@@ -397,6 +408,9 @@ var moduleNet = Module{Name: "net",
 			{Name: "name", Type: "str", Optional: true},
 			{Name: "path", Type: "str"},
 		}},
+		{Name: "q_obj_FAILOVER_NEGOTIATED-arg", Kind: KindObject, Members: []Member{
+			{Name: "device-id", Type: "str"},
+		}},
 		{Name: "AnnounceParameters", Kind: KindObject, Members: []Member{
 			{Name: "initial", Type: "int"},
 			{Name: "max", Type: "int"},
@@ -422,6 +436,7 @@ var moduleNet = Module{Name: "net",
 	},
 	Events: []EventInfo{
 		{Name: "NIC_RX_FILTER_CHANGED", Arg: "q_obj_NIC_RX_FILTER_CHANGED-arg"},
+		{Name: "FAILOVER_NEGOTIATED", Arg: "q_obj_FAILOVER_NEGOTIATED-arg"},
 		{Name: "NETDEV_STREAM_CONNECTED", Arg: "q_obj_NETDEV_STREAM_CONNECTED-arg"},
 		{Name: "NETDEV_STREAM_DISCONNECTED", Arg: "q_obj_NETDEV_STREAM_DISCONNECTED-arg"},
 	},

@@ -81,7 +81,7 @@ func (s *session) connectMigration(m *pc.Machine) {
 		}
 		return m.Sections()
 	}
-	e.Unmigratable = m.Tree.Unmigratable
+	e.Unmigratable, e.Failover, m.Tree.Migrating = m.Tree.Unmigratable, m.Tree, s.migration.Migrating
 	m.Tree.OnlyMigratable = s.vm.OnlyMigratable
 	e.Log = func() {}
 	if l, ok := m.Accelerator().(logger); ok {

@@ -187,12 +187,16 @@ func (s *slotPort) event(events uint16) {
 
 // setPresent shows whether there is a device.
 func (s *slotPort) setPresent(on bool) {
+	link := uint16(0)
+	if s.LinkActive || s.Get32(s.reg(pci.ExpLinkCap))&linkReportsActive != 0 {
+		link = linkActive
+	}
 	if on {
 		s.set(slotSta, 0, staPresent)
-		s.set(pci.ExpLinkState, 0, linkActive)
+		s.set(pci.ExpLinkState, 0, link)
 	} else {
 		s.set(slotSta, staPresent, 0)
-		s.set(pci.ExpLinkState, linkActive, 0)
+		s.set(pci.ExpLinkState, link, 0)
 	}
 }
 

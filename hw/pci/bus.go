@@ -1,6 +1,7 @@
 package pci
 
 import (
+	"errors"
 	"fmt"
 
 	"goemu/hw/qdev"
@@ -105,11 +106,31 @@ func (b *Bus) RealizeChild(dev qdev.Device) error {
 		d.close()
 		return err
 	}
-	if err := d.loadROM(); err != nil {
+	err = d.checkPrimary()
+	if err == nil {
+		err = d.loadROM()
+	}
+	if err != nil {
 		b.UnrealizeChild(dev)
 		return err
 	}
 	d.Addr = qdev.DevFn(devfn)
+	return nil
+}
+
+// checkPrimary refuses the primary of a standby that could not be withdrawn by itself.
+func (d *Device) checkPrimary() error {
+	switch {
+	case d.PairID == "":
+		return nil
+	case !d.bus.Express():
+		return errors.New("failover primary device must be on PCIExpress bus")
+	case d.Get16(RegClass) != ClassNetworkEthernet:
+		return errors.New("failover primary device is not an Ethernet device")
+	case d.Multifunction || d.devfn&7 != 0:
+		return errors.New("failover: primary device must be in its own PCI slot")
+	}
+	d.LeaveAnyTime()
 	return nil
 }
 

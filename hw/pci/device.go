@@ -47,6 +47,9 @@ type Props struct {
 	ROMSize       uint32     `prop:"romsize,default=0xffffffff"`
 	ROMBar        uint32     `prop:"rombar,default=1"`
 	ACPIIndex     uint32     `prop:"acpi-index,default=0"`
+	PairID        string     `prop:"failover_pair_id"`
+	LinkActive    bool       `prop:"x-pcie-lnksta-dllla,default=true" help:"on/off"` // a port's link tells whether there is a device
+	ExtendedInit  bool       `prop:"x-pcie-extcap-init,default=true" help:"on/off"`  // the head of no extended capability is constant
 }
 
 // Device is the part common to all PCI functions; embed it.

@@ -67,7 +67,9 @@ func (d *Device) AddExpress(at int, typ ExpressType, port uint8) (int, error) {
 	d.Set16(at+ExpLinkState, expWidth1|expSpeed25)
 	d.Set32(at+ExpDevCap2, expPrefixes)
 	d.SetWritable16(at+ExpDevCtl2, expBlockPrefix)
-	clear(d.Writable[ConfigSize : ConfigSize+4]) // no extended capability yet
+	if d.ExtendedInit {
+		clear(d.Writable[ConfigSize : ConfigSize+4])
+	}
 	return at, nil
 }
 

@@ -122,7 +122,7 @@ func reachable(fn Function, at int) bool {
 		limit = ConfigSize
 	}
 	// A function that came late is hidden until function 0 of its slot is there: until then it may go again.
-	return at < limit && !d.off && (!d.Hotplugged() || d.bus.funcs[d.devfn&^7] != nil)
+	return at < limit && !d.off && !d.Withdrawn() && (!d.Hotplugged() || d.bus.funcs[d.devfn&^7] != nil)
 }
 
 func read(fn Function, at, size int) uint32 {

@@ -69,10 +69,13 @@ type Base struct {
 	hot      bool      // came while the machine was running
 	// leavingUntil is the guest's time in milliseconds from which on it can be asked again to let go of the device.
 	leavingUntil int64
-	parts        []*qom.Node // objects below it that are devices for users
-	inputs       []*IRQ
-	outputs      []**IRQ
-	tap          func(n int, level bool) // hears of the inputs
+	withdrawal   withdrawal
+
+	leavesAnyTime bool        // even while the machine migrates
+	parts         []*qom.Node // objects below it that are devices for users
+	inputs        []*IRQ
+	outputs       []**IRQ
+	tap           func(n int, level bool) // hears of the inputs
 }
 
 // Dev implements Device.

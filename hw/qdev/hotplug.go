@@ -1,6 +1,7 @@
 package qdev
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 
@@ -90,17 +91,28 @@ func (t *Tree) RequestUnplug(d Device, name string) error {
 	case h == nil || b.class.NoHotplug:
 		return fmt.Errorf("Device '%s' does not support hotplugging", b.class.Name)
 	}
+	if !b.leavesAnyTime && t.migrating() {
+		return errors.New("device_del not allowed while migrating")
+	}
 	return h.RequestUnplug(d)
 }
 
 // now is the guest's time in milliseconds.
 func now() int64 { return clock.Virtual.Now() / 1_000_000 }
 
+// LeaveAnyTime lets the device be removed even while the machine migrates.
+func (b *Base) LeaveAnyTime() { b.leavesAnyTime = true }
+
 // SetLeavingFor notes that the guest has been asked to let go of the device, and may be asked again after so many milliseconds.
 func (b *Base) SetLeavingFor(ms int64) { b.leavingUntil = now() + ms }
 
-// Unplugged takes a device out that the guest has let go of, with all devices on its buses, and tells of each.
+// Unplugged takes a device out that the guest has let go of, with all devices on its buses, and tells of each. One that was only withdrawn
+// stays.
 func (t *Tree) Unplugged(d Device) {
+	if b := d.Dev(); b.withdrawal != notWithdrawn {
+		b.withdrawal = withdrawn
+		return
+	}
 	type gone struct{ id, path string }
 	var list []gone
 	var note func(d Device)

@@ -43,7 +43,7 @@ func (t *Tree) Sections() []Section {
 		instances[name]++
 	}
 	for _, d := range t.made {
-		if !d.Dev().realized {
+		if !d.Dev().realized || d.Dev().withdrawal != notWithdrawn {
 			continue
 		}
 		if s := d.Dev().State(); s != nil {

@@ -70,9 +70,13 @@ type Tree struct {
 	// OnRemoved, if set, hears of devices that have gone at the guest's leave: their identifier, "" for none, and their path.
 	OnRemoved func(id, path string)
 
+	// Migrating, if set, tells whether the machine is being sent somewhere else, so that no device can come or go.
+	Migrating func() bool
+
 	// Loose looks after devices that sit on no bus while the machine runs; nil: they neither come nor go.
 	Loose HotplugHandler
 
+	standbys   []Standby
 	loose      []Device       // devices that sit on no bus
 	made       []Device       // in operation, in the order of their making
 	busNumbers map[string]int // of buses that have no name of their own, by type
@@ -133,7 +137,8 @@ func (t *Tree) CreateAt(place *qom.Node, child string, c *Class, on BusNode, set
 	return d, Realize(d, on)
 }
 
-// Add makes a device as -device and device_add do; driver, id and bus are taken out of the settings.
+// Add makes a device as -device and device_add do; driver, id and bus are taken out of the settings. The device is nil if it is the primary of
+// a standby, which makes it later.
 func (t *Tree) Add(settings []Setting) (Device, error) {
 	var driver, id, busName string
 	var rest []Setting
@@ -166,12 +171,23 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	if err != nil {
 		return nil, err
 	}
+	if hide, err := t.hides(settings); err != nil {
+		return nil, err
+	} else if hide {
+		if bus != nil && bus.Handler() == nil {
+			return nil, fmt.Errorf("Bus '%s' does not support hotplugging", bus.name)
+		}
+		return nil, nil
+	}
 	switch {
 	case !t.Hot:
 	case bus == nil && t.Loose == nil:
 		return nil, fmt.Errorf("Device '%s' can not be hotplugged on this machine", driver)
 	case bus != nil && bus.Handler() == nil:
 		return nil, fmt.Errorf("Bus '%s' does not support hotplugging", bus.name)
+	}
+	if t.migrating() {
+		return nil, errors.New("device_add not allowed while migrating")
 	}
 	if id != "" && t.ids[id] != nil {
 		return nil, fmt.Errorf("Duplicate device ID '%s'", id)
@@ -201,6 +217,8 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 	}
 	return d, nil
 }
+
+func (t *Tree) migrating() bool { return t.Migrating != nil && t.Migrating() }
 
 // busFor finds the bus for a new device: the one called name, or the first of the right type with room, nil for a device that sits on none.
 func (t *Tree) busFor(c *Class, name string) (*Bus, error) {

@@ -26,6 +26,7 @@ const (
 	featAnnounce      = 21
 	featMultiQueue    = 22
 	featCtrlMAC       = 23
+	featStandby       = 62
 	featSpeedDuplex   = 63
 )
 

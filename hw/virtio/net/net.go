@@ -53,6 +53,7 @@ type Props struct {
 	MTU         uint16 `prop:"host_mtu,default=0"`
 	Speed       int32  `prop:"speed,default=-1"`
 	Duplex      string `prop:"duplex"`
+	Failover    bool   `prop:"failover,default=false"`
 }
 
 // features are the bits that the options stand for.
@@ -63,7 +64,7 @@ func (p *Props) features() (f uint64) {
 		featHostECN: p.HostECN, featHostUFO: p.HostUFO, featMergeable: p.Mergeable, featStatus: p.Status, featCtrlVQ: p.CtrlVQ,
 		featCtrlRX: p.CtrlRX, featCtrlVLAN: p.CtrlVLAN, featCtrlRXExtra: p.CtrlRXExtra, featCtrlMAC: p.CtrlMAC,
 		featGuestOffloads: p.CtrlOffloads, featMultiQueue: p.MQ, featMTU: p.MTU != 0, featSpeedDuplex: p.Speed >= 0 || p.Duplex != "",
-		featMAC: true,
+		featMAC: true, featStandby: p.Failover,
 	} {
 		if on {
 			f |= 1 << bit
@@ -103,6 +104,7 @@ type Model struct {
 	hdrLen   atomic.Uint32
 	curPairs atomic.Uint32
 	outside  *virtio.Outside // nil: the queues are served here
+	standby  *standby        // nil: the device has no primary
 
 	mu sync.RWMutex
 	filterState
@@ -188,6 +190,9 @@ func (m *Model) Setup(owner qdev.Device, _ int) error {
 	if err != nil {
 		return err
 	}
+	if p.Failover {
+		m.standby = newStandby(m)
+	}
 	m.nic, m.vnetHdr = n, p.Netdev.VnetHdr()
 	m.nic.Announce, m.nic.RxFilter = m.startAnnounce, m.rxFilterInfo
 	m.mac = p.MAC
@@ -220,6 +225,7 @@ func (m *Model) addCtrl() { m.ctrl = m.AddQueue(ctrlSize, true, m.control) }
 func (m *Model) Teardown() {
 	m.Close()
 	m.announce.Del()
+	m.standby.close()
 	m.nic.Close()
 	m.Props.Release()
 }
@@ -267,6 +273,9 @@ func (m *Model) FeaturesSet(f uint64) {
 	m.mu.Unlock()
 	if m.vnetHdr {
 		m.applyOffloads()
+	}
+	if f>>featStandby&1 != 0 {
+		m.standby.negotiated()
 	}
 }
 

@@ -123,6 +123,9 @@ func (m *Model) Loaded() error {
 	if m.vnetHdr {
 		m.applyOffloads()
 	}
+	if m.Has(featStandby) {
+		m.standby.negotiated()
+	}
 	if m.Has(featAnnounce) && m.Has(featCtrlVQ) {
 		m.rounds = announceRounds
 		m.announce.Mod(0)
