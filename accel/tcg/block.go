@@ -176,6 +176,9 @@ func (c *CPU) find() (b *block, ok bool, err error) {
 			s.add(k.pc, b.target, p.global)
 		}
 		c.jumpPages.add(addr, p.flags)
+		if b.dead.Load() { // another CPU may have looked for it here too early
+			c.forget(b)
+		}
 	}
 	return b, true, nil
 }
@@ -261,6 +264,7 @@ func (c *CPU) translateOnce(k key, p codePlace) (*block, bool, error) {
 		if off := uint64(p.host) & ^pageMask; off+uint64(b.bytes) > 1<<ir.PageBits {
 			if f.second.host == 0 {
 				page = nil // its end is not in RAM: used once
+				b.dead.Store(true)
 			} else {
 				b.page2 = a.codePage(c, f.second.host, f.second.phys)
 			}

@@ -213,7 +213,7 @@ func (c *CPU) dropLocalJumps(space int) {
 	}
 }
 
-// forget removes a block that is no longer valid. Any goroutine may call it under Accel.mu.
+// forget removes a block that is no longer valid. Any goroutine may call it under Accel.mu, and the CPU itself at any time.
 func (c *CPU) forget(b *block) {
 	i := ir.JumpIndex(b.key.pc)
 	for k := range c.jumpSets {
