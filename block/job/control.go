@@ -1,6 +1,8 @@
 package job
 
 import (
+	"slices"
+
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
@@ -214,6 +216,15 @@ func (j *Job) AwaitIdle() {
 	}
 }
 
+// AwaitPaused waits until the goroutine stands still if it is to.
+func (j *Job) AwaitPaused() {
+	j.list.mu.Lock()
+	defer j.list.mu.Unlock()
+	for j.started && !j.done && !j.forced && j.pauseCount > 0 && j.resumeTo == Undefined {
+		j.list.cond.Wait()
+	}
+}
+
 // Idle tells whether AwaitIdle would not wait.
 func (j *Job) Idle() bool {
 	j.list.mu.Lock()
@@ -232,11 +243,17 @@ func (j *Job) AwaitEnd() error {
 	return j.err
 }
 
-// CancelAll cancels every job and waits for all of them. The caller must not hold the graph lock.
+// CancelAll cancels every job and waits for all of them; those held back come to a stop before. The caller must not hold the graph lock.
 func (l *List) CancelAll() {
+	l.mu.Lock()
+	jobs := slices.Clone(l.jobs)
+	l.mu.Unlock()
+	for _, j := range jobs {
+		j.AwaitPaused()
+	}
 	l.graph.Lock()
 	l.mu.Lock()
-	jobs := append([]*Job(nil), l.jobs...)
+	jobs = slices.Clone(l.jobs)
 	for _, j := range jobs {
 		if !j.ended {
 			j.cancel(true)

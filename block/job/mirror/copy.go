@@ -70,34 +70,60 @@ func (m *mirror) begin(ctx context.Context, j *job.Job, pos int64) int64 {
 	return off + n
 }
 
-// copy brings one range to the target. What could not be copied is dirty again; the error is one that ends the job.
-func (m *mirror) copy(ctx context.Context, j *job.Job, off, n int64) error {
+// copy brings one range to the target, in pieces that are independent of each other. Granules of which a part could not be copied are dirty
+// again; the error is one that ends the job.
+func (m *mirror) copy(ctx context.Context, j *job.Job, off, n int64) (err error) {
+	part := int64(0) // copied of a granule that is not complete
 	for end := off + n; off < end; {
-		s, _, err := m.Source.StatusAbove(ctx, nil, false, true, off, end-off)
-		k, read := end-off, true
-		if err == nil {
-			k = s.N
-			switch {
-			case s.Flags&block.StatusData != 0 && s.Flags&block.StatusZero == 0:
-				k = min(k, maxTransfer)
-				read, err = m.transfer.Copy(ctx, off, k)
-				m.charged.Add(k)
-			case s.Flags&block.StatusZero != 0 || !m.Unmap:
-				err, read = m.target.WriteZeroes(ctx, off, k, m.zeroFlags()), false
-				m.chargeZeroes(k)
-			default:
-				err, read = m.target.Discard(ctx, off, k), false
-				m.chargeZeroes(k)
+		k, read, failure := m.copyPiece(ctx, off, end-off)
+		part += k
+		rest := (off + k) % m.granularity
+		switch {
+		case failure != nil:
+			m.bits.Set(off, k)
+			if failure = m.failed(j, read, failure); err == nil {
+				err = failure
 			}
+			if part = 0; rest > 0 {
+				k += m.granularity - rest
+			}
+		case rest == 0 || off+k == end:
+			j.Progress(part)
+			part = 0
 		}
-		if err != nil {
-			m.bits.Set(off, end-off)
-			return m.failed(j, read, err)
-		}
-		j.Progress(k)
 		off += k
 	}
-	return nil
+	return err
+}
+
+// copyPiece copies the bytes from off on that are alike, in whole granules where that is possible; k is their number. read tells which side
+// an error is about.
+func (m *mirror) copyPiece(ctx context.Context, off, n int64) (k int64, read bool, err error) {
+	s, _, err := m.Source.StatusAbove(ctx, nil, false, true, off, n)
+	if err != nil {
+		return n, true, err
+	}
+	if s.N == 0 { // beyond the end
+		s = block.Status{Flags: block.StatusZero, N: n}
+	}
+	k = s.N
+	if rest := (off + k) % m.granularity; rest < k {
+		k -= rest
+	}
+	switch {
+	case s.Flags&block.StatusData != 0 && s.Flags&block.StatusZero == 0:
+		k = min(k, maxTransfer)
+		if read, err = m.transfer.Copy(ctx, off, k); err == nil {
+			m.charged.Add(k)
+		}
+	case s.Flags&block.StatusZero != 0 || !m.Unmap:
+		err = m.target.WriteZeroes(ctx, off, k, m.zeroFlags())
+		m.chargeZeroes(k)
+	default:
+		err = m.target.Discard(ctx, off, k)
+		m.chargeZeroes(k)
+	}
+	return k, read, err
 }
 
 // chargeZeroes counts zeroes against the speed if they are any work.

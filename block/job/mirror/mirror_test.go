@@ -1,7 +1,9 @@
 package mirror_test
 
 import (
+	"bytes"
 	"context"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -166,6 +168,40 @@ func TestTargetError(t *testing.T) {
 	require.ErrorIs(t, j.AwaitEnd(), unix.ENOSPC)
 	b.Locked(func() { require.Same(t, top, d.Node()) })
 	require.Contains(t, b.Events(), "event5", "BLOCK_JOB_ERROR")
+}
+
+// A granule that cannot be written keeps those that go with it from nothing: they are copied and counted.
+func TestTargetErrorInGranule(t *testing.T) {
+	const granule, length = 64 << 10, 3*64<<10 + 512
+	b := jobtest.New(t)
+	require.NoError(t, os.WriteFile(b.Path("from"), bytes.Repeat([]byte{7}, length), 0o600))
+	require.NoError(t, os.WriteFile(b.Path("to"), make([]byte, length), 0o600))
+	source := b.Open("from", "driver", "raw", "file.driver", "file", "file.filename", b.Path("from"))
+	target := b.Open("to", "driver", "raw", "file.driver", "blkdebug", "file.image.driver", "file", "file.image.filename", b.Path("to"),
+		"file.inject-error.0.event", "none", "file.inject-error.0.sector", 0, "file.inject-error.0.iotype", "write")
+	j := b.Start(func() (*job.Job, error) {
+		return mirror.New(context.Background(), b.Jobs, mirror.Options{ID: "j", Source: source, Target: target, Flags: job.ManualDismiss})
+	})
+	require.ErrorIs(t, j.AwaitEnd(), unix.EIO)
+	require.Equal(t, int64(length%granule), j.Info().Offset)
+}
+
+// Jobs that a drained section holds back stop, and are told to go on, before they are cancelled.
+func TestCancelDrained(t *testing.T) {
+	b := jobtest.New(t)
+	b.Chain()
+	b.Create("copy", "")
+	top, target := b.Open("top"), b.Open("copy")
+	j := b.Start(func() (*job.Job, error) {
+		return mirror.New(context.Background(), b.Jobs, mirror.Options{ID: "j", Source: top, Target: target})
+	})
+	ready(t, j)
+	b.Graph.Lock()
+	drained := b.Graph.DrainAllBegin()
+	b.Graph.Unlock()
+	b.Jobs.CancelAll()
+	b.Locked(func() { block.DrainNodesEnd(drained) })
+	require.Equal(t, []string{"created", "running", "ready", "event1", "standby", "ready", "aborting"}, b.Events()[:7])
 }
 
 func TestRefusals(t *testing.T) {
