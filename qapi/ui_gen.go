@@ -424,6 +424,44 @@ type ExpirePasswordOptions struct {
 	Vnc      *ExpirePasswordOptionsVnc `json:"-" branch:"vnc"`
 }
 
+// DisplayReloadType is the enum DisplayReloadType. Displays whose settings can be read again.
+type DisplayReloadType string
+
+// The values of DisplayReloadType.
+const (
+	DisplayReloadTypeVnc DisplayReloadType = "vnc"
+)
+
+// DisplayReloadOptionsVNC is the struct DisplayReloadOptionsVNC. What a VNC server is to read again.
+type DisplayReloadOptionsVNC struct {
+	TlsCerts *bool `json:"tls-certs,omitempty"`
+}
+
+// DisplayReloadOptions is the union DisplayReloadOptions. The arguments of display-reload.
+type DisplayReloadOptions struct {
+	Type DisplayReloadType        `json:"type"`
+	Vnc  *DisplayReloadOptionsVNC `json:"-" branch:"vnc"`
+}
+
+// DisplayUpdateType is the enum DisplayUpdateType. Displays whose settings can be changed.
+type DisplayUpdateType string
+
+// The values of DisplayUpdateType.
+const (
+	DisplayUpdateTypeVnc DisplayUpdateType = "vnc"
+)
+
+// DisplayUpdateOptionsVNC is the struct DisplayUpdateOptionsVNC. New settings of a VNC server.
+type DisplayUpdateOptionsVNC struct {
+	Addresses []*SocketAddress `json:"addresses,omitempty"`
+}
+
+// DisplayUpdateOptions is the union DisplayUpdateOptions. The arguments of display-update.
+type DisplayUpdateOptions struct {
+	Type DisplayUpdateType        `json:"type"`
+	Vnc  *DisplayUpdateOptionsVNC `json:"-" branch:"vnc"`
+}
+
 // VncConnectedEvent is the event VNC_CONNECTED. A client has connected; it has not proved yet who it is.
 type VncConnectedEvent struct {
 	Server *VncServerInfo `json:"server"`
@@ -480,6 +518,10 @@ type UiCommands interface {
 	SetPassword(ctx context.Context, arg *SetPasswordOptions) error
 	// ExpirePassword is the command expire_password. Lets the password of a remote display be good until a time only.
 	ExpirePassword(ctx context.Context, arg *ExpirePasswordOptions) error
+	// DisplayReload is the command display-reload. Lets the first display of a kind read its settings again.
+	DisplayReload(ctx context.Context, arg *DisplayReloadOptions) error
+	// DisplayUpdate is the command display-update. Changes settings of the first display of a kind.
+	DisplayUpdate(ctx context.Context, arg *DisplayUpdateOptions) error
 }
 
 // BindUi makes the commands of the module ui callable.
@@ -543,6 +585,20 @@ func BindUi(r *Registry, c UiCommands) {
 			return nil, err
 		}
 		return nil, c.ExpirePassword(ctx, arg)
+	})
+	r.bind(&moduleUi.Commands[9], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[DisplayReloadOptions]("DisplayReloadOptions", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.DisplayReload(ctx, arg)
+	})
+	r.bind(&moduleUi.Commands[10], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[DisplayUpdateOptions]("DisplayUpdateOptions", args)
+		if err != nil {
+			return nil, err
+		}
+		return nil, c.DisplayUpdate(ctx, arg)
 	})
 }
 
@@ -872,6 +928,28 @@ var moduleUi = Module{Name: "ui",
 		}, Branches: []Member{
 			{Name: "vnc", Type: "ExpirePasswordOptionsVnc"},
 		}},
+		{Name: "DisplayReloadType", Kind: KindEnum, Values: []Value{
+			{Name: "vnc"},
+		}},
+		{Name: "DisplayReloadOptionsVNC", Kind: KindObject, Members: []Member{
+			{Name: "tls-certs", Type: "bool", Optional: true},
+		}},
+		{Name: "DisplayReloadOptions", Kind: KindObject, Tag: "type", Members: []Member{
+			{Name: "type", Type: "DisplayReloadType"},
+		}, Branches: []Member{
+			{Name: "vnc", Type: "DisplayReloadOptionsVNC"},
+		}},
+		{Name: "DisplayUpdateType", Kind: KindEnum, Values: []Value{
+			{Name: "vnc"},
+		}},
+		{Name: "DisplayUpdateOptionsVNC", Kind: KindObject, Members: []Member{
+			{Name: "addresses", Type: "[]SocketAddress", Optional: true},
+		}},
+		{Name: "DisplayUpdateOptions", Kind: KindObject, Tag: "type", Members: []Member{
+			{Name: "type", Type: "DisplayUpdateType"},
+		}, Branches: []Member{
+			{Name: "vnc", Type: "DisplayUpdateOptionsVNC"},
+		}},
 		{Name: "q_obj_VNC_CONNECTED-arg", Kind: KindObject, Members: []Member{
 			{Name: "server", Type: "VncServerInfo"},
 			{Name: "client", Type: "VncBasicInfo"},
@@ -895,6 +973,8 @@ var moduleUi = Module{Name: "ui",
 		{Name: "change-vnc-password", Arg: "q_obj_change-vnc-password-arg"},
 		{Name: "set_password", Arg: "SetPasswordOptions"},
 		{Name: "expire_password", Arg: "ExpirePasswordOptions"},
+		{Name: "display-reload", Arg: "DisplayReloadOptions"},
+		{Name: "display-update", Arg: "DisplayUpdateOptions"},
 	},
 	Events: []EventInfo{
 		{Name: "VNC_CONNECTED", Arg: "q_obj_VNC_CONNECTED-arg"},

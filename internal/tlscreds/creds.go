@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -40,12 +41,16 @@ const (
 
 // X509 are credentials made of certificates.
 type X509 struct {
-	endpoint   Endpoint
-	verifyPeer bool
+	Options
+	held atomic.Pointer[files]
+}
 
-	roots   *x509.CertPool
-	own     *tls.Certificate // nil for an anonymous client
-	revoked map[string]bool  // serial numbers by issuer
+// files is what the files of credentials hold.
+type files struct {
+	endpoint Endpoint
+	roots    *x509.CertPool
+	own      *tls.Certificate // nil for an anonymous client
+	revoked  map[string]bool  // serial numbers by issuer
 }
 
 // Options are the properties of X.509 credentials.
@@ -63,10 +68,23 @@ func errorf(format string, a ...any) error { return fmt.Errorf(format, a...) }
 
 // Load reads and checks credentials.
 func Load(o Options) (*X509, error) {
+	c := &X509{Options: o}
+	return c, c.Reload()
+}
+
+// Reload reads and checks the files again, for connections that are made from then on. Files with a mistake change nothing.
+func (c *X509) Reload() error {
+	f, err := readFiles(&c.Options)
+	if err == nil {
+		c.held.Store(f)
+	}
+	return err
+}
+
+func readFiles(o *Options) (*files, error) {
 	if o.Dir == "" {
 		return nil, errors.New("Missing 'dir' property value")
 	}
-	c := &X509{endpoint: o.Endpoint, verifyPeer: o.VerifyPeer}
 	ca, err := path(o.Dir, fileCA, true)
 	if err != nil {
 		return nil, err
@@ -89,7 +107,8 @@ func Load(o Options) (*X509, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c, c.load(o, ca, crl, cert, key)
+	f := &files{endpoint: o.Endpoint}
+	return f, f.load(o, ca, crl, cert, key)
 }
 
 // path is the name of a file of the credentials, or empty if it is neither there nor needed.
@@ -107,7 +126,7 @@ func path(dir, name string, required bool) (string, error) {
 	return "", errorf("Unable to access credentials %s: %s", p, strerror.Text(e))
 }
 
-func (c *X509) load(o Options, ca, crl, cert, key string) error {
+func (f *files) load(o *Options, ca, crl, cert, key string) error {
 	if o.PasswordID != "" {
 		return errors.New("Encrypted private keys (property 'passwordid') are not supported")
 	}
@@ -118,12 +137,12 @@ func (c *X509) load(o Options, ca, crl, cert, key string) error {
 	if err != nil || len(roots) == 0 {
 		return errorf("Unable to import CA certificate list %s", ca)
 	}
-	c.roots = x509.NewCertPool()
+	f.roots = x509.NewCertPool()
 	for _, r := range roots {
-		c.roots.AddCert(r)
+		f.roots.AddCert(r)
 	}
 	if o.SanityCheck {
-		if err := c.sanityCheck(roots, ca, cert); err != nil {
+		if err := f.sanityCheck(roots, ca, cert); err != nil {
 			return err
 		}
 	}
@@ -132,10 +151,10 @@ func (c *X509) load(o Options, ca, crl, cert, key string) error {
 		if err != nil {
 			return errorf("Cannot load certificate '%s' & key '%s': %v", cert, key, err)
 		}
-		c.own = &pair
+		f.own = &pair
 	}
 	if crl != "" {
-		return c.loadCRL(crl)
+		return f.loadCRL(crl)
 	}
 	return nil
 }
@@ -163,7 +182,7 @@ func readCerts(name string) (list []*x509.Certificate, err error) {
 }
 
 // loadCRL reads the list of revoked certificates.
-func (c *X509) loadCRL(name string) error {
+func (f *files) loadCRL(name string) error {
 	b, err := os.ReadFile(name)
 	if err == nil {
 		if p, _ := pem.Decode(b); p != nil {
@@ -171,9 +190,9 @@ func (c *X509) loadCRL(name string) error {
 		}
 		var list *x509.RevocationList
 		if list, err = x509.ParseRevocationList(b); err == nil {
-			c.revoked = map[string]bool{}
+			f.revoked = map[string]bool{}
 			for _, r := range list.RevokedCertificateEntries {
-				c.revoked[string(list.RawIssuer)+r.SerialNumber.String()] = true
+				f.revoked[string(list.RawIssuer)+r.SerialNumber.String()] = true
 			}
 			return nil
 		}
@@ -183,31 +202,31 @@ func (c *X509) loadCRL(name string) error {
 
 // CheckEndpoint refuses credentials for the other side.
 func (c *X509) CheckEndpoint(want Endpoint) error {
-	if c.endpoint != want {
+	if c.Endpoint != want {
 		return errorf("Expected TLS credentials for a %s endpoint", want)
 	}
 	return nil
 }
 
 // certificates are what this side shows.
-func (c *X509) certificates() []tls.Certificate {
-	if c.own == nil {
+func (f *files) certificates() []tls.Certificate {
+	if f.own == nil {
 		return nil
 	}
-	return []tls.Certificate{*c.own}
+	return []tls.Certificate{*f.own}
 }
 
 // verify checks the chain that the other side sent.
-func (c *X509) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage) error {
+func (f *files) verify(chain []*x509.Certificate, usage x509.ExtKeyUsage) error {
 	now := time.Now()
 	pool := x509.NewCertPool()
 	for _, x := range chain[1:] {
 		pool.AddCert(x)
 	}
-	_, err := chain[0].Verify(x509.VerifyOptions{Roots: c.roots, Intermediates: pool, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
+	_, err := chain[0].Verify(x509.VerifyOptions{Roots: f.roots, Intermediates: pool, CurrentTime: now, KeyUsages: []x509.ExtKeyUsage{usage}})
 	for _, x := range chain {
 		switch {
-		case c.revoked[string(x.RawIssuer)+x.SerialNumber.String()]:
+		case f.revoked[string(x.RawIssuer)+x.SerialNumber.String()]:
 			return errors.New("The certificate has been revoked")
 		case now.After(x.NotAfter):
 			return errors.New("The certificate has expired")
@@ -238,22 +257,23 @@ type Authorizer interface {
 
 // StartServer makes an accepted connection secure. authz may be nil.
 func (c *X509) StartServer(conn net.Conn, authz Authorizer) (net.Conn, error) {
-	cfg := &tls.Config{Certificates: c.certificates(), MinVersion: tls.VersionTLS12}
-	if c.verifyPeer {
+	held := c.held.Load()
+	cfg := &tls.Config{Certificates: held.certificates(), MinVersion: tls.VersionTLS12}
+	if c.VerifyPeer {
 		cfg.ClientAuth = tls.RequestClientCert
 	}
 	t := tls.Server(conn, cfg)
 	if err := t.Handshake(); err != nil {
 		return nil, handshakeError(err)
 	}
-	if !c.verifyPeer {
+	if !c.VerifyPeer {
 		return t, nil
 	}
 	chain := t.ConnectionState().PeerCertificates
 	if len(chain) == 0 {
 		return nil, errors.New("Verify failed: No certificate was found.")
 	}
-	if err := c.verify(chain, x509.ExtKeyUsageClientAuth); err != nil {
+	if err := held.verify(chain, x509.ExtKeyUsageClientAuth); err != nil {
 		return nil, err
 	}
 	if authz != nil {
@@ -272,7 +292,8 @@ func (c *X509) StartServer(conn net.Conn, authz Authorizer) (net.Conn, error) {
 // StartClient makes a connection to a server secure. host is the name that the server's certificate must have; a server that has another
 // one learns of it when the connection ends, after a handshake that went well, as with GnuTLS.
 func (c *X509) StartClient(conn net.Conn, host string) (net.Conn, error) {
-	cfg := &tls.Config{Certificates: c.certificates(), MinVersion: tls.VersionTLS12, InsecureSkipVerify: true} // checked below
+	held := c.held.Load()
+	cfg := &tls.Config{Certificates: held.certificates(), MinVersion: tls.VersionTLS12, InsecureSkipVerify: true} // checked below
 	if net.ParseIP(host) == nil {
 		cfg.ServerName = host
 	}
@@ -280,18 +301,17 @@ func (c *X509) StartClient(conn net.Conn, host string) (net.Conn, error) {
 	if err := t.Handshake(); err != nil {
 		return nil, handshakeError(err)
 	}
-	if err := c.verifyServer(t.ConnectionState().PeerCertificates, host); err != nil {
-		_ = t.Close()
-		return nil, err
+	if c.VerifyPeer {
+		if err := held.verifyServer(t.ConnectionState().PeerCertificates, host); err != nil {
+			_ = t.Close()
+			return nil, err
+		}
 	}
 	return t, nil
 }
 
-func (c *X509) verifyServer(chain []*x509.Certificate, host string) error {
-	if !c.verifyPeer {
-		return nil
-	}
-	if err := c.verify(chain, x509.ExtKeyUsageServerAuth); err != nil {
+func (f *files) verifyServer(chain []*x509.Certificate, host string) error {
+	if err := f.verify(chain, x509.ExtKeyUsageServerAuth); err != nil {
 		return err
 	}
 	if host == "" {

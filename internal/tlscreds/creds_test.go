@@ -86,6 +86,33 @@ func TestHandshake(t *testing.T) {
 	}
 }
 
+// TestReload changes the files of a server's credentials: only those that are right count, and for connections made later.
+func TestReload(t *testing.T) {
+	one, other := credstest.New(t, "one", nil), credstest.New(t, "other", nil)
+	dir := one.Dir(t, string(Server), nil)
+	s := load(t, dir, Server)
+	old, fresh := load(t, one.Dir(t, string(Client), nil), Client), load(t, other.Dir(t, string(Client), nil), Client)
+	welcome := func(c *X509) {
+		t.Helper()
+		serverErr, clientErr := handshake(t, s, c, "127.0.0.1", nil)
+		require.NoError(t, serverErr)
+		require.NoError(t, clientErr)
+	}
+	welcome(old)
+	require.NoError(t, os.WriteFile(filepath.Join(dir, fileCA), []byte("nonsense"), 0o600))
+	require.ErrorContains(t, s.Reload(), "Unable to import CA certificate list")
+	welcome(old)
+	require.NoError(t, os.CopyFS(dir+"/new", os.DirFS(other.Dir(t, string(Server), nil))))
+	for _, name := range []string{fileCA, fileServerCert, fileServerKey} {
+		require.NoError(t, os.Rename(filepath.Join(dir, "new", name), filepath.Join(dir, name)))
+	}
+	welcome(old)
+	require.NoError(t, s.Reload())
+	welcome(fresh)
+	_, err := handshake(t, s, old, "127.0.0.1", nil)
+	require.EqualError(t, err, "The certificate hasn't got a known issuer")
+}
+
 func TestSanity(t *testing.T) {
 	good := credstest.New(t, "good", nil)
 	past := time.Now().Add(-time.Minute)

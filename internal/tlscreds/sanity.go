@@ -9,13 +9,13 @@ import (
 )
 
 // sanityCheck finds mistakes in our own certificates before a connection fails because of them.
-func (c *X509) sanityCheck(roots []*x509.Certificate, caFile, certFile string) error {
-	server := c.endpoint == Server
+func (f *files) sanityCheck(roots []*x509.Certificate, caFile, certFile string) error {
+	server := f.endpoint == Server
 	var own *x509.Certificate
 	if certFile != "" {
 		list, err := readCerts(certFile)
 		if err != nil || len(list) == 0 {
-			return errorf("Unable to import %s certificate %s: %v", c.endpoint, certFile, orEmpty(err))
+			return errorf("Unable to import %s certificate %s: %v", f.endpoint, certFile, orEmpty(err))
 		}
 		own = list[0]
 		if err := checkCert(own, certFile, server, false); err != nil {
@@ -34,7 +34,7 @@ func (c *X509) sanityCheck(roots []*x509.Certificate, caFile, certFile string) e
 	if server {
 		usage = x509.ExtKeyUsageServerAuth
 	}
-	if err := c.verify([]*x509.Certificate{own}, usage); err != nil {
+	if err := f.verify([]*x509.Certificate{own}, usage); err != nil {
 		return errorf("Our own certificate %s failed validation against %s: %v", certFile, caFile, err)
 	}
 	return nil

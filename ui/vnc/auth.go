@@ -224,14 +224,11 @@ func (c *client) vencrypt(sub uint32) error {
 }
 
 func (c *client) startTLS() error {
-	c.s.mu.Lock()
-	creds := c.s.creds
-	c.s.mu.Unlock()
 	var authz tlscreds.Authorizer
 	if c.s.Authz != "" {
 		authz = tlscreds.Late{Object: c.s.Object, ID: c.s.Authz}
 	}
-	conn, err := creds.StartServer(c.conn, authz)
+	conn, err := c.s.creds.StartServer(c.conn, authz)
 	if err == nil {
 		c.setConn(conn)
 	}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"goemu/internal/mainloop"
+	"goemu/internal/sockaddr"
 	"goemu/internal/tlscreds"
 	"goemu/qapi"
 	"goemu/ui"
@@ -37,26 +38,26 @@ type Server struct {
 	// Power carries out what clients with power control ask for: shutdown, reboot, reset.
 	Power func(what byte)
 
-	listeners []listener
-	console   *ui.Console // under the machine lock, as the next two
-	watching  bool        // of the console
-	interval  time.Duration
-
-	mu       sync.Mutex
-	clients  []*client
-	closed   bool
-	width    int
-	height   int
-	pix      []uint32 // what clients are to see
-	guest    *ui.Surface
-	changed  region // of guest, since the last refresh
+	console  *ui.Console // under the machine lock, as the next two
+	watching bool        // of the console
+	interval time.Duration
 	creds    *tlscreds.X509
-	password *string
-	expires  time.Time // zero: never
-	failures int
-	down     map[input.Key]bool
-	caps     bool
-	num      bool
+
+	mu        sync.Mutex
+	listeners []listener
+	clients   []*client
+	closed    bool
+	width     int
+	height    int
+	pix       []uint32 // what clients are to see
+	guest     *ui.Surface
+	changed   region // of guest, since the last refresh
+	password  *string
+	expires   time.Time // zero: never
+	failures  int
+	down      map[input.Key]bool
+	caps      bool
+	num       bool
 }
 
 type listener struct {
@@ -74,9 +75,11 @@ func (s *Server) Open(ctx context.Context, c *ui.Console) error {
 	s.guest = c.Surface()
 	s.resize()
 	if s.Creds != "" {
-		if err := s.ReloadCreds(); err != nil {
+		creds, err := tlscreds.Find(s.Object, s.Creds, tlscreds.Server)
+		if err != nil {
 			return err
 		}
+		s.creds = creds
 	}
 	s.Input.OnMode = append(s.Input.OnMode, func(bool) { s.each(func(c *client) { c.pointerType() }) })
 	if s.Display == "" {
@@ -90,39 +93,61 @@ func (s *Server) Open(ctx context.Context, c *ui.Console) error {
 		return err
 	}
 	for _, a := range list {
-		l, err := a.Listen(ctx)
-		if err != nil {
+		if err := s.listen(ctx, a); err != nil {
 			s.Close()
 			return err
 		}
-		s.listeners = append(s.listeners, listener{l, a.webSocket})
-		go s.accept(listener{l, a.webSocket})
+	}
+	return nil
+}
+
+func (s *Server) listen(ctx context.Context, a listenAddress) error {
+	net, err := a.Listen(ctx)
+	if err != nil {
+		return err
+	}
+	l := listener{net, a.webSocket}
+	s.mu.Lock()
+	s.listeners = append(s.listeners, l)
+	s.mu.Unlock()
+	go s.accept(l)
+	return nil
+}
+
+// Relisten ends listening, but for websockets, and listens at other addresses from then on. Clients stay. After an error some or all of the
+// addresses are left out.
+func (s *Server) Relisten(ctx context.Context, list []*sockaddr.Addr) error {
+	s.mu.Lock()
+	s.listeners = slices.DeleteFunc(s.listeners, func(l listener) bool {
+		if !l.webSocket {
+			_ = l.Close()
+		}
+		return !l.webSocket
+	})
+	s.mu.Unlock()
+	for _, a := range list {
+		if err := s.listen(ctx, listenAddress{Addr: *a}); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // ReloadCreds reads the credentials for TLS again.
 func (s *Server) ReloadCreds() error {
-	if s.Creds == "" {
+	if s.creds == nil {
 		return errors.New("vnc tls is not enabled")
 	}
-	creds, err := tlscreds.Find(s.Object, s.Creds, tlscreds.Server)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.creds = creds
-	return nil
+	return s.creds.Reload()
 }
 
 // Close ends listening and disconnects all clients.
 func (s *Server) Close() {
+	s.mu.Lock()
+	s.closed = true
 	for _, l := range s.listeners {
 		_ = l.Close()
 	}
-	s.mu.Lock()
-	s.closed = true
 	list := slices.Clone(s.clients)
 	s.mu.Unlock()
 	for _, c := range list {
@@ -418,6 +443,8 @@ func (s *Server) Clients() (list []*qapi.VncClientInfo) {
 // Listening is described with Clients.
 func (s *Server) Listening() (list []*qapi.VncServerInfo2) {
 	list = []*qapi.VncServerInfo2{}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, l := range s.listeners {
 		b := basicInfo(l.Addr(), l.webSocket)
 		auth, sub := s.authNames(l.webSocket)
@@ -453,6 +480,8 @@ func (s *Server) Info() *qapi.VncInfo2 {
 
 // Where says where the first listener is, for people; "" for none or a local one.
 func (s *Server) Where() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if len(s.listeners) == 0 {
 		return ""
 	}

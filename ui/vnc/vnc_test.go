@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"goemu/internal/mainloop"
+	"goemu/internal/sockaddr"
 	"goemu/qapi"
 	"goemu/ui"
 	"goemu/ui/input"
@@ -490,6 +491,39 @@ func TestAuthentication(t *testing.T) {
 	}
 	if err := newRig(t, "").s.SetPassword("x"); err == nil {
 		t.Error("a password for a server without one")
+	}
+}
+
+// TestRelisten moves a server: who is connected stays, and the old address is free.
+func TestRelisten(t *testing.T) {
+	r := newRig(t, "")
+	old := r.addr
+	first := r.dial(t)
+	first.login("008", "")
+	first.start(1)
+	r.addr = t.TempDir() + "/other"
+	if err := r.s.Relisten(context.Background(), []*sockaddr.Addr{{Type: sockaddr.Unix, Path: r.addr}}); err != nil {
+		t.Fatal(err)
+	}
+	if c, err := net.Dial("unix", old); err == nil {
+		c.Close()
+		t.Error("the old address still answers")
+	}
+	if l := r.s.Listening(); len(l) != 1 || l[0].Service != r.addr {
+		t.Errorf("listens at %+v", l)
+	}
+	second := r.dial(t)
+	second.login("008", "")
+	second.start(1)
+	for _, v := range []*viewer{first, second} {
+		v.request(0)
+		v.update()
+	}
+	if err := r.s.Relisten(context.Background(), []*sockaddr.Addr{{Type: sockaddr.Unix, Path: t.TempDir() + "/no/such"}}); err == nil {
+		t.Error("listens in a directory that is not there")
+	}
+	if err := r.s.ReloadCreds(); err == nil || err.Error() != "vnc tls is not enabled" {
+		t.Errorf("credentials: %v", err)
 	}
 }
 

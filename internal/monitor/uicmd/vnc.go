@@ -12,6 +12,7 @@ import (
 
 	"goemu/internal/fdset"
 	"goemu/internal/monitor/hmp"
+	"goemu/internal/sockaddr"
 	"goemu/qapi"
 	"goemu/ui/vnc"
 )
@@ -120,6 +121,36 @@ func (s *Service) expire(id *string, when string) error {
 
 // maxSeconds keeps times from overflowing.
 const maxSeconds = 1 << 32
+
+var errNoDisplay = errors.New("Can not find vnc display")
+
+// DisplayReload implements qapi.UiCommands.
+func (s *Service) DisplayReload(_ context.Context, arg *qapi.DisplayReloadOptions) error {
+	if certs := arg.Vnc.TlsCerts; certs == nil || !*certs {
+		return nil
+	}
+	v := s.server(nil)
+	if v == nil {
+		return errNoDisplay
+	}
+	return v.ReloadCreds()
+}
+
+// DisplayUpdate implements qapi.UiCommands.
+func (s *Service) DisplayUpdate(ctx context.Context, arg *qapi.DisplayUpdateOptions) error {
+	v := s.server(nil)
+	switch {
+	case v == nil:
+		return errNoDisplay
+	case arg.Vnc.Addresses == nil:
+		return nil
+	}
+	var list []*sockaddr.Addr
+	for _, a := range arg.Vnc.Addresses {
+		list = append(list, sockaddr.Of(a))
+	}
+	return v.Relisten(ctx, list)
+}
 
 func optional(a *hmp.Args, name string) *string {
 	if v, ok := a.String(name); ok {

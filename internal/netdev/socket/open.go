@@ -180,28 +180,6 @@ func openUDP(s *netdev.Set, name string, o *qapi.NetdevSocketOptions, peer *netd
 	return nil
 }
 
-// addrOf is an address as package sockaddr has it.
-func addrOf(a *qapi.SocketAddress) *sockaddr.Addr {
-	out := &sockaddr.Addr{Type: sockaddr.Type(a.Type)}
-	switch {
-	case a.Inet != nil:
-		i := a.Inet
-		out.Host, out.Port, out.IPv4, out.IPv6 = i.Host, i.Port, i.Ipv4, i.Ipv6
-		out.KeepAlive, out.Numeric = i.KeepAlive != nil && *i.KeepAlive, i.Numeric != nil && *i.Numeric
-		if i.To != nil {
-			out.To = int(*i.To)
-		}
-	case a.Unix != nil:
-		out.Path, out.Abstract = a.Unix.Path, a.Unix.Abstract != nil && *a.Unix.Abstract
-		out.Loose = a.Unix.Tight != nil && !*a.Unix.Tight
-	case a.Vsock != nil:
-		out.Host, out.Port = a.Vsock.Cid, a.Vsock.Port
-	case a.Fd != nil:
-		out.FD = a.Fd.Str
-	}
-	return out
-}
-
 // uri shows the far end of a connection, and the same as clients are told.
 func uri(c net.Conn) (text string, a *qapi.SocketAddress) {
 	switch r := c.RemoteAddr().(type) {
@@ -227,7 +205,7 @@ func uri(c net.Conn) (text string, a *qapi.SocketAddress) {
 // OpenStream is the Opener of the kind stream.
 func OpenStream(s *netdev.Set, n *qapi.Netdev, peer *netdev.Client) error {
 	o := n.Stream
-	a := addrOf(o.Addr)
+	a := sockaddr.Of(o.Addr)
 	var next func(ctx context.Context) (net.Conn, string, error)
 	info := func(c net.Conn) string {
 		text, _ := uri(c)
