@@ -32,6 +32,8 @@ type Machine struct {
 	Unmigratable func() string
 	// Dropped tells whether RAM of a name may be left out that the machine does not have, see ram.Loader.
 	Dropped func(name string) bool
+	// Settle finishes what the devices have begun of a machine that has stopped; called without locks. nil: nothing is to be done.
+	Settle func()
 	// Log is tcg.Accel.Log. CPUs run functions on virtual CPUs, for throttling.
 	Log  func()
 	CPUs func() []CPU

@@ -69,12 +69,8 @@ func (e *Engine) SaveSnapshot(s Snapshot) error {
 		return err
 	}
 	g := new(globalState)
-	running := false
-	withMachine(func() {
-		g.set(e.M.VM.State())
-		running = e.M.VM.Running()
-		e.M.VM.Stop(mainloop.StateSaveVM)
-	})
+	running := e.standStill(mainloop.StateSaveVM, g)
+	defer withMachine(e.M.VM.Release)
 	var drained []*block.Node
 	_ = e.withGraph(func(context.Context) error { drained = e.M.Graph.DrainAllBegin(); return nil })
 	now := time.Now()
@@ -96,6 +92,32 @@ func (e *Engine) SaveSnapshot(s Snapshot) error {
 		withMachine(e.M.VM.Start)
 	}
 	return err
+}
+
+// standStill stops the machine for something that is done with its state as a whole, and holds back what is asked of it meanwhile until
+// VM.Release. It tells whether it was this that stopped the machine; g, unless it is nil, gets the run state of before.
+func (e *Engine) standStill(s mainloop.RunState, g *globalState) (stopped bool) {
+	withMachine(func() {
+		vm := e.M.VM
+		before := vm.State()
+		vm.Stop(s)
+		if stopped = before == mainloop.StateRunning && vm.State() == s; !stopped {
+			before = vm.State()
+		}
+		if g != nil {
+			g.set(before)
+		}
+	})
+	e.settle() // what was asked for before the stop is done now
+	withMachine(e.M.VM.Hold)
+	return stopped
+}
+
+// settle lets devices finish what they have begun before the machine stopped.
+func (e *Engine) settle() {
+	if e.M.Settle != nil {
+		e.M.Settle()
+	}
 }
 
 // makeRoom removes an older snapshot of the same name, or refuses.
@@ -168,6 +190,17 @@ func (e *Engine) writeState(out *wire.Sink, saver *ram.Saver, g *globalState) {
 	putDescription(out, desc)
 }
 
+// RestoreSnapshot is LoadSnapshot of a machine that may run. It runs on if it ran before and all went well.
+func (e *Engine) RestoreSnapshot(s Snapshot) error {
+	running := e.standStill(mainloop.StateRestoreVM, nil)
+	defer withMachine(e.M.VM.Release)
+	err := e.LoadSnapshot(s)
+	if err == nil && running {
+		withMachine(e.M.VM.Start)
+	}
+	return err
+}
+
 // LoadSnapshot makes the machine, which does not run, what it was when a snapshot was taken. When it fails, disks or machine may be partly
 // changed: the machine must not run before another one was loaded.
 func (e *Engine) LoadSnapshot(s Snapshot) error {
@@ -206,7 +239,10 @@ func (e *Engine) LoadSnapshot(s Snapshot) error {
 	if err != nil {
 		return err
 	}
-	withMachine(func() { e.M.VM.ResetStopped(mainloop.CauseSnapshotLoad) })
+	withMachine(func() {
+		e.M.VM.Forget()
+		e.M.VM.ResetStopped(mainloop.CauseSnapshotLoad)
+	})
 	err = e.loadState(state, size)
 	_ = e.withGraph(func(context.Context) error { block.DrainNodesEnd(drained); return nil })
 	if err == nil {

@@ -53,6 +53,7 @@ type outgoing struct {
 	rp         *returnPath
 	throttle   throttle
 	bitmaps    []sentBitmap
+	held       bool // requests to the machine wait, see mainloop.VM.Hold
 	wasRunning bool
 	inactive   bool // the disks were handed over
 
@@ -440,14 +441,16 @@ func (o *outgoing) complete() {
 	o.throttle.stop()
 	withMachine(func() {
 		o.downAt = time.Now()
-		g.set(e.M.VM.State())
-		o.wasRunning = e.M.VM.Running()
-		if o.wasRunning {
-			e.M.VM.Stop(mainloop.StateFinishMigrate)
-		} else {
-			e.M.VM.SetState(mainloop.StateFinishMigrate)
+		vm := e.M.VM
+		before := vm.State()
+		vm.Stop(mainloop.StateFinishMigrate)
+		if o.wasRunning = before == mainloop.StateRunning && vm.State() == mainloop.StateFinishMigrate; !o.wasRunning {
+			before = vm.State()
+			vm.SetState(mainloop.StateFinishMigrate)
 		}
+		g.set(before)
 	})
+	e.settle()
 	state, ok := o.maybePause()
 	if !ok {
 		return
@@ -497,6 +500,8 @@ func (o *outgoing) sendRest(g *globalState) error {
 	var desc <-chan []byte
 	withMachine(func() {
 		if e.M.VM.State() == mainloop.StateFinishMigrate {
+			e.M.VM.Hold()
+			o.held = true
 			state, desc = e.saveSections(g)
 		}
 	})
@@ -546,6 +551,9 @@ func (o *outgoing) finish() {
 	o.giveBitmaps()
 	withMachine(func() {
 		vm := e.M.VM
+		if o.held {
+			defer vm.Release()
+		}
 		if o.get() == Completed {
 			if d := o.total - o.setup; d > 0 {
 				o.mbps.Store(uint64(float64(o.saver.Put(o.sink)) * 8 / (float64(d) / float64(time.Millisecond))))

@@ -1,6 +1,7 @@
 package tcg
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -41,6 +42,9 @@ type CPU struct {
 	halted   atomic.Bool
 	stepping atomic.Bool // for a debugger
 	asked    atomic.Bool // to leave translated code for a sample
+
+	// stateMu orders what others do with the state of a CPU that is paused and what its goroutine does when the memory map changes then.
+	stateMu sync.Mutex
 
 	thread atomic.Int64
 	a20    atomic.Bool // A20 gate: true = address line 20 works
@@ -133,6 +137,10 @@ func (c *CPU) SetInterruptController(ic accel.InterruptController) { c.ic = ic }
 
 // Reset puts the CPU in its power-up state. It must not be running (use Raise(accel.IRQReset) otherwise).
 func (c *CPU) Reset() {
+	c.stateMu.Lock()
+	defer c.stateMu.Unlock()
+	c.Lower(accel.IRQNMI | accel.IRQSMI | accel.IRQInit | accel.IRQSIPI | irqVirtual)
+	c.nmis.Store(0)
 	c.env.HFlags = 0
 	c.env.Reset(c.cfg, false)
 	c.msr.reset()

@@ -83,6 +83,8 @@ func (c *CPU) heldUp() bool { return c.lines.Load()&uint32(accel.IRQHalt) != 0 }
 // flushMap acts on a change of the memory map.
 func (c *CPU) flushMap() {
 	c.gate.Done(reqFlush)
+	c.stateMu.Lock()
+	defer c.stateMu.Unlock()
 	c.lastRange, c.lastView = nil, nil
 	c.flushTLB(true)
 }

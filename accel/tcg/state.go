@@ -49,6 +49,28 @@ func (c *CPU) State() *x86.State {
 
 // SetState makes s the CPU's state; the local interrupt controller has its own already. The CPU is paused or not started.
 func (c *CPU) SetState(s *x86.State) {
+	c.stateMu.Lock()
+	c.setState(s)
+	c.stateMu.Unlock()
+	if s.Mode&x86.ModeGuest != 0 {
+		c.svm.tscOffset = c.vmcb(x86.VMCBTSCOffset, 8)
+	}
+	if c.ic != nil && s.TSCDeadline != 0 {
+		c.ic.SetDeadline(s.TSCDeadline)
+	}
+	c.Lower(accel.IRQReset)
+	c.nmis.Store(0)
+	for _, b := range requestBits {
+		if s.Requests&b.bit != 0 {
+			c.Raise(b.line)
+		} else if b.line != accel.IRQHard { // that one is the interrupt controller's, which has loaded its state
+			c.Lower(b.line)
+		}
+	}
+}
+
+// setState makes s the state of the CPU itself. Preconditions: stateMu is held.
+func (c *CPU) setState(s *x86.State) {
 	c.ev, c.last.id, c.once, c.alone = event{}, 0, false, false
 	c.env.Load(s)
 	m := &c.msr
@@ -63,24 +85,11 @@ func (c *CPU) SetState(s *x86.State) {
 	c.nmiBlocked = s.Mode2&x86.Mode2NMI != 0
 	c.svm = svm{SVMState: s.SVM, mode2: s.Mode2 & x86.Mode2SVM}
 	c.needGIF()
-	if s.Mode&x86.ModeGuest != 0 {
-		c.svm.tscOffset = c.vmcb(x86.VMCBTSCOffset, 8)
-	}
 	c.smiBlocked = s.Mode&x86.ModeSMM != 0
 	c.smmNMI = s.Mode2&x86.Mode2SMMInsideNMI != 0
 	c.a20.Store(s.A20Mask&(1<<20) != 0)
 	c.halted.Store(s.Halted && !s.WaitSIPI)
 	c.waitSIPI = s.WaitSIPI
-	if c.ic != nil && s.TSCDeadline != 0 {
-		c.ic.SetDeadline(s.TSCDeadline)
-	}
 	c.flushTLB(true)
 	c.updateWatch()
-	for _, b := range requestBits {
-		if s.Requests&b.bit != 0 {
-			c.Raise(b.line)
-		} else if b.line != accel.IRQHard { // that one is the interrupt controller's, which has loaded its state
-			c.Lower(b.line)
-		}
-	}
 }

@@ -81,7 +81,8 @@ func (s *session) connectMigration(m *pc.Machine) {
 		}
 		return m.Sections()
 	}
-	e.Unmigratable, e.Failover, m.Tree.Migrating = m.Tree.Unmigratable, m.Tree, s.migration.Migrating
+	e.Unmigratable, e.Settle = m.Tree.Unmigratable, m.Settle
+	e.Failover, m.Tree.Migrating = m.Tree, s.migration.Migrating
 	m.Tree.OnlyMigratable = s.vm.OnlyMigratable
 	e.Log = func() {}
 	if l, ok := m.Accelerator().(logger); ok {

@@ -86,9 +86,11 @@ func (q *Queue) Drop() {
 	}
 }
 
-// DrainAll finishes the jobs of all devices: the machine has stopped.
-func DrainAll() {
+// DrainAll finishes the jobs of all devices, for the machine has stopped, and tells whether there were any.
+func DrainAll() bool {
+	busy := len(queues) > 0
 	for len(queues) > 0 {
 		queues[0].Drain()
 	}
+	return busy
 }

@@ -7,6 +7,7 @@ import (
 	"goemu/hw/disk"
 	idepiix "goemu/hw/ide/piix"
 	"goemu/hw/qdev"
+	"goemu/internal/mainloop"
 )
 
 const devfnIDE = 1<<3 | 1
@@ -81,15 +82,33 @@ func (m *Machine) describeDisks() {
 // restarter is a disk that tries again what an error has stopped.
 type restarter interface{ Started() }
 
-// runChanged lets disks finish what they do when the machine stops, and go on when it runs.
+// runChanged lets timers and disks finish what they do when the machine stops, and disks go on when it runs.
 func (m *Machine) runChanged(running bool) {
 	if !running {
+		m.timers.Settle()
 		disk.DrainAll()
 		return
 	}
 	for _, d := range m.Tree.Devices() {
 		if r, ok := d.(restarter); ok {
 			r.Started()
+		}
+	}
+}
+
+// settleRounds bounds how long devices are waited for that give each other work.
+const settleRounds = 1000
+
+// Settle finishes what the devices of a machine that has stopped have left for the main loop and for the host, so that nothing changes any
+// more. It must not be called on the main loop, and not with the machine lock held.
+func (m *Machine) Settle() {
+	for range settleRounds {
+		mainloop.Main.Barrier()
+		mainloop.Lock.Lock()
+		busy := disk.DrainAll() || mainloop.Main.Posted()
+		mainloop.Lock.Unlock()
+		if !busy {
+			return
 		}
 	}
 }

@@ -313,10 +313,12 @@ func (m *Machine) Start() {
 	m.accel.Start()
 }
 
-// pause stops the CPUs. Preconditions: the machine lock is held; it is dropped meanwhile, since a CPU may be waiting for it.
-func (m *Machine) pause() {
+// pause stops the CPUs and calls stopped when none executes. Preconditions: the machine lock is held; it is dropped meanwhile, since a CPU may
+// be waiting for it.
+func (m *Machine) pause(stopped func()) {
 	mainloop.Lock.Unlock()
 	m.accel.Pause()
+	stopped()
 	mainloop.Lock.Lock()
 	m.reclaim()
 }
@@ -384,7 +386,7 @@ func (m *Machine) NMI() {
 func (m *Machine) Close() error {
 	var err error
 	if m.accel != nil {
-		m.pause()
+		m.pause(func() {})
 	}
 	if m.timers != nil {
 		m.timers.Close()

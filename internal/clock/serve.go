@@ -12,6 +12,7 @@ type Server struct {
 	lists []*List
 	wg    sync.WaitGroup
 	mu    sync.Mutex // makes reading the deadlines and setting the alarm one step
+	calls sync.Mutex // held while callbacks run
 }
 
 // NewServer returns a server with one list for each clock.
@@ -46,12 +47,20 @@ func (s *Server) Start(ctx context.Context) {
 		defer stop()
 		s.rearm()
 		for s.alarm.Wait() == nil {
+			s.calls.Lock()
 			for _, l := range s.lists {
 				l.RunDue()
 			}
+			s.calls.Unlock()
 			s.rearm()
 		}
 	}()
+}
+
+// Settle waits for callbacks that are under way: when it returns none runs any more on a clock that was stopped before.
+func (s *Server) Settle() {
+	s.calls.Lock()
+	defer s.calls.Unlock()
 }
 
 // Close ends serving and waits for the callback in progress.

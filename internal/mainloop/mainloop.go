@@ -55,6 +55,20 @@ func (l *Loop) kick() {
 	}
 }
 
+// Barrier waits until everything that was posted before has run. It must not be called on the loop, and not with the machine lock held.
+func (l *Loop) Barrier() {
+	done := make(chan struct{})
+	l.Post(func() { close(done) })
+	<-done
+}
+
+// Posted tells whether functions wait.
+func (l *Loop) Posted() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return len(l.posts) > 0
+}
+
 // NewTimer returns a timer whose callback runs on the loop under the machine lock. c is one of clock.Virtual, Realtime and Host.
 func (l *Loop) NewTimer(c *clock.Clock, f func()) *clock.Timer {
 	for _, list := range l.lists {

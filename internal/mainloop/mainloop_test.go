@@ -94,3 +94,88 @@ func TestRequests(t *testing.T) {
 		})
 	}
 }
+
+// TestHold: what is asked for while the machine's state is saved or replaced is done after, or forgotten with the guest that asked for it.
+func TestHold(t *testing.T) {
+	l := NewLoop()
+	v := NewVM(l)
+	v.Start()
+	resets := 0
+	v.Reset = func(ShutdownCause) { resets++ }
+	hold := func(cause ShutdownCause, forget bool) (during, after int) {
+		resets = 0
+		v.Hold()
+		v.RequestReset(cause)
+		l.RunPending()
+		during = resets
+		if forget {
+			v.Forget()
+		}
+		v.Release()
+		l.RunPending()
+		return during, resets
+	}
+	for _, tt := range []struct {
+		cause  ShutdownCause
+		forget bool
+		want   int
+	}{{CauseGuestReset, false, 1}, {CauseGuestReset, true, 0}, {CauseHostSystemReset, true, 1}} {
+		if during, after := hold(tt.cause, tt.forget); during != 0 || after != tt.want {
+			t.Errorf("%+v: %d resets during, %d after", tt, during, after)
+		}
+	}
+}
+
+// TestPausesNest: who pauses the CPUs gives the machine lock away meanwhile. Another one that pauses them then, or stops the machine, does not
+// make them go on under the first.
+func TestPausesNest(t *testing.T) {
+	v := NewVM(NewLoop())
+	v.Start()
+	run := true
+	var between func()
+	v.Resume = func() { run = true }
+	v.Pause = func(stopped func()) {
+		f := between
+		between = nil
+		if f != nil {
+			f()
+		}
+		run = false
+		stopped()
+	}
+	v.Reset = func(ShutdownCause) {
+		if run {
+			t.Error("a reset while the CPUs run")
+		}
+	}
+	reset := func() { v.serveReset(CauseGuestReset) }
+	between = reset
+	v.Stop(StatePaused)
+	if run || v.State() != StatePaused {
+		t.Errorf("stopped, with a reset meanwhile: CPUs run %v, state %s", run, v.State())
+	}
+	v.Start()
+	between = func() { v.Stop(StateIOError) }
+	reset()
+	if run || v.State() != StatePrelaunch {
+		t.Errorf("reset, stopped meanwhile: CPUs run %v, state %s", run, v.State())
+	}
+	v.Start()
+	between = func() { v.Stop(StateIOError) }
+	v.Stop(StateSaveVM)
+	if run || v.State() != StateIOError {
+		t.Errorf("stopped twice: CPUs run %v, state %s", run, v.State())
+	}
+	v.Start()
+	between = func() {
+		v.PauseCPUs()
+		v.ResumeCPUs()
+	}
+	v.PauseCPUs()
+	if run {
+		t.Error("the inner pair of pauses let the CPUs go on")
+	}
+	if v.ResumeCPUs(); !run {
+		t.Error("the CPUs stand still")
+	}
+}

@@ -21,9 +21,10 @@ type VM struct {
 	Autostart bool
 	// InjectNMI raises a nonmaskable interrupt; it may be nil.
 	InjectNMI func()
-	// Pause stops all virtual CPUs and returns when none executes; Resume lets them go on. Both are called under the machine lock,
-	// which Pause may drop meanwhile.
-	Pause, Resume func()
+	// Pause stops all virtual CPUs and calls stopped as soon as none executes; Resume lets them go on. Both are called under the machine
+	// lock, which Pause may drop meanwhile, and during stopped. PauseCPUs and ResumeCPUs are for callers.
+	Pause  func(stopped func())
+	Resume func()
 	// Reset puts all devices and CPUs into their power-on state; called with the CPUs paused.
 	Reset func(ShutdownCause)
 	// Wake does what happens to devices and CPUs when a suspension to RAM ends; called with the CPUs paused.
@@ -33,6 +34,8 @@ type VM struct {
 	state   atomic.Value // RunState
 	notify  []func(running bool, s RunState)
 	events  []func(Event)
+	pauses  int         // who wants the CPUs to stand still, guarded by the machine lock
+	held    int         // see Hold, guarded by the machine lock
 	pending atomic.Bool // service is posted
 	reset   atomic.Value
 	down    atomic.Value
@@ -95,18 +98,62 @@ func (v *VM) SetState(s RunState) {
 	panic(fmt.Sprintf("BUG: invalid runstate transition: '%s' -> '%s'", old, s))
 }
 
+// PauseCPUs stops the virtual CPUs until ResumeCPUs; such pairs nest. The machine lock may be dropped meanwhile: whatever the caller knows of the
+// run state it must look at again.
+func (v *VM) PauseCPUs() { v.pauseCPUs(func() {}) }
+
+func (v *VM) pauseCPUs(stopped func()) {
+	v.pauses++
+	if v.Pause != nil {
+		v.Pause(stopped)
+	} else {
+		stopped()
+	}
+}
+
+// ResumeCPUs undoes PauseCPUs: the CPUs of a machine that runs go on when nobody else wants them to stand still.
+func (v *VM) ResumeCPUs() {
+	v.pauses--
+	v.goOn()
+}
+
+func (v *VM) goOn() {
+	if v.pauses == 0 && v.Running() && v.Resume != nil {
+		v.Resume()
+	}
+}
+
+// Hold makes requests wait until Release: the machine's state is being saved or replaced. Such pairs nest.
+func (v *VM) Hold() { v.held++ }
+
+// Release undoes Hold.
+func (v *VM) Release() {
+	if v.held--; v.held == 0 {
+		v.post()
+	}
+}
+
+// Forget drops what the guest has asked for: another one takes its place.
+func (v *VM) Forget() {
+	v.panics.Store(false)
+	v.suspend.Store(false)
+	for _, r := range []*atomic.Value{&v.reset, &v.down} {
+		if c := r.Load().(ShutdownCause); c.FromGuest() {
+			r.CompareAndSwap(c, CauseNone)
+		}
+	}
+}
+
 // Start makes the machine run.
 func (v *VM) Start() {
 	if v.Running() || v.State() == StateShutdown || v.State() == StateInternalError {
 		return
 	}
 	v.emit("RESUME", CauseNone)
-	clock.Virtual.Start()
 	v.SetState(StateRunning)
 	v.changed(true)
-	if v.Resume != nil {
-		v.Resume()
-	}
+	clock.Virtual.Start() // at the moment when the CPUs' counters go on
+	v.goOn()
 }
 
 // Stop makes the machine stop running, in state s. A machine that has stopped already keeps its state.
@@ -114,10 +161,11 @@ func (v *VM) Stop(s RunState) {
 	if !v.Running() {
 		return
 	}
-	if v.Pause != nil {
-		v.Pause()
+	v.pauseCPUs(clock.Virtual.Stop)
+	defer v.ResumeCPUs()
+	if !v.Running() { // somebody else was faster
+		return
 	}
-	clock.Virtual.Stop()
 	v.SetState(s)
 	v.changed(false)
 	v.emit("STOP", CauseNone)
@@ -221,15 +269,14 @@ func (v *VM) post() {
 // service acts on the requests, in QEMU's order.
 func (v *VM) service() {
 	v.pending.Store(false)
+	if v.held > 0 {
+		return
+	}
 	if v.panics.Swap(false) {
 		v.servePanic()
 	}
 	if v.suspend.Swap(false) && v.Running() {
-		if v.Pause != nil {
-			v.Pause()
-		}
-		v.SetState(StateSuspended) // time goes on: an alarm may end the suspension
-		v.emit("SUSPEND", CauseNone)
+		v.serveSuspend()
 	}
 	if cause := v.down.Swap(CauseNone).(ShutdownCause); cause != CauseNone {
 		v.serveShutdown(cause)
@@ -242,9 +289,7 @@ func (v *VM) service() {
 		if v.Wake != nil {
 			v.Wake()
 		}
-		if v.Resume != nil {
-			v.Resume()
-		}
+		v.goOn()
 		v.emit("WAKEUP", CauseNone)
 	}
 	if v.power.Swap(false) {
@@ -253,6 +298,16 @@ func (v *VM) service() {
 	if s := v.stop.Swap(RunState("")).(RunState); s != "" {
 		v.Stop(s)
 	}
+}
+
+// serveSuspend suspends to RAM. Time goes on: an alarm may end the suspension.
+func (v *VM) serveSuspend() {
+	v.PauseCPUs()
+	if v.Running() {
+		v.SetState(StateSuspended)
+		v.emit("SUSPEND", CauseNone)
+	}
+	v.ResumeCPUs()
 }
 
 func (v *VM) serveShutdown(cause ShutdownCause) {
@@ -296,15 +351,18 @@ func (v *VM) ResetStopped(cause ShutdownCause) {
 }
 
 func (v *VM) serveReset(cause ShutdownCause) {
-	running := v.Running()
-	if running && v.Pause != nil {
-		v.Pause()
+	if v.Running() {
+		v.PauseCPUs()
+		defer v.ResumeCPUs()
+	}
+	if v.held > 0 { // since the CPUs were paused
+		v.reset.CompareAndSwap(CauseNone, cause)
+		return
 	}
 	v.ResetStopped(cause)
-	switch {
-	case running && v.Resume != nil:
-		v.Resume()
-	case !running && v.State() != StateInMigrate && v.State() != StateFinishMigrate:
+	switch v.State() {
+	case StateRunning, StateInMigrate, StateFinishMigrate, StateSaveVM: // it goes on from there
+	default:
 		v.SetState(StatePrelaunch)
 	}
 }

@@ -258,14 +258,9 @@ func save(name string, size int64, read func(p []byte, off int64) error) error {
 
 // Stopped runs f while no CPU executes. Preconditions: the machine lock is held.
 func (t *Target) Stopped(f func()) {
-	running := t.VM.Running()
-	if running && t.VM.Pause != nil {
-		t.VM.Pause()
-	}
+	t.VM.PauseCPUs()
 	f()
-	if running && t.VM.Resume != nil {
-		t.VM.Resume()
-	}
+	t.VM.ResumeCPUs()
 }
 
 // CPUState is the state of a CPU, nil if it is not there; the machine stops for a moment. Preconditions: the machine lock is held.

@@ -8,7 +8,6 @@ import (
 	"goemu/block"
 	"goemu/block/img"
 	"goemu/block/job"
-	"goemu/internal/mainloop"
 	"goemu/internal/monitor/hmp"
 	"goemu/internal/tool"
 	"goemu/migration"
@@ -50,7 +49,7 @@ func (s *Service) SnapshotSave(_ context.Context, a *qapi.SnapshotSaveArg) error
 // SnapshotLoad implements qapi.MigrationCommands.
 func (s *Service) SnapshotLoad(_ context.Context, a *qapi.SnapshotLoadArg) error {
 	return s.startSnapshot(a.JobId, qapi.JobTypeSnapshotLoad, func() error {
-		return s.load(migration.Snapshot{Name: a.Tag, State: a.Vmstate, Devices: devices(a.Devices)})
+		return s.Engine.RestoreSnapshot(migration.Snapshot{Name: a.Tag, State: a.Vmstate, Devices: devices(a.Devices)})
 	})
 }
 
@@ -61,22 +60,6 @@ func (s *Service) SnapshotDelete(_ context.Context, a *qapi.SnapshotDeleteArg) e
 	})
 }
 
-// load loads a snapshot; the machine runs on if it ran before and all went well.
-func (s *Service) load(n migration.Snapshot) error {
-	vm := s.Engine.M.VM
-	mainloop.Lock.Lock()
-	running := vm.Running()
-	vm.Stop(mainloop.StateRestoreVM)
-	mainloop.Lock.Unlock()
-	err := s.Engine.LoadSnapshot(n)
-	if err == nil && running {
-		mainloop.Lock.Lock()
-		vm.Start()
-		mainloop.Lock.Unlock()
-	}
-	return err
-}
-
 // snapshotCommands are the commands for people about snapshots, and those of info.
 func (s *Service) snapshotCommands() (commands, info []*hmp.Command) {
 	commands = []*hmp.Command{
@@ -84,7 +67,7 @@ func (s *Service) snapshotCommands() (commands, info []*hmp.Command) {
 			return s.Engine.SaveSnapshot(migration.Snapshot{Name: a.Text("name"), Overwrite: true})
 		}},
 		{Name: "loadvm", Args: "name:s", Params: "tag", Help: "restore a VM snapshot from its tag", Complete: s.snapshotNames, Run: func(m *hmp.Monitor, a *hmp.Args) error {
-			return s.load(migration.Snapshot{Name: a.Text("name"), Report: func(text string) { m.Printf("%s\n", text) }})
+			return s.Engine.RestoreSnapshot(migration.Snapshot{Name: a.Text("name"), Report: func(text string) { m.Printf("%s\n", text) }})
 		}},
 		{Name: "delvm", Args: "name:s", Params: "tag", Help: "delete a VM snapshot from its tag", Complete: s.snapshotNames, Run: func(_ *hmp.Monitor, a *hmp.Args) error {
 			return s.Engine.DeleteSnapshot(migration.Snapshot{Name: a.Text("name")})
