@@ -4,6 +4,7 @@ package monitor
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"goemu/internal/chardev"
@@ -35,7 +36,12 @@ type Conn struct {
 	port    *chardev.Port
 	out     []byte // what the device has no room for yet
 	waiting bool   // for room
+
+	full atomic.Bool // the client leaves so much output that no more input is taken from it
 }
+
+// maxUnread is how much output may wait for a client that goes on typing.
+const maxUnread = 16 << 20
 
 // Open attaches a monitor to a device.
 func Open(b *chardev.Backend, h Handler) (*Conn, error) {
@@ -104,6 +110,9 @@ func (c *Conn) Write(p []byte) (int, error) {
 	defer c.outMu.Unlock()
 	c.out = append(c.out, p...)
 	c.flush()
+	if len(c.out) > maxUnread {
+		c.full.Store(true)
+	}
 	return len(p), nil
 }
 
@@ -141,7 +150,15 @@ func (c *Conn) flush() {
 		defer c.outMu.Unlock()
 		c.waiting = false
 		c.flush()
+		c.emptied()
 	})
+}
+
+// emptied takes input again once a client that left its output alone has taken most of it. Preconditions: c.outMu is held.
+func (c *Conn) emptied() {
+	if len(c.out) <= maxUnread/2 && c.full.Swap(false) {
+		c.Post(c.Accept)
+	}
 }
 
 // discard drops output that waits.
@@ -149,12 +166,19 @@ func (c *Conn) discard() {
 	c.outMu.Lock()
 	defer c.outMu.Unlock()
 	c.out = nil
+	c.emptied()
 }
 
 // frontend is what the device sees of a connection.
 type frontend struct{ c *Conn }
 
-func (f frontend) CanRead() int  { return f.c.h.Ready() }
+func (f frontend) CanRead() int {
+	if f.c.full.Load() {
+		return 0
+	}
+	return f.c.h.Ready()
+}
+
 func (f frontend) Read(p []byte) { f.c.h.Input(p) }
 
 func (f frontend) Event(e chardev.Event) {

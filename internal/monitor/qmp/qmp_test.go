@@ -213,3 +213,33 @@ func TestSlowClient(t *testing.T) {
 	}
 	assert.Less(t, server.sessions[0].conn.Load().Queued(), maxQueued+1<<20)
 }
+
+// TestUnreadAnswers: nothing more is taken from a client that does not read what it is told, until it does.
+func TestUnreadAnswers(t *testing.T) {
+	s := &service{release: make(chan struct{})}
+	server, dial := newServer(t, s)
+	c := dial()
+	c.say(`{"execute": "qmp_capabilities"}`)
+	const commands, unread = 400, 16 << 20
+	command := `{"execute": "query-yank", "id": "` + strings.Repeat("x", 100<<10) + `"}`
+	sent := make(chan error, 1)
+	go func() {
+		for range commands {
+			if _, err := c.Write([]byte(command)); err != nil {
+				sent <- err
+				return
+			}
+		}
+		sent <- nil
+	}()
+	queued := server.sessions[0].conn.Load().Queued
+	assert.Eventually(t, func() bool { return queued() > unread }, 60*time.Second, time.Millisecond)
+	require.NoError(t, c.SetReadDeadline(time.Now().Add(60*time.Second)))
+	for i := range commands {
+		assert.Less(t, queued(), unread+len(command)*2)
+		line, err := c.r.ReadString('\n')
+		require.NoError(t, err, "answer %d", i)
+		require.Contains(t, line, "return")
+	}
+	require.NoError(t, <-sent)
+}
