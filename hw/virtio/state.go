@@ -124,6 +124,10 @@ func (d *Device) load(r *vmstate.Reader) error {
 	if err := commonState.Load(d, r, commonState.Version); err != nil {
 		return err
 	}
+	if f := d.guest.Load(); f&^d.HostFeatures() != 0 {
+		d.guest.Store(f & d.HostFeatures())
+		return fmt.Errorf("Features 0x%x unsupported. Allowed features: 0x%x", f, d.HostFeatures())
+	}
 	return d.resume()
 }
 

@@ -118,6 +118,20 @@ func TestHeldRequest(t *testing.T) {
 	}
 }
 
+// TestUnofferedFeatures: the driver of a state cannot have chosen what the device does not offer.
+func TestUnofferedFeatures(t *testing.T) {
+	state := func(f *virtiotest.Function) vmstate.State { return f.Bus.Function(devfn).Dev().State() }
+	src := newBlk(t, &ramDisk{b: make([]byte, 4096)}, "discard", "on")
+	start(t, src, allFeatures)
+	var w vmstate.Writer
+	state(src).Save(&w)
+	dst := newBlk(t, &ramDisk{b: make([]byte, 4096)}, "discard", "off")
+	err := state(dst).Load(vmstate.NewReader(w.Bytes()), 2)
+	if err == nil || !strings.Contains(err.Error(), "unsupported. Allowed features: 0x") {
+		t.Errorf("loaded: %v", err)
+	}
+}
+
 // FuzzLoad feeds damaged states: a good one of 50 KB with bytes replaced as the input says, three bytes each for a place (two bytes) and a
 // value, and cut off at the end if a place lies outside. The input is small, so that the fuzzer does not spend its time on shortening it.
 func FuzzLoad(f *testing.F) {
