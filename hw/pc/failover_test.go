@@ -27,7 +27,7 @@ const (
 	capType, capOffset, capLen, capData = 3, 8, 12, 16
 	regFeatureSel, regFeature           = 8, 12
 
-	standbyHigh, version1High = 1 << (62 - 32), 1 << (32 - 32)
+	standbyHigh, version1High = 1 << 30, 1 << 0 // bits 62 and 32
 )
 
 // acceptStandby is a driver that takes the modern interface and the pair.
