@@ -17,6 +17,7 @@ import (
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
 	scsidisk "goemu/hw/scsi/disk"
+	scsigeneric "goemu/hw/scsi/generic"
 	"goemu/hw/usb"
 	"goemu/hw/usb/ehci"
 	"goemu/hw/usb/hid"
@@ -42,7 +43,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		char.Classes,
 		misc.Classes(hooks), watchdog.Classes(hooks.Watchdog),
 		fdc.Classes(), ide.Classes(), piix.Classes(), ahci.Classes(), nvme.Classes(),
-		scsidisk.Classes(), vscsi.Classes(),
+		scsidisk.Classes(), scsigeneric.Classes(), vscsi.Classes(),
 		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), input.Classes(), gpu.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), uas.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), ramfb.Classes(), bridge.Classes(),

@@ -32,6 +32,8 @@ type File struct {
 	opts  Options
 	fd    int
 	isDev bool
+	// generic says that it is the character device of a SCSI device, which takes nothing but commands.
+	generic bool
 	// writable is true if fd was opened for writing.
 	writable bool
 	align    int64 // request alignment with Direct, otherwise 1
@@ -59,6 +61,9 @@ func (f *File) inspect() error {
 		return err
 	}
 	f.isDev = st.Mode&unix.S_IFMT != unix.S_IFREG
+	if f.generic = f.isGeneric(); f.generic {
+		return nil
+	}
 	size, err := unix.Seek(f.fd, 0, unix.SEEK_END)
 	if err != nil {
 		return err

@@ -26,6 +26,9 @@ func (*Node) Info() block.DriverInfo { return block.DriverInfo{} }
 
 // Length implements block.Lengther.
 func (n *Node) Length(context.Context) (int64, error) {
+	if n.generic {
+		return 0, nil
+	}
 	if n.isDev {
 		size, err := unix.Seek(n.fd, 0, unix.SEEK_END)
 		if err != nil {
@@ -64,11 +67,17 @@ func (n *Node) RefreshLimits(l *block.Limits) error {
 
 // ReadV implements block.Reader.
 func (n *Node) ReadV(ctx context.Context, off int64, iov [][]byte, _ block.Flags) error {
+	if n.generic {
+		return unix.EIO
+	}
 	return n.File.ReadV(ctx, off, iov)
 }
 
 // WriteV implements block.Writer.
 func (n *Node) WriteV(ctx context.Context, off int64, iov [][]byte, fl block.Flags) error {
+	if n.generic {
+		return unix.EIO
+	}
 	return n.File.WriteV(ctx, off, iov, fl&block.FUA != 0)
 }
 

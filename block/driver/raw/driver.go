@@ -107,6 +107,14 @@ func (f *Format) apply(w *window) {
 	f.size.Store(w.size)
 }
 
+// SCSIChild is the file if the node is nothing but that, so that SCSI commands mean the same to both.
+func (f *Format) SCSIChild() *block.Child {
+	if f.offset != 0 || f.hasSize {
+		return nil
+	}
+	return f.file
+}
+
 // Close implements block.Instance.
 func (f *Format) Close() {}
 

@@ -127,6 +127,10 @@ func (d *Drive) realize() error {
 		return err
 	}
 	d.backend = b
+	if b.SCSI().Generic() {
+		d.release()
+		return errors.New("unwanted /dev/sg*")
+	}
 	b.EnableIOStatus()
 	if d.kind == typeCDROM {
 		d.LogicalBlock, d.PhysicalBlock = 0, 0
