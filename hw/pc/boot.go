@@ -8,6 +8,7 @@ import (
 	"goemu/hw/display/ramfb"
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
+	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/firmware/loader"
 	"goemu/hw/pci"
 	"goemu/target/x86"
@@ -39,7 +40,10 @@ func (m *Machine) loadBoot() (err error) {
 			}
 		}
 	}
-	if m.cfg.Boot.Kernel == "" {
+	if !m.startsKernel() {
+		if err := m.handKernelOver(); err != nil {
+			return err
+		}
 		if err := m.addTables(fw.ACPI); err != nil {
 			return err
 		}
@@ -58,6 +62,35 @@ func (m *Machine) loadBoot() (err error) {
 	lc.NoLong = !m.cfg.CPU.Features.Has(lm)
 	m.image, err = loader.Load(&lc)
 	return err
+}
+
+// startsKernel tells whether the first CPU begins in a kernel and not in firmware.
+func (m *Machine) startsKernel() bool { return m.cfg.Boot.Kernel != "" && m.cfg.Props.Flash[0] == "" }
+
+// handKernelOver gives firmware in flash the kernel that it is to start.
+func (m *Machine) handKernelOver() (err error) {
+	if m.cfg.Boot.Kernel == "" {
+		return nil
+	}
+	if m.handed, err = loader.HandOver(&m.cfg.Boot, m.map_.below); err != nil {
+		return err
+	}
+	h := m.handed
+	for _, p := range []struct {
+		addr, size, data uint16
+		at               uint32
+		b                []byte
+	}{
+		{fwcfg.KeySetupAddr, fwcfg.KeySetupSize, fwcfg.KeySetupData, h.SetupAddr, h.Setup},
+		{fwcfg.KeyKernelAddr, fwcfg.KeyKernelSize, fwcfg.KeyKernelData, h.KernelAddr, h.Kernel},
+		{fwcfg.KeyInitrdAddr, fwcfg.KeyInitrdSize, fwcfg.KeyInitrdData, h.InitrdAddr, h.Initrd},
+		{fwcfg.KeyCmdlineAddr, fwcfg.KeyCmdlineSize, fwcfg.KeyCmdlineData, h.CmdlineAddr, h.Cmdline},
+	} {
+		m.fw.SetU32(p.addr, p.at)
+		m.fw.SetU32(p.size, uint32(len(p.b)))
+		m.fw.Set(p.data, p.b)
+	}
+	return nil
 }
 
 // readROM returns an expansion ROM of the distribution's, nil if it is not installed.

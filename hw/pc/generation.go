@@ -15,7 +15,7 @@ func (m *Machine) connectGeneration() error {
 		return nil
 	}
 	g.Connect(m.memory, func() { m.chips.raise(pm.EventGeneration) })
-	if m.cfg.Boot.Kernel != "" {
+	if m.startsKernel() {
 		return nil
 	}
 	guid := g.GUID.LittleEndian()

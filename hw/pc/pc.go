@@ -170,6 +170,7 @@ type Machine struct {
 	rtc        *mc146818.RTC
 	chips      chipset
 	image      *loader.Image
+	handed     *loader.Handover // the kernel that firmware is to start, nil if there is none
 	fw         *fwcfg.FWCfg
 	tablesRead bool            // by firmware, since the last reset
 	setup      *firmware.Setup // what firmware would leave behind
@@ -404,6 +405,9 @@ func (m *Machine) Close() error {
 	m.ports.Close()
 	if m.image != nil {
 		err = errors.Join(err, m.image.Close())
+	}
+	if m.handed != nil {
+		err = errors.Join(err, m.handed.Close())
 	}
 	return err
 }

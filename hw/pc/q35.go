@@ -164,7 +164,7 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 		return
 	}
 	base := c.lpc.PMBase()
-	if m.image != nil || m.cfg.Boot.Kernel != "" {
+	if m.startsKernel() {
 		base = pmBase
 	}
 	f.ACPI.PM = &acpi.PM{ICH9: true, Base: base, GPE: base + ich9GPE, GPEBytes: ich9GPEBytes, SCI: sciIRQ, SMICmd: smiCommand(c.lpc.ACPIOnly()), S3: c.lpc.S3(), S4: c.lpc.S4() != 0,
@@ -173,7 +173,7 @@ func (c *chipsetQ35) describe(m *Machine, f *firmware.Machine) {
 	first, last := m.hole64(c.host.Hole64Size())
 	f.ACPI.PCI = &acpi.PCI{Express: true, Hole32Start: m.map_.below, Hole32End: pciMemTop - 1, Hole64Start: first, Hole64End: last,
 		UID: m.cfg.Type.rootUID(), Root: pciBus(m.pci), Hotplug: c.lpc.HotplugPorts(), HotplugBridges: c.lpc.HotplugPorts() != 0}
-	if at, size, ok := c.host.ECAM(); ok || m.cfg.Boot.Kernel != "" {
+	if at, size, ok := c.host.ECAM(); ok || m.startsKernel() {
 		if !ok {
 			at, size = q35.ECAM, ecamSize
 		}

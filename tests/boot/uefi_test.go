@@ -55,6 +55,27 @@ func TestUEFI(t *testing.T) {
 	}
 }
 
+// TestUEFILinux boots a kernel by the UEFI firmware, which hands it ACPI tables; by them the guest switches the machine off.
+func TestUEFILinux(t *testing.T) {
+	if _, err := os.Stat(ovmfCode); err != nil {
+		t.Skip("ORACLE MISSING: no firmware from package ovmf: ", err)
+	}
+	f := prepare(t, "cloud-amd64")
+	for machine, tables := range map[string][]string{"pc": {"APIC", "FACP", "HPET", "WAET"}, "q35": {"APIC", "FACP", "HPET", "MCFG", "WAET"}} {
+		t.Run(machine, func(t *testing.T) {
+			out := f.boot(t, "ls -1 /sys/firmware /sys/firmware/acpi/tables", 4*time.Minute, "-M", machine, "-net", "none",
+				"-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+ovmfCode, "-drive", "if=pflash,format=raw,unit=1,snapshot=on,file="+ovmfVars)
+			require.Contains(t, out, "\nefi\n")
+			for _, name := range tables {
+				require.Contains(t, out, "\n"+name+"\n")
+			}
+			for _, bad := range []string{"ACPI Error", "ACPI BIOS Error", "Invalid checksum", "Call Trace"} {
+				require.NotContains(t, out, bad)
+			}
+		})
+	}
+}
+
 // press sends keys one by one: the serial driver of the firmware's shell is slow.
 func (l *live) press(keys string) {
 	l.t.Helper()

@@ -15,12 +15,27 @@ import (
 
 // Keys of items with fixed numbers.
 const (
-	KeySignature  = 0x00
-	KeyID         = 0x01
-	KeyUUID       = 0x02
-	KeyRAMSize    = 0x03
-	KeyNographic  = 0x04
-	KeyCPUs       = 0x05
+	KeySignature = 0x00
+	KeyID        = 0x01
+	KeyUUID      = 0x02
+	KeyRAMSize   = 0x03
+	KeyNographic = 0x04
+	KeyCPUs      = 0x05
+
+	// Of a kernel that firmware is to start.
+	KeyKernelAddr  = 0x07
+	KeyKernelSize  = 0x08
+	KeyInitrdAddr  = 0x0a
+	KeyInitrdSize  = 0x0b
+	KeyKernelData  = 0x11
+	KeyInitrdData  = 0x12
+	KeyCmdlineAddr = 0x13
+	KeyCmdlineSize = 0x14
+	KeyCmdlineData = 0x15
+	KeySetupAddr   = 0x16
+	KeySetupSize   = 0x17
+	KeySetupData   = 0x18
+
 	KeyBootDevice = 0x0c
 	KeyNUMA       = 0x0d
 	KeyBootMenu   = 0x0e
