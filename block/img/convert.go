@@ -332,8 +332,10 @@ func (c *Conversion) alive() bool {
 func (c *Conversion) fail(err error, text string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.Fail(text)
-	c.failed = err
+	if c.failed == nil {
+		c.Fail(text)
+		c.failed = err
+	}
 	c.room.Broadcast()
 }
 

@@ -94,8 +94,8 @@ func (d *disk) accept() error {
 	if d.info.Size > math.MaxInt64 {
 		return block.Errorf(unix.EFBIG, "export size %d is too large", d.info.Size)
 	}
-	if d.info.Flags&proto.FlagReadOnly != 0 {
-		return d.node.ApplyAutoReadOnly("NBD export is read-only")
+	if d.info.Flags&proto.FlagReadOnly != 0 && d.node.ApplyAutoReadOnly("") != nil {
+		return unix.EACCES // QEMU says no more than that
 	}
 	return nil
 }

@@ -154,7 +154,7 @@ func TestRefusals(t *testing.T) {
 		want     string
 	}{
 		{"nbd+unix:///other?socket=" + socket, true, nil, "Requested export not available"},
-		{"nbd+unix:///disk?socket=" + socket, false, nil, "NBD export is read-only"},
+		{"nbd+unix:///disk?socket=" + socket, false, nil, "Could not open image: Permission denied"},
 		{"nbd+unix:///disk?socket=/nonexistent", true, nil, "Failed to connect to '/nonexistent': No such file or directory"},
 		{"nbd+unix:///disk?socket=" + socket, true, []any{"x-dirty-bitmap", "qemu:dirty-bitmap:b"}, "requested x-dirty-bitmap qemu:dirty-bitmap:b not found"},
 		{"nbd+unix:///disk?socket=" + socket, true, []any{"tls-creds", "x"}, "No TLS credentials with id 'x'"},
