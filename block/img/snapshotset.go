@@ -151,13 +151,22 @@ func (s *SnapshotSet) Goto(ctx context.Context, name string) error {
 	return nil
 }
 
-func gotoSnapshot(ctx context.Context, n *block.Node, name string) error {
+// Revertible is the driver of a node's snapshots if the node can be made what it was before: its bitmaps would not fit that.
+func Revertible(n *block.Node) (block.Snapshotter, error) {
 	if len(n.Bitmaps()) > 0 {
-		return block.Errorf(unix.EBUSY, "Device has active dirty bitmaps")
+		return nil, block.Errorf(unix.EBUSY, "Device has active dirty bitmaps")
 	}
-	sn, err := Snapshotter(n)
+	s, err := Snapshotter(n)
 	if err != nil {
-		return block.Errorf(unix.ENOTSUP, "Block driver does not support snapshots")
+		return nil, block.Errorf(unix.ENOTSUP, "Block driver does not support internal snapshots")
+	}
+	return s, nil
+}
+
+func gotoSnapshot(ctx context.Context, n *block.Node, name string) error {
+	sn, err := Revertible(n)
+	if err != nil {
+		return err
 	}
 	if err := sn.SnapshotGoto(ctx, name); err != nil {
 		return block.Errnof(block.Errno(err), "Failed to load snapshot")

@@ -235,6 +235,9 @@ qemu-img bitmap --merge b0 a.qcow2 b1
 qemu-img bitmap --remove a.qcow2 b0
 qemu-img bitmap --remove a.qcow2 b0
 qemu-img bitmap --add -g 3 a.qcow2 b2
+qemu-img snapshot -c one a.qcow2
+qemu-img snapshot -a one a.qcow2
+qemu-img snapshot -d one a.qcow2
 qemu-img convert --bitmaps -O qcow2 a.qcow2 b.qcow2
 qemu-img info --output=json b.qcow2
 qemu-img convert --bitmaps -O raw a.qcow2 c.raw

@@ -129,11 +129,7 @@ func addBitmap(ctx context.Context, n *block.Node, name string, granularity int6
 	} else if granularity = int64(uint32(granularity)); granularity < bitmap.MinGranularity || granularity&(granularity-1) != 0 {
 		return nil, block.Errorf(unix.EINVAL, "Granularity must be power of 2 and at least %d", bitmap.MinGranularity)
 	}
-	s, ok := n.State().(block.BitmapStorer)
-	if !ok {
-		return nil, block.Errorf(unix.ENOTSUP, "Cannot store dirty bitmaps in '%s'", n.Filename())
-	}
-	if err := s.CanStoreBitmap(ctx, name, granularity); err != nil {
+	if err := n.CanStoreBitmap(ctx, name, granularity); err != nil {
 		return nil, err
 	}
 	b, err := n.AddBitmap(ctx, name, granularity)

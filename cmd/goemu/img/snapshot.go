@@ -70,17 +70,16 @@ func (c *command) snapshotCreate(n *block.Node, name string) int {
 }
 
 func (c *command) snapshotApply(n *block.Node, name string) int {
-	s, err := img.Snapshotter(n)
+	s, err := img.Revertible(n)
 	if err != nil {
-		err = block.Errorf(unix.ENOTSUP, "Block driver does not support internal snapshots")
-	} else if err = s.SnapshotGoto(c.Ctx, name); err != nil {
+		c.Report("Could not apply snapshot '"+name+"': ", err)
+		return 1
+	}
+	if err = s.SnapshotGoto(c.Ctx, name); err != nil {
 		if _, bare := err.(unix.Errno); !bare {
 			c.Report("", err)
 		}
-		err = block.Errnof(block.Errno(err), "Failed to load snapshot")
-	}
-	if err != nil {
-		c.Report("Could not apply snapshot '"+name+"': ", err)
+		c.Report("Could not apply snapshot '"+name+"': ", block.Errnof(block.Errno(err), "Failed to load snapshot"))
 		return 1
 	}
 	return 0
