@@ -3,6 +3,7 @@ package main
 import (
 	"slices"
 
+	"goemu/hw/virtio/fs"
 	"goemu/internal/config"
 	"goemu/internal/netdev"
 	"goemu/internal/netdev/filter"
@@ -15,6 +16,7 @@ func (h *backends) openNetwork(s *session) error {
 	h.net = netKinds(h.chars)
 	h.net.Warn, h.net.ShowVnetHdr = warn, s.config.Props.UserOffloads
 	filter.FindChardev, vhostuser.FindChardev = h.chars.Find, h.chars.Find
+	fs.Warn = warn
 	vhostuser.Block, vhostuser.Unblock = s.migration.AddBlocker, s.migration.RemoveBlocker
 	filter.Forget = func(id string) { _ = h.objects.Remove(id) }
 	vm := s.vm

@@ -27,6 +27,7 @@ import (
 	"goemu/hw/usb/xhci"
 	"goemu/hw/virtio/balloon"
 	"goemu/hw/virtio/blk"
+	"goemu/hw/virtio/fs"
 	"goemu/hw/virtio/gpu"
 	"goemu/hw/virtio/input"
 	"goemu/hw/virtio/net"
@@ -44,7 +45,7 @@ func registry(hooks *misc.Hooks) *qdev.Registry {
 		misc.Classes(hooks), watchdog.Classes(hooks.Watchdog),
 		fdc.Classes(), ide.Classes(), piix.Classes(), ahci.Classes(), nvme.Classes(),
 		scsidisk.Classes(), scsigeneric.Classes(), vscsi.Classes(),
-		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), input.Classes(), gpu.Classes(),
+		blk.Classes(), net.Classes(), rng.Classes(), serial.Classes(), balloon.Classes(), p9.Classes(), fs.Classes(), input.Classes(), gpu.Classes(),
 		uhci.Classes(), ehci.Classes(), xhci.Classes(), hid.Classes(), storage.Classes(), uas.Classes(), []*qdev.Class{usb.HubClass},
 		vga.Classes(), ramfb.Classes(), bridge.Classes(),
 		e1000.Classes(), e1000e.Classes(), []*qdev.Class{&rtl8139.Class},

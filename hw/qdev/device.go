@@ -41,7 +41,8 @@ type Class struct {
 	State     func(Device) vmstate.State // nil if nothing is migrated
 	NoHotplug bool                       // must be there from the start and stay
 
-	Unmigratable bool // a machine with it cannot be migrated
+	Unmigratable bool   // a machine with it cannot be migrated
+	StateName    string // what messages about that call it, if not by its name
 }
 
 // Device is a device model. Embed a bus package's Device (or Base) for the methods that are not wanted.

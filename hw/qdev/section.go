@@ -1,6 +1,10 @@
 package qdev
 
-import "goemu/migration/vmstate"
+import (
+	"cmp"
+
+	"goemu/migration/vmstate"
+)
 
 // PathBus is a bus whose devices have a path that tells their states apart in a migration stream.
 type PathBus interface{ DevicePath(d Device) string }
@@ -68,10 +72,11 @@ func (t *Tree) Sections() []Section {
 func (t *Tree) Unmigratable() string {
 	for _, d := range t.made {
 		if c := d.Dev().class; c.Unmigratable {
+			name := cmp.Or(c.StateName, c.Name)
 			if path := StatePath(d); path != "" {
-				return path + "/" + c.Name
+				return path + "/" + name
 			}
-			return c.Name
+			return name
 		}
 	}
 	return ""

@@ -21,6 +21,7 @@ const (
 	ID9P      = 9
 	IDGPU     = 16
 	IDInput   = 18
+	IDFS      = 26
 )
 
 // Device status bits (virtio 1.2, section 2.1).
@@ -130,6 +131,7 @@ type LegacyModel interface{ LegacyFeatures() uint64 }
 
 // TypeInfo is what transports must know of a device type.
 type TypeInfo struct {
+	Family    string // "" is virtio
 	Name      string // as in virtio-NAME-device
 	ID        uint16
 	PCIDevice uint16 // device ID of a transitional PCI function
@@ -142,6 +144,14 @@ type TypeInfo struct {
 
 	StateName    string // of the migrated state
 	StateVersion int
+}
+
+// TypeName is what the names of the classes begin with: virtio-NAME.
+func (i TypeInfo) TypeName() string {
+	if i.Family != "" {
+		return i.Family + "-" + i.Name
+	}
+	return "virtio-" + i.Name
 }
 
 // Type is a device type as transports see it: a Model with options and a life cycle.

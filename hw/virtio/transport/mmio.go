@@ -357,7 +357,7 @@ func (b *backend[T, P]) Unrealize() {
 func DeviceClass[T any, P pointer[T]]() *qdev.Class {
 	info := P(new(T)).TypeInfo()
 	return &qdev.Class{
-		Name: "virtio-" + info.Name + "-device", Bus: VirtioBus, Category: info.Category,
+		Name: info.TypeName() + "-device", Bus: VirtioBus, Category: info.Category,
 		Parents: []string{"virtio-device", "device"},
 		New:     func() qdev.Device { return new(backend[T, P]) },
 		State:   StateOf[T, P](info),

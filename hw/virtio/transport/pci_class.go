@@ -88,6 +88,15 @@ func (x *PlainVectors) values() (class, vectors uint32) { return 0, x.Vectors }
 func (x *PlainVectors) resolve(_, vectors uint32)       { x.Vectors = vectors }
 func (x *PlainVectors) doorbells() bool                 { return false }
 
+// Doorbells are those of device types for which the host always hears of notifications without the guest's waiting.
+type Doorbells struct {
+	Vectors uint32 `prop:"vectors,default=4294967295"`
+}
+
+func (x *Doorbells) values() (class, vectors uint32) { return 0, x.Vectors }
+func (x *Doorbells) resolve(_, vectors uint32)       { x.Vectors = vectors }
+func (x *Doorbells) doorbells() bool                 { return true }
+
 // Function is a complete virtio-…-pci device that leaves the choice of interfaces to options; pciFixed has made it.
 type Function[T any, P pointer[T], X any] struct {
 	PCIBase
@@ -211,7 +220,7 @@ func realizePCI(p *PCIBase, mode ModeProps, owner qdev.Device, t virtio.Type, ex
 		class = uint32(t.TypeInfo().PCIClass)
 	}
 	extra.(extras).resolve(class, uint32(p.nvectors))
-	showBackend(owner, t.TypeInfo().Name)
+	showBackend(owner, t.TypeInfo().TypeName())
 	return nil
 }
 
@@ -221,7 +230,7 @@ func showBackend(owner qdev.Device, name string) {
 	if node == nil {
 		return
 	}
-	n := owner.Dev().AddPart("virtio-backend", qom.New("virtio-"+name+"-device", owner))
+	n := owner.Dev().AddPart("virtio-backend", qom.New(name+"-device", owner))
 	for _, b := range owner.Dev().Buses() {
 		b.QOM().Remove()
 		n.MustAdd(b.Name(), b.QOM())
@@ -240,17 +249,17 @@ func (p *PCIBase) Unrealize() {
 // virtio-X-pci-non-transitional. X holds options of the PCI device that not all types have.
 func PCIClasses[T any, P pointer[T], X any]() []*qdev.Class {
 	info := P(new(T)).TypeInfo()
-	name := "virtio-" + info.Name + "-pci"
+	name := info.TypeName() + "-pci"
 	state := StateOf[T, P](info)
 	class := func(suffix string, fresh func() qdev.Device) *qdev.Class {
 		c := &qdev.Class{
 			Name: name + suffix, Bus: pci.BusType, Category: info.Category, New: fresh,
-			Parents:   []string{name + "-base", "virtio-pci", "virtio-" + info.Name + "-device", "virtio-device", "pci-device", "device"},
+			Parents:   []string{name + "-base", "virtio-pci", info.TypeName() + "-device", "virtio-device", "pci-device", "device"},
 			State:     state,
 			NoHotplug: info.NoHotplug,
 		}
-		if suffix == "" {
-			c.Alias = "virtio-" + info.Name
+		if suffix == "" && info.Family == "" {
+			c.Alias = info.TypeName()
 		}
 		return c
 	}
@@ -267,6 +276,13 @@ func PCIClasses[T any, P pointer[T], X any]() []*qdev.Class {
 
 // PCIModern returns the only class on PCI, virtio-X-pci, of a device type without legacy interface.
 func PCIModern[T any, P pointer[T], X any]() *qdev.Class { return PCIClasses[T, P, X]()[0] }
+
+// PCIFixedModern is PCIModern for a type whose class has no options about the interface either.
+func PCIFixedModern[T any, P pointer[T], X any]() *qdev.Class {
+	c := PCIClasses[T, P, X]()[2]
+	c.Name = P(new(T)).TypeInfo().TypeName() + "-pci"
+	return c
+}
 
 // romOf gives a new function the type's expansion ROM.
 func romOf(f pci.Function, info virtio.TypeInfo) qdev.Device {

@@ -1,0 +1,134 @@
+package fs
+
+import (
+	"io"
+	"net"
+	"path/filepath"
+	"testing"
+
+	"goemu/hw/qdev"
+	"goemu/hw/qdev/qtest"
+	"goemu/hw/virtio/virtiotest"
+	"goemu/internal/chardev"
+	"goemu/internal/mainloop"
+)
+
+// server is a process at the other end that says something as soon as it is asked, or ends the connection.
+func server(t testing.TB, say []byte) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "s")
+	l, err := net.Listen("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close() })
+	go func() {
+		for {
+			c, err := l.Accept()
+			if err != nil {
+				return
+			}
+			go func() {
+				defer c.Close()
+				if len(say) == 0 {
+					return
+				}
+				_, _ = io.ReadFull(c, make([]byte, 12))
+				_, _ = c.Write(say)
+				if len(say) < 20 {
+					return
+				}
+				_, _ = io.Copy(io.Discard, c)
+			}()
+		}
+	}()
+	return path
+}
+
+// add adds a device whose server says something.
+func add(t testing.TB, say []byte, options ...string) (*virtiotest.Machine, error) {
+	t.Helper()
+	m := virtiotest.NewMachine(t, Classes())
+	set := chardev.NewSet(mainloop.Main, chardev.Hooks{})
+	var c *chardev.Backend
+	var err error
+	virtiotest.Locked(func() { c, err = set.OpenLegacy("c", "c", "unix:"+server(t, say)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	qdev.Link(&m.Tree.Links, func(id string) (*chardev.Backend, bool) { return c, id == "c" })
+	_, err = m.Add("vhost-user-fs-pci", append([]string{"addr", "5"}, options...)...)
+	t.Cleanup(func() {
+		m.Close()
+		virtiotest.Locked(set.Close)
+	})
+	return m, err
+}
+
+// features is the answer to the first request: version 1 of virtio, and no protocol features.
+var features = []byte{1, 0, 0, 0, 5, 0, 0, 0, 8, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0}
+
+func TestHelp(t *testing.T) { qtest.CompareHelp(t, Classes()) }
+
+// TestOptions compares the refusals with QEMU's words.
+func TestOptions(t *testing.T) {
+	for _, c := range []struct {
+		options []string
+		want    string
+	}{
+		{nil, "missing chardev"},
+		{[]string{"chardev", "c"}, "missing tag property"},
+		{[]string{"chardev", "c", "tag", "0123456789012345678901234567890123456"}, "tag property must be 36 bytes or less"},
+		{[]string{"chardev", "c", "tag", "t", "num-request-queues", "0"}, "num-request-queues property must be larger than 0"},
+		{[]string{"chardev", "c", "tag", "t", "num-request-queues", "1024"}, "num-request-queues property must be smaller than 1024"},
+		{[]string{"chardev", "c", "tag", "t", "queue-size", "3"}, "queue-size property must be a power of 2"},
+		{[]string{"chardev", "c", "tag", "t", "queue-size", "2048"}, "queue-size property must be 1024 or smaller"},
+		{[]string{"chardev", "c", "tag", "t"}, ""},
+	} {
+		_, err := add(t, features, c.options...)
+		if got := text(err); got != c.want {
+			t.Errorf("%v: %q, want %q", c.options, got, c.want)
+		}
+	}
+	if _, err := add(t, nil, "chardev", "c", "tag", "t"); err == nil {
+		t.Error("a server that ends the connection is taken")
+	}
+}
+
+func text(err error) string {
+	if err != nil {
+		return err.Error()
+	}
+	return ""
+}
+
+// TestConfig: the driver finds the tag, the number of queues and the server's features.
+func TestConfig(t *testing.T) {
+	m, err := add(t, features, "chardev", "c", "tag", "share", "num-request-queues", "3")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if id := m.Config(5<<3, 0, 4); id != 0x105a1af4 {
+		t.Errorf("%#x", id)
+	}
+	f := m.Map(5 << 3)
+	if n := f.Com(18, 2); n != 4 {
+		t.Errorf("%d queues", n)
+	}
+	f.SetCom(0, 4, 1)
+	if high := f.Com(4, 4); high&1 == 0 {
+		t.Errorf("features %#x", high)
+	}
+}
+
+// FuzzServer lets a fuzzer greet as the server.
+func FuzzServer(f *testing.F) {
+	f.Add(features)
+	f.Add([]byte{1})
+	f.Fuzz(func(t *testing.T, say []byte) {
+		if len(say) >= 20 { // a server that says no more keeps the connection, and the device waits for it
+			say = say[:19]
+		}
+		_, _ = add(t, say, "chardev", "c", "tag", "t")
+	})
+}
