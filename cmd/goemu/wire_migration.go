@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"goemu/hw/misc"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
 	"goemu/internal/fdset"
@@ -40,7 +41,7 @@ func (s *session) makeMigration(r *qapi.Registry) {
 	s.mon.net.Announcements = func() qapi.AnnounceParameters { return announcements(s.migration.Parameters()) }
 	s.mon.migrate = &migratecmd.Service{Engine: s.migration, Jobs: s.mon.block.Jobs, Files: namedFile}
 	qapi.BindMigration(r, s.mon.migrate)
-	s.mon.dump = &dumpcmd.Service{Machine: s.dumpTarget, File: namedFile, Emit: s.mon.server.Emit, Block: s.migration.AddBlocker, Unblock: s.migration.RemoveBlocker}
+	s.mon.dump = &dumpcmd.Service{Machine: s.dumpTarget, File: namedFile, Emit: s.mon.server.Emit, Block: s.migration.AddBlocker, Unblock: s.migration.RemoveBlocker, Warn: warn}
 	qapi.BindDump(r, s.mon.dump)
 }
 
@@ -52,7 +53,11 @@ func announcements(p migration.Parameters) qapi.AnnounceParameters {
 // dumpTarget is the machine for dumps of its memory.
 func (s *session) dumpTarget() *dumpcmd.Target {
 	m := s.machine
-	return &dumpcmd.Target{VM: m.VM, Memory: m.Memory(), CPUs: len(m.CPUs()), State: func(i int) *x86.State { return m.CPUs()[i].State() }}
+	t := &dumpcmd.Target{VM: m.VM, Memory: m.Memory(), CPUs: len(m.CPUs()), State: func(i int) *x86.State { return m.CPUs()[i].State() }}
+	if c := misc.FindCoreInfo(m.Tree); c != nil {
+		t.GuestNote = c.Note
+	}
+	return t
 }
 
 // namedFile takes a descriptor that a client has handed over.

@@ -15,7 +15,7 @@ type Hooks struct {
 
 // Classes are the device types of this package with their effects.
 func Classes(h *Hooks) []*qdev.Class {
-	return []*qdev.Class{&Port92Class, debugExitClass(h), pvpanicClass(h), pvpanicPCIClass(h), &testdevClass, &PCITestClass, &generationIDClass}
+	return []*qdev.Class{&Port92Class, debugExitClass(h), pvpanicClass(h), pvpanicPCIClass(h), &testdevClass, &PCITestClass, &generationIDClass, &coreInfoClass}
 }
 
 // DebugExit is the device type isa-debug-exit: a write ends the process with an odd status.

@@ -19,6 +19,9 @@ func (m *Machine) loadBoot() (err error) {
 	if err := m.connectGeneration(); err != nil {
 		return err
 	}
+	if err := m.connectCoreInfo(); err != nil {
+		return err
+	}
 	if m.fw != nil {
 		if err := ramfb.Connect(m.Tree, m.fw, m.memory, readROM); err != nil {
 			return err

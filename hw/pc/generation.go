@@ -1,6 +1,8 @@
 package pc
 
 import (
+	"errors"
+
 	"goemu/hw/firmware"
 	"goemu/hw/firmware/acpi"
 	"goemu/hw/firmware/fwcfg"
@@ -23,6 +25,18 @@ func (m *Machine) connectGeneration() error {
 		return err
 	}
 	return m.fw.AddHooked(acpi.FileGenerationAddress, g.Address(), fwcfg.Hooks{Writable: true})
+}
+
+// connectCoreInfo lets the guest say where its note for core files is.
+func (m *Machine) connectCoreInfo() error {
+	c := misc.FindCoreInfo(m.Tree)
+	switch {
+	case c == nil:
+		return nil
+	case m.fw == nil || !m.fw.DMA:
+		return errors.New("vmcoreinfo device requires fw_cfg with DMA")
+	}
+	return m.fw.AddHooked("etc/vmcoreinfo", c.Item(), fwcfg.Hooks{Writable: true, Written: c.Written})
 }
 
 // describeGeneration tells the tables of it.

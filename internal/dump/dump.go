@@ -103,7 +103,8 @@ type Core struct {
 	Blocks   []Block
 	Mappings []Mapping // nil: segments are the blocks, at linear addresses that are the physical ones
 	CPUs     []*x86.State
-	Wide     bool // the file is of the class of 64 bits even if the CPUs do not need it
+	Wide     bool       // the file is of the class of 64 bits even if the CPUs do not need it
+	Guest    *GuestNote // nil: there is none
 
 	written atomic.Uint64
 }

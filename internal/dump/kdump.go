@@ -178,11 +178,20 @@ func (e *Core) kdumpHeaders(f *flat) uint64 {
 	if e.wide() {
 		s := kdumpSub64{Level: kdumpLevel, MaxPFN64: e.maxPFN(), NoteSize: uint64(len(notes))}
 		s.NoteAt = kdumpPage + uint64(binary.Size(s))
+		if g := e.Guest; g != nil {
+			s.PhysBase = g.physBase
+			s.InfoAt, s.InfoSize = g.info(s.NoteAt, len(notes))
+		}
 		_ = binary.Write(&sub, le, s)
 	} else {
 		stamp = 10
 		s := kdumpSub32{Level: kdumpLevel, MaxPFN64: e.maxPFN(), NoteSize: uint32(len(notes))}
 		s.NoteAt = kdumpPage + uint64(binary.Size(s))
+		if g := e.Guest; g != nil {
+			s.PhysBase = uint32(g.physBase)
+			at, size := g.info(s.NoteAt, len(notes))
+			s.InfoAt, s.InfoSize = at, uint32(size)
+		}
 		_ = binary.Write(&sub, le, s)
 	}
 	subBlocks := uint64(sub.Len()+len(notes)+kdumpPage-1) / kdumpPage

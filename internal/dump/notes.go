@@ -77,6 +77,9 @@ func (e *Core) notes() []byte {
 	for _, st := range e.CPUs {
 		note(&b, "QEMU", 0, qemuState(st))
 	}
+	if e.Guest != nil {
+		b.Write(e.Guest.bytes)
+	}
 	return b.Bytes()
 }
 

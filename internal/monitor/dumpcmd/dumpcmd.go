@@ -4,6 +4,7 @@ package dumpcmd
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"strings"
@@ -27,6 +28,8 @@ type Target struct {
 	CPUs   int
 	// State is the state of a CPU. Preconditions: the machine lock is held and no CPU executes.
 	State func(cpu int) *x86.State
+	// GuestNote is where the guest has put its own note, in which format; ok tells whether it has. nil: it has no way to say so.
+	GuestNote func() (format uint16, addr uint64, size uint32, ok bool)
 }
 
 // Service carries the commands out.
@@ -39,6 +42,7 @@ type Service struct {
 	// Block keeps the machine from being migrated for a reason, Unblock ends that.
 	Block   func(reason string) error
 	Unblock func(reason string)
+	Warn    func(text string) // nil drops it
 
 	busy   atomic.Bool
 	mu     sync.Mutex
@@ -142,6 +146,11 @@ func (s *Service) prepare(t *Target, paging bool, begin, length uint64) (e *dump
 	case len(e.Blocks) == 0:
 		return nil, running, qapi.Errorf("dump: no guest memory to dump")
 	}
+	if t.GuestNote != nil {
+		if e.Guest, err = guestNote(t); err != nil && s.Warn != nil {
+			s.Warn(err.Error())
+		}
+	}
 	var maps []*x86.PageMap
 	for i := range t.CPUs {
 		st := t.State(i)
@@ -158,6 +167,23 @@ func (s *Service) prepare(t *Target, paging bool, begin, length uint64) (e *dump
 	defer s.mu.Unlock()
 	s.file, s.status = e, qapi.DumpStatusActive
 	return e, running, nil
+}
+
+// guestNote reads the guest's own note. A dump is complete without.
+func guestNote(t *Target) (*dump.GuestNote, error) {
+	const formatELF = 1
+	format, addr, size, ok := t.GuestNote()
+	switch {
+	case !ok:
+		return nil, errors.New("guest note is not present")
+	case size < dump.NoteHead || size > dump.MaxGuestNote:
+		return nil, fmt.Errorf("guest note size is invalid: %d", size)
+	case format != formatELF:
+		return nil, fmt.Errorf("guest note format is unsupported: %d", format)
+	}
+	b := make([]byte, size)
+	t.Memory.Read(addr, b)
+	return dump.ReadGuestNote(b)
 }
 
 // write writes the file, tells of the end and lets the machine go on.
