@@ -1,6 +1,8 @@
 package pci
 
 import (
+	"bytes"
+	"fmt"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -206,6 +208,22 @@ func TestDirectMSIX(t *testing.T) {
 			t.Errorf("step %d: %#x, want %#x", i, sender.sent, step.want)
 		}
 	}
+}
+
+// TestLoadOtherDevice: what a device is does not come out of a stream.
+func TestLoadOtherDevice(t *testing.T) {
+	d, err := newRig(t).add(t)
+	require.NoError(t, err)
+	var w vmstate.Writer
+	d.State().Save(&w)
+	good := w.Bytes()
+	const config = 4 // where the configuration space is in there
+	for _, at := range []int{RegVendorID, RegHeaderType, RegIntPin} {
+		bad := bytes.Clone(good)
+		bad[config+at] = 40
+		require.ErrorContains(t, d.State().Load(vmstate.NewReader(bad), 1), fmt.Sprintf("Bad config data: i=0x%x read: 28 device: ", at))
+	}
+	require.NoError(t, d.State().Load(vmstate.NewReader(good), 1))
 }
 
 // TestLinesAfterLoad: a pin that was high when the state was saved is low after the device lets go of it, wherever the state is loaded.

@@ -1,6 +1,10 @@
 package pci
 
-import "goemu/migration/vmstate"
+import (
+	"fmt"
+
+	"goemu/migration/vmstate"
+)
 
 // stateVersion is the version of the PCI header's own state.
 const stateVersion = 2
@@ -14,8 +18,8 @@ var State = vmstate.Description[Device]{
 	},
 	Fields: []vmstate.Field[Device]{
 		vmstate.Of("version_id", func(d *Device) *int32 { return &d.version }),
-		vmstate.Buffer("config", ConfigSize, func(d *Device) []byte { return d.Config }).When(func(d *Device) bool { return len(d.Config) == ConfigSize }),
-		vmstate.Buffer("config", ExpressConfigSize, func(d *Device) []byte { return d.Config }).When(func(d *Device) bool { return len(d.Config) != ConfigSize }),
+		vmstate.Custom("config", ConfigSize, saveConfig, loadConfig).When(func(d *Device) bool { return len(d.Config) == ConfigSize }),
+		vmstate.Custom("config", ExpressConfigSize, saveConfig, loadConfig).When(func(d *Device) bool { return len(d.Config) != ConfigSize }),
 		vmstate.Custom("irq_state", 16, saveINTx, loadINTx).Since(2),
 	},
 	PostLoad: func(d *Device, _ int) error {
@@ -29,6 +33,27 @@ var State = vmstate.Description[Device]{
 		d.syncMSIX()
 		return nil
 	},
+}
+
+func saveConfig(d *Device, w *vmstate.Writer) { w.Raw(d.Config) }
+
+// fixed are the bytes of the configuration header that say what a device is.
+var fixed = []int{RegVendorID, RegVendorID + 1, RegDeviceID, RegDeviceID + 1, RegRevision, RegProgIf, RegClass, RegClass + 1, RegHeaderType,
+	RegCapabilities, RegIntPin}
+
+// loadConfig takes the configuration space over, which must be that of the same device.
+func loadConfig(d *Device, r *vmstate.Reader) error {
+	b := r.Raw(len(d.Config))
+	if err := r.Err(); err != nil {
+		return err
+	}
+	for _, i := range fixed {
+		if b[i] != d.Config[i] {
+			return fmt.Errorf("Bad config data: i=0x%x read: %x device: %x", i, b[i], d.Config[i])
+		}
+	}
+	copy(d.Config, b)
+	return nil
 }
 
 func saveINTx(d *Device, w *vmstate.Writer) {

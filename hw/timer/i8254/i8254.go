@@ -131,7 +131,7 @@ func New(tree *qdev.Tree, bus *isa.Bus, irq *qdev.IRQ, kernel accel.KernelPIT) (
 
 // Realize implements qdev.Device.
 func (p *PIT) Realize() error {
-	p.timer = mainloop.NewTimer(clock.Virtual, func() { p.update(p.channels[0].next) })
+	p.timer = mainloop.NewTimer(clock.Virtual, p.elapsed)
 	p.powerOn(clock.Virtual.Now())
 	p.MapPorts("pit", uint16(p.iobase.Base), numPorts, p).Impl.Max = 1
 	return nil
@@ -264,6 +264,18 @@ func (c *channel) transition(now int64) int64 {
 		return t
 	}
 	return now + 1
+}
+
+// maxBehind is how far the interrupt may be behind the time for each change of it to be made up for.
+const maxBehind = second
+
+// elapsed makes the change that is due. What lies far back, after a jump of the clock, is left out.
+func (p *PIT) elapsed() {
+	at := p.channels[0].next
+	if now := clock.Virtual.Now(); at < now-maxBehind {
+		at = now
+	}
+	p.update(at)
 }
 
 // update drives the interrupt for the time now and sets the timer for the next change.

@@ -82,6 +82,19 @@ func TestPeriodicInterrupts(t *testing.T) {
 	}
 }
 
+// TestClockJump: a clock that jumps, as a migration stream can make it do, costs no work for each period in between.
+func TestClockJump(t *testing.T) {
+	r := newRig(t)
+	r.out(0x43, 0x34)
+	r.out(0x40, 0xa9, 0x04)
+	r.edges = nil
+	clock.Virtual.Set(1 << 60)
+	clock.Virtual.Advance(10_000_000)
+	if n := len(r.edges); n < 9 || n > 12 {
+		t.Errorf("%d interrupts in 10 ms", n)
+	}
+}
+
 func TestOneShot(t *testing.T) {
 	r := newRig(t)
 	r.out(0x43, 0x30)
