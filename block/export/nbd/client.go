@@ -19,7 +19,7 @@ import (
 // Bounds of what one client can have in flight.
 const (
 	maxRequests = 64
-	maxInFlight = 64 << 20 // bytes of data; a larger request runs alone
+	maxInFlight = 16 << 20 // bytes of data; a larger request runs alone
 )
 
 // readBuffer is the size of the buffer that requests are read through: several small ones come in with one system call.

@@ -88,7 +88,7 @@ const (
 )
 
 // maxKept is how many bytes of buffers are kept for the next requests.
-const maxKept = 32 << 20
+const maxKept = 16 << 20
 
 // buffers are those that nobody uses now, the one used last first: it is still in the processor's cache.
 var buffers struct {
