@@ -1,6 +1,7 @@
 package amd64
 
 import (
+	"errors"
 	"math/big"
 	"math/rand/v2"
 	"runtime"
@@ -273,6 +274,12 @@ func TestCacheFull(t *testing.T) {
 	}
 	e.Flush()
 	compile(t, e, b, 1)
+	for left := range 512 { // wherever the last block ends
+		e.cache.next = len(e.cache.rw) - left&^7
+		if _, err = e.Compile(b, 2); err != nil && !errors.Is(err, tcg.ErrFull{}) {
+			t.Fatal(err)
+		}
+	}
 }
 
 // BenchmarkLoop is a counting loop with a load and a store.

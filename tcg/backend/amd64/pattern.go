@@ -166,7 +166,9 @@ func (e *Engine) place(table int) int {
 // emit puts the code of a block behind what is in the cache, without keeping it, and returns where it starts.
 func (e *Engine) emit(b *ir.Block, id uint64) (start int, err error) {
 	c := &e.comp
-	start = e.place(tableSize(b))
+	if start = e.place(tableSize(b)); start > len(e.cache.rw) {
+		return 0, tcg.ErrFull{}
+	}
 	c.frugal = c.always
 	e.cache.room(start + blockRoom)
 	c.buf = e.cache.rw[start:start] // should the cache be full, appending moves the code to the heap
