@@ -274,20 +274,25 @@ func TestCacheFull(t *testing.T) {
 	}
 	e.Flush()
 	compile(t, e, b, 1)
-	for left := range 512 { // wherever the last block ends
-		e.cache.next = len(e.cache.rw) - left&^7
-		if _, err = e.Compile(b, 2); err != nil && !errors.Is(err, tcg.ErrFull{}) {
-			t.Fatal(err)
+	two := parse(t, twoExits)
+	for left := 0; left < 512; left += 8 { // wherever the last block ends
+		for _, b := range []*ir.Block{b, two} {
+			e.cache.next = len(e.cache.rw) - left
+			if _, err = e.Compile(b, 2); err != nil && !errors.Is(err, tcg.ErrFull{}) {
+				t.Fatal(err)
+			}
 		}
 	}
 }
 
-// BenchmarkLoop is a counting loop with a load and a store.
+// twoExits is a counting loop with a load and a store.
+const twoExits = "insn.3 #0x1000\nv1 = get.8 rax\nv2 = get.8 rdx\nv3 = ld.8 #0, m0, v2\nv4, f5 = add.8 v3, v1\nst.8 #8, m0, v2, v4\n" +
+	"v6 = const.8 #1\nv7, f8 = sub.8 v1, v6\nset.8 rax, v7\nsetflags f8\nexitif ne, ->0, f8\ngoto ->1\nexit 0 direct 0x1000\nexit 1 reason 1 0x2000"
+
+// BenchmarkLoop runs twoExits.
 func BenchmarkLoop(b *testing.B) {
 	e := newEngine(b)
-	const text = "insn.3 #0x1000\nv1 = get.8 rax\nv2 = get.8 rdx\nv3 = ld.8 #0, m0, v2\nv4, f5 = add.8 v3, v1\nst.8 #8, m0, v2, v4\n" +
-		"v6 = const.8 #1\nv7, f8 = sub.8 v1, v6\nset.8 rax, v7\nsetflags f8\nexitif ne, ->0, f8\ngoto ->1\nexit 0 direct 0x1000\nexit 1 reason 1 0x2000"
-	c := compile(b, e, parse(b, text), 1)
+	c := compile(b, e, parse(b, twoExits), 1)
 	e.Link(c, 0, c, false)
 	m := tcgtest.New()
 	m.Env.Regs[2] = tcgtest.RAMBase
