@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -59,7 +60,7 @@ func dumpedStates() (list []dumpedState) {
 	}
 	seen := map[string]bool{}
 	for _, c := range classes {
-		l := &vmstate.Layout{Name: c.Name}
+		l := &vmstate.Layout{Name: cmp.Or(c.StateName, c.Name)}
 		part, composite := qdev.New(c).(qdev.Composite)
 		switch {
 		case composite && !seen[c.Name]:

@@ -39,7 +39,7 @@ func newRig(t testing.TB) *rig {
 	bus.SetIRQs(qdev.NewIRQs(func(n int, level bool) { r.level[n] = level }, isa.Lines))
 	r.loop = mainloop.NewLoop()
 	vm := mainloop.NewVM(r.loop)
-	vm.Reset, vm.Pause, vm.Resume = func(mainloop.ShutdownCause) { r.resets++ }, func() {}, func() {}
+	vm.Reset, vm.Pause, vm.Resume = func(mainloop.ShutdownCause) { r.resets++ }, func(stopped func()) { stopped() }, func() {}
 	a20 := qdev.NewIRQ(func(_ int, level bool) { r.a20 = level }, 0)
 	if r.c, err = NewI8042(tree, bus, a20, vm); err != nil {
 		t.Fatal(err)

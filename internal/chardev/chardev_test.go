@@ -30,13 +30,13 @@ func newLoop(t *testing.T) *testLoop {
 	l := &testLoop{c: make(chan func(), 1000), done: make(chan struct{})}
 	go func() {
 		defer close(l.done)
-		for f := range l.c {
+		for f := <-l.c; f != nil; f = <-l.c {
 			l.mu.Lock()
 			f()
 			l.mu.Unlock()
 		}
 	}()
-	t.Cleanup(func() { close(l.c); <-l.done })
+	t.Cleanup(func() { l.c <- nil; <-l.done }) // what is posted after that stays there
 	return l
 }
 
