@@ -191,3 +191,14 @@ func (p *Backing) CheckSizes() error {
 	}
 	return nil
 }
+
+// SetIOThread binds a device's medium, if it has one, to an iothread, or to none if the name is empty.
+func SetIOThread(b *block.Backend, name string) error {
+	if b == nil {
+		return nil
+	}
+	g := b.Graph()
+	g.Lock()
+	defer g.Unlock()
+	return b.SetIOContext(name)
+}

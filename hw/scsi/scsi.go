@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"goemu/block"
 	"goemu/hw/qdev"
 )
@@ -95,6 +97,22 @@ type Command struct {
 
 // Fail ends the command with a check condition.
 func (c *Command) Fail(s Sense) { c.Status, c.Sense = StatusCheckCondition, s }
+
+// FailFor ends the command with what the initiator is to know of the host's error.
+func (c *Command) FailFor(err error) {
+	switch {
+	case errors.Is(err, unix.ENOMEDIUM):
+		c.Fail(SenseNoMedium)
+	case errors.Is(err, unix.ENOMEM):
+		c.Fail(SenseTargetFailure)
+	case errors.Is(err, unix.EINVAL):
+		c.Fail(SenseInvalidField)
+	case errors.Is(err, unix.ENOSPC):
+		c.Fail(SenseSpace)
+	default:
+		c.Fail(SenseIOError)
+	}
+}
 
 // Reply sends p, of which the initiator wants at most limit bytes.
 func (c *Command) Reply(p []byte, limit int) {

@@ -47,10 +47,9 @@ type X509 struct {
 
 // files is what the files of credentials hold.
 type files struct {
-	endpoint Endpoint
-	roots    *x509.CertPool
-	own      *tls.Certificate // nil for an anonymous client
-	revoked  map[string]bool  // serial numbers by issuer
+	roots   *x509.CertPool
+	own     *tls.Certificate // nil for an anonymous client
+	revoked map[string]bool  // serial numbers by issuer
 }
 
 // Options are the properties of X.509 credentials.
@@ -107,7 +106,7 @@ func readFiles(o *Options) (*files, error) {
 	if err != nil {
 		return nil, err
 	}
-	f := &files{endpoint: o.Endpoint}
+	f := new(files)
 	return f, f.load(o, ca, crl, cert, key)
 }
 
@@ -142,7 +141,7 @@ func (f *files) load(o *Options, ca, crl, cert, key string) error {
 		f.roots.AddCert(r)
 	}
 	if o.SanityCheck {
-		if err := f.sanityCheck(roots, ca, cert); err != nil {
+		if err := f.sanityCheck(o.Endpoint, roots, ca, cert); err != nil {
 			return err
 		}
 	}

@@ -9,13 +9,13 @@ import (
 )
 
 // sanityCheck finds mistakes in our own certificates before a connection fails because of them.
-func (f *files) sanityCheck(roots []*x509.Certificate, caFile, certFile string) error {
-	server := f.endpoint == Server
+func (f *files) sanityCheck(e Endpoint, roots []*x509.Certificate, caFile, certFile string) error {
+	server := e == Server
 	var own *x509.Certificate
 	if certFile != "" {
 		list, err := readCerts(certFile)
 		if err != nil || len(list) == 0 {
-			return errorf("Unable to import %s certificate %s: %v", f.endpoint, certFile, orEmpty(err))
+			return errorf("Unable to import %s certificate %s: %v", e, certFile, orEmpty(err))
 		}
 		own = list[0]
 		if err := checkCert(own, certFile, server, false); err != nil {

@@ -102,11 +102,11 @@ func (s *Server) Open(ctx context.Context, c *ui.Console) error {
 }
 
 func (s *Server) listen(ctx context.Context, a listenAddress) error {
-	net, err := a.Listen(ctx)
+	socket, err := a.Listen(ctx)
 	if err != nil {
 		return err
 	}
-	l := listener{net, a.webSocket}
+	l := listener{socket, a.webSocket}
 	s.mu.Lock()
 	s.listeners = append(s.listeners, l)
 	s.mu.Unlock()

@@ -7,8 +7,6 @@ import (
 	"errors"
 	"sync"
 
-	"golang.org/x/sys/unix"
-
 	"goemu/block"
 	"goemu/hw/disk"
 	"goemu/hw/qdev"
@@ -219,13 +217,7 @@ func (d *Drive) Unrealize() {
 
 // SetIOThread binds the disk to an iothread, or to none if the name is empty.
 func (d *Drive) SetIOThread(name string) error {
-	if d.backend == nil {
-		return nil
-	}
-	g := d.backend.Graph()
-	g.Lock()
-	defer g.Unlock()
-	return d.backend.SetIOContext(name)
+	return disk.SetIOThread(d.backend, name)
 }
 
 // Reset implements qdev.Device.
@@ -312,16 +304,5 @@ func (d *Drive) failed(c *scsi.Command, write bool, err error) {
 		c.Hold = true
 		return
 	}
-	switch {
-	case errors.Is(err, unix.ENOMEDIUM):
-		c.Fail(scsi.SenseNoMedium)
-	case errors.Is(err, unix.ENOMEM):
-		c.Fail(scsi.SenseTargetFailure)
-	case errors.Is(err, unix.EINVAL):
-		c.Fail(scsi.SenseInvalidField)
-	case errors.Is(err, unix.ENOSPC):
-		c.Fail(scsi.SenseSpace)
-	default:
-		c.Fail(scsi.SenseIOError)
-	}
+	c.FailFor(err)
 }

@@ -102,16 +102,8 @@ func (d *Device) failed(c *scsi.Command, err error) {
 		c.Status = statusReservationConflict
 	case errors.Is(err, unix.EDOM):
 		c.Status = scsi.StatusTaskSetFull
-	case errors.Is(err, unix.ENOMEDIUM):
-		c.Fail(scsi.SenseNoMedium)
-	case errors.Is(err, unix.ENOMEM):
-		c.Fail(scsi.SenseTargetFailure)
-	case errors.Is(err, unix.EINVAL):
-		c.Fail(scsi.SenseInvalidField)
-	case errors.Is(err, unix.ENOSPC):
-		c.Fail(scsi.SenseSpace)
 	default:
-		c.Fail(scsi.SenseIOError)
+		c.FailFor(err)
 	}
 }
 

@@ -148,9 +148,9 @@ func (d *Device) look() {
 	case typeCDROM, typeWriteOnce:
 		d.blockSize.Store(cdBlock)
 	case typeTape:
-		const modeSense, length = 0x1a, 12
+		const length = 12
 		d.blockSize.Store(0)
-		if p, ok := d.ask([]byte{modeSense, 0, 0, 0, length, 0}, length); ok {
+		if p, ok := d.ask([]byte{opModeSense, 0, 0, 0, length, 0}, length); ok {
 			d.blockSize.Store(be.Uint32(p[8:]) & 0xffffff)
 		}
 	default:
@@ -185,13 +185,7 @@ func (d *Device) Unrealize() {
 
 // SetIOThread binds the medium to an iothread, or to none if the name is empty.
 func (d *Device) SetIOThread(name string) error {
-	if d.backend == nil {
-		return nil
-	}
-	g := d.backend.Graph()
-	g.Lock()
-	defer g.Unlock()
-	return d.backend.SetIOContext(name)
+	return disk.SetIOThread(d.backend, name)
 }
 
 // Reset implements qdev.Device.
