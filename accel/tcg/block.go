@@ -199,16 +199,22 @@ func (a *Accel) lookup(k key) *block {
 	return a.table.byKey.get(&k)
 }
 
-// translateBlock translates and enters the block k. In the one case that the code cache is full, all blocks go.
+// translateBlock translates and enters the block k. In the one case that the code cache is full, all blocks go, unless another CPU has
+// just seen to that.
 func (c *CPU) translateBlock(k key, p codePlace) (*block, bool, error) {
-	for tries := 0; ; tries++ {
+	a := c.accel
+	for flushed := false; ; {
 		b, ok, err := c.translateOnce(k, p)
 		var full eng.ErrFull
-		if err == nil || !errors.As(err, &full) || tries > 0 {
+		if err == nil || !errors.As(err, &full) || flushed {
 			return b, ok, err
 		}
-		c.accel.gate.Exclusive(&c.gate, c.accel.flushBlocks)
-		c.epoch = c.accel.epoch.Load()
+		a.gate.Exclusive(&c.gate, func() {
+			if flushed = a.epoch.Load() == c.epoch; flushed {
+				a.flushBlocks()
+			}
+		})
+		c.epoch = a.epoch.Load()
 	}
 }
 
@@ -491,11 +497,10 @@ func (a *Accel) SetOneInsn(on bool) {
 	}
 }
 
-// flushBlocks drops every block. No CPU executes code.
+// flushBlocks drops every block. No CPU executes code, but one may be looking for a block: the epoch ends when none can be found any more.
 func (a *Accel) flushBlocks() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.epoch.Add(1)
 	for _, p := range a.table.pages {
 		p.ram.ClearCode(p.page)
 	}
@@ -512,6 +517,7 @@ func (a *Accel) flushBlocks() {
 		}
 	}
 	a.engine.Flush()
+	a.epoch.Add(1)
 }
 
 // chain links the exit through which the last block was left to the block that follows. Only exits within a page are linked firmly;
