@@ -27,6 +27,7 @@ type Backend struct {
 	beyondEOF    bool
 	gate         gate
 	throttle     atomic.Pointer[ThrottleMember]
+	urgency      urgency
 
 	medium      Mode // how the last medium was opened, or the next one is to be
 	keepsStatus atomic.Bool

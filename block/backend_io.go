@@ -7,15 +7,16 @@ import (
 )
 
 // begin starts a request for data: it waits for the end of a drained section and, if need be, for the limits of the throttle group. As in
-// QEMU nothing else waits for limits.
-func (b *Backend) begin(ctx context.Context, n int64, write bool) error {
+// QEMU nothing else waits for limits. The request goes on with the context returned.
+func (b *Backend) begin(ctx context.Context, n int64, write bool) (context.Context, error) {
+	ctx = b.urgent(ctx)
 	if t := b.throttle.Load(); t != nil {
 		if err := t.Wait(ctx, n, write); err != nil {
-			return err
+			return ctx, err
 		}
 	}
 	b.gate.enter()
-	return nil
+	return ctx, nil
 }
 
 // check refuses requests without medium or outside the disk.
@@ -43,7 +44,8 @@ func (b *Backend) Read(ctx context.Context, off int64, p []byte) error {
 
 // ReadV fills a vector from off.
 func (b *Backend) ReadV(ctx context.Context, off int64, iov [][]byte, fl Flags) error {
-	if err := b.begin(ctx, IovLen(iov), false); err != nil {
+	ctx, err := b.begin(ctx, IovLen(iov), false)
+	if err != nil {
 		return err
 	}
 	defer b.gate.exit()
@@ -60,7 +62,8 @@ func (b *Backend) Write(ctx context.Context, off int64, p []byte, fl Flags) erro
 
 // WriteV writes a vector at off.
 func (b *Backend) WriteV(ctx context.Context, off int64, iov [][]byte, fl Flags) error {
-	if err := b.begin(ctx, IovLen(iov), true); err != nil {
+	ctx, err := b.begin(ctx, IovLen(iov), true)
+	if err != nil {
 		return err
 	}
 	defer b.gate.exit()
@@ -75,7 +78,8 @@ func (b *Backend) WriteV(ctx context.Context, off int64, iov [][]byte, fl Flags)
 
 // WriteZeroes makes n bytes at off read as zeroes.
 func (b *Backend) WriteZeroes(ctx context.Context, off, n int64, fl Flags) error {
-	if err := b.begin(ctx, n, true); err != nil {
+	ctx, err := b.begin(ctx, n, true)
+	if err != nil {
 		return err
 	}
 	defer b.gate.exit()
@@ -95,7 +99,7 @@ func (b *Backend) Discard(ctx context.Context, off, n int64) error {
 	if err := b.check(ctx, off, n); err != nil {
 		return err
 	}
-	return b.root.Discard(ctx, off, n)
+	return b.root.Discard(b.urgent(ctx), off, n)
 }
 
 // Flush makes everything written so far durable.
@@ -144,6 +148,20 @@ func (b *Backend) TryReadV(off int64, iov [][]byte) bool {
 	return b.check(context.Background(), off, IovLen(iov)) == nil && b.root.TryReadV(off, iov)
 }
 
+// TryWriteV writes a vector at off if nothing makes it wait but, perhaps, the node; after false the range's content is undefined.
+func (b *Backend) TryWriteV(off int64, iov [][]byte) bool {
+	if b.limited() || !b.gate.tryEnter() {
+		return false
+	}
+	defer b.gate.exit()
+	fl := Flags(0)
+	if b.writeThrough.Load() {
+		fl = FUA
+	}
+	ctx := context.Background()
+	return b.check(ctx, off, IovLen(iov)) == nil && b.root.WriteV(ctx, off, iov, fl) == nil
+}
+
 // WriteCompressed writes one cluster compressed.
 func (b *Backend) WriteCompressed(ctx context.Context, off int64, iov [][]byte) error {
 	return b.WriteV(ctx, off, iov, Compressed)
@@ -175,11 +193,12 @@ func (b *Backend) SaveVMState(ctx context.Context, off int64, iov [][]byte) erro
 
 // CopyRange copies inside the host from this backend to another one; ENOTSUP means that it must be done by reading and writing.
 func (b *Backend) CopyRange(ctx context.Context, off int64, to *Backend, toOff, n int64) error {
-	if err := b.begin(ctx, n, false); err != nil {
+	ctx, err := b.begin(ctx, n, false)
+	if err != nil {
 		return err
 	}
 	defer b.gate.exit()
-	if err := to.begin(ctx, n, true); err != nil {
+	if _, err := to.begin(ctx, n, true); err != nil {
 		return err
 	}
 	defer to.gate.exit()

@@ -50,6 +50,7 @@ type throttled struct {
 type ThrottleMember struct {
 	Group *ThrottleGroup
 
+	filter  bool
 	skip    int                              // guarded by Group.mu: drained sections, in which nothing is held back
 	waiting [throttleDirections][]*throttled // guarded by Group.mu
 }
@@ -200,11 +201,16 @@ func (m *ThrottleMember) release(dir int) {
 	close(w.ready)
 }
 
-// Join makes a member of the group.
+// Join makes a filter a member of the group.
 func (g *ThrottleGroup) Join() *ThrottleMember {
+	throttleFilters.Add(1)
+	return g.join(true)
+}
+
+func (g *ThrottleGroup) join(filter bool) *ThrottleMember {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	m := &ThrottleMember{Group: g}
+	m := &ThrottleMember{Group: g, filter: filter}
 	g.members = append(g.members, m)
 	return m
 }
@@ -235,6 +241,9 @@ func (m *ThrottleMember) MoveTo(g *ThrottleGroup) *ThrottleMember {
 // Leave ends the membership: whoever waits goes on. It reports whether the group has no members any more.
 func (m *ThrottleMember) Leave() (last bool) {
 	m.DrainBegin()
+	if m.filter {
+		throttleFilters.Add(-1)
+	}
 	g := m.Group
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -268,7 +277,7 @@ func (m *ThrottleMember) DrainEnd() {
 	m.skip--
 }
 
-// Wait holds a request of n bytes back until the limits let it pass.
+// Wait holds a request of n bytes back until the limits let it pass, or until somebody waits for it: see Unthrottle.
 func (m *ThrottleMember) Wait(ctx context.Context, n int64, write bool) error {
 	dir := throttleReads
 	if write {
@@ -280,11 +289,12 @@ func (m *ThrottleMember) Wait(ctx context.Context, n int64, write bool) error {
 	}
 	select {
 	case <-w.ready:
-		return nil
+	case <-passing(ctx):
+		m.pass(dir, w)
 	case <-ctx.Done():
-	}
-	if m.forget(dir, w) {
-		return ctx.Err()
+		if m.forget(dir, w) {
+			return ctx.Err()
+		}
 	}
 	return nil
 }
@@ -308,6 +318,15 @@ func (m *ThrottleMember) queue(ctx context.Context, dir int, n int64) *throttled
 	return w
 }
 
+// pass lets a request go before its turn.
+func (m *ThrottleMember) pass(dir int, w *throttled) {
+	if m.forget(dir, w) {
+		m.Group.mu.Lock()
+		m.Group.account(dir, w.n)
+		m.Group.mu.Unlock()
+	}
+}
+
 // forget takes a request out of the queue; false means that it has been let go.
 func (m *ThrottleMember) forget(dir int, w *throttled) bool {
 	g := m.Group
@@ -327,7 +346,7 @@ func (m *ThrottleMember) forget(dir int, w *throttled) bool {
 func (b *Backend) SetThrottle(g *ThrottleGroup) {
 	var m *ThrottleMember
 	if g != nil {
-		m = g.Join()
+		m = g.join(false)
 	}
 	if old := b.throttle.Swap(m); old != nil {
 		old.Leave()

@@ -3,12 +3,16 @@ package disk
 import (
 	"slices"
 
+	"goemu/block"
 	"goemu/internal/mainloop"
 )
 
 // Queue holds a device's requests to the host that are under way. Each runs on a goroutine of its own, without the machine lock; the device
 // hears of the result under it. All methods expect the machine lock.
 type Queue struct {
+	// Backends, if set, are those that the requests go to: limits of their speed do not hold while something waits for a request.
+	Backends func() []*block.Backend
+
 	jobs []*Job
 }
 
@@ -57,15 +61,28 @@ func (j *Job) settle(report bool) {
 	}
 }
 
+// wait waits for the job.
+func (j *Job) wait() {
+	select {
+	case <-j.done:
+		return
+	default:
+	}
+	if f := j.queue.Backends; f != nil {
+		defer block.Unthrottle(f()...)()
+	}
+	<-j.done
+}
+
 // Finish waits for the job and hands the result over at once.
 func (j *Job) Finish() {
-	<-j.done
+	j.wait()
 	j.settle(true)
 }
 
 // Drop waits for the job; nobody hears of the result.
 func (j *Job) Drop() {
-	<-j.done
+	j.wait()
 	j.settle(false)
 }
 

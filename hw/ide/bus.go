@@ -3,6 +3,7 @@ package ide
 import (
 	"fmt"
 
+	"goemu/block"
 	"goemu/hw/disk"
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
@@ -123,11 +124,22 @@ func NewBus(parent qdev.Device, others, number, units int, irq *qdev.IRQ) *Bus {
 		name = fmt.Sprintf("%s.%d", parent.Dev().ID(), number)
 	}
 	qdev.InitBus(b, parent, BusType, name, units)
+	b.jobs.Backends = b.Backends
 	for i := range b.Drives {
 		b.Drives[i] = newDrive(b, uint8(i), len(b.Drives)*(others+number)+i+1)
 		b.Drives[i].reset()
 	}
 	return b
+}
+
+// Backends are those of the drives.
+func (b *Bus) Backends() (list []*block.Backend) {
+	for _, d := range b.Drives {
+		if d.backend != nil {
+			list = append(list, d.backend)
+		}
+	}
+	return list
 }
 
 // SetIRQ replaces the channel's interrupt line.

@@ -1,6 +1,7 @@
 package nvme
 
 import (
+	"goemu/block"
 	"goemu/hw/disk"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
@@ -72,7 +73,18 @@ func (c *Controller) dropCQ(q *compQueue) {
 
 func (c *Controller) addSQ(id, cq uint16, base uint64, size uint32) {
 	c.sqs[id] = &subQueue{id: id, cq: cq, base: base, size: size}
+	c.sqs[id].jobs.Backends = c.backends
 	c.cqs[cq].users++
+}
+
+// backends are those of the namespaces.
+func (c *Controller) backends() (list []*block.Backend) {
+	for _, n := range c.namespaces {
+		if n != nil {
+			list = append(list, n.backend)
+		}
+	}
+	return list
 }
 
 // sq and cq return a queue, nil if there is none with the number.

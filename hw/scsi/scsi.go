@@ -164,6 +164,7 @@ const auto = 0xffffffff
 type Device struct {
 	qdev.Base
 	Props
+	Backend *block.Backend // nil before the device is ready and when it is gone
 
 	mu        sync.Mutex
 	attention Sense        // guarded by mu: to be reported with the next command
@@ -229,8 +230,11 @@ func (d *Device) Attention() Sense {
 	return d.attention
 }
 
-// Wait returns when no command runs.
+// Wait returns when no command runs. Meanwhile limits of the backend's speed do not hold.
 func (d *Device) Wait() {
+	if d.Backend != nil {
+		defer block.Unthrottle(d.Backend)()
+	}
 	d.busy.Lock()
 	defer d.busy.Unlock()
 }
@@ -257,6 +261,18 @@ type Bus struct {
 func NewBus(b *Bus, parent qdev.Device, name string, maxTarget, maxLUN uint32) {
 	b.MaxTarget, b.MaxLUN = maxTarget, maxLUN
 	qdev.InitBus(b, parent, BusType, name, 0)
+}
+
+// Backends are those of the devices.
+func (b *Bus) Backends() (list []*block.Backend) {
+	b.mu.RLock()
+	defer b.mu.RUnlock()
+	for _, u := range b.units {
+		if x := u.SCSI().Backend; x != nil {
+			list = append(list, x)
+		}
+	}
+	return list
 }
 
 // HotplugHandler implements qdev.Hotplugger.

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"sync/atomic"
 
+	"goemu/block"
 	"goemu/hw/virtio/ring"
 	"goemu/internal/memory"
 )
@@ -139,18 +140,28 @@ func (d *Device) update() {
 
 func (d *Device) setStarted(on bool) {
 	d.started = on
-	for _, q := range d.queues {
-		if on {
+	if on {
+		for _, q := range d.queues {
 			q.start()
-		} else {
-			q.stop()
 		}
+	} else {
+		d.stop(d.queues)
 	}
 	if s, ok := d.model.(Starter); ok && on {
 		s.Started()
 	}
 	if d.outside != nil && !on {
 		d.outside.Update(false)
+	}
+}
+
+// stop ends the serving of queues and waits for the requests that are under way. Limits of their speed do not hold meanwhile.
+func (d *Device) stop(queues []*Queue) {
+	if b, ok := d.model.(Backed); ok {
+		defer block.Unthrottle(b.Backends()...)()
+	}
+	for _, q := range queues {
+		q.stop()
 	}
 }
 
@@ -288,9 +299,7 @@ func (d *Device) AddQueue(size uint16, onLoop bool, handle Handler) *Queue {
 
 // DropQueues takes queues away, the one with the index n and all after it.
 func (d *Device) DropQueues(n int) {
-	for _, q := range d.queues[n:] {
-		q.stop()
-	}
+	d.stop(d.queues[n:])
 	clear(d.queues[n:])
 	d.queues = d.queues[:n]
 }
@@ -301,8 +310,6 @@ func (d *Device) Close() {
 	if d.outside != nil {
 		d.outside.Update(false)
 	}
-	for _, q := range d.queues {
-		q.stop()
-	}
+	d.stop(d.queues)
 	d.started = false
 }

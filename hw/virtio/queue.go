@@ -78,7 +78,7 @@ func (q *Queue) reset() {
 // ResetQueue is the reset of a single queue (VIRTIO_F_RING_RESET).
 func (q *Queue) ResetQueue() {
 	on := q.active.Load()
-	q.stop()
+	q.dev.stop([]*Queue{q})
 	vector := q.Vector()
 	q.reset()
 	q.SetVector(vector)

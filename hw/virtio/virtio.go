@@ -6,6 +6,7 @@ package virtio
 import (
 	"fmt"
 
+	"goemu/block"
 	"goemu/hw/qdev"
 	"goemu/hw/virtio/ring"
 )
@@ -119,6 +120,9 @@ type DirectTransport interface {
 
 // Starter is a Model that wants to know when its queues begin to be served.
 type Starter interface{ Started() }
+
+// Backed is a Model whose requests go to the host's disks.
+type Backed interface{ Backends() []*block.Backend }
 
 // Patient is a Model with requests that may wait for the driver, so that a reset, which waits for them, has to tell it to give them up.
 type Patient interface{ GiveUp() }

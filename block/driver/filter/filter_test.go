@@ -89,3 +89,45 @@ func TestThrottle(t *testing.T) {
 	limits.Buckets[block.OpsTotal] = block.Bucket{Max: 20, Length: 1}
 	require.EqualError(t, g.SetConfig(limits), "bps_max/iops_max require corresponding bps/iops values")
 }
+
+// TestUnthrottle has requests wait for the limits of their backend and of a filter below; both let them go when somebody waits for them.
+func TestUnthrottle(t *testing.T) {
+	const requests = 3
+	b := jobtest.New(t)
+	groups := map[string]*block.ThrottleGroup{}
+	for _, name := range []string{"device", "filter"} {
+		limits := block.NewThrottleConfig()
+		limits.Buckets[block.BytesWrite].Avg = 1
+		groups[name] = block.NewThrottleGroup(name)
+		require.NoError(t, groups[name].SetConfig(limits))
+	}
+	b.Graph.Object = func(id string) any { return groups[id] }
+	d := b.Disk(b.Open("f", "driver", "raw", "file.driver", "throttle", "file.throttle-group", "filter", "file.file.driver", "null-co",
+		"file.file.size", int64(jobtest.Size)))
+	for _, limited := range []string{"filter", "device"} {
+		if limited == "device" {
+			d.SetThrottle(groups["device"])
+		}
+		ended := make(chan error)
+		ask := func(ctx context.Context) { ended <- d.Write(ctx, 0, make([]byte, 512), 0) }
+		late, cancel := context.WithCancel(t.Context())
+		go ask(t.Context())
+		if limited == "filter" {
+			require.NoError(t, <-ended) // it fills the filter's bucket for minutes
+		}
+		for range requests {
+			go ask(t.Context())
+		}
+		restore := block.Unthrottle(d)
+		for range requests {
+			require.NoError(t, <-ended)
+		}
+		if limited == "device" {
+			require.NoError(t, <-ended)
+		}
+		restore()
+		cancel()
+		go ask(late)
+		require.ErrorIs(t, <-ended, context.Canceled, "%s: the limits hold again", limited)
+	}
+}

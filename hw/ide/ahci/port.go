@@ -42,6 +42,7 @@ type port struct {
 func (p *port) init(a *AHCI, n int, bus *ide.Bus) {
 	p.a, p.n, p.bus, p.busySlot = a, n, bus, noSlot
 	bus.DMA = p
+	p.jobs.Backends = bus.Backends
 }
 
 func (p *port) drive() *ide.Drive { return p.bus.Drives[0] }

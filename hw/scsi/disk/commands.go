@@ -164,7 +164,7 @@ func (d *Drive) reserve(c *scsi.Command, _ int) {
 }
 
 func (d *Drive) synchronize(c *scsi.Command, _ int) {
-	if err := d.backend.Flush(context.Background()); err != nil {
+	if err := d.Backend.Flush(context.Background()); err != nil {
 		d.failed(c, true, err)
 	}
 }

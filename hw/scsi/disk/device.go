@@ -56,7 +56,6 @@ type Drive struct {
 	fua       bool
 	rotation  uint16
 	maxUnmap  uint64
-	backend   *block.Backend
 	policy    disk.Policy
 	geo       disk.Geometry
 	blockSize uint64
@@ -102,11 +101,11 @@ func (h *HD) Realize() error {
 	if err := h.realize(); err != nil {
 		return err
 	}
-	n, err := h.backend.Length(context.Background())
+	n, err := h.Backend.Length(context.Background())
 	if err != nil {
 		n = 0
 	}
-	if h.geo, _, err = h.CHS.Geometry(h.backend, n, maxCyls, maxHeads, maxSecs); err != nil {
+	if h.geo, _, err = h.CHS.Geometry(h.Backend, n, maxCyls, maxHeads, maxSecs); err != nil {
 		h.release()
 	}
 	return err
@@ -124,7 +123,7 @@ func (d *Drive) realize() error {
 	if err != nil {
 		return err
 	}
-	d.backend = b
+	d.Backend = b
 	if b.SCSI().Generic() {
 		d.release()
 		return errors.New("unwanted /dev/sg*")
@@ -169,8 +168,8 @@ func (d *Drive) setNames() {
 			if len(d.DeviceID) > 20 {
 				d.DeviceID = d.DeviceID[:20]
 			}
-		case d.backend.Name() != "":
-			d.DeviceID = d.backend.Name()
+		case d.Backend.Name() != "":
+			d.DeviceID = d.Backend.Name()
 		}
 	}
 }
@@ -199,25 +198,25 @@ func (d *Drive) release() {
 	if d.common.Drive != nil {
 		d.common.Drive.Release()
 	}
-	d.backend = nil
+	d.Backend = nil
 }
 
 // Unrealize implements qdev.Device.
 func (d *Drive) Unrealize() {
-	if d.backend == nil {
+	if d.Backend == nil {
 		return
 	}
-	d.backend.OnResize = nil
-	_ = d.backend.Flush(context.Background()) // nobody is left to hear of a failure
+	d.Backend.OnResize = nil
+	_ = d.Backend.Flush(context.Background()) // nobody is left to hear of a failure
 	if d.common.Drive != nil {
 		d.common.Drive.Unplug()
 	}
-	d.backend = nil
+	d.Backend = nil
 }
 
 // SetIOThread binds the disk to an iothread, or to none if the name is empty.
 func (d *Drive) SetIOThread(name string) error {
-	return disk.SetIOThread(d.backend, name)
+	return disk.SetIOThread(d.Backend, name)
 }
 
 // Reset implements qdev.Device.
@@ -236,7 +235,7 @@ func (d *Drive) BootPlace() (index int32, suffix string, ok bool) {
 
 // sectors is the size of the medium in sectors of 512 bytes, 0 without medium.
 func (d *Drive) sectors() uint64 {
-	n, err := d.backend.Length(context.Background())
+	n, err := d.Backend.Length(context.Background())
 	if err != nil {
 		return 0
 	}
@@ -247,7 +246,7 @@ func (d *Drive) sectors() uint64 {
 func (d *Drive) blocks() uint64 { return d.sectors() / (d.blockSize / sectorSize) }
 
 // inserted tells whether there is a medium, available whether it can be used.
-func (d *Drive) inserted() bool { return d.backend.Node() != nil }
+func (d *Drive) inserted() bool { return d.Backend.Node() != nil }
 
 func (d *Drive) available() bool {
 	d.mu.Lock()

@@ -107,7 +107,7 @@ func (d *Drive) limits() []byte {
 	p := make([]byte, 0x3c)
 	per := func(n uint64) uint32 { return uint32(min(n/d.blockSize, 1<<32-1)) }
 	maxIO := per(d.MaxIO)
-	if t := per(uint64(d.backend.MaxTransfer())); t != 0 && (maxIO == 0 || t < maxIO) {
+	if t := per(uint64(d.Backend.MaxTransfer())); t != 0 && (maxIO == 0 || t < maxIO) {
 		maxIO = t
 	}
 	p[0] = 1 // WRITE SAME of no blocks is refused

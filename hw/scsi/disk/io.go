@@ -45,7 +45,7 @@ func (d *Drive) read(c *scsi.Command, _ int) {
 		return
 	}
 	n = min(n, block.IovLen(c.In))
-	if err := d.backend.ReadV(context.Background(), off, clip(c.In, n), 0); err != nil {
+	if err := d.Backend.ReadV(context.Background(), off, clip(c.In, n), 0); err != nil {
 		d.failed(c, false, err)
 		return
 	}
@@ -53,7 +53,7 @@ func (d *Drive) read(c *scsi.Command, _ int) {
 }
 
 func (d *Drive) write(c *scsi.Command, _ int) {
-	if d.kind == typeCDROM || d.backend.ReadOnly() {
+	if d.kind == typeCDROM || d.Backend.ReadOnly() {
 		c.Fail(scsi.SenseWriteProtected)
 		return
 	}
@@ -66,7 +66,7 @@ func (d *Drive) write(c *scsi.Command, _ int) {
 	if c.CDB[0] >= 0x20 && c.CDB[1]&fuaBit != 0 || c.CDB[0]&0x0f == 0x0e {
 		fl = block.FUA
 	}
-	if err := d.backend.WriteV(context.Background(), off, clip(c.Out, n), fl); err != nil {
+	if err := d.Backend.WriteV(context.Background(), off, clip(c.Out, n), fl); err != nil {
 		d.failed(c, true, err)
 		return
 	}
@@ -80,7 +80,7 @@ const (
 )
 
 func (d *Drive) unmap(c *scsi.Command, n int) {
-	if d.backend.ReadOnly() {
+	if d.Backend.ReadOnly() {
 		c.Fail(scsi.SenseWriteProtected)
 		return
 	}
@@ -107,7 +107,7 @@ func (d *Drive) unmap(c *scsi.Command, n int) {
 		if count == 0 {
 			continue
 		}
-		if err := d.backend.Discard(context.Background(), int64(lba*d.blockSize), int64(count*d.blockSize)); err != nil {
+		if err := d.Backend.Discard(context.Background(), int64(lba*d.blockSize), int64(count*d.blockSize)); err != nil {
 			d.failed(c, true, err)
 			return
 		}
@@ -119,7 +119,7 @@ const sameChunk = 512 << 10
 
 // writeSame writes one block many times.
 func (d *Drive) writeSame(c *scsi.Command, _ int) {
-	if d.backend.ReadOnly() {
+	if d.Backend.ReadOnly() {
 		c.Fail(scsi.SenseWriteProtected)
 		return
 	}
@@ -147,7 +147,7 @@ func (d *Drive) writeSame(c *scsi.Command, _ int) {
 		if c.CDB[1]&8 != 0 {
 			fl = block.MayUnmap
 		}
-		if err := d.backend.WriteZeroes(context.Background(), off, left, fl); err != nil {
+		if err := d.Backend.WriteZeroes(context.Background(), off, left, fl); err != nil {
 			d.failed(c, true, err)
 		}
 		return
@@ -155,7 +155,7 @@ func (d *Drive) writeSame(c *scsi.Command, _ int) {
 	chunk := bytes.Repeat(one, int(min(left, sameChunk)/int64(len(one))))
 	for left > 0 {
 		n := min(left, int64(len(chunk)))
-		if err := d.backend.Write(context.Background(), off, chunk[:n], 0); err != nil {
+		if err := d.Backend.Write(context.Background(), off, chunk[:n], 0); err != nil {
 			d.failed(c, true, err)
 			return
 		}

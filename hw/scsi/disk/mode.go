@@ -48,7 +48,7 @@ func (d *Drive) modePage(n, control uint8) []byte {
 			be.PutUint16(p[26:], 5400)
 		}
 	case n == modeCaching:
-		if p = make([]byte, 0x12); change || d.backend.WriteCache() {
+		if p = make([]byte, 0x12); change || d.Backend.WriteCache() {
 			p[0] = writeCacheBit
 		}
 	case n == modeAudio && !disk:
@@ -75,7 +75,7 @@ func (d *Drive) modeSense(c *scsi.Command, limit int) {
 		if d.fua {
 			specific |= 0x10
 		}
-		if d.backend.ReadOnly() {
+		if d.Backend.ReadOnly() {
 			specific |= 0x80
 		}
 	}
@@ -153,8 +153,8 @@ func (d *Drive) modeSelect(c *scsi.Command, n int) {
 			return
 		}
 	}
-	if !d.backend.WriteCache() {
-		if err := d.backend.Flush(context.Background()); err != nil {
+	if !d.Backend.WriteCache() {
+		if err := d.Backend.Flush(context.Background()); err != nil {
 			d.failed(c, true, err)
 		}
 	}
@@ -177,7 +177,7 @@ func (d *Drive) selectPages(p []byte, apply bool) scsi.Sense {
 			}
 		}
 		if apply && page == modeCaching {
-			d.backend.SetWriteCache(body[0]&writeCacheBit != 0)
+			d.Backend.SetWriteCache(body[0]&writeCacheBit != 0)
 		}
 		p = p[2+len(body):]
 	}

@@ -59,7 +59,7 @@ func (d *Device) Execute(c *scsi.Command) {
 	} else if in > 0 {
 		r.In = make([]byte, in)
 	}
-	if err := d.backend.ExecuteSCSI(context.Background(), r); err != nil {
+	if err := d.Backend.ExecuteSCSI(context.Background(), r); err != nil {
 		d.failed(c, err)
 		return
 	}

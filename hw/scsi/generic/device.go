@@ -42,7 +42,6 @@ type Device struct {
 	IOTimeout uint32         `prop:"io_timeout,default=30"`
 	BootIndex qdev.BootIndex `prop:"bootindex"`
 
-	backend   *block.Backend
 	kind      uint8
 	blockSize atomic.Uint32 // guessed until the driver asks for the capacity
 	addLimits bool          // the device lacks the page of block limits
@@ -92,7 +91,7 @@ func (d *Device) Realize() error {
 		return err
 	}
 	var err error
-	if d.kind, err = d.backend.SCSI().SCSIType(); err != nil {
+	if d.kind, err = d.Backend.SCSI().SCSIType(); err != nil {
 		d.release()
 		return errors.New("SG_GET_SCSI_ID ioctl failed")
 	}
@@ -126,7 +125,7 @@ func (d *Device) take() error {
 	if err != nil {
 		return err
 	}
-	d.backend = b
+	d.Backend = b
 	v, err := b.SCSI().SCSIVersion()
 	switch {
 	case errors.Is(err, unix.EPERM):
@@ -164,7 +163,7 @@ func (d *Device) isDisk() bool { return d.kind == typeDisk || d.kind == typeZone
 // ask executes a command of the device model itself, which returns up to n bytes.
 func (d *Device) ask(cdb []byte, n int) (p []byte, ok bool) {
 	r := &block.SCSIRequest{CDB: cdb, In: make([]byte, n), Timeout: d.timeout()}
-	err := d.backend.ExecuteSCSI(context.Background(), r)
+	err := d.Backend.ExecuteSCSI(context.Background(), r)
 	return r.In, err == nil && r.Status|r.Host|r.Driver == 0
 }
 
@@ -172,20 +171,20 @@ func (d *Device) timeout() time.Duration { return time.Duration(d.IOTimeout) * t
 
 func (d *Device) release() {
 	d.Drive.Release()
-	d.backend = nil
+	d.Backend = nil
 }
 
 // Unrealize implements qdev.Device.
 func (d *Device) Unrealize() {
-	if d.backend != nil {
+	if d.Backend != nil {
 		d.Drive.Unplug()
-		d.backend = nil
+		d.Backend = nil
 	}
 }
 
 // SetIOThread binds the medium to an iothread, or to none if the name is empty.
 func (d *Device) SetIOThread(name string) error {
-	return disk.SetIOThread(d.backend, name)
+	return disk.SetIOThread(d.Backend, name)
 }
 
 // Reset implements qdev.Device.

@@ -38,7 +38,7 @@ func (d *Device) limitsAsked(cdb []byte) bool {
 
 // maxBlocks is the most that a command can move, as the host's adapter has limits of its own.
 func (d *Device) maxBlocks() uint32 {
-	bytes, parts := d.backend.SCSI().HardwareLimits()
+	bytes, parts := d.Backend.SCSI().HardwareLimits()
 	if n := parts * int64(os.Getpagesize()); n > 0 && (bytes == 0 || n < bytes) {
 		bytes = n
 	}
@@ -79,7 +79,7 @@ func (d *Device) protect(cdb, p []byte) {
 	if cdb[0] == opModeSense10 {
 		at = 3
 	}
-	if (d.isDisk() || d.kind == typeTape) && d.backend.ReadOnly() && cdb[1]&noDescriptors == 0 && at < len(p) {
+	if (d.isDisk() || d.kind == typeTape) && d.Backend.ReadOnly() && cdb[1]&noDescriptors == 0 && at < len(p) {
 		p[at] |= writeProtected
 	}
 }

@@ -108,10 +108,16 @@ func (*transport) Info() usb.Info {
 // Realize implements qdev.Device.
 func (b *Bot) Realize() error {
 	b.AttachByHand()
-	b.bus.NoQueue = true
 	b.bus.Handler = qdev.Direct{}
-	scsi.NewBus(&b.bus, b, "", 0, maxBotLUN)
+	b.initBus(b, maxBotLUN)
 	return nil
+}
+
+// initBus makes the bus that owner, the device, provides.
+func (t *transport) initBus(owner qdev.Device, maxLUN uint32) {
+	t.bus.NoQueue = true
+	scsi.NewBus(&t.bus, owner, "", 0, maxLUN)
+	t.jobs.Backends = t.bus.Backends
 }
 
 // Realize implements qdev.Device: the device makes the drive that is to be behind it.
@@ -122,8 +128,7 @@ func (s *Storage) Realize() error {
 	if err := s.CheckSizes(); err != nil {
 		return err
 	}
-	s.bus.NoQueue = true
-	scsi.NewBus(&s.bus, s, "", 0, 0)
+	s.initBus(s, 0)
 	t := s.Tree()
 	name := "scsi-hd"
 	if s.Drive.CD {

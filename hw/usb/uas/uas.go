@@ -64,6 +64,7 @@ func (u *UAS) Realize() error {
 	u.AttachByHand()
 	u.bus.Handler = qdev.Direct{}
 	scsi.NewBus(&u.bus, u, "", 0, maxLUN)
+	u.jobs.Backends = u.bus.Backends
 	return nil
 }
 

@@ -88,6 +88,9 @@ func (m *Model) Setup(owner qdev.Device, queues int) error {
 	return nil
 }
 
+// Backends implements virtio.Backed.
+func (m *Model) Backends() []*block.Backend { return []*block.Backend{m.backend} }
+
 // resized tells the driver that the disk has another size.
 func (m *Model) resized() {
 	if m.backend != nil {

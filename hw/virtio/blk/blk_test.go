@@ -571,3 +571,31 @@ func BenchmarkRead4K(b *testing.B) {
 		})
 	}
 }
+
+// TestThrottledStop: a machine that stops waits for its requests, but not for the limits of their speed.
+func TestThrottledStop(t *testing.T) {
+	const writes = 3
+	d := &ramDisk{b: make([]byte, 1<<20), wce: true}
+	b := d.backend(t)
+	g, limits := block.NewThrottleGroup("g"), block.NewThrottleConfig()
+	limits.Buckets[block.BytesWrite].Avg = 1
+	require.NoError(t, g.SetConfig(limits))
+	b.SetThrottle(g)
+	f := newBlkOver(t, b)
+	c := start(t, f, allFeatures)
+	c.Mem.Write(dataAt, []byte("kept"))
+	for i := range writes { // the first one fills the bucket for minutes
+		c.submit(i, typeOut, uint64(i), out(512))
+	}
+	c.Kick(0)
+	c.wait(t)
+	f.Bus.Function(devfn).(interface{ VirtioDevice() *Model }).VirtioDevice().SetRunning(false)
+	for i := range writes {
+		if st, _ := c.Mem.Load(hdrAt+uint64(64*i)+32, 1); st == statusOK && string(d.b[512*i:512*i+4]) != "kept" {
+			t.Errorf("write %d was not made", i)
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.ErrorIs(t, b.Write(ctx, 0, make([]byte, 512), 0), context.Canceled, "the limits hold again")
+}

@@ -117,8 +117,8 @@ func (m *Model) quick(r *request) bool {
 		return true
 	case r.kind == typeOut && r.outLen <= inlineMax && r.outLen > 0 && m.pace.cached.Load() && m.inRange(r.sector, r.outLen):
 		count := m.backend.Stats.Start(block.AcctWrite, int64(r.outLen))
-		if m.backend.WriteV(context.Background(), int64(r.sector)<<sectorBits, r.out, 0) != nil {
-			return false // it fails again in serve, where errors are handled
+		if !m.backend.TryWriteV(int64(r.sector)<<sectorBits, r.out) {
+			return false // if it failed, it fails again in serve, where errors are handled
 		}
 		m.backend.Stats.Done(count)
 		r.status[0] = statusOK
@@ -165,7 +165,7 @@ func (m *Model) tryOne(e *ring.Element) (written uint32, ok bool) {
 	case kind == typeOut && in == 0 && out > 0 && out <= tryMax && m.inRange(sector, out) && m.pace.ready():
 		begin := time.Now()
 		count = m.backend.Stats.Start(block.AcctWrite, int64(out))
-		ok = m.backend.WriteV(context.Background(), off, e.Out[1:], 0) == nil // a failure shows again on the long way
+		ok = m.backend.TryWriteV(off, e.Out[1:]) // a failure shows again on the long way
 		m.pace.took(time.Since(begin))
 	}
 	if ok {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"goemu/block"
 	"goemu/hw/disk"
 	"goemu/hw/qdev"
 	"goemu/hw/scsi"
@@ -148,6 +149,9 @@ func (m *Model) Vectors() int { return m.queues + fixedQueues + 1 }
 
 // Teardown implements virtio.Type.
 func (m *Model) Teardown() { m.Close() }
+
+// Backends implements virtio.Backed.
+func (m *Model) Backends() []*block.Backend { return m.Bus.Backends() }
 
 // Features implements virtio.Model.
 func (m *Model) Features(f uint64) uint64 {
