@@ -131,23 +131,16 @@ func (m *Model) connect() (err error) {
 	return nil
 }
 
-// opened greets the first server that connects.
+// opened greets the first server that connects. Others are not listened to.
 func (m *Model) opened(l *vhostuser.Line, n int) {
-	s, err := l.Begin(n)
-	if err == nil && m.session.CompareAndSwap(nil, s) {
-		select {
-		case m.ready <- nil:
-		default: // it has come too late
-			m.session.Store(nil)
-		}
+	if n > 1 {
 		return
 	}
-	if err != nil {
-		select {
-		case m.ready <- err:
-		default:
-		}
+	s, err := l.Begin(n)
+	if err == nil {
+		m.session.Store(s)
 	}
+	m.ready <- err
 }
 
 // closed notes that the server is gone.

@@ -1,10 +1,15 @@
 package fs
 
 import (
+	"errors"
 	"io"
 	"net"
+	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"goemu/hw/qdev"
 	"goemu/hw/qdev/qtest"
@@ -48,11 +53,17 @@ func server(t testing.TB, say []byte) string {
 // add adds a device whose server says something.
 func add(t testing.TB, say []byte, options ...string) (*virtiotest.Machine, error) {
 	t.Helper()
+	return addOver(t, "unix:"+server(t, say), options...)
+}
+
+// addOver adds a device that uses a character device.
+func addOver(t testing.TB, char string, options ...string) (*virtiotest.Machine, error) {
+	t.Helper()
 	m := virtiotest.NewMachine(t, Classes())
 	set := chardev.NewSet(mainloop.Main, chardev.Hooks{})
 	var c *chardev.Backend
 	var err error
-	virtiotest.Locked(func() { c, err = set.OpenLegacy("c", "c", "unix:"+server(t, say)) })
+	virtiotest.Locked(func() { c, err = set.OpenLegacy("c", "c", char) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,6 +111,48 @@ func text(err error) string {
 		return err.Error()
 	}
 	return ""
+}
+
+// TestOneServer: a server that has gone is not followed by another one, as with QEMU.
+func TestOneServer(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "s")
+	first := make(chan net.Conn)
+	go func() {
+		defer close(first)
+		for {
+			c, err := net.Dial("unix", path)
+			if errors.Is(err, unix.ENOENT) || errors.Is(err, unix.ECONNREFUSED) {
+				time.Sleep(time.Millisecond)
+				continue
+			}
+			if err != nil {
+				return
+			}
+			_, _ = io.ReadFull(c, make([]byte, 12))
+			_, _ = c.Write(features)
+			first <- c
+			return
+		}
+	}()
+	m, err := addOver(t, "unix:"+path+",server=on,wait=off", "chardev", "c", "tag", "t")
+	if err != nil {
+		t.Fatal(err)
+	}
+	x := m.Bus.Function(5 << 3).(interface{ VirtioDevice() *Model }).VirtioDevice()
+	(<-first).Close()
+	for x.Session() != nil {
+		mainloop.Main.RunPending()
+		time.Sleep(time.Millisecond)
+	}
+	c, err := net.Dial("unix", path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	_ = c.SetDeadline(time.Now().Add(200 * time.Millisecond))
+	if n, err := c.Read(make([]byte, 12)); n != 0 || !errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("the second server heard %d bytes, %v", n, err)
+	}
 }
 
 // TestConfig: the driver finds the tag, the number of queues and the server's features.
