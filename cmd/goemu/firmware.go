@@ -1,12 +1,14 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
 
+	"goemu/hw/firmware/loader"
 	"goemu/hw/pc"
 	"goemu/internal/config"
 )
@@ -14,8 +16,11 @@ import (
 // firmwareDirs are where distributions keep firmware images, after the folders of -L.
 var firmwareDirs = []string{"/usr/share/seabios", "/usr/lib/ipxe/qemu", "/usr/share/qemu", "/usr/share/qemu-kvm", "/usr/local/share/qemu"}
 
+// kernelROM starts a kernel for a BIOS.
+const kernelROM = "linuxboot_dma.bin"
+
 // chooseFirmware finds what a machine without a kernel starts: the disks that -drive or the machine's properties name as its flash
-// chips, or else an image.
+// chips, or else an image. With a kernel only an image that the user names is started, if it can start the kernel.
 func (s *session) chooseFirmware() (err error) {
 	flash := &s.config.Props.Flash
 	for _, d := range s.host.disks.List() {
@@ -33,11 +38,43 @@ func (s *session) chooseFirmware() (err error) {
 	switch {
 	case flash[1] != "" && flash[0] == "":
 		return fmt.Errorf("pflash1 requires pflash0")
-	case flash[0] != "" || s.vm.Boot.Kernel != "" || s.typ.Empty:
+	case flash[0] != "" || s.typ.Empty:
 		return nil
+	case s.vm.Boot.Kernel == "":
+		s.config.BIOS, err = firmware(s.vm, s.typ)
+		return err
 	}
-	s.config.BIOS, err = firmware(s.vm, s.typ)
+	bios, rom, err := kernelFirmware(s.vm, s.typ)
+	if s.config.BIOS = bios; rom != nil {
+		s.config.BootROM = "genroms/" + kernelROM
+		s.config.FWCfg = append(s.config.FWCfg, pc.FWCfgItem{Name: s.config.BootROM, Data: rom})
+	}
 	return err
+}
+
+// volumeHeader is how much of a UEFI firmware volume's beginning has its signature.
+const volumeHeader = 64
+
+// kernelFirmware reads the image that starts the kernel, and the ROM that a BIOS needs for that. Without an image the kernel is started
+// directly: the user has named none, or there is no ROM for it.
+func kernelFirmware(vm *config.VM, t *pc.Type) (bios, rom []byte, err error) {
+	if vm.Firmware == "" || !t.HasProp("pflash0") || !loader.HandsOver(vm.Boot.Kernel) {
+		return nil, nil, nil
+	}
+	if bios, err = firmware(vm, t); err != nil {
+		return nil, nil, err
+	}
+	if bytes.Contains(bios[:min(len(bios), volumeHeader)], []byte("_FVH")) {
+		return bios, nil, nil // UEFI firmware starts kernels itself
+	}
+	path := findFirmware(kernelROM, dataDirs(vm))
+	if path == "" {
+		return nil, nil, nil
+	}
+	if rom, err = os.ReadFile(path); err != nil {
+		return nil, nil, err
+	}
+	return bios, rom, nil
 }
 
 // firmware reads the image that a machine without a kernel starts.

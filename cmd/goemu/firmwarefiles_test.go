@@ -67,3 +67,37 @@ func TestFirmwareOfMachines(t *testing.T) {
 		assert.Equal(t, c.want, b[0], "%s %s", c.machine, c.named)
 	}
 }
+
+// TestKernelFirmware: with a kernel only an image that the user names is started, a BIOS with the ROM by which it starts kernels.
+func TestKernelFirmware(t *testing.T) {
+	dir := t.TempDir()
+	bzImage := make([]byte, 8<<10)
+	copy(bzImage[0x202:], "HdrS\x0f\x02")
+	bzImage[0x1fe], bzImage[0x1ff], bzImage[0x201], bzImage[0x211] = 0x55, 0xaa, 0x60, 1
+	bios, uefi, rom := make([]byte, 64<<10), make([]byte, 64<<10), []byte{0x55, 0xaa}
+	copy(uefi[40:], "_FVH")
+	for name, b := range map[string][]byte{"bz": bzImage, "elf": []byte("\x7fELF"), "bios": bios, "uefi": uefi, kernelROM: rom} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, name), b, 0o600))
+	}
+	types := map[string]*pc.Type{}
+	for _, m := range pc.Types() {
+		types[m.Name] = m
+	}
+	for _, c := range []struct {
+		machine, kernel, firmware string
+		bios, rom                 []byte
+	}{
+		{"pc-q35-7.2", "bz", "uefi", uefi, nil},
+		{"pc-i440fx-7.2", "bz", "bios", bios, rom},
+		{"pc-i440fx-7.2", "bz", "", nil, nil},
+		{"pc-i440fx-7.2", "elf", "bios", nil, nil},
+		{"microvm", "bz", "bios", nil, nil},
+	} {
+		vm := &config.VM{DataDirs: []string{dir}, Firmware: c.firmware}
+		vm.Boot.Kernel = filepath.Join(dir, c.kernel)
+		b, r, err := kernelFirmware(vm, types[c.machine])
+		require.NoError(t, err)
+		assert.Equal(t, c.bios, b, "%v", c.machine)
+		assert.Equal(t, c.rom, r, "%v", c.machine)
+	}
+}

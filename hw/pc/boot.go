@@ -68,9 +68,11 @@ func (m *Machine) loadBoot() (err error) {
 }
 
 // startsKernel tells whether the first CPU begins in a kernel and not in firmware.
-func (m *Machine) startsKernel() bool { return m.cfg.Boot.Kernel != "" && m.cfg.Props.Flash[0] == "" }
+func (m *Machine) startsKernel() bool {
+	return m.cfg.Boot.Kernel != "" && m.cfg.Props.Flash[0] == "" && m.cfg.BIOS == nil
+}
 
-// handKernelOver gives firmware in flash the kernel that it is to start.
+// handKernelOver gives firmware the kernel that it is to start.
 func (m *Machine) handKernelOver() (err error) {
 	if m.cfg.Boot.Kernel == "" {
 		return nil

@@ -92,6 +92,9 @@ func (m *Machine) bootList() ([]byte, error) {
 	}
 	slices.SortFunc(list, func(a, b place) int { return int(a.index) - int(b.index) })
 	var lines []string
+	if m.cfg.BootROM != "" {
+		lines = append(lines, "/rom@"+m.cfg.BootROM)
+	}
 	for _, p := range list {
 		lines = append(lines, p.path)
 	}

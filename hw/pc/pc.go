@@ -91,7 +91,8 @@ type Config struct {
 	Floppies  []string           // drives of the floppy controller, by unit, "" for none
 	Boot      loader.Config      // Kernel empty: start the firmware
 	UUID      string
-	BIOS      []byte // firmware image, mapped below 4 GiB
+	BIOS      []byte // firmware image, mapped below 4 GiB; it gets the kernel, too
+	BootROM   string // file of FWCfg that firmware starts before everything else, "" for none
 	RTC       RTC
 	BootOrder BootOrder
 	FWCfg     []FWCfgItem

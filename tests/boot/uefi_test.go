@@ -11,10 +11,11 @@ import (
 	"goemu/internal/testprog"
 )
 
-// Images of the package ovmf: the code, and an empty store for variables.
+// Images of the package ovmf: the code, an empty store for variables, and both in one.
 const (
-	ovmfCode = "/usr/share/OVMF/OVMF_CODE_4M.fd"
-	ovmfVars = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+	ovmfCode  = "/usr/share/OVMF/OVMF_CODE_4M.fd"
+	ovmfVars  = "/usr/share/OVMF/OVMF_VARS_4M.fd"
+	ovmfWhole = "/usr/share/ovmf/OVMF.fd"
 )
 
 // TestUEFI starts the UEFI firmware from flash to its shell and off again. The variables are kept, the code
@@ -55,16 +56,19 @@ func TestUEFI(t *testing.T) {
 	}
 }
 
-// TestUEFILinux boots a kernel by the UEFI firmware, which hands it ACPI tables; by them the guest switches the machine off.
+// TestUEFILinux boots a kernel by the UEFI firmware, in flash and as an image, which hands it ACPI tables; by them the guest switches the machine off.
 func TestUEFILinux(t *testing.T) {
-	if _, err := os.Stat(ovmfCode); err != nil {
-		t.Skip("ORACLE MISSING: no firmware from package ovmf: ", err)
+	for _, image := range []string{ovmfCode, ovmfWhole} {
+		if _, err := os.Stat(image); err != nil {
+			t.Skip("ORACLE MISSING: no firmware from package ovmf: ", err)
+		}
 	}
+	firmware := map[string][]string{"pc": {"-bios", ovmfWhole},
+		"q35": {"-drive", "if=pflash,format=raw,unit=0,readonly=on,file=" + ovmfCode, "-drive", "if=pflash,format=raw,unit=1,snapshot=on,file=" + ovmfVars}}
 	f := prepare(t, "cloud-amd64")
 	for machine, tables := range map[string][]string{"pc": {"APIC", "FACP", "HPET", "WAET"}, "q35": {"APIC", "FACP", "HPET", "MCFG", "WAET"}} {
 		t.Run(machine, func(t *testing.T) {
-			out := f.boot(t, "ls -1 /sys/firmware /sys/firmware/acpi/tables", 4*time.Minute, "-M", machine, "-net", "none",
-				"-drive", "if=pflash,format=raw,unit=0,readonly=on,file="+ovmfCode, "-drive", "if=pflash,format=raw,unit=1,snapshot=on,file="+ovmfVars)
+			out := f.boot(t, "ls -1 /sys/firmware /sys/firmware/acpi/tables", 4*time.Minute, append([]string{"-M", machine, "-net", "none"}, firmware[machine]...)...)
 			require.Contains(t, out, "\nefi\n")
 			for _, name := range tables {
 				require.Contains(t, out, "\n"+name+"\n")

@@ -19,6 +19,17 @@ const (
 	handoverTables                 = 0x28000
 )
 
+// HandsOver tells whether a kernel is one that HandOver takes: a Linux bzImage.
+func HandsOver(kernel string) bool {
+	m, err := openKernel(kernel)
+	if err != nil {
+		return false
+	}
+	defer m.Close()
+	_, err = parseSetup(m.data)
+	return err == nil
+}
+
 // HandOver reads the kernel (and the initrd) of cfg, which must be a bzImage. below is the end of the memory below 4 GiB.
 func HandOver(cfg *Config, below uint64) (*Handover, error) {
 	file, err := openKernel(cfg.Kernel)
