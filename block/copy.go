@@ -2,6 +2,9 @@ package block
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -77,15 +80,19 @@ func (n *Node) storeCopy(ctx context.Context, off int64, b []byte) error {
 	return n.driverWrite(ctx, off, [][]byte{b}, Unchanged)
 }
 
-// RangeMapper is a driver that hands the bytes of a range through to a child and does nothing else about them (raw): CopyRange then works on
-// the child. ENOTSUP says that this range, or its write, is more than that. A filter needs no MapRange for what it leaves to the generic
-// layer, that is reads without Reader and writes without Writer.
+// ErrUnmapped is the ENOTSUP of a range whose bytes lie in no child as they are, while those of other ranges may.
+var ErrUnmapped = fmt.Errorf("no such bytes in a child: %w", unix.ENOTSUP)
+
+// RangeMapper is a driver that hands the bytes of a range through to a child and does nothing else about them (raw, most clusters of a qcow2
+// image): CopyRange then works on the child. k is how many of the n bytes lie there in one piece. ENOTSUP says that this range, or its write,
+// is more than that; a nil child that the driver itself has to be asked. A filter needs no MapRange for what it leaves to the generic layer,
+// that is reads without Reader and writes without Writer.
 type RangeMapper interface {
-	MapRange(off, n int64, write bool) (c *Child, childOff int64, err error)
+	MapRange(off, n int64, write bool) (c *Child, childOff, k int64, err error)
 }
 
 // mapRange finds where a range lies in a child that holds just the same bytes; a nil child means that the driver has to be asked.
-func (n *Node) mapRange(off, length int64, write bool) (c *Child, childOff int64, err error) {
+func (n *Node) mapRange(off, length int64, write bool) (c *Child, childOff, k int64, err error) {
 	if m, ok := n.state.(RangeMapper); ok {
 		return m.MapRange(off, length, write)
 	}
@@ -96,13 +103,24 @@ func (n *Node) mapRange(off, length int64, write bool) (c *Child, childOff int64
 		_, own = n.state.(Reader)
 	}
 	if own {
-		return nil, 0, nil
+		return nil, 0, 0, nil
 	}
-	return n.Filtered(), off, nil
+	return n.Filtered(), off, length, nil
 }
 
-// CopyRange copies inside the host from one child to another, whose nodes may be the same. It takes no flag but FUA. ENOTSUP means that it
-// must be done by reading and writing: some node on the way does more than to hand the bytes on.
+// CanCopyRange tells whether it makes sense to try CopyRange to this child from one whose own driver has the bytes.
+func (c *Child) CanCopyRange(src *Child) bool {
+	n := c.node
+	if r, ok := n.state.(CopyRanger); ok {
+		return r.CanCopyRange(src)
+	}
+	below, _, _, err := n.mapRange(0, n.align(), true)
+	return err == nil && below != nil && below.CanCopyRange(src)
+}
+
+// CopyRange copies inside the host from one child to another, whose nodes may be the same. It takes no flag but FUA. On file systems that
+// share blocks of files the target's become the source's, preallocated or not. ENOTSUP means that it must be done by reading and writing:
+// some node on the way does more than to hand the bytes on.
 func CopyRange(ctx context.Context, src *Child, srcOff int64, dst *Child, dstOff, length int64, fl Flags) error {
 	if err := checkRange(srcOff, length); err != nil {
 		return err
@@ -120,13 +138,39 @@ func CopyRange(ctx context.Context, src *Child, srcOff int64, dst *Child, dstOff
 	read := from.tracker.begin(reqRead, srcOff, length)
 	defer from.tracker.end(read)
 	from.tracker.waitFor(read)
-	switch c, off, err := from.mapRange(srcOff, length, false); {
-	case err != nil:
-		return err
-	case c != nil:
-		return CopyRange(ctx, c, off, dst, dstOff, length, fl)
+	for length > 0 {
+		c, off, k, err := from.mapRange(srcOff, length, false)
+		switch {
+		case err != nil:
+			return err
+		case c == nil:
+			return to.copyRangeTo(ctx, src, srcOff, dstOff, length, fl)
+		case k < length: // the last piece's flush is enough
+			err = CopyRange(ctx, c, off, dst, dstOff, k, fl&^FUA)
+		default:
+			return CopyRange(ctx, c, off, dst, dstOff, length, fl)
+		}
+		if err != nil {
+			return err
+		}
+		srcOff, dstOff, length = srcOff+k, dstOff+k, length-k
 	}
-	return to.copyRangeTo(ctx, src, srcOff, dstOff, length, fl)
+	return nil
+}
+
+// HostCopy remembers whether it makes sense to try CopyRange. Its methods may be called from many goroutines.
+type HostCopy struct{ vain atomic.Bool }
+
+// Try tells whether f, a CopyRange, has copied. Whatever an error was: reading and writing tell which side fails.
+func (h *HostCopy) Try(f func() error) bool {
+	if h.vain.Load() {
+		return false
+	}
+	err := f()
+	if err != nil && !errors.Is(err, ErrUnmapped) {
+		h.vain.Store(true)
+	}
+	return err == nil
 }
 
 // copyRangeTo is the writing side of CopyRange.
@@ -134,12 +178,12 @@ func (n *Node) copyRangeTo(ctx context.Context, src *Child, srcOff, dstOff, leng
 	if n.mode.DetectZeroes != DetectOff || (dstOff|length)&(n.align()-1) != 0 {
 		return unix.ENOTSUP
 	}
-	below, off, err := n.mapRange(dstOff, length, true)
+	below, off, k, err := n.mapRange(dstOff, length, true)
 	if err != nil {
 		return err
 	}
 	r, copies := n.state.(CopyRanger)
-	if below == nil && !copies {
+	if below == nil && !(copies && r.CanCopyRange(src)) || below != nil && k < length {
 		return unix.ENOTSUP
 	}
 	q := n.tracker.begin(reqWrite, dstOff, length)

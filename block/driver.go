@@ -150,6 +150,11 @@ type DiskFlusher interface {
 	FlushToDisk(ctx context.Context) error
 }
 
+// Writebacker is a protocol whose host keeps what was written until it is flushed; StartWriteback does not wait.
+type Writebacker interface {
+	StartWriteback()
+}
+
 // WholeFlusher is a driver that flushes its children by itself; FlushToOS and FlushToDisk are not asked then.
 type WholeFlusher interface {
 	FlushAll(ctx context.Context) error
@@ -165,8 +170,9 @@ type Discarder interface {
 	Discard(ctx context.Context, off, n int64) error
 }
 
-// CopyRanger copies inside the host (copy_file_range). ENOTSUP makes the caller read and write.
+// CopyRanger copies inside the host (copy_file_range), from a child whose own driver has the bytes. ENOTSUP makes the caller read and write.
 type CopyRanger interface {
+	CanCopyRange(src *Child) bool
 	CopyRange(ctx context.Context, src *Child, srcOff int64, dstOff, n int64) error
 }
 

@@ -1,6 +1,9 @@
 package block
 
-import "context"
+import (
+	"context"
+	"sync/atomic"
+)
 
 // flush makes everything that was written before durable. Of several flushes at the same time only one works.
 func (n *Node) flush(ctx context.Context) error {
@@ -62,3 +65,37 @@ func (n *Node) flushSelf(ctx context.Context, gen uint64) error {
 
 // Flush makes everything written to the node so far durable.
 func (n *Node) Flush(ctx context.Context) error { return n.flush(ctx) }
+
+// StartWriteback begins to bring what was written to the medium and does not wait for it.
+func (n *Node) StartWriteback() {
+	if n.mode.ReadOnly || n.inactive || n.state == nil {
+		return
+	}
+	n.tracker.enter()
+	defer n.tracker.exit()
+	if w, ok := n.state.(Writebacker); ok {
+		if !n.mode.NoFlush {
+			w.StartWriteback()
+		}
+		return
+	}
+	for _, c := range n.children {
+		if c.Perm()&(PermWrite|PermWriteUnchanged) != 0 {
+			c.node.StartWriteback()
+		}
+	}
+}
+
+// writeBehindStep is how many bytes lie behind before their writeback begins.
+const writeBehindStep = 16 << 20
+
+// WriteBehind starts the writeback while more is written, for those who flush at their end: the flush finds little to do then. Its methods may
+// be called from many goroutines.
+type WriteBehind struct{ behind atomic.Int64 }
+
+// Wrote tells that k bytes were written to a node.
+func (w *WriteBehind) Wrote(n *Node, k int64) {
+	if b := w.behind.Add(k); b >= writeBehindStep && w.behind.CompareAndSwap(b, 0) {
+		n.StartWriteback()
+	}
+}

@@ -1691,11 +1691,11 @@ type BlockCoreCommands interface {
 	BlockdevSnapshot(ctx context.Context, arg *BlockdevSnapshot) error
 	// ChangeBackingFile is the command change-backing-file. Writes another name for its backing file into an image. What is open stays open.
 	ChangeBackingFile(ctx context.Context, arg *ChangeBackingFileArg) error
-	// BlockCommit is the command block-commit. Begins the job that writes the content of the upper images of a chain into a lower one. If the topmost image is among them the job becomes ready and ends when it is completed.
+	// BlockCommit is the command block-commit. Begins the job that writes the content of the upper images of a chain into a lower one. If the topmost image is among them the job becomes ready and ends when it is completed. Between files the host copies where it can; on a file system that shares blocks (btrfs, XFS) the copy then shares the source's, also in a target that was preallocated.
 	BlockCommit(ctx context.Context, arg *BlockCommitArg) error
 	// DriveBackup is the command drive-backup. Begins the job that copies a disk as it is now to a file. New programs use blockdev-backup.
 	DriveBackup(ctx context.Context, arg *DriveBackup) error
-	// BlockdevBackup is the command blockdev-backup. Begins the job that copies a disk as it is now to another node.
+	// BlockdevBackup is the command blockdev-backup. Begins the job that copies a disk as it is now to another node. Between files the host copies where it can; on a file system that shares blocks (btrfs, XFS) the copy then shares the source's, also in a target that was preallocated.
 	BlockdevBackup(ctx context.Context, arg *BlockdevBackup) error
 	// QueryNamedBlockNodes is the command query-named-block-nodes. Describes all nodes.
 	QueryNamedBlockNodes(ctx context.Context, arg *QueryNamedBlockNodesArg) ([]*BlockDeviceInfo, error)
@@ -1721,7 +1721,7 @@ type BlockCoreCommands interface {
 	BlockDirtyBitmapMerge(ctx context.Context, arg *BlockDirtyBitmapMerge) error
 	// XDebugBlockDirtyBitmapSha256 is the command x-debug-block-dirty-bitmap-sha256. Computes a checksum of a bitmap.
 	XDebugBlockDirtyBitmapSha256(ctx context.Context, arg *BlockDirtyBitmap) (*BlockDirtyBitmapSha256, error)
-	// BlockdevMirror is the command blockdev-mirror. Begins the job that copies a disk to another node and keeps both equal until it ends.
+	// BlockdevMirror is the command blockdev-mirror. Begins the job that copies a disk to another node and keeps both equal until it ends. Between files the host copies where it can; on a file system that shares blocks (btrfs, XFS) the copy then shares the source's, also in a target that was preallocated.
 	BlockdevMirror(ctx context.Context, arg *BlockdevMirrorArg) error
 	// BlockStream is the command block-stream. Begins the job that copies the content of backing files into the image above them, which then needs them no more.
 	BlockStream(ctx context.Context, arg *BlockStreamArg) error

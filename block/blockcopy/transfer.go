@@ -2,7 +2,6 @@ package blockcopy
 
 import (
 	"context"
-	"sync/atomic"
 
 	"goemu/block"
 )
@@ -12,8 +11,8 @@ import (
 type Transfer struct {
 	Source, Target *block.Child
 
-	buffers *block.Buffers
-	byHand  atomic.Bool
+	buffers  *block.Buffers
+	hostCopy block.HostCopy
 }
 
 // NewTransfer makes a transfer whose pieces are of size bytes at most.
@@ -23,11 +22,8 @@ func NewTransfer(source, target *block.Child, size int64) *Transfer {
 
 // Copy copies n bytes at off; read tells whether it was the source that failed.
 func (t *Transfer) Copy(ctx context.Context, off, n int64) (read bool, err error) {
-	if !t.byHand.Load() {
-		if block.CopyRange(ctx, t.Source, off, t.Target, off, n, 0) == nil {
-			return false, nil
-		}
-		t.byHand.Store(true) // whatever it was: reading and writing tell which side fails
+	if t.hostCopy.Try(func() error { return block.CopyRange(ctx, t.Source, off, t.Target, off, n, 0) }) {
+		return false, nil
 	}
 	return t.through(ctx, off, n, func(b []byte) error { return t.Target.Write(ctx, off, b, 0) })
 }

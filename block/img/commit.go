@@ -41,15 +41,29 @@ func (c *Commit) run(ctx context.Context) error {
 		limit = newLimiter(c.Rate)
 	}
 	src := &pieces{node: c.Top.Node(), base: c.below, size: size}
-	pipe := newPipeline(func(buf []byte, p piece) error {
+	var hostCopy block.HostCopy
+	var behind block.WriteBehind
+	buffers := block.NewBuffers(bufferSize)
+	byHand := func(p piece) error {
+		buf := buffers.Get(p.n)
+		defer buffers.Put(buf)
+		if err := c.Top.Read(ctx, p.off, buf); err != nil {
+			return err
+		}
+		return c.Base.Write(ctx, p.off, buf, 0)
+	}
+	pipe := newPipeline(func(p piece) error {
 		if p.zero {
 			return c.Base.WriteZeroes(ctx, p.off, p.n, block.MayUnmap)
 		}
-		if err := c.Top.Read(ctx, p.off, buf[:p.n]); err != nil {
-			return err
-		}
 		limit.wait(ctx, p.n)
-		return c.Base.Write(ctx, p.off, buf[:p.n], 0)
+		if !hostCopy.Try(func() error { return c.Top.CopyRange(ctx, p.off, c.Base, p.off, p.n) }) {
+			if err := byHand(p); err != nil {
+				return err
+			}
+		}
+		behind.Wrote(c.Base.Node(), p.n)
+		return nil
 	})
 	for {
 		p, ok, err := src.next(ctx)

@@ -17,19 +17,15 @@ type pipeline struct {
 	err    error
 }
 
-func newPipeline(work func(buf []byte, p piece) error) *pipeline {
+func newPipeline(work func(p piece) error) *pipeline {
 	l := &pipeline{in: make(chan piece)}
 	for range pipelineWorkers {
 		l.wg.Go(func() {
-			var buf []byte
 			for p := range l.in {
 				if l.failed.Load() {
 					continue
 				}
-				if buf == nil && !p.zero {
-					buf = make([]byte, bufferSize)
-				}
-				if err := work(buf, p); err != nil {
+				if err := work(p); err != nil {
 					l.once.Do(func() { l.err = err })
 					l.failed.Store(true)
 				}

@@ -152,15 +152,18 @@ func (n *Node) TryReadV(off int64, iov [][]byte) bool { return n.File.TryReadV(o
 // HasZeroInit implements block.ZeroIniter: a new file is a hole.
 func (n *Node) HasZeroInit(context.Context) bool { return !n.isDev }
 
+// CanCopyRange implements block.CopyRanger.
+func (n *Node) CanCopyRange(src *block.Child) bool {
+	from, ok := src.Node().State().(*Node)
+	return ok && !n.isDev && !from.isDev
+}
+
 // CopyRange implements block.CopyRanger by copy_file_range.
 func (n *Node) CopyRange(_ context.Context, src *block.Child, srcOff, dstOff, length int64) error {
-	from, ok := src.Node().State().(*Node)
-	switch {
-	case !ok || n.isDev || from.isDev:
-		return unix.ENOTSUP
-	case !n.canWrite():
+	if !n.canWrite() {
 		return unix.EBADF
 	}
+	from := src.Node().State().(*Node)
 	n.rmw.RLock()
 	defer n.rmw.RUnlock()
 	for length > 0 {
@@ -180,6 +183,9 @@ func (n *Node) CopyRange(_ context.Context, src *block.Child, srcOff, dstOff, le
 	}
 	return nil
 }
+
+// StartWriteback implements block.Writebacker.
+func (n *Node) StartWriteback() { _ = unix.SyncFileRange(n.fd, 0, 0, unix.SYNC_FILE_RANGE_WRITE) }
 
 // DeleteFile implements block.Deleter; only regular files are removed.
 func (n *Node) DeleteFile(context.Context) error {

@@ -63,6 +63,8 @@ func TestEncryption(t *testing.T) {
 			got := make([]byte, size)
 			require.NoError(t, b.Read(t.Context(), 0, got))
 			require.True(t, bytes.Equal(model, got))
+			require.False(t, b.Root().CanCopyRange(n.Child("file")))
+			require.ErrorIs(t, b.CopyRange(t.Context(), 0, b, 0, size), block.ErrUnmapped)
 			g.Lock()
 			b.Delete()
 			g.Unlock()

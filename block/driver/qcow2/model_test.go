@@ -20,6 +20,7 @@ import (
 type model struct {
 	t       *rapid.T
 	d       *disk
+	side    *disk // a plain file, from and to which the host copies
 	name    string
 	open    string // options
 	cluster int64
@@ -96,6 +97,27 @@ func (m *model) compressed(*rapid.T) {
 	}
 	require.NoError(m.t, err)
 	copy(m.data[c:], b)
+}
+
+// copyIn lets the host copy into the image, where it can.
+func (m *model) copyIn(*rapid.T) {
+	off, n := m.rng()
+	b := pattern(int(n), rapid.Byte().Draw(m.t, "seed"))
+	m.side.write(off, b)
+	require.NoError(m.t, m.side.b.CopyRange(ctx, off, m.d.b, off, n))
+	copy(m.data[off:], b)
+}
+
+// copyOut lets the host copy out of the image, as far as the bytes lie there as they are.
+func (m *model) copyOut(*rapid.T) {
+	off, n := m.rng()
+	if err := m.d.b.CopyRange(ctx, off, m.side.b, off, n); err != nil {
+		require.ErrorIs(m.t, err, block.ErrUnmapped)
+		return
+	}
+	if !bytes.Equal(m.side.read(off, n), m.data[off:off+n]) {
+		require.Fail(m.t, "wrong data copied", "%d+%d", off, n)
+	}
 }
 
 func (m *model) flush(*rapid.T) { require.NoError(m.t, m.d.b.Flush(ctx)) }
@@ -202,11 +224,14 @@ func TestModel(t *testing.T) {
 			m.open = ""
 		}
 		m.d = openImage(t, m.name, m.open, block.Mode{Unmap: true})
+		require.NoError(rt, os.WriteFile(filepath.Join(dir, "side"), make([]byte, 6<<20), 0o600))
+		m.side = openImage(t, filepath.Join(dir, "side"), "driver=file", block.Mode{})
+		defer m.side.close()
 		i, ok := m.d.n.Info()
 		require.True(rt, ok)
 		m.cluster = i.ClusterSize
 		actions := map[string]func(*rapid.T){
-			"write": m.write, "write2": m.write, "read": m.read, "zero": m.zero, "discard": m.discard, "compressed": m.compressed, "flush": m.flush, "reopen": m.reopen,
+			"write": m.write, "write2": m.write, "read": m.read, "zero": m.zero, "discard": m.discard, "compressed": m.compressed, "flush": m.flush, "reopen": m.reopen, "copy in": m.copyIn, "copy out": m.copyOut,
 			"snapshot": m.snapshot, "apply": m.apply, "delete": m.remove,
 			"": func(*rapid.T) { require.Empty(rt, m.d.msg.String()) },
 		}

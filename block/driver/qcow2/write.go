@@ -19,6 +19,14 @@ func (im *image) WriteV(ctx context.Context, off int64, iov [][]byte, _ block.Fl
 // write writes guest data at any offset, also that of the VM state. The lock is not held.
 func (im *image) write(ctx context.Context, off int64, iov [][]byte) error {
 	total := block.IovLen(iov)
+	return im.place(off, total, func(host, pos, n int64, list []*allocation) error {
+		return im.writePiece(ctx, host, off+pos, n, part(iov, total, pos, n), list)
+	})
+}
+
+// place finds out where the bytes of a write of total bytes at off go, piece by piece, and lets write bring them there: n bytes from pos on,
+// counted from off, to host, which ends with linkAll. The lock is not held.
+func (im *image) place(off, total int64, write func(host, pos, n int64, list []*allocation) error) error {
 	var p pieces
 	for pos := int64(0); pos < total && !p.failed(); {
 		if err := im.lock(); err != nil {
@@ -36,8 +44,8 @@ func (im *image) write(ctx context.Context, off int64, iov [][]byte) error {
 			break
 		}
 		im.mu.Unlock()
-		at, v := off+pos, part(iov, total, pos, n)
-		p.run(n == total-pos, func() error { return im.writePiece(ctx, host, at, n, v, list) })
+		at := pos
+		p.run(n == total-pos, func() error { return write(host, at, n, list) })
 		pos += n
 	}
 	return p.wait()
@@ -50,6 +58,11 @@ func (im *image) writePiece(ctx context.Context, host, off, n int64, iov [][]byt
 		im.event("write_aio")
 		err = im.writeData(ctx, host, off, iov)
 	}
+	return im.linkAll(list, err)
+}
+
+// linkAll makes the metadata say where data is after it was written, or forget about it if that failed. The lock is not held.
+func (im *image) linkAll(list []*allocation, err error) error {
 	if len(list) == 0 {
 		return err
 	}

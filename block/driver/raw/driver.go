@@ -268,16 +268,16 @@ func create(ctx context.Context, g *block.Graph, r *block.CreateRequest) error {
 }
 
 // MapRange implements block.RangeMapper. What is written to the guarded part of a probed image has to be looked at.
-func (f *Format) MapRange(off, n int64, write bool) (*block.Child, int64, error) {
+func (f *Format) MapRange(off, n int64, write bool) (c *block.Child, childOff, k int64, err error) {
 	outside := unix.EINVAL
 	if write {
 		if f.node.Probed() && off < guardSize {
-			return nil, 0, unix.ENOTSUP
+			return nil, 0, 0, unix.ENOTSUP
 		}
 		outside = unix.ENOSPC
 	}
-	pos, err := f.place(off, n, outside)
-	return f.file, pos, err
+	childOff, err = f.place(off, n, outside)
+	return f.file, childOff, n, err
 }
 
 // HasZeroInit implements block.ZeroIniter.

@@ -8,6 +8,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"goemu/block"
+	"goemu/block/blockcopy"
 	"goemu/block/job"
 )
 
@@ -33,6 +34,8 @@ type commit struct {
 	filter    *block.Node
 	lowest    *block.Node // the image next above the base
 	base      *block.Child
+	transfer  *blockcopy.Transfer
+	behind    block.WriteBehind
 	baseWasRO bool
 	frozen    bool
 }
@@ -118,11 +121,10 @@ func (c *commit) Run(j *job.Job) error {
 			return err
 		}
 	}
-	buf := block.AlignedBuffer(chunk)
-	top := c.filter.Filtered()
+	c.transfer = blockcopy.NewTransfer(c.filter.Filtered(), c.base, chunk)
 	for off := int64(0); off < length && !j.Cancelled(); {
 		j.PausePoint()
-		n, copied, read, err := c.step(ctx, top, off, length, buf)
+		n, copied, read, err := c.step(ctx, off, length)
 		if err != nil {
 			switch j.Failed(c.OnError, read, err) {
 			case job.ActionReport:
@@ -144,7 +146,7 @@ func (c *commit) Run(j *job.Job) error {
 }
 
 // step deals with the bytes from off on that are alike; n is their number. read tells which side an error is about.
-func (c *commit) step(ctx context.Context, top *block.Child, off, length int64, buf []byte) (n int64, copied, read bool, err error) {
+func (c *commit) step(ctx context.Context, off, length int64) (n int64, copied, read bool, err error) {
 	lowest, include := c.lowest, true
 	if lowest == nil { // there are but filters
 		lowest, include = c.Base, false
@@ -160,10 +162,10 @@ func (c *commit) step(ctx context.Context, top *block.Child, off, length int64, 
 	case s.Flags&block.StatusZero != 0:
 		return s.N, true, false, c.base.WriteZeroes(ctx, off, s.N, block.MayUnmap)
 	}
-	if err := top.Read(ctx, off, buf[:s.N]); err != nil {
-		return 0, false, true, err
+	if read, err = c.transfer.Copy(ctx, off, s.N); err == nil {
+		c.behind.Wrote(c.Base, s.N)
 	}
-	return s.N, true, false, c.base.Write(ctx, off, buf[:s.N], 0)
+	return s.N, err == nil, read, err
 }
 
 // Prepare implements job.Preparer: the image above the top now has the base as its backing file.

@@ -115,6 +115,7 @@ func (m *mirror) copyPiece(ctx context.Context, off, n int64) (k int64, read boo
 		k = min(k, maxTransfer)
 		if read, err = m.transfer.Copy(ctx, off, k); err == nil {
 			m.charged.Add(k)
+			m.behind.Wrote(m.Target, k)
 		}
 	case s.Flags&block.StatusZero != 0 || !m.Unmap:
 		err = m.target.WriteZeroes(ctx, off, k, m.zeroFlags())

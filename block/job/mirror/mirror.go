@@ -77,6 +77,7 @@ type mirror struct {
 	align          int64 // of what is copied: the granularity, or clusters of the target that must be written whole
 	length         int64
 	transfer       *blockcopy.Transfer
+	behind         block.WriteBehind
 	cheapZeroes    bool // the target makes zeroes by giving blocks back: they do not count against the speed
 	job            *job.Job
 	replaced       *block.Node    // the node named by Replaces, from Complete on
