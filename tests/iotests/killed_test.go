@@ -2,6 +2,7 @@ package iotests
 
 import (
 	"bufio"
+	"flag"
 	"fmt"
 	"math/rand/v2"
 	"os/exec"
@@ -14,6 +15,8 @@ import (
 
 	"goemu/internal/testprog"
 )
+
+var kills = flag.Int("iotests.kills", 5, "how often TestKilled kills the program that writes an image")
 
 // TestKilled kills the program at any moment while it writes, again and again on the same image. What a flush acknowledged is there, and
 // QEMU's check finds leaks at most.
@@ -33,7 +36,7 @@ func TestKilled(t *testing.T) {
 			}
 			r := rand.New(rand.NewPCG(uint64(i), 7))
 			kept := map[int]int{} // the patterns that flushes acknowledged, by the number of the cell
-			for range 5 {
+			for range *kills {
 				s.writeUntilKilled(t, r, kept, size/cell, cell)
 				out, err := exec.Command("qemu-img", "check", "-r", repair, filepath.Join(s.dir, "a.qcow2")).CombinedOutput()
 				require.NoError(t, err, "%s", out)

@@ -2,6 +2,7 @@ package qcow2_test
 
 import (
 	"bytes"
+	"flag"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -114,35 +115,45 @@ func leaksOnly(t *testing.T, b []byte, lazy bool) {
 // crashVariants are the creation options of the crash tests.
 var crashVariants = []string{"cluster_size=4k", "cluster_size=512", "extended_l2=on,cluster_size=16k", "lazy_refcounts=on,cluster_size=4k", "refcount_bits=64,cluster_size=4k"}
 
-func TestCrash(t *testing.T) {
-	for i, v := range crashVariants {
-		t.Run(title(v), func(t *testing.T) {
-			r := rand.New(rand.NewPCG(uint64(i), 3))
-			const size = 2 << 20
-			m := memImage(t, size, v)
-			start := bytes.Clone(m.b)
-			var log []memOp
-			m.note = func(op memOp) { log = append(log, op) }
-			d, err := openMem(t, m, "l2-cache-size=1k", block.Mode{Unmap: true})
-			require.NoError(t, err)
-			info, _ := d.n.Info()
-			s := &storm{d: d, r: r, size: size, cluster: info.ClusterSize}
-			for range 60 {
-				s.step()
-			}
-			d.close()
-			require.NotContains(t, d.msg.String(), "corrupt")
-			checked := 0
-			for at, op := range log {
-				if op.n < 0 && (checked < 40 || r.IntN(20) == 0) {
-					leaksOnly(t, crash(start, log, at+1, r), i == 3)
-					checked++
-				}
-			}
-			require.Greater(t, checked, 10)
-			leaksOnly(t, m.b, false)
-		})
+// rounds makes the tests below try other crashes and errors each time.
+var rounds = flag.Int("qcow2.rounds", 1, "how often the tests of crashes, errors and power failures run, each time at random in other ways")
+
+// perRound runs a test of creation options for each of them in each round; the seed is another one each time.
+func perRound(t *testing.T, variants []string, f func(t *testing.T, i int, v string, seed uint64)) {
+	for round := range *rounds {
+		for i, v := range variants {
+			t.Run(title(v), func(t *testing.T) { f(t, i, v, uint64(round*1000+i)) })
+		}
 	}
+}
+
+func TestCrash(t *testing.T) {
+	perRound(t, crashVariants, func(t *testing.T, i int, v string, seed uint64) {
+		r := rand.New(rand.NewPCG(seed, 3))
+		const size = 2 << 20
+		m := memImage(t, size, v)
+		start := bytes.Clone(m.b)
+		var log []memOp
+		m.note = func(op memOp) { log = append(log, op) }
+		d, err := openMem(t, m, "l2-cache-size=1k", block.Mode{Unmap: true})
+		require.NoError(t, err)
+		info, _ := d.n.Info()
+		s := &storm{d: d, r: r, size: size, cluster: info.ClusterSize}
+		for range 60 {
+			s.step()
+		}
+		d.close()
+		require.NotContains(t, d.msg.String(), "corrupt")
+		checked := 0
+		for at, op := range log {
+			if op.n < 0 && (checked < 40 || r.IntN(20) == 0) {
+				leaksOnly(t, crash(start, log, at+1, r), i == 3)
+				checked++
+			}
+		}
+		require.Greater(t, checked, 10)
+		leaksOnly(t, m.b, false)
+	})
 }
 
 // TestWriteErrors lets requests to the file fail, one in each run. Whatever happens, the image must not become corrupt, and a flush that
@@ -152,27 +163,25 @@ func TestWriteErrors(t *testing.T) {
 	if testing.Short() {
 		runs = 20
 	}
-	for i, v := range crashVariants[:3] {
-		t.Run(title(v), func(t *testing.T) {
-			const size = 2 << 20
-			base := memImage(t, size, v)
-			for run := range runs {
-				m := &memDisk{b: bytes.Clone(base.b), fail: map[int]unix.Errno{}}
-				errno := unix.EIO
-				if run%2 == 0 {
-					errno = unix.ENOSPC
-				}
-				m.fail[1+run] = errno
-				d, err := openMem(t, m, "l2-cache-size=1k", block.Mode{Unmap: true})
-				require.NoError(t, err)
-				info, _ := d.n.Info()
-				s := &storm{d: d, r: rand.New(rand.NewPCG(uint64(i), uint64(run/5))), size: size, cluster: info.ClusterSize}
-				for range 30 {
-					s.step()
-				}
-				d.close()
-				leaksOnly(t, m.b, false)
+	perRound(t, crashVariants[:3], func(t *testing.T, _ int, v string, seed uint64) {
+		const size = 2 << 20
+		base := memImage(t, size, v)
+		for run := range runs {
+			m := &memDisk{b: bytes.Clone(base.b), fail: map[int]unix.Errno{}}
+			errno := unix.EIO
+			if run%2 == 0 {
+				errno = unix.ENOSPC
 			}
-		})
-	}
+			m.fail[1+run] = errno
+			d, err := openMem(t, m, "l2-cache-size=1k", block.Mode{Unmap: true})
+			require.NoError(t, err)
+			info, _ := d.n.Info()
+			s := &storm{d: d, r: rand.New(rand.NewPCG(seed, uint64(run/5))), size: size, cluster: info.ClusterSize}
+			for range 30 {
+				s.step()
+			}
+			d.close()
+			leaksOnly(t, m.b, false)
+		}
+	})
 }

@@ -2,9 +2,9 @@ package qcow2_test
 
 import (
 	"bytes"
-	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -79,17 +79,17 @@ func TestFaults(t *testing.T) {
 	if testing.Short() {
 		runs = 5
 	}
-	for i, v := range crashVariants {
+	perRound(t, crashVariants, func(t *testing.T, i int, v string, seed uint64) {
 		base := memImage(t, size, v)
 		for k, f := range faults {
-			t.Run(fmt.Sprintf("%s/%d", title(v), k), func(t *testing.T) {
+			t.Run(strconv.Itoa(k), func(t *testing.T) {
 				for run := range runs {
 					m := &memDisk{b: bytes.Clone(base.b)}
 					d, err := openMem(t, m, "l2-cache-size=1k", block.Mode{Unmap: true})
 					require.NoError(t, err)
 					m.fault = f
 					m.in = 1 + run*run/2
-					r := rand.New(rand.NewPCG(uint64(i), uint64(run/4)))
+					r := rand.New(rand.NewPCG(seed, uint64(run/4)))
 					p := newPledge(size)
 					for range 40 {
 						off := r.Int64N(size/512) * 512
@@ -124,5 +124,5 @@ func TestFaults(t *testing.T) {
 				}
 			})
 		}
-	}
+	})
 }

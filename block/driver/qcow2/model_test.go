@@ -204,6 +204,7 @@ func TestModel(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		dir, err := os.MkdirTemp(t.TempDir(), "m")
 		require.NoError(rt, err)
+		defer os.RemoveAll(dir)
 		v := rapid.SampledFrom(variants).Draw(rt, "variant")
 		m := &model{t: rt, name: filepath.Join(dir, "t.qcow2"), snaps: map[string][]byte{}, cluster: 65536}
 		m.v2 = v == "compat=0.10"

@@ -233,28 +233,27 @@ func (g *rig) closed(at int) bool {
 
 // TestPowerLoss lets power fail at any request, with everything after the last flush of each file in doubt.
 func TestPowerLoss(t *testing.T) {
-	for i, v := range []string{"cluster_size=4k", "extended_l2=on,cluster_size=16k", "lazy_refcounts=on,cluster_size=4k", "cluster_size=64k,compression_type=zstd",
-		"data_file=DIR/data,cluster_size=4k", "data_file=DIR/data,data_file_raw=on", "data_file=DIR/data,extended_l2=on"} {
-		t.Run(title(v), func(t *testing.T) {
-			const size = 1 << 20
-			g := newRig(t, size, v, uint64(i))
-			closing := 0
-			for range 3 { // the image is closed twice on the way
-				d := g.open(g.disks, "l2-cache-size=1k", &g.log)
-				g.idle = append(g.idle, [2]int{closing, g.at()})
-				info, _ := d.n.Info()
-				for range 25 {
-					g.step(d, size, info.ClusterSize)
-				}
-				closing = g.at()
-				d.close()
-				require.Empty(t, d.msg.String())
-			}
+	variants := []string{"cluster_size=4k", "extended_l2=on,cluster_size=16k", "lazy_refcounts=on,cluster_size=4k", "cluster_size=64k,compression_type=zstd",
+		"data_file=DIR/data,cluster_size=4k", "data_file=DIR/data,data_file_raw=on", "data_file=DIR/data,extended_l2=on"}
+	perRound(t, variants, func(t *testing.T, _ int, v string, seed uint64) {
+		const size = 1 << 20
+		g := newRig(t, size, v, seed)
+		closing := 0
+		for range 3 { // the image is closed twice on the way
+			d := g.open(g.disks, "l2-cache-size=1k", &g.log)
 			g.idle = append(g.idle, [2]int{closing, g.at()})
-			require.Greater(t, len(g.log.ops), 20)
-			for range 60 {
-				g.verify(1+g.r.IntN(len(g.log.ops)), size)
+			info, _ := d.n.Info()
+			for range 25 {
+				g.step(d, size, info.ClusterSize)
 			}
-		})
-	}
+			closing = g.at()
+			d.close()
+			require.Empty(t, d.msg.String())
+		}
+		g.idle = append(g.idle, [2]int{closing, g.at()})
+		require.Greater(t, len(g.log.ops), 20)
+		for range 60 {
+			g.verify(1+g.r.IntN(len(g.log.ops)), size)
+		}
+	})
 }
