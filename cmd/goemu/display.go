@@ -23,7 +23,7 @@ import (
 )
 
 // vgaDevices are the device types of -vga's adapters.
-var vgaDevices = map[string]string{"std": "VGA", "virtio": "virtio-vga"}
+var vgaDevices = map[string]string{"std": "VGA", "cirrus": "cirrus-vga", "virtio": "virtio-vga"}
 
 // vgaHelp is the answer to -vga help.
 func vgaHelp() string {
@@ -37,7 +37,7 @@ func vgaHelp() string {
 }
 
 // displayAdapters are the devices with which a machine does not get an adapter that nobody asked for.
-var displayAdapters = map[string]bool{"VGA": true, "virtio-vga": true}
+var displayAdapters = map[string]bool{"VGA": true, "cirrus-vga": true, "virtio-vga": true}
 
 // vgaName is the adapter that the machine gets.
 func (s *session) vgaName() string {

@@ -456,7 +456,7 @@ func (p *parser) vnc(v string) error {
 }
 
 // VGATypes are the adapters that -vga knows, with a name for people; those without one are not there.
-var VGATypes = []struct{ Name, Desc string }{{"none", "no graphic card"}, {"std", "standard VGA"}, {"cirrus", ""}, {"vmware", ""}, {"xenfb", ""}, {"qxl", ""}, {"virtio", "Virtio VGA"}, {"tcx", ""}, {"cg3", ""}}
+var VGATypes = []struct{ Name, Desc string }{{"none", "no graphic card"}, {"std", "standard VGA"}, {"cirrus", "Cirrus VGA"}, {"vmware", ""}, {"xenfb", ""}, {"qxl", ""}, {"virtio", "Virtio VGA"}, {"tcx", ""}, {"cg3", ""}}
 
 func (p *parser) vga(v string) error {
 	if isHelp(v) {

@@ -16,6 +16,9 @@ type picture struct {
 
 // bpp is the number of bits of a pixel in a mode of the extensions, 0 for the VGA's own modes.
 func (c *Core) bpp() int {
+	if c.chip != nil {
+		return c.chip.bpp()
+	}
 	if !c.vbeOn() {
 		return 0
 	}
@@ -24,6 +27,9 @@ func (c *Core) bpp() int {
 
 // resolution returns the width before doubling and the height.
 func (c *Core) resolution() (width, height int) {
+	if c.chip != nil {
+		return c.chip.resolution()
+	}
 	if c.vbeOn() {
 		return int(c.vbe[vbeX]), int(c.vbe[vbeY])
 	}
@@ -33,7 +39,7 @@ func (c *Core) resolution() (width, height int) {
 // plainFormat is the format of video memory if it can be shown without being drawn line by line: the picture must lie in it in one piece.
 func (c *Core) plainFormat(width, height, depth int) *ui.Format {
 	end := uint64(c.start)*4 + uint64(c.line)*uint64(height-1) + uint64(width*depth/8)
-	if end > uint64(len(c.mem)) {
+	if end > uint64(len(c.mem)) || c.chip != nil && c.chip.private() {
 		return nil
 	}
 	switch {
@@ -155,6 +161,10 @@ func (c *Core) copyLines(p *picture, full bool) {
 // drawLines draws line by line, with the ways in which the CRT controller can find them.
 func (c *Core) drawLines(p *picture, repeats int, full bool) {
 	s, r := c.con.Surface(), run{c, p.width, -1}
+	var moved [2][2]int
+	if c.chip != nil {
+		moved = c.chip.moved()
+	}
 	width := p.width
 	if c.sr(seqClock)&clockHalf != 0 && c.shift < 2 {
 		width /= 2
@@ -178,8 +188,14 @@ func (c *Core) drawLines(p *picture, repeats int, full bool) {
 			from = from&^0x8000 | source&2<<14
 		}
 		changed := full || c.lineDirty(from, n)
+		for _, l := range moved {
+			changed = changed || y >= l[0] && y < l[1]
+		}
 		if changed {
 			p.draw(s.Row(y), from)
+			if c.chip != nil {
+				c.chip.overlay(s.Row(y), y)
+			}
 		}
 		r.line(y, changed)
 		if again > 0 {

@@ -47,6 +47,8 @@ func Classes() []*qdev.Class {
 		{Name: "VGA", Parents: []string{"pci-vga"}, Bus: pci.BusType, Category: qdev.Display, NoHotplug: true, New: newPrimary,
 			State: func(d qdev.Device) vmstate.State { return state.Bind(&d.(*Primary).Device) }},
 		{Name: "secondary-vga", Parents: []string{"pci-vga"}, Bus: pci.BusType, Category: qdev.Display, New: func() qdev.Device { return new(Device) }, State: qdev.State(&state)},
+		{Name: "cirrus-vga", Bus: pci.BusType, Desc: "Cirrus CLGD 54xx VGA", Category: qdev.Display, NoHotplug: true, New: newCirrus,
+			State: qdev.State(&cirrusPCIState)},
 		{Name: "bochs-display", Bus: pci.BusType, Category: qdev.Display, New: newBochs, State: qdev.State(&bochsState)},
 	}
 }

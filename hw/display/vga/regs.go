@@ -18,6 +18,7 @@ const (
 // Registers of the sequencer.
 const (
 	seqClock, seqPlaneWrite, seqCharMap, seqMemMode = 1, 2, 3, 4
+	seqCount                                        = 8
 
 	clock8Dots, clockHalf = 0x01, 0x08
 	allPlanes             = 0x0f
@@ -29,6 +30,7 @@ const (
 	gfxSetReset, gfxSetResetEnable, gfxCompare, gfxRotate = 0, 1, 2, 3
 	gfxPlaneRead, gfxMode, gfxMisc                        = 4, 5, 6
 	gfxCompareMask, gfxBitMask                            = 7, 8
+	gfxCount                                              = 16
 
 	modeReadCompare, modeOddEven = 0x08, 0x10
 	miscGraphics                 = 0x01
@@ -74,8 +76,8 @@ const (
 
 // Bits of registers that exist.
 var (
-	seqMask = [8]uint8{0x03, 0x3d, 0x0f, 0x3f, 0x0e, 0x00, 0x00, 0xff}
-	gfxMask = [16]uint8{0x0f, 0x0f, 0x0f, 0x1f, 0x03, 0x7b, 0x0f, 0x0f, 0xff}
+	seqMask = [seqCount]uint8{0x03, 0x3d, 0x0f, 0x3f, 0x0e, 0x00, 0x00, 0xff}
+	gfxMask = [gfxCount]uint8{0x0f, 0x0f, 0x0f, 0x1f, 0x03, 0x7b, 0x0f, 0x0f, 0xff}
 	// attrMask is that of the attribute controller after the palette, which has 6 bits.
 	attrMask = [attrCount - attrMode]uint8{0xef, 0xff, 0x3f, 0x0f, 0x0f}
 )

@@ -141,7 +141,10 @@ func (c *Core) update256() (changed bool) {
 // updateStart takes over where and how the picture lies in video memory.
 func (c *Core) updateStart() (changed bool) {
 	line, start, split := c.vbeLine, c.vbeStart, uint32(65535)
-	if !c.vbeOn() {
+	switch {
+	case c.chip != nil:
+		line, start, split = c.chip.layout()
+	case !c.vbeOn():
 		line = uint32(c.crt[crtOff]) << 3
 		start = uint32(c.crt[crtStartLow]) | uint32(c.crt[crtStartHigh])<<8
 		split = uint32(c.crt[crtLineCompare]) | uint32(c.crt[crtOverflow]&0x10)<<4 | uint32(c.crt[crtMaxScan]&0x40)<<3

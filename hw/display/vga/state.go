@@ -15,9 +15,9 @@ var CoreState = vmstate.Description[Core]{Name: "vga", Version: 2, MinVersion: 2
 	Fields: []vmstate.Field[Core]{
 		vmstate.Of("latch", func(c *Core) *uint32 { return &c.latch }),
 		vmstate.Of("sr_index", func(c *Core) *uint8 { return &c.seqIndex }),
-		vmstate.Buffer("sr", 8, func(c *Core) []byte { return c.seq[:] }),
+		vmstate.Buffer("sr", seqCount, func(c *Core) []byte { return c.seq[:seqCount] }),
 		vmstate.Of("gr_index", func(c *Core) *uint8 { return &c.gfxIndex }),
-		vmstate.Buffer("gr", 16, func(c *Core) []byte { return c.gfx[:] }),
+		vmstate.Buffer("gr", gfxCount, func(c *Core) []byte { return c.gfx[:gfxCount] }),
 		vmstate.Of("ar_index", func(c *Core) *uint8 { return &c.attrIndex }),
 		vmstate.Buffer("ar", attrCount, func(c *Core) []byte { return c.attr[:] }),
 		vmstate.Of("ar_flip_flop", func(c *Core) *int32 { return &c.flipFlop }),

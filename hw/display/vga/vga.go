@@ -15,8 +15,7 @@ const maxVideoMemory = 512
 type guestRegs struct {
 	latch                                         uint32
 	seqIndex, gfxIndex, attrIndex, crtIndex       uint8
-	seq                                           [8]uint8
-	gfx                                           [16]uint8
+	seq, gfx                                      [256]uint8
 	attr                                          [attrCount]uint8
 	flipFlop                                      int32
 	crt                                           [256]uint8
@@ -34,6 +33,7 @@ type guestRegs struct {
 // Core is the adapter without the bus it sits on.
 type Core struct {
 	guestRegs
+	chip   chip     // nil for the standard VGA
 	seqVBE [8]uint8 // what stands for seq while the extensions are on
 	dac8   bool     // palette entries have 8 bits
 
@@ -163,7 +163,7 @@ func (c *Core) updateWindow() {
 
 // loaded takes over a loaded state.
 func (c *Core) loaded() error {
-	if c.dacSub > 2 || int(c.seqIndex) >= len(c.seq) || int(c.gfxIndex) >= len(c.gfx) {
+	if c.dacSub > 2 || c.chip == nil && (int(c.seqIndex) >= seqCount || int(c.gfxIndex) >= gfxCount) {
 		return errors.New("vga: a register number of the stream is out of range")
 	}
 	if c.bank < 0 || int(c.bank) > len(c.mem)-window64K {
