@@ -38,7 +38,7 @@ type Device struct {
 
 	queues  []*Queue
 	outside *Outside // who may serve some of them; nil: nobody
-	loading []uint16 // positions in the available rings while a state is loaded
+	loading []place  // while a state is loaded
 
 	// Log gets guest errors; nil drops them.
 	Log func(text string)

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"goemu/hw/virtio/ring"
 	"goemu/internal/memory"
 	"goemu/internal/vhostuser"
 )
@@ -216,7 +217,7 @@ func hostAddress(b *memory.RAMBlock) uint64 { return uint64(uintptr(b.Host())) }
 // ring prepares a queue for the server.
 func (r *served) ring(q *Queue) (ring *outsideRing, err error) {
 	ring = &outsideRing{q: q, done: make(chan struct{})}
-	ring.Ring = vhostuser.Ring{Index: q.Index, Size: q.Num, Next: q.ring.Position().LastAvail, UsedGuest: q.Used, Kick: -1, Call: -1}
+	ring.Ring = vhostuser.Ring{Index: q.Index, Size: q.Num, Next: q.ring.Position().Avail.Index, UsedGuest: q.Used, Kick: -1, Call: -1}
 	for _, a := range []struct {
 		guest uint64
 		to    *uint64
@@ -263,23 +264,23 @@ func (o *Outside) stop() {
 	r := o.run
 	o.run = nil
 	r.mem.Unlisten(o)
-	for _, ring := range r.rings {
-		ring.q.setEvent(noEvent)
-		next, err := r.s.StopRing(ring.Index)
+	for _, x := range r.rings {
+		x.q.setEvent(noEvent)
+		next, err := r.s.StopRing(x.Index)
 		if err == nil {
-			err = ring.q.ring.Restore(next)
+			err = x.q.ring.Restore(ring.Position{Avail: ring.Place{Index: next}}, 0)
 		}
 		if err != nil { // the server is lost, or talks nonsense: what it has given back counts
-			ring.q.ring.Resync()
+			x.q.ring.Resync()
 		}
-		if ring.direct != nil {
-			ring.direct()
+		if x.direct != nil {
+			x.direct()
 		}
-		_ = ring.call.SetReadDeadline(time.Unix(1, 0))
-		<-ring.done
+		_ = x.call.SetReadDeadline(time.Unix(1, 0))
+		<-x.done
 		var b [8]byte
-		if n, _ := unix.Read(ring.Call, b[:]); n == len(b) {
-			ring.q.interrupt()
+		if n, _ := unix.Read(x.Call, b[:]); n == len(b) {
+			x.q.interrupt()
 		}
 	}
 	r.end()

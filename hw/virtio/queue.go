@@ -129,6 +129,7 @@ func (q *Queue) Setup() {
 		EventIdx:      q.dev.Has(FeatureEventIdx),
 		Indirect:      q.dev.Has(FeatureIndirectDesc),
 		NotifyOnEmpty: q.dev.Has(FeatureNotifyOnEmpty),
+		Packed:        q.dev.Has(FeatureRingPacked),
 	}
 	if err := q.ring.Setup(c); err != nil {
 		q.dev.Fail(err)

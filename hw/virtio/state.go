@@ -64,7 +64,7 @@ func (d *Device) save(w *vmstate.Writer) {
 			w.U32(q.Align)
 		}
 		w.U64(q.inForce(q.Desc))
-		w.U16(q.ring.Position().LastAvail)
+		w.U16(q.ring.Position().Avail.Index)
 		t.SaveQueue(q, w)
 	}
 	if m, ok := d.model.(ModelState); ok {
@@ -107,14 +107,13 @@ func (d *Device) load(r *vmstate.Reader) error {
 	if n = int(r.U32()); n != len(d.queues) && r.Err() == nil {
 		return fmt.Errorf("Invalid number of virtqueues: 0x%x", n)
 	}
-	last := make([]uint16, len(d.queues))
+	d.loading = make([]place, len(d.queues))
 	for i, q := range d.queues {
 		var err error
-		if last[i], err = q.load(t, r); err != nil {
+		if d.loading[i].Avail.Index, err = q.load(t, r); err != nil {
 			return err
 		}
 	}
-	d.loading = last
 	d.status.Store(uint32(status))
 	if m, ok := d.model.(ModelState); ok && r.Err() == nil {
 		if err := m.LoadDevice(r); err != nil {
@@ -158,7 +157,7 @@ func (d *Device) resume() error {
 			q.Avail, q.Used = ring.LegacyLayout(q.Desc, uint32(q.Num), q.Align)
 		}
 		q.Setup()
-		if err := q.ring.Restore(d.loading[i]); err != nil {
+		if err := q.ring.Restore(d.loading[i].Position, d.loading[i].inUse); err != nil {
 			return fmt.Errorf("VQ %d %w", q.Index, err)
 		}
 	}
@@ -172,9 +171,36 @@ func (d *Device) resume() error {
 	return nil
 }
 
+// place is where a queue that is being loaded goes on.
+type place struct {
+	ring.Position
+	inUse int
+}
+
+// savePlace writes where a packed queue has come to.
+func (q *Queue) savePlace(w *vmstate.Writer) {
+	p := q.ring.Position()
+	for _, x := range [...]ring.Place{p.Avail, p.Used} {
+		w.U16(x.Index)
+		w.Bool(x.Wrap)
+	}
+	w.U32(uint32(q.ring.InUse()))
+}
+
+func (q *Queue) loadPlace(r *vmstate.Reader) {
+	var p place
+	for _, x := range [...]*ring.Place{&p.Avail, &p.Used} {
+		x.Index, x.Wrap = r.U16(), r.Bool()
+	}
+	p.inUse = int(r.U32())
+	if q.Index < len(q.dev.loading) {
+		q.dev.loading[q.Index] = p
+	}
+}
+
 // perQueue makes a field with an entry for each of the queues that QEMU has room for.
 func perQueue(name string, save func(q *Queue, w *vmstate.Writer), load func(q *Queue, r *vmstate.Reader)) vmstate.Field[Device] {
-	blank := &Queue{dev: &Device{}}
+	blank := &Queue{dev: &Device{}, ring: ring.New(nil)}
 	return vmstate.Custom(name, 0,
 		func(d *Device, w *vmstate.Writer) {
 			for i := range MaxQueues {
@@ -259,6 +285,11 @@ var commonState = vmstate.Description[Device]{
 			Fields: []vmstate.Field[Device]{vmstate.Computed("started", (*Device).driverOK, func(*Device, bool) {})},
 		},
 		{
+			Name: "virtio/packed_virtqueues", Version: 1, MinVersion: 1,
+			Needed: (*Device).offersPacked,
+			Fields: []vmstate.Field[Device]{perQueue("vq", (*Queue).savePlace, (*Queue).loadPlace)},
+		},
+		{
 			Name: "virtio/disabled", Version: 1, MinVersion: 1,
 			Needed: func(d *Device) bool { return d.Disabled },
 			Fields: []vmstate.Field[Device]{vmstate.Of("disabled", func(d *Device) *bool { return &d.Disabled })},
@@ -266,10 +297,13 @@ var commonState = vmstate.Description[Device]{
 	},
 }
 
+func (d *Device) offersPacked() bool { return d.HostFeatures()>>FeatureRingPacked&1 != 0 }
+
 func (d *Device) driverOK() bool { return d.Status()&StatusDriverOK != 0 }
 
 // Layout of a taken chain as older versions of QEMU had it in memory and all have it in the stream: le32 head, number of readable and
-// writable buffers; le64 addresses of both kinds; {le64 unused, le64 length} of both kinds.
+// writable buffers; le64 addresses of both kinds; {le64 unused, le64 length} of both kinds. A device that offers packed queues adds the
+// number of descriptors, be32.
 const (
 	elementIn      = 16
 	elementOut     = elementIn + 8*ring.MaxSize
@@ -279,37 +313,57 @@ const (
 	elementOutNum  = 4
 	elementInNum   = 8
 	elementVecSize = 16
+	elementVecLen  = 8
 )
 
 // SaveElement writes a chain that the device holds.
 func (q *Queue) SaveElement(e *ring.Element, w *vmstate.Writer) {
 	b := make([]byte, elementSize)
-	out, in, err := q.ring.Chain(e.Head)
-	if err != nil { // the driver has changed it meanwhile: it is broken
-		out, in = nil, nil
-	}
-	le.PutUint32(b, uint32(e.Head))
-	le.PutUint32(b[elementOutNum:], uint32(len(out)))
-	le.PutUint32(b[elementInNum:], uint32(len(in)))
-	put := func(addrs, vec int, list []ring.Span) {
-		for i, s := range list[:min(len(list), ring.MaxSize)] {
+	t := e.Taken()
+	le.PutUint32(b, uint32(t.Head))
+	put := func(count, addrs, vec int, list []ring.Span) {
+		le.PutUint32(b[count:], uint32(len(list)))
+		for i, s := range list {
 			le.PutUint64(b[addrs+8*i:], s.Addr)
-			le.PutUint64(b[vec+elementVecSize*i+8:], s.Len)
+			le.PutUint64(b[vec+elementVecSize*i+elementVecLen:], s.Len)
 		}
 	}
-	put(elementIn, elementInVec, in)
-	put(elementOut, elementOutVec, out)
+	put(elementInNum, elementIn, elementInVec, t.In)
+	put(elementOutNum, elementOut, elementOutVec, t.Out)
 	w.Raw(b)
+	if q.dev.offersPacked() {
+		w.U32(uint32(t.Descs))
+	}
 }
 
-// LoadElement reads the head of a chain that the device held; Adopt takes it up once everything is loaded.
-func (q *Queue) LoadElement(r *vmstate.Reader) (head uint16, err error) {
+// LoadElement reads a chain that the device held; Adopt takes it up once everything is loaded.
+func (q *Queue) LoadElement(r *vmstate.Reader) (t ring.Taken, err error) {
 	b := r.Raw(elementSize)
 	if b == nil {
-		return 0, r.Err()
+		return t, r.Err()
 	}
-	return uint16(le.Uint32(b)), nil
+	get := func(count, addrs, vec int) (list []ring.Span, err error) {
+		n := int(le.Uint32(b[count:]))
+		if n > ring.MaxSize {
+			return nil, fmt.Errorf("a chain of %d buffers", n)
+		}
+		for i := range n {
+			list = append(list, ring.Span{Addr: le.Uint64(b[addrs+8*i:]), Len: le.Uint64(b[vec+elementVecSize*i+elementVecLen:])})
+		}
+		return list, nil
+	}
+	t.Head = uint16(le.Uint32(b))
+	if t.In, err = get(elementInNum, elementIn, elementInVec); err != nil {
+		return t, err
+	}
+	if t.Out, err = get(elementOutNum, elementOut, elementOutVec); err != nil {
+		return t, err
+	}
+	if q.dev.offersPacked() {
+		t.Descs = int(r.U32())
+	}
+	return t, r.Err()
 }
 
 // Adopt takes up a chain that was taken before migration.
-func (q *Queue) Adopt(head uint16) (*ring.Element, error) { return q.ring.Adopt(head) }
+func (q *Queue) Adopt(t ring.Taken) (*ring.Element, error) { return q.ring.Adopt(t) }

@@ -73,6 +73,7 @@ type Props struct {
 	NotifyOnEmpty bool `prop:"notify_on_empty,default=on" help:"on/off"`
 	AnyLayout     bool `prop:"any_layout,default=on" help:"on/off"`
 	IOMMUPlatform bool `prop:"iommu_platform,default=off" help:"on/off"`
+	Packed        bool `prop:"packed,default=off" help:"on/off"`
 	QueueReset    bool `prop:"queue_reset,default=on" help:"on/off"`
 }
 
@@ -80,7 +81,8 @@ type Props struct {
 func (p *Props) features() (f uint64) {
 	for bit, on := range map[int]bool{
 		FeatureIndirectDesc: p.IndirectDesc, FeatureEventIdx: p.EventIdx, FeatureNotifyOnEmpty: p.NotifyOnEmpty,
-		FeatureAnyLayout: p.AnyLayout, FeatureIOMMUPlatform: p.IOMMUPlatform, FeatureRingReset: p.QueueReset,
+		FeatureAnyLayout: p.AnyLayout, FeatureIOMMUPlatform: p.IOMMUPlatform, FeatureRingPacked: p.Packed,
+		FeatureRingReset: p.QueueReset,
 	} {
 		if on {
 			f |= 1 << bit

@@ -135,6 +135,9 @@ func (r *Reader) Full(p []byte) error {
 // U8 reads one byte.
 func (r *Reader) U8() uint8 { return uint8(r.number(1)) }
 
+// Bool reads a byte: true if it is not 0.
+func (r *Reader) Bool() bool { return r.U8() != 0 }
+
 // U16 reads a 16-bit number.
 func (r *Reader) U16() uint16 { return uint16(r.number(2)) }
 

@@ -223,6 +223,15 @@ func (w *Writer) Raw(p []byte) { w.b = append(w.b, p...) }
 // U8 appends one byte.
 func (w *Writer) U8(v uint8) { w.b = append(w.b, v) }
 
+// Bool writes a byte, 1 for true.
+func (w *Writer) Bool(v bool) {
+	n := uint8(0)
+	if v {
+		n = 1
+	}
+	w.U8(n)
+}
+
 // U16 appends a 16-bit number.
 func (w *Writer) U16(v uint16) { w.number(uint64(v), 2) }
 

@@ -152,7 +152,7 @@ func TestLinuxInterop(t *testing.T) {
 	}{
 		{"pc virtio-blk and virtio-net", "goemu first", append(virtio, "virtio_net"), "vda",
 			"-M pc-i440fx-7.2 -cpu qemu64 -drive if=none,id=d,format=raw,file=DISK -device virtio-blk-pci,drive=d -netdev user,id=n -device virtio-net-pci,netdev=n"},
-		{"q35 virtio-blk modern CPUs", "QEMU first", virtio, "vda", "-M pc-q35-7.2 -smp 2 -cpu " + modern + " -drive if=none,id=d,format=raw,file=DISK -device virtio-blk-pci,drive=d"},
+		{"q35 packed virtio-blk modern CPUs", "QEMU first", virtio, "vda", "-M pc-q35-7.2 -smp 2 -cpu " + modern + " -drive if=none,id=d,format=raw,file=DISK -device virtio-blk-pci,drive=d,packed=on"},
 		{"pc modern CPUs", "", virtio, "vda", "-M pc-i440fx-7.2 -smp 2 -cpu " + modern + " -drive if=none,id=d,format=raw,file=DISK -device virtio-blk-pci,drive=d"},
 		{"pc IDE", "", []string{"ata_piix", "sd_mod"}, "sda", "-M pc-i440fx-7.2 -drive if=ide,format=raw,file=DISK"},
 		{"q35 AHCI", "", []string{"ahci", "sd_mod"}, "sda", "-M pc-q35-7.2 -drive if=ide,format=raw,file=DISK"},

@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -52,7 +53,7 @@ func newMachine(t *testing.T, typ, kernel string, cpus int, devices ...string) *
 	port, err := chars.OpenLegacy("", "serial0", "null")
 	require.NoError(t, err)
 	cfg := pc.Config{Type: pc.Find(typ), RAM: ram, CPUs: cpus, CPU: cpu, Boot: loader.Config{Kernel: kernel}, Serials: []*chardev.Backend{port},
-		RTC: pc.RTC{Start: time.Now().UTC(), Clock: clock.Host}, Registry: qdev.NewRegistry(char.Classes, misc.Classes(&misc.Hooks{}), rng.Classes(), serial.Classes()),
+		RTC: pc.RTC{Start: time.Now().UTC(), Clock: clock.Virtual}, Registry: qdev.NewRegistry(char.Classes, misc.Classes(&misc.Hooks{}), rng.Classes(), serial.Classes()),
 		Links: func(l *qdev.Links) {
 			qdev.Link(l, func(id string) (*chardev.Backend, bool) { return port, id == port.ID })
 		}}
@@ -77,7 +78,16 @@ func newMachine(t *testing.T, typ, kernel string, cpus int, devices ...string) *
 		<-loop
 	})
 	for _, d := range devices {
-		_, err := m.AddDevice([]qdev.Setting{{Name: "driver", Value: d}})
+		list := []qdev.Setting{{Name: "driver"}}
+		for i, o := range strings.Split(d, ",") {
+			if i == 0 {
+				list[0].Value = o
+				continue
+			}
+			name, value, _ := strings.Cut(o, "=")
+			list = append(list, qdev.Setting{Name: name, Value: value})
+		}
+		_, err := m.AddDevice(list)
 		require.NoError(t, err)
 	}
 	require.NoError(t, m.Ready(ctx))

@@ -26,12 +26,12 @@ func TestSections(t *testing.T) {
 		machine string
 		devices []string
 	}{
-		{"pc-i440fx-7.2", []string{"virtio-rng-pci", "virtio-serial-pci"}},
+		{"pc-i440fx-7.2", []string{"virtio-rng-pci,packed=on", "virtio-serial-pci"}},
 		{"microvm", []string{"virtio-rng-device", "virtio-serial-device"}},
 	} {
 		t.Run(c.machine, func(t *testing.T) {
 			kernel := assemble(t, code)
-			args := []string{"-M", c.machine, "-cpu", "max", "-smp", "2", "-m", "16", "-kernel", kernel, "-serial", "null"}
+			args := []string{"-M", c.machine, "-cpu", "max", "-smp", "2", "-m", "16", "-kernel", kernel, "-serial", "null", "-rtc", "clock=vm"} // the time of day must not go on in between
 			for _, d := range c.devices {
 				args = append(args, "-device", d)
 			}

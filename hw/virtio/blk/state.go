@@ -3,13 +3,14 @@ package blk
 import (
 	"fmt"
 
+	"goemu/hw/virtio/ring"
 	"goemu/migration/vmstate"
 )
 
 // restored is a request that failed before migration.
 type restored struct {
 	queue int
-	head  uint16
+	chain ring.Taken
 }
 
 // SaveDevice implements virtio.ModelState: the requests that wait to be tried again.
@@ -30,7 +31,7 @@ func (m *Model) SaveDevice(w *vmstate.Writer) {
 // LoadDevice implements virtio.ModelState.
 func (m *Model) LoadDevice(r *vmstate.Reader) error {
 	m.restored = nil
-	for r.U8() != 0 {
+	for r.Bool() {
 		i := 0
 		if m.queues > 1 {
 			i = int(r.U32())
@@ -39,11 +40,11 @@ func (m *Model) LoadDevice(r *vmstate.Reader) error {
 		if q == nil {
 			return fmt.Errorf("Invalid virtqueue index in request list: %#x", i)
 		}
-		head, err := q.LoadElement(r)
+		chain, err := q.LoadElement(r)
 		if err != nil {
 			return err
 		}
-		m.restored = append(m.restored, restored{i, head})
+		m.restored = append(m.restored, restored{i, chain})
 	}
 	return r.Err()
 }
@@ -52,7 +53,7 @@ func (m *Model) LoadDevice(r *vmstate.Reader) error {
 func (m *Model) Loaded() error {
 	for _, x := range m.restored {
 		q := m.Queue(x.queue)
-		e, err := q.Adopt(x.head)
+		e, err := q.Adopt(x.chain)
 		if err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func (e *echo) message(request uint32, b []byte, fds []int) (reply []byte) {
 	case 10:
 		e.bases[i] = uint16(le.Uint32(b[4:]))
 	case 11:
-		n := e.rings[i].Position().LastAvail
+		n := e.rings[i].Position().Avail.Index
 		e.rings[i].Reset()
 		return le.AppendUint32(le.AppendUint32(nil, uint32(i)), uint32(n))
 	case 12:
@@ -116,7 +116,7 @@ func (e *echo) message(request uint32, b []byte, fds []int) (reply []byte) {
 		if err := e.rings[i].Setup(e.cfg[i]); err != nil {
 			e.t.Error(err)
 		}
-		if err := e.rings[i].Restore(e.bases[i]); err != nil {
+		if err := e.rings[i].Restore(ring.Position{Avail: ring.Place{Index: e.bases[i]}}, 0); err != nil {
 			e.t.Error(err)
 		}
 		if i == 1 {

@@ -25,8 +25,8 @@ func (m *Model) SaveDevice(w *vmstate.Writer) {
 	w.U32(0) // a transmitter that waits: ours leaves the chain in the queue
 	w.U32(uint32(bit(m.Has(featMergeable))))
 	w.U16(uint16(m.status.Load()))
-	w.U8(bit(m.promisc))
-	w.U8(bit(m.allMulti))
+	w.Bool(m.promisc)
+	w.Bool(m.allMulti)
 	w.U32(uint32(len(m.table)))
 	for _, a := range m.table {
 		w.Raw(a[:])
@@ -34,7 +34,7 @@ func (m *Model) SaveDevice(w *vmstate.Writer) {
 	w.Raw(m.vlan[:])
 	w.U32(uint32(bit(m.leavesWork())))
 	for _, b := range []bool{m.multiOverflow, m.uniOverflow, m.allUni, m.noMulti, m.noUni, m.noBcast, m.vnetHdr && m.Props.Netdev.UFO()} {
-		w.U8(bit(b))
+		w.Bool(b)
 	}
 	if len(m.pairs) > 1 {
 		w.U16(uint16(len(m.pairs)))
@@ -61,7 +61,7 @@ func (m *Model) LoadDevice(r *vmstate.Reader) error {
 	r.U32()
 	r.U32()
 	m.status.Store(uint32(r.U16()))
-	m.promisc, m.allMulti = r.U8() != 0, r.U8() != 0
+	m.promisc, m.allMulti = r.Bool(), r.Bool()
 	n := r.U32()
 	m.table = nil
 	for range n {
@@ -82,9 +82,9 @@ func (m *Model) LoadDevice(r *vmstate.Reader) error {
 		return errors.New("virtio-net: saved image requires vnet_hdr=on")
 	}
 	for _, p := range []*bool{&m.multiOverflow, &m.uniOverflow, &m.allUni, &m.noMulti, &m.noUni, &m.noBcast} {
-		*p = r.U8() != 0
+		*p = r.Bool()
 	}
-	if r.U8() != 0 && !m.Props.Netdev.UFO() {
+	if r.Bool() && !m.Props.Netdev.UFO() {
 		return errors.New("virtio-net: saved image requires TUN_F_UFO support")
 	}
 	m.curPairs.Store(1)

@@ -1,89 +1,65 @@
 package ring
 
-import "fmt"
+import (
+	"fmt"
+	"math"
+)
 
-// Span is a piece of guest memory.
-type Span struct{ Addr, Len uint64 }
-
-// Chain lists the buffers of the chain that begins at head, without taking it.
-func (q *Queue) Chain(head uint16) (out, in []Span, err error) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	if err := q.remap(); err != nil {
-		return nil, nil, err
-	}
-	if head >= q.cfg.Num {
-		return nil, nil, Error(fmt.Sprintf("Guest says index %d is available", head))
-	}
-	t := table{q.m.desc, uint32(q.cfg.Num)}
-	addr, n, flags, next := t.entry(uint32(head))
-	if flags&flagIndirect != 0 {
-		if t, err = q.indirect(addr, n); err != nil {
-			return nil, nil, err
-		}
-		addr, n, flags, next = t.entry(0)
-	}
-	for range min(t.max, MaxSize) {
-		if s := (Span{addr, uint64(n)}); flags&flagWrite != 0 {
-			in = append(in, s)
-		} else {
-			out = append(out, s)
-		}
-		if flags&flagNext == 0 {
-			return out, in, nil
-		}
-		if uint32(next) >= t.max {
-			return nil, nil, Error(fmt.Sprintf("Desc next is %d", next))
-		}
-		addr, n, flags, next = t.entry(uint32(next))
-	}
-	return nil, nil, Error("Looped descriptor")
+// Taken is a chain that was taken, as it migrates.
+type Taken struct {
+	Head    uint16
+	Descs   int // descriptors of a packed queue that it is in
+	Out, In []Span
 }
 
+// Taken describes the chain.
+func (e *Element) Taken() Taken { return Taken{e.Head, e.descs, e.out, e.in} }
+
 // Adopt maps a chain that was taken before migration; it counts as in use already.
-func (q *Queue) Adopt(head uint16) (*Element, error) {
+func (q *Queue) Adopt(t Taken) (*Element, error) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.cfg.Num == 0 || head >= q.cfg.Num {
-		return nil, Error(fmt.Sprintf("Guest says index %d is available", head))
+	if q.cfg.Num == 0 || !q.cfg.Packed && t.Head >= q.cfg.Num {
+		return nil, Error(fmt.Sprintf("Guest says index %d is available", t.Head))
 	}
-	if err := q.remap(); err != nil {
-		return nil, err
+	if !q.cfg.Packed {
+		t.Descs = 1
+	}
+	if t.Descs < 1 || t.Descs > int(q.cfg.Num) {
+		return nil, Error(fmt.Sprintf("a chain of %d descriptors in a queue of %d", t.Descs, q.cfg.Num))
 	}
 	e := q.take()
-	e.Head, e.gen = head, q.gen
-	if err := q.walk(e); err != nil {
-		q.give(e)
-		return nil, err
+	e.Head, e.descs, e.gen = t.Head, t.Descs, q.gen
+	for i, list := range [...][]Span{t.Out, t.In} {
+		for _, s := range list {
+			err := error(Error("virtio: bogus descriptor or out of resources"))
+			if s.Len <= math.MaxUint32 {
+				err = q.buffer(e, s.Addr, uint32(s.Len), i == 1)
+			}
+			if err != nil {
+				q.give(e)
+				return nil, err
+			}
+		}
 	}
 	return e, nil
 }
 
-// Restore continues where another device stopped: lastAvail is the next entry of the available ring to take; the used index is read
-// from the guest's memory.
-func (q *Queue) Restore(lastAvail uint16) error {
+// Restore continues where another device stopped. Of a split queue only Avail counts: the rest follows from the guest's memory.
+func (q *Queue) Restore(p Position, inUse int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.pos, q.avail, q.inUse = Position{LastAvail: lastAvail}, lastAvail, 0
+	q.pos, q.avail, q.inUse = p, p.Avail.Index, inUse
 	if q.cfg.Num == 0 {
 		return nil
 	}
 	if err := q.remap(); err != nil {
 		return err
 	}
-	avail, used := uint16(loadPair(q.m.avail)>>16), loadPair(q.m.used)
-	if n := avail - lastAvail; n > q.cfg.Num {
-		return Error(fmt.Sprintf("size 0x%x Guest index 0x%x inconsistent with Host index 0x%x: delta 0x%x", q.cfg.Num, avail, lastAvail, n))
-	}
-	q.pos.UsedIdx, q.flags = uint16(used>>16), uint16(used)
-	if n := lastAvail - q.pos.UsedIdx; n > q.cfg.Num {
-		return Error(fmt.Sprintf("size 0x%x < last_avail_idx 0x%x - used_idx 0x%x", q.cfg.Num, lastAvail, q.pos.UsedIdx))
-	}
-	q.inUse = int(lastAvail - q.pos.UsedIdx)
-	return nil
+	return q.form.restore(q)
 }
 
-// Resync continues after another device that was lost: what it has not given back is taken again.
+// Resync continues after another device that was lost and had a split queue: what it has not given back is taken again.
 func (q *Queue) Resync() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -91,19 +67,18 @@ func (q *Queue) Resync() {
 		return
 	}
 	used := loadPair(q.m.used)
-	q.flags, q.inUse = uint16(used), 0
-	q.pos = Position{LastAvail: uint16(used >> 16), UsedIdx: uint16(used >> 16)}
-	q.avail = q.pos.LastAvail
+	q.flags, q.inUse, q.pos = uint16(used), 0, start
+	q.avail = uint16(used >> 16)
+	q.pos.Avail.Index, q.pos.Used.Index = q.avail, q.avail
 }
 
-// Rewind takes the last n chains that are in use as not taken yet, and tells whether there were so many.
+// Rewind takes the last n chains, of one descriptor each, that are in use as not taken yet, and tells whether there were so many.
 func (q *Queue) Rewind(n int) bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	if n > q.inUse {
 		return false
 	}
-	q.inUse -= n
-	q.pos.LastAvail -= uint16(n)
+	q.move(-n)
 	return true
 }

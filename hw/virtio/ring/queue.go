@@ -12,14 +12,15 @@ var le = binary.LittleEndian
 
 // Queue is a virtqueue. Its methods may be called from any goroutine unless they say otherwise.
 type Queue struct {
-	mu  sync.Mutex
-	mem *memory.AddressSpace
-	cfg Config
-	m   mapping
+	mu   sync.Mutex
+	mem  *memory.AddressSpace
+	cfg  Config
+	form form // of the rings
+	m    mapping
 
 	pos    Position // guarded by mu
-	avail  uint16   // guarded by mu: the driver's index as last seen
-	inUse  int      // guarded by mu: chains taken and not yet given back
+	avail  uint16   // guarded by mu: the driver's index as last seen, of a split queue
+	inUse  int      // guarded by mu: chains taken and not yet given back, or the descriptors of a packed queue that they are in
 	flags  uint16   // guarded by mu: our flags in the used ring
 	notify bool     // guarded by mu: the driver is asked to notify
 	gen    uint32   // guarded by mu: number of resets
@@ -33,20 +34,33 @@ type Config struct {
 	EventIdx          bool
 	Indirect          bool // indirect descriptors were negotiated; QEMU does not look, so neither do we
 	NotifyOnEmpty     bool
+	Packed            bool // Desc is the one ring, Avail and Used are the event suppression of driver and device
+}
+
+// Place is where a ring has come to. The index of a packed queue lies in its ring, and Wrap turns over at the ring's end; that of a split
+// one counts on.
+type Place struct {
+	Index uint16
+	Wrap  bool
 }
 
 // Position is the part of the state that is ours and migrates.
 type Position struct {
-	LastAvail      uint16 // next entry of the available ring to take
-	UsedIdx        uint16 // next entry of the used ring to fill
-	Signalled      uint16 // used index when the driver was last interrupted
+	Avail          Place  // next to take
+	Used           Place  // next to give back
+	Signalled      uint16 // Used.Index when the driver was last interrupted
 	SignalledValid bool
 }
+
+// start is the position of a queue that has not been used.
+var start = Position{Avail: Place{Wrap: true}, Used: Place{Wrap: true}}
 
 // mapping is where the rings lie in host memory, valid as long as the address space has the same view.
 type mapping struct {
 	view              *memory.FlatView
 	desc, avail, used []byte
+	descBlock         *memory.RAMBlock
+	descOff           uint64
 	usedBlock         *memory.RAMBlock
 	usedOff           uint64
 }
@@ -57,12 +71,14 @@ type Element struct {
 	Out, In [][]byte
 	outLen  uint64
 	inLen   uint64
-	spans   []span // guest addresses of In
+	out, in []Span // guest addresses of Out and In
+	descs   int    // what it counts for in Queue.inUse
 	gen     uint32
 	next    *Element
 }
 
-type span struct{ addr, n uint64 }
+// Span is a piece of guest memory.
+type Span struct{ Addr, Len uint64 }
 
 // OutLen and InLen are the numbers of bytes in the buffers.
 func (e *Element) OutLen() uint64 { return e.outLen }
@@ -72,13 +88,15 @@ func (e *Element) InLen() uint64 { return e.inLen }
 
 // EachIn calls f for the guest's addresses of In.
 func (e *Element) EachIn(f func(addr, n uint64)) {
-	for _, s := range e.spans {
-		f(s.addr, s.n)
+	for _, s := range e.in {
+		f(s.Addr, s.Len)
 	}
 }
 
 // New returns a queue without memory; Setup makes it usable.
-func New(mem *memory.AddressSpace) *Queue { return &Queue{mem: mem, notify: true} }
+func New(mem *memory.AddressSpace) *Queue {
+	return &Queue{mem: mem, notify: true, form: split{}, pos: start}
+}
 
 // SetMemory changes the address space that the driver's addresses refer to.
 func (q *Queue) SetMemory(mem *memory.AddressSpace) {
@@ -89,12 +107,19 @@ func (q *Queue) SetMemory(mem *memory.AddressSpace) {
 
 // Setup takes what the driver says about the rings. Elements that are out stay valid.
 func (q *Queue) Setup(c Config) error {
-	if c.Num > MaxSize || c.Num == 0 || c.Num&(c.Num-1) != 0 {
+	var f form = split{}
+	if c.Packed {
+		f = packed{}
+	}
+	if c.Num > MaxSize || c.Num == 0 || !f.size(c.Num) {
 		return Error(fmt.Sprintf("Invalid virtqueue size %d", c.Num))
 	}
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.cfg, q.m = c, mapping{}
+	if c.Packed && q.cfg.Num != 0 && (c.Num != q.cfg.Num || !q.cfg.Packed) {
+		return Error("Virtqueue changed in use") // places in it, which chains that are out have too, would not be in it any more
+	}
+	q.cfg, q.form, q.m = c, f, mapping{}
 	return nil
 }
 
@@ -109,26 +134,19 @@ func (q *Queue) Ready() bool {
 func (q *Queue) Reset() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.cfg, q.m, q.pos, q.avail = Config{}, mapping{}, Position{}, 0
+	q.cfg, q.form, q.m, q.pos, q.avail = Config{}, split{}, mapping{}, start, 0
 	q.inUse, q.flags, q.notify, q.free = 0, 0, true, nil
 	q.gen++
 }
 
-// Position and SetPosition are the migrated state.
+// Position is the migrated state.
 func (q *Queue) Position() Position {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	return q.pos
 }
 
-// SetPosition restores a position of a queue that has nothing in use; the available index is read again on the next Pop.
-func (q *Queue) SetPosition(p Position) {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	q.pos, q.avail, q.inUse = p, p.LastAvail, 0
-}
-
-// InUse is the number of chains that were taken and not given back.
+// InUse is the number of chains, or descriptors of a packed queue, that were taken and not given back.
 func (q *Queue) InUse() int {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -142,15 +160,15 @@ func (q *Queue) remap() error {
 		return nil
 	}
 	m := mapping{view: q.mem.View()}
-	num := uint64(q.cfg.Num)
+	desc, avail, used := q.form.areas(uint64(q.cfg.Num))
 	var ok bool
-	if m.desc, _, _, ok = mapOne(m.view, q.cfg.Desc, num*descSize, false); !ok {
+	if m.desc, m.descBlock, m.descOff, ok = mapOne(m.view, q.cfg.Desc, desc, q.cfg.Packed); !ok {
 		return Error("Cannot map desc")
 	}
-	if m.used, m.usedBlock, m.usedOff, ok = mapOne(m.view, q.cfg.Used, usedRing+num*usedElemSize+2, true); !ok {
+	if m.used, m.usedBlock, m.usedOff, ok = mapOne(m.view, q.cfg.Used, used, true); !ok {
 		return Error("Cannot map used")
 	}
-	if m.avail, _, _, ok = mapOne(m.view, q.cfg.Avail, availRing+num*2+2, false); !ok {
+	if m.avail, _, _, ok = mapOne(m.view, q.cfg.Avail, avail, false); !ok {
 		return Error("Cannot map avail")
 	}
 	q.m = m
@@ -180,7 +198,7 @@ func (q *Queue) empty() bool {
 	if q.cfg.Num == 0 || q.remap() != nil {
 		return true
 	}
-	return uint16(loadPair(q.m.avail)>>16) == q.pos.LastAvail
+	return q.form.empty(q)
 }
 
 // SetNotify asks the driver to notify us about new buffers, or not to. After asking, buffers may have become available unnoticed: it
@@ -195,32 +213,6 @@ func (q *Queue) SetNotify(on bool) (again bool) {
 		return on && !q.empty()
 	}
 	q.notify = on
-	switch {
-	case q.cfg.EventIdx:
-		if on {
-			q.armEvent()
-		}
-	case on:
-		q.setFlags(q.flags &^ usedNoNotify)
-	default:
-		q.setFlags(q.flags | usedNoNotify)
-	}
+	q.form.ask(q)
 	return on && !q.empty()
-}
-
-// armEvent makes the driver notify about the next entry it makes available.
-// Preconditions: mu is held and the rings are mapped.
-func (q *Queue) armEvent() {
-	off := usedRing + int(q.cfg.Num)*usedElemSize
-	le.PutUint16(q.m.used[off:], q.pos.LastAvail)
-	q.m.usedBlock.MarkDirty(q.m.usedOff+uint64(off), 2)
-	fence()
-}
-
-// setFlags writes our flags to the used ring.
-// Preconditions: mu is held and the rings are mapped.
-func (q *Queue) setFlags(f uint16) {
-	q.flags = f
-	storePair(q.m.used, uint32(f)|uint32(q.pos.UsedIdx)<<16)
-	q.m.usedBlock.MarkDirty(q.m.usedOff, 4)
 }

@@ -5,13 +5,14 @@ import (
 	"fmt"
 
 	"goemu/hw/virtio"
+	"goemu/hw/virtio/ring"
 	"goemu/migration/vmstate"
 )
 
 // heldOutput is the position of a chain that was written in part before migration.
 type heldOutput struct {
 	port  *port
-	head  uint16
+	chain ring.Taken
 	index uint32
 	off   uint64
 }
@@ -50,8 +51,8 @@ func bit(on bool) uint8 {
 
 func (p *port) save(w *vmstate.Writer) {
 	w.U32(p.Nr)
-	w.U8(bit(p.guestOpen))
-	w.U8(bit(p.hostOpen))
+	w.Bool(p.guestOpen)
+	w.Bool(p.hostOpen)
 	if p.out == nil {
 		w.U32(0)
 		return
@@ -100,8 +101,8 @@ func (m *Model) LoadDevice(r *vmstate.Reader) error {
 }
 
 func (p *port) load(r *vmstate.Reader) error {
-	p.guestOpen = r.U8() != 0
-	hostOpen := r.U8() != 0
+	p.guestOpen = r.Bool()
+	hostOpen := r.Bool()
 	if hostOpen != p.hostOpen {
 		p.m.reopened = append(p.m.reopened, p)
 	}
@@ -111,7 +112,7 @@ func (p *port) load(r *vmstate.Reader) error {
 	h := heldOutput{port: p, index: r.U32(), off: r.U64()}
 	_, q := p.m.queues(int(p.Nr))
 	var err error
-	h.head, err = q.LoadElement(r)
+	h.chain, err = q.LoadElement(r)
 	p.m.held = append(p.m.held, h)
 	return err
 }
@@ -120,7 +121,7 @@ func (p *port) load(r *vmstate.Reader) error {
 func (m *Model) Loaded() error {
 	for _, h := range m.held {
 		_, q := m.queues(int(h.port.Nr))
-		e, err := q.Adopt(h.head)
+		e, err := q.Adopt(h.chain)
 		if err != nil {
 			return err
 		}

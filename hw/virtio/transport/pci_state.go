@@ -91,7 +91,7 @@ func loadQueueRegisters(q *virtio.Queue, r *vmstate.Reader, pad bool) {
 	if pad {
 		r.U8()
 	}
-	q.Enabled = r.U8() != 0
+	q.Enabled = r.Bool()
 	for _, a := range []*uint64{&q.Desc, &q.Avail, &q.Used} {
 		lo := r.U32()
 		if v := uint64(r.U32())<<32 | uint64(lo); !q.Enabled && v != 0 {

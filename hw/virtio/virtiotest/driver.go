@@ -1,4 +1,4 @@
-// Package virtiotest is a guest's driver for split virtqueues, for tests of the device's side.
+// Package virtiotest is a guest's driver for virtqueues, for tests of the device's side.
 package virtiotest
 
 import (
