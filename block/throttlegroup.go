@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"goemu/internal/clock"
@@ -21,9 +22,11 @@ const (
 var directions = [throttleDirections][4]int{{BytesTotal, OpsTotal, BytesRead, OpsRead}, {BytesTotal, OpsTotal, BytesWrite, OpsWrite}}
 
 // ThrottleGroup shares limits between its members, which get their turns one after the other. Its clock is the host's, or the virtual one
-// if a test protocol moves that.
+// if a test protocol moves that (StepThrottles).
 type ThrottleGroup struct {
 	Name string
+
+	stepped bool // its clock is the virtual one
 
 	mu      sync.Mutex
 	config  ThrottleConfig                // guarded by mu
@@ -60,9 +63,10 @@ var virtualTimers = sync.OnceValue(func() *clock.List { return clock.Virtual.New
 
 // NewThrottleGroup makes a group without limits.
 func NewThrottleGroup(name string) *ThrottleGroup {
-	g := &ThrottleGroup{Name: name, config: NewThrottleConfig(), last: throttleNow()}
+	g := &ThrottleGroup{Name: name, config: NewThrottleConfig(), stepped: throttlesStepped.Load()}
+	g.last = g.now()
 	for dir := range g.queues {
-		g.queues[dir].timer = newThrottleTimer(func() {
+		g.queues[dir].timer = g.newTimer(func() {
 			g.mu.Lock()
 			defer g.mu.Unlock()
 			g.due(dir)
@@ -71,16 +75,23 @@ func NewThrottleGroup(name string) *ThrottleGroup {
 	return g
 }
 
-func throttleNow() time.Duration {
-	if clock.Virtual.Manual() {
+// throttlesStepped tells whether groups that are made from now on go by the clock that a test protocol moves.
+var throttlesStepped atomic.Bool
+
+// StepThrottles makes groups that are made from now on go by the clock that a test protocol moves, if one does. Those that the command line
+// names are made before: they go by the host's clock, as QEMU's do.
+func StepThrottles() { throttlesStepped.Store(clock.Virtual.Manual()) }
+
+func (g *ThrottleGroup) now() time.Duration {
+	if g.stepped {
 		return time.Duration(clock.Virtual.Now())
 	}
 	return time.Duration(clock.Realtime.Now())
 }
 
-// newThrottleTimer returns what makes f run once after some time; calling that again replaces the time.
-func newThrottleTimer(f func()) func(time.Duration) {
-	if clock.Virtual.Manual() {
+// newTimer returns what makes f run once after some time; calling that again replaces the time.
+func (g *ThrottleGroup) newTimer(f func()) func(time.Duration) {
+	if g.stepped {
 		t := virtualTimers().NewTimer(f)
 		return func(d time.Duration) { t.Mod(clock.Virtual.Now() + int64(d)) }
 	}
@@ -108,7 +119,7 @@ func (g *ThrottleGroup) SetConfig(c ThrottleConfig) error {
 	}
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.config, g.fill, g.last = c, [bucketCount]leak{}, throttleNow()
+	g.config, g.fill, g.last = c, [bucketCount]leak{}, g.now()
 	for dir := range g.queues {
 		g.schedule(dir)
 	}
@@ -118,7 +129,7 @@ func (g *ThrottleGroup) SetConfig(c ThrottleConfig) error {
 // delay is how long the next request has to wait.
 // Preconditions: mu is held.
 func (g *ThrottleGroup) delay(dir int) (wait time.Duration) {
-	now := throttleNow()
+	now := g.now()
 	passed := max(now-g.last, 0)
 	g.last = now
 	for i := range g.config.Buckets {

@@ -16,6 +16,7 @@ import (
 func TestThrottleTurns(t *testing.T) {
 	const members, requests, size = 3, 20, 512
 	clock.Virtual.SetFake(0)
+	StepThrottles()
 	g := NewThrottleGroup("g")
 	limits := NewThrottleConfig()
 	limits.Buckets[BytesWrite] = Bucket{Avg: members * size, Length: 1}
@@ -70,6 +71,7 @@ func TestThrottleTurns(t *testing.T) {
 func TestThrottleDirections(t *testing.T) {
 	const rate, seconds = 16, 4
 	clock.Virtual.SetFake(0)
+	StepThrottles()
 	g := NewThrottleGroup("g")
 	limits := NewThrottleConfig()
 	limits.Buckets[OpsTotal] = Bucket{Avg: rate, Max: rate, Length: 1}
@@ -102,4 +104,18 @@ func TestThrottleDirections(t *testing.T) {
 		passed += went
 	}
 	require.InDelta(t, rate*(seconds+1), passed, 2)
+}
+
+// TestThrottleBeforeSteps has a group that was made before a test protocol's time counts go by the host's clock.
+func TestThrottleBeforeSteps(t *testing.T) {
+	clock.Virtual.SetFake(0)
+	throttlesStepped.Store(false)
+	g := NewThrottleGroup("g")
+	limits := NewThrottleConfig()
+	limits.Buckets[BytesRead] = Bucket{Avg: 10000, Length: 1}
+	require.NoError(t, g.SetConfig(limits))
+	m := g.Join()
+	for range 4 {
+		require.NoError(t, m.Wait(t.Context(), 500, false))
+	}
 }

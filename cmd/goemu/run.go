@@ -139,6 +139,7 @@ func (s *session) open(ctx context.Context) (err error) {
 	if err := s.host.open(s); err != nil {
 		return err
 	}
+	block.StepThrottles()
 	s.config.Serials, s.config.Parallels = s.host.serials, s.host.parallels
 	if s.config.Floppies, err = s.floppies(); err != nil {
 		return err

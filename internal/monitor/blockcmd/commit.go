@@ -27,6 +27,7 @@ func (s *Service) BlockCommit(_ context.Context, a *qapi.BlockCommitArg) error {
 		if err := n.Blocked(block.OpCommitSource); err != nil {
 			return err
 		}
+		s.Graph.DrainAll() // whatever limits of speed hold requests back below the image
 		top, err := s.commitTop(n, a)
 		if err != nil {
 			return err
