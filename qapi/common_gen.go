@@ -27,6 +27,11 @@ type StrOrNull struct {
 	N *Null   `json:"-" alternative:"n"`
 }
 
+// HumanReadableText is the struct HumanReadableText. A text for people.
+type HumanReadableText struct {
+	HumanReadableText string `json:"human-readable-text"`
+}
+
 var moduleCommon = Module{Name: "common",
 	Types: []Type{
 		{Name: "IoOperationType", Kind: KindEnum, Values: []Value{
@@ -41,6 +46,9 @@ var moduleCommon = Module{Name: "common",
 		{Name: "StrOrNull", Kind: KindAlternate, Branches: []Member{
 			{Name: "s", Type: "str"},
 			{Name: "n", Type: "null"},
+		}},
+		{Name: "HumanReadableText", Kind: KindObject, Members: []Member{
+			{Name: "human-readable-text", Type: "str"},
 		}},
 	},
 	Commands: []Command{},

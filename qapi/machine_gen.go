@@ -377,6 +377,18 @@ type MachineCommands interface {
 	Balloon(ctx context.Context, arg *BalloonArg) error
 	// QueryBalloon is the command query-balloon. How much memory the guest has left.
 	QueryBalloon(ctx context.Context) (*BalloonInfo, error)
+	// XQueryIrq is the command x-query-irq. How often each input of the interrupt controllers was raised.
+	XQueryIrq(ctx context.Context) (*HumanReadableText, error)
+	// XQueryJit is the command x-query-jit. What the translator has made of the guest's code, with the accelerator tcg.
+	XQueryJit(ctx context.Context) (*HumanReadableText, error)
+	// XQueryNuma is the command x-query-numa. The NUMA nodes with their CPUs and memory.
+	XQueryNuma(ctx context.Context) (*HumanReadableText, error)
+	// XQueryRamblock is the command x-query-ramblock. The blocks of RAM as they are in a migration.
+	XQueryRamblock(ctx context.Context) (*HumanReadableText, error)
+	// XQueryRoms is the command x-query-roms. The images that firmware is, or finds.
+	XQueryRoms(ctx context.Context) (*HumanReadableText, error)
+	// XQueryUsb is the command x-query-usb. The devices on USB buses.
+	XQueryUsb(ctx context.Context) (*HumanReadableText, error)
 }
 
 // BindMachine makes the commands of the module machine callable.
@@ -504,6 +516,42 @@ func BindMachine(r *Registry, c MachineCommands) {
 			return nil, err
 		}
 		return c.QueryBalloon(ctx)
+	})
+	r.bind(&moduleMachine.Commands[20], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.XQueryIrq(ctx)
+	})
+	r.bind(&moduleMachine.Commands[21], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.XQueryJit(ctx)
+	})
+	r.bind(&moduleMachine.Commands[22], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.XQueryNuma(ctx)
+	})
+	r.bind(&moduleMachine.Commands[23], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.XQueryRamblock(ctx)
+	})
+	r.bind(&moduleMachine.Commands[24], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.XQueryRoms(ctx)
+	})
+	r.bind(&moduleMachine.Commands[25], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.XQueryUsb(ctx)
 	})
 }
 
@@ -762,6 +810,12 @@ var moduleMachine = Module{Name: "machine",
 		{Name: "query-vm-generation-id", Ret: "GuidInfo"},
 		{Name: "balloon", Arg: "q_obj_balloon-arg"},
 		{Name: "query-balloon", Ret: "BalloonInfo"},
+		{Name: "x-query-irq", Ret: "HumanReadableText", Features: []string{"unstable"}},
+		{Name: "x-query-jit", Ret: "HumanReadableText", Features: []string{"unstable"}},
+		{Name: "x-query-numa", Ret: "HumanReadableText", Features: []string{"unstable"}},
+		{Name: "x-query-ramblock", Ret: "HumanReadableText", Features: []string{"unstable"}},
+		{Name: "x-query-roms", Ret: "HumanReadableText", Features: []string{"unstable"}},
+		{Name: "x-query-usb", Ret: "HumanReadableText", Features: []string{"unstable"}},
 	},
 	Events: []EventInfo{
 		{Name: "BALLOON_CHANGE", Arg: "q_obj_BALLOON_CHANGE-arg"},

@@ -29,4 +29,5 @@ var modules = []*Module{
 	&moduleMiscTarget,
 	&moduleAcpi,
 	&modulePci,
+	&moduleStats,
 }

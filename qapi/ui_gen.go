@@ -424,6 +424,26 @@ type ExpirePasswordOptions struct {
 	Vnc      *ExpirePasswordOptionsVnc `json:"-" branch:"vnc"`
 }
 
+// DisplayCurses is the struct DisplayCurses. Options of a terminal that shows text modes.
+type DisplayCurses struct {
+	Charset *string `json:"charset,omitempty"`
+}
+
+// DisplayType is the enum DisplayType. Where screens are shown, beside VNC.
+type DisplayType string
+
+// The values of DisplayType.
+const (
+	DisplayTypeNone   DisplayType = "none"
+	DisplayTypeCurses DisplayType = "curses"
+)
+
+// DisplayOptions is the union DisplayOptions. What the option -display says.
+type DisplayOptions struct {
+	Type   DisplayType    `json:"type"`
+	Curses *DisplayCurses `json:"-" branch:"curses"`
+}
+
 // DisplayReloadType is the enum DisplayReloadType. Displays whose settings can be read again.
 type DisplayReloadType string
 
@@ -518,6 +538,8 @@ type UiCommands interface {
 	SetPassword(ctx context.Context, arg *SetPasswordOptions) error
 	// ExpirePassword is the command expire_password. Lets the password of a remote display be good until a time only.
 	ExpirePassword(ctx context.Context, arg *ExpirePasswordOptions) error
+	// QueryDisplayOptions is the command query-display-options. Where screens are shown.
+	QueryDisplayOptions(ctx context.Context) (*DisplayOptions, error)
 	// DisplayReload is the command display-reload. Lets the first display of a kind read its settings again.
 	DisplayReload(ctx context.Context, arg *DisplayReloadOptions) error
 	// DisplayUpdate is the command display-update. Changes settings of the first display of a kind.
@@ -587,13 +609,19 @@ func BindUi(r *Registry, c UiCommands) {
 		return nil, c.ExpirePassword(ctx, arg)
 	})
 	r.bind(&moduleUi.Commands[9], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return c.QueryDisplayOptions(ctx)
+	})
+	r.bind(&moduleUi.Commands[10], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[DisplayReloadOptions]("DisplayReloadOptions", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.DisplayReload(ctx, arg)
 	})
-	r.bind(&moduleUi.Commands[10], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleUi.Commands[11], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[DisplayUpdateOptions]("DisplayUpdateOptions", args)
 		if err != nil {
 			return nil, err
@@ -928,6 +956,18 @@ var moduleUi = Module{Name: "ui",
 		}, Branches: []Member{
 			{Name: "vnc", Type: "ExpirePasswordOptionsVnc"},
 		}},
+		{Name: "DisplayCurses", Kind: KindObject, Members: []Member{
+			{Name: "charset", Type: "str", Optional: true},
+		}},
+		{Name: "DisplayType", Kind: KindEnum, Values: []Value{
+			{Name: "none"},
+			{Name: "curses"},
+		}},
+		{Name: "DisplayOptions", Kind: KindObject, Tag: "type", Members: []Member{
+			{Name: "type", Type: "DisplayType"},
+		}, Branches: []Member{
+			{Name: "curses", Type: "DisplayCurses"},
+		}},
 		{Name: "DisplayReloadType", Kind: KindEnum, Values: []Value{
 			{Name: "vnc"},
 		}},
@@ -973,6 +1013,7 @@ var moduleUi = Module{Name: "ui",
 		{Name: "change-vnc-password", Arg: "q_obj_change-vnc-password-arg"},
 		{Name: "set_password", Arg: "SetPasswordOptions"},
 		{Name: "expire_password", Arg: "ExpirePasswordOptions"},
+		{Name: "query-display-options", Ret: "DisplayOptions"},
 		{Name: "display-reload", Arg: "DisplayReloadOptions"},
 		{Name: "display-update", Arg: "DisplayUpdateOptions"},
 	},

@@ -94,6 +94,7 @@ var (
 	reqGetTSCKHz     = makeRequest(dirNone, 0, 0xa3)
 	reqSetTSCKHz     = makeRequest(dirNone, 0, 0xa2)
 	reqKVMClockCtrl  = makeRequest(dirNone, 0, 0xad)
+	reqGetStatsFD    = makeRequest(dirNone, 0, 0xce) // of the machine, too
 )
 
 // requestNames is for messages.
@@ -112,7 +113,7 @@ var requestNames = map[request]string{
 	reqSetXsave: "KVM_SET_XSAVE", reqGetXsave2: "KVM_GET_XSAVE2", reqGetSregs2: "KVM_GET_SREGS2", reqSetSregs2: "KVM_SET_SREGS2", reqSMI: "KVM_SMI",
 	reqIOEventFD: "KVM_IOEVENTFD", reqIRQFD: "KVM_IRQFD", reqCoalesce: "KVM_REGISTER_COALESCED_MMIO", reqUncoalesce: "KVM_UNREGISTER_COALESCED_MMIO",
 	reqGetDeviceAttr: "KVM_GET_DEVICE_ATTR", reqGetHyperVCPUID: "KVM_GET_SUPPORTED_HV_CPUID", reqGetXcrs: "KVM_GET_XCRS", reqSetXcrs: "KVM_SET_XCRS", reqGetTSCKHz: "KVM_GET_TSC_KHZ",
-	reqSetTSCKHz: "KVM_SET_TSC_KHZ", reqKVMClockCtrl: "KVM_KVMCLOCK_CTRL",
+	reqSetTSCKHz: "KVM_SET_TSC_KHZ", reqKVMClockCtrl: "KVM_KVMCLOCK_CTRL", reqGetStatsFD: "KVM_GET_STATS_FD",
 }
 
 // Exit reasons in the shared page.

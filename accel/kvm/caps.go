@@ -64,6 +64,7 @@ const (
 	capImmediateExit  capability = 136
 	capNrMemslots     capability = 10
 	capTSCControl     capability = 60
+	capBinaryStats    capability = 203
 )
 
 // capabilities describes them: the name for messages, and whether nothing works without.
@@ -92,6 +93,7 @@ var capabilities = []struct {
 	{capSMM, "KVM_CAP_X86_SMM", false},
 	{capAddressSpaces, "KVM_CAP_MULTI_ADDRESS_SPACE", false},
 	{capTripleFault, "KVM_CAP_X86_TRIPLE_FAULT_EVENT", false},
+	{capBinaryStats, "KVM_CAP_BINARY_STATS_FD", false},
 	{capSysAttributes, "KVM_CAP_SYS_ATTRIBUTES", false},
 	{capSregs2, "KVM_CAP_SREGS2", false},
 	{capHyperV, "KVM_CAP_HYPERV", false},

@@ -40,6 +40,7 @@ type fake struct {
 	kept    map[request][]byte // what was set, by the request that gets it
 	msrs    map[uint32]uint64  // registers that were set
 	regions []memoryRegion     // that were told
+	stats   []byte             // what a descriptor of reqGetStatsFD reads
 }
 
 // getters are the requests that give what others set.
@@ -138,6 +139,13 @@ func (f *fake) munmap([]byte) error {
 	return nil
 }
 
+func (f *fake) pread(_ int, p []byte, off int64) (int, error) {
+	if off > int64(len(f.stats)) {
+		return 0, nil
+	}
+	return copy(p, f.stats[off:]), nil
+}
+
 func (f *fake) interrupt(int) error {
 	select {
 	case f.signals <- struct{}{}:
@@ -169,7 +177,7 @@ func (f *fake) ioctl(fd int, r request, arg uint64) (int, error) {
 		return 1, nil
 	case reqGetVCPUMmapSize:
 		return 12288, nil
-	case reqCreateVM, reqCreateVCPU:
+	case reqCreateVM, reqCreateVCPU, reqGetStatsFD:
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		return f.fd(), nil

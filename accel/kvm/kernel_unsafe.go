@@ -22,6 +22,7 @@ type kernel interface {
 	run(fd int, soon bool) error
 	mmap(fd int, offset int64, size int) ([]byte, error)
 	munmap(b []byte) error
+	pread(fd int, p []byte, off int64) (int, error)
 	// interrupt makes a request that a thread of this process is in return EINTR.
 	interrupt(thread int) error
 	// permitGuest asks for memory for a dynamic component of the processor's extended state of guests.

@@ -49,6 +49,7 @@ type Accel struct {
 	mu        sync.Mutex // guards table, watching and the frontend
 	table     table
 	watching  map[*memory.RAMBlock]bool
+	killed    uint64        // how many blocks were dropped on their own; guarded by mu
 	oneInsn   atomic.Bool   // each instruction is translated on its own
 	hot       atomic.Bool   // some block is translated as hot code
 	epoch     atomic.Uint64 // how often all blocks were dropped

@@ -322,6 +322,7 @@ func (a *Accel) kill(b *block) {
 	if b.dead.Load() {
 		return
 	}
+	a.killed++
 	b.dead.Store(true)
 	a.table.byKey.remove(b)
 	for _, l := range b.in {

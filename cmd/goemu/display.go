@@ -66,7 +66,14 @@ func (s *session) prepareDisplay() {
 
 // uiService makes the service of the commands about screens.
 func (s *session) uiService() *uicmd.Service {
-	return &uicmd.Service{Tree: s.mon.objects.device.Tree, Consoles: ui.Main, Input: input.Main}
+	u := &uicmd.Service{Tree: s.mon.objects.device.Tree, Consoles: ui.Main, Input: input.Main, Display: qapi.DisplayOptions{Type: qapi.DisplayTypeNone}}
+	if s.vm.Display == string(qapi.DisplayTypeCurses) {
+		u.Display = qapi.DisplayOptions{Type: qapi.DisplayTypeCurses, Curses: new(qapi.DisplayCurses)}
+		if s.vm.Charset != "" {
+			u.Display.Curses.Charset = &s.vm.Charset
+		}
+	}
+	return u
 }
 
 // layout is the keyboard's layout.

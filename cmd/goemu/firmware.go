@@ -35,6 +35,7 @@ func (s *session) chooseFirmware() (err error) {
 		}
 		flash[d.Index] = d.ID
 	}
+	s.config.BIOSName = firmwareName(s.vm, s.typ)
 	switch {
 	case flash[1] != "" && flash[0] == "":
 		return fmt.Errorf("pflash1 requires pflash0")
@@ -77,9 +78,14 @@ func kernelFirmware(vm *config.VM, t *pc.Type) (bios, rom []byte, err error) {
 	return bios, rom, nil
 }
 
+// firmwareName is the file of the image that a machine without a kernel starts.
+func firmwareName(vm *config.VM, t *pc.Type) string {
+	return cmp.Or(vm.Firmware, t.Firmware, "bios-256k.bin")
+}
+
 // firmware reads the image that a machine without a kernel starts.
 func firmware(vm *config.VM, t *pc.Type) ([]byte, error) {
-	name := cmp.Or(vm.Firmware, t.Firmware, "bios-256k.bin")
+	name := firmwareName(vm, t)
 	path := findFirmware(name, dataDirs(vm))
 	if path == "" {
 		hint := ""

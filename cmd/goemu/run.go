@@ -3,10 +3,13 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 
+	"goemu/accel"
 	"goemu/accel/qtest"
+	"goemu/block"
 	"goemu/hw/pc"
 	"goemu/internal/config"
 	"goemu/internal/gdbstub"
@@ -117,18 +120,21 @@ type session struct {
 	host      backends
 	machine   *pc.Machine
 	config    *pc.Config
-	unmovable string    // why the CPUs cannot be migrated, "" if they can
-	processor *x86.Host // that executes the guest; nil: a translator does
-	numa      *numaMap
-	mon       monitors
-	migration *migration.Engine
-	qtest     *qtest.Server // nil without -qtest
-	gdb       *gdbstub.Server
-	log       *os.File        // of the conversation with it, nil for none or stderr
-	curses    *curses.Display // nil without
-	texts     []*textcon.Console
-	removePID func()
-	exit      chan int // exit status asked for by a debug device
+	unmovable string // why the CPUs cannot be migrated, "" if they can
+	// What the accelerator tells about itself; nil if it has nothing to tell.
+	stats      func(cpu int) ([]accel.Stat, error)
+	translator func(w io.Writer)
+	processor  *x86.Host // that executes the guest; nil: a translator does
+	numa       *numaMap
+	mon        monitors
+	migration  *migration.Engine
+	qtest      *qtest.Server // nil without -qtest
+	gdb        *gdbstub.Server
+	log        *os.File        // of the conversation with it, nil for none or stderr
+	curses     *curses.Display // nil without
+	texts      []*textcon.Console
+	removePID  func()
+	exit       chan int // exit status asked for by a debug device
 }
 
 // open makes the back ends and the monitors.

@@ -152,7 +152,7 @@ func (s *session) chooseTCG(o config.Options, c *pc.Config) error {
 		if err != nil {
 			return nil, err
 		}
-		s.mon.run.SetSingleStep = a.SetOneInsn
+		s.mon.run.SetSingleStep, s.translator = a.SetOneInsn, a.PrintInfo
 		return tcgAccel{a}, nil
 	}
 	return nil

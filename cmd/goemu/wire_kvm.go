@@ -112,6 +112,9 @@ func (s *session) chooseKVM(o config.Options, c *pc.Config) error {
 		if err != nil {
 			return nil, err
 		}
+		if a.HasStats() {
+			s.stats = a.Stats
+		}
 		return kvmAccel{a}, nil
 	}
 	return nil

@@ -55,6 +55,7 @@ func (s *session) announceMachine() {
 	t := &machinecmd.Target{VM: m.VM, CPU: s.config.CPU, Nodes: m.Node, Memory: m.Memory(), Ports: m.Ports(), SetBoot: m.SetBoot, LAPIC: m.PrintLAPIC, Interrupts: m.PrintInterrupts, Space: m.Space, RAM: s.config.RAM, Blocks: m.PrintRAM, PCI: m.PCI(),
 		NMI: m.NMI, CanWake: m.Suspends, ResetReinjection: m.ResetReinjection}
 	t.USB = func() (string, bool) { return usb.Text(m.Tree) }
+	t.Stats, t.Translator, t.ROMs, t.InterruptCounts = s.stats, s.translator, m.PrintROMs, m.PrintInterruptCounts
 	t.Modules = func() (list []machinecmd.MemoryModule) {
 		for _, d := range m.MemoryModules() {
 			list = append(list, machinecmd.MemoryModule(d))

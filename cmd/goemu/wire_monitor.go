@@ -94,6 +94,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	qapi.BindMiscTarget(r, o.machine)
 	qapi.BindPci(r, o.machine)
 	qapi.BindAcpi(r, o.machine)
+	qapi.BindStats(r, o.machine)
 	qapi.BindBlockCore(r, m.block)
 	qapi.BindBlock(r, m.block)
 	qapi.BindBlockExport(r, m.block)

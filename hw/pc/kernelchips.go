@@ -2,6 +2,7 @@ package pc
 
 import (
 	"goemu/accel"
+	"goemu/hw/isa"
 	"goemu/hw/qdev"
 )
 
@@ -29,11 +30,19 @@ func (m *Machine) offloadLines(k accel.KernelChips) {
 		m.gsi[i] = qdev.NewIRQ(func(_ int, level bool) {
 			k.SetLine(i, level)
 			if m.offloaded {
-				m.ioapic.Note(i, level)
+				m.note(i, level)
 				return
 			}
 			ours.Set(level)
 		}, 0)
+	}
+}
+
+// note records the level of an input whose work the kernel does.
+func (m *Machine) note(line int, level bool) {
+	m.ioapic.Note(line, level)
+	if m.pics != nil && line < isa.Lines {
+		m.pics.Note(line, level)
 	}
 }
 

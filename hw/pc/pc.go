@@ -92,6 +92,7 @@ type Config struct {
 	Boot      loader.Config      // Kernel empty: start the firmware
 	UUID      string
 	BIOS      []byte // firmware image, mapped below 4 GiB; it gets the kernel, too
+	BIOSName  string // of its file
 	BootROM   string // file of FWCfg that firmware starts before everything else, "" for none
 	RTC       RTC
 	BootOrder BootOrder

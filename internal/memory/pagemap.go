@@ -2,8 +2,42 @@ package memory
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"os"
+
+	"goemu/internal/strerror"
 )
+
+// Bits of an entry of /proc/PID/pagemap (Documentation/admin-guide/mm/pagemap.rst).
+const (
+	pagemapPresent = 1 << 63
+	pagemapFilled  = 3 << 62 // the page is in memory or in swap
+	pagemapFrame   = 1<<55 - 1
+	pagemapFile    = "/proc/self/pagemap"
+)
+
+// HostPhysical is the address in the host's memory of a byte of the block, 0 in its page if the host does not tell this user.
+func (r *RAMBlock) HostPhysical(off uint64) (uint64, error) {
+	f, err := os.Open(pagemapFile)
+	if err != nil {
+		return 0, fmt.Errorf("Cannot open %s: %s", pagemapFile, strerror.Of(err))
+	}
+	defer f.Close()
+	if err := r.Populate(off&^(r.pageSize-1), 1); err != nil {
+		return 0, fmt.Errorf("Cannot provide the page: %s", strerror.Of(err))
+	}
+	var entry [8]byte
+	at := uint64(uintptr(r.Host())) + off
+	if _, err := f.ReadAt(entry[:], int64(at>>PageBits*8)); err != nil {
+		return 0, fmt.Errorf("Cannot read pagemap: %s", strerror.Of(err))
+	}
+	e := binary.NativeEndian.Uint64(entry[:])
+	if e&pagemapPresent == 0 {
+		return 0, errors.New("Page not present")
+	}
+	return e&pagemapFrame<<PageBits | at&(1<<PageBits-1), nil
+}
 
 // Untouched finds pages of RAM blocks that nothing has been put into since they were mapped, so that they read as zeroes, without making the
 // host provide them as reading does. It remembers the last few pages asked about. The zero value is ready; after Close it is so again.
@@ -17,9 +51,6 @@ type Untouched struct {
 }
 
 const pagemapWindow = 512 // pages that are looked up at once: a huge page of the host
-
-// pagemapFilled are the bits of an entry of /proc/PID/pagemap that tell of a page in memory or in swap (Documentation/admin-guide/mm/pagemap.rst).
-const pagemapFilled = 3 << 62
 
 // Page tells whether a page is known to be untouched. The answer is as old as the last one for another part of memory, or as Forget.
 func (u *Untouched) Page(r *RAMBlock, page uint64) bool {
@@ -37,7 +68,7 @@ func (u *Untouched) Page(r *RAMBlock, page uint64) bool {
 func (u *Untouched) look(r *RAMBlock, first uint64) {
 	u.block, u.first, u.set = r, first, [pagemapWindow / 64]uint64{}
 	if u.f == nil {
-		f, err := os.Open("/proc/self/pagemap")
+		f, err := os.Open(pagemapFile)
 		if err != nil { // not for every user, and not on every host
 			u.failed = true
 			return

@@ -33,9 +33,9 @@ func TestPeople(t *testing.T) {
 
 // machineLines are lines about the machine that both answer with the same text.
 var machineLines = []string{
-	"x/3c 0xffff0", "x/4ob 0xffff0", "x/4xh 0xffff0", "xp/4dw 0xffff0", "x/5ug 0xffff0", "x/3dw 0xffffe", "x", "x/q 0", "sum 0xf0000 100", "gva2gpa 0x1234", "gpa2hva 0xfec00000", "gpa2hva 0x8000000000", "gpa2hva", "gva2gpa 0", "p/x 0",
+	"x/3c 0xffff0", "x/4ob 0xffff0", "x/4xh 0xffff0", "xp/4dw 0xffff0", "x/5ug 0xffff0", "x/3dw 0xffffe", "x", "x/q 0", "sum 0xf0000 100", "gva2gpa 0x1234", "gpa2hva 0xfec00000", "gpa2hva 0x8000000000", "gpa2hva", "gpa2hpa 0xfec00000", "gpa2hpa 0x8000000000", "gpa2hpa", "help gpa2hpa", "gva2gpa 0", "p/x 0",
 	"i/h 0x1f0", "i/b 0x20", "o/b 0x80 5", "o/b 0x80", "info registers", "info registers -a", "info registers 3", "info mem", "info tlb", "cpu 5", "cpu 1",
-	"info lapic 1", "info lapic 7", "info pic", "info memdev", "info memory_size_summary", "info hotpluggable-cpus", "info numa", "nmi", "boot_set x", "boot_set cc", "boot_set cd",
+	"info lapic 1", "info lapic 7", "info pic", "info irq", "info usb", "info stats", "info stats vm", "info stats nosuch", "info stats vcpu * nosuch", "info memdev", "info memory_size_summary", "info hotpluggable-cpus", "info numa", "nmi", "boot_set x", "boot_set cc", "boot_set cd",
 	"p/x $eip", "p/x $pc", "p $cs", "p/x $cs.base", "p $ds.limit", "p $esp", "p $fp", "p $r15", "p $eflags", "p $nosuch", "x/4xb $pc", "x/2xb $cs.base+$eip",
 	"screendump /nosuch/x", "memsave 0 16 /nosuch/x", "memsave 0 16", "info nosuch", "migrate_set_parameter block-bitmap-mapping x", "gdbserver tcp:127.0.0.1:0", "gdbserver nosuch", "gdbserver none", "help gdbserver", "help info ramblock",
 	"singlestep", "info status", "singlestep off", "info status", "singlestep nosuch", "singlestep on x", "help singlestep",
@@ -45,6 +45,25 @@ var machineLines = []string{
 func TestMachinePeople(t *testing.T) {
 	testprog.QEMU(t)
 	comparePeople(t, []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-smp", "2", "-S"}, machineLines)
+}
+
+// TestTexts: the texts of x-query-… are those of info.
+func TestTexts(t *testing.T) {
+	m := start(t, testprog.Goemu(t), "-qmp", "-accel", "tcg", "-M", "pc", "-m", "64", "-S", "-usb", "-device", "usb-tablet", "-object", "memory-backend-ram,id=mem,size=64M", "-numa", "node,memdev=mem")
+	m.say(`{"execute": "qmp_capabilities"}`)
+	m.say("")
+	for name, has := range map[string]string{"irq": "IRQ statistics for isa-i8259:\n 0: 1\n", "jit": "TB count            0\n", "numa": "node 0 cpus: 0\n", "ramblock": " mem    4 KiB ",
+		"roms": "size=0x040000 mem=rom name=\"bios-256k.bin\"\n", "usb": "Product QEMU USB Tablet"} {
+		lines := m.say(`{"execute": "x-query-` + name + `"}`)
+		var r struct {
+			Return struct {
+				Text string `json:"human-readable-text"`
+			}
+		}
+		require.NoError(t, json.Unmarshal([]byte(lines[len(lines)-1]), &r), name)
+		assert.Contains(t, r.Return.Text, has)
+		assert.Equal(t, r.Return.Text, returned(m.say(`{"execute": "human-monitor-command", "arguments": {"command-line": "info `+name+`"}}`)))
+	}
 }
 
 // TestImagesForPeople: info block -v describes the images of a chain.

@@ -180,6 +180,13 @@ func (f *FWCfg) AddHooked(name string, data []byte, hooks Hooks) error {
 	return nil
 }
 
+// Files calls f for each named item, in the order of the names.
+func (f *FWCfg) Files(call func(name string, data []byte)) {
+	for _, x := range f.files {
+		call(x.name, x.data)
+	}
+}
+
 // ReplaceFile gives a named item other bytes; it is added if there is none of that name.
 func (f *FWCfg) ReplaceFile(name string, data []byte) error {
 	i := slices.IndexFunc(f.files, func(x file) bool { return x.name == name })

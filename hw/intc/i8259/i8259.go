@@ -3,6 +3,7 @@
 package i8259
 
 import (
+	"goemu/hw/intc/irqcount"
 	"goemu/hw/isa"
 	"goemu/hw/qdev"
 	"goemu/migration/vmstate"
@@ -62,6 +63,7 @@ type PIC struct {
 	regs
 	master bool
 	out    *qdev.IRQ
+	count  *irqcount.Counts // of the pair's inputs
 }
 
 // Class is the device type of each half of a pair.
@@ -145,8 +147,17 @@ func (p *PIC) pending() int {
 
 func (p *PIC) update() { p.out.Set(p.pending() >= 0) }
 
+// line is the number of an input among the pair's.
+func (p *PIC) line(pin int) int {
+	if p.master {
+		return pin
+	}
+	return pin + pins
+}
+
 // set drives an input pin.
 func (p *PIC) set(pin int, level bool) {
+	p.count.Note(p.line(pin), level)
 	mask := uint8(1) << pin
 	switch {
 	case !level && p.elcr&mask != 0:

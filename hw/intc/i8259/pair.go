@@ -3,6 +3,7 @@ package i8259
 import (
 	"slices"
 
+	"goemu/hw/intc/irqcount"
 	"goemu/hw/isa"
 	"goemu/hw/qdev"
 )
@@ -11,6 +12,7 @@ import (
 type Pair struct {
 	master, slave *PIC
 	level         bool
+	count         irqcount.Counts
 }
 
 // NewPair puts both controllers on the bus; out is the line to the CPU.
@@ -22,7 +24,7 @@ func NewPair(tree *qdev.Tree, bus *isa.Bus, out *qdev.IRQ) (*Pair, error) {
 			return nil, err
 		}
 		pic := d.(*PIC)
-		pic.master, pic.out = master, out
+		pic.master, pic.out, pic.count = master, out, &p.count
 		pic.InitInputs(pic.set, pins)
 		pic.InitOutputs(&pic.out)
 		return pic, qdev.Realize(pic, bus)
@@ -38,6 +40,9 @@ func NewPair(tree *qdev.Tree, bus *isa.Bus, out *qdev.IRQ) (*Pair, error) {
 
 // Lines returns the sixteen inputs.
 func (p *Pair) Lines() []*qdev.IRQ { return slices.Concat(p.master.Inputs(), p.slave.Inputs()) }
+
+// Note records the level of an input whose work the kernel does.
+func (p *Pair) Note(n int, level bool) { p.count.Note(n, level) }
 
 // Level tells whether the pair asks for the CPU's attention.
 func (p *Pair) Level() bool { return p.level }

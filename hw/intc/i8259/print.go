@@ -5,6 +5,13 @@ import (
 	"io"
 )
 
+// PrintCounts shows how often the inputs of the pair were raised, for people; they are the master's.
+func (p *PIC) PrintCounts(w io.Writer) {
+	if p.master {
+		p.count.Print(w, Class.Name)
+	}
+}
+
 // Print shows the state, for people.
 func (p *PIC) Print(w io.Writer) {
 	n := 1

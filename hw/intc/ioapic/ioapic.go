@@ -6,6 +6,7 @@ import (
 
 	"goemu/accel"
 	"goemu/hw/intc/apic"
+	"goemu/hw/intc/irqcount"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
 	"goemu/internal/qom"
@@ -57,6 +58,7 @@ type IOAPIC struct {
 	addr  uint64
 	mem   *memory.Region
 	io    *memory.Region
+	count irqcount.Counts
 
 	mu     sync.Mutex
 	id     uint8
@@ -119,6 +121,7 @@ func (a *IOAPIC) Reset() {
 
 // setLine drives an input. The first controller's are in the order of the ISA interrupts: number 0 is wired to pin 2.
 func (a *IOAPIC) setLine(n int, level bool) {
+	a.count.Note(n, level)
 	if n == 0 && a.addr == Address {
 		n = 2
 	}

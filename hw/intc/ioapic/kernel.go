@@ -48,6 +48,7 @@ func (a *IOAPIC) tellRoutes(always bool) {
 
 // Note records the level of an input whose work the kernel does.
 func (a *IOAPIC) Note(n int, level bool) {
+	a.count.Note(n, level)
 	if n == 0 && a.addr == Address {
 		n = 2
 	}

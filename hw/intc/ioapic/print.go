@@ -27,6 +27,9 @@ func pick(on bool, yes, no string) string {
 	return no
 }
 
+// PrintCounts shows how often the inputs were raised, for people.
+func (c *IOAPIC) PrintCounts(w io.Writer) { c.count.Print(w, Class.Name) }
+
 // Print shows the state, for people.
 func (c *IOAPIC) Print(w io.Writer) {
 	c.mu.Lock()

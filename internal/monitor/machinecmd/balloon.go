@@ -47,22 +47,6 @@ func (s *Service) QueryBalloon(context.Context) (info *qapi.BalloonInfo, err err
 	return info, err
 }
 
-// infoUSB lists the devices on USB buses.
-func (s *Service) infoUSB(m *hmp.Monitor, _ *hmp.Args) error {
-	mainloop.Lock.Lock()
-	defer mainloop.Lock.Unlock()
-	t := s.Machine()
-	if t == nil || t.USB == nil {
-		return qapi.Errorf("USB support not enabled")
-	}
-	text, ok := t.USB()
-	if !ok {
-		return qapi.Errorf("USB support not enabled")
-	}
-	m.Printf("%s", text)
-	return nil
-}
-
 func (s *Service) infoBalloon(m *hmp.Monitor, _ *hmp.Args) error {
 	info, err := s.QueryBalloon(m.Context())
 	if err == nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"strings"
 
-	"goemu/internal/mainloop"
 	"goemu/internal/monitor/hmp"
 	"goemu/qapi"
 )
@@ -93,25 +92,6 @@ func (s *Service) infoMemorySize(m *hmp.Monitor, _ *hmp.Args) error {
 	m.Printf("base memory: %d\n", i.BaseMemory)
 	if i.PluggedMemory != nil {
 		m.Printf("plugged memory: %d\n", *i.PluggedMemory)
-	}
-	return nil
-}
-
-// infoNUMA shows the nodes with their CPUs and memory.
-func (s *Service) infoNUMA(m *hmp.Monitor, _ *hmp.Args) error {
-	mainloop.Lock.Lock()
-	defer mainloop.Lock.Unlock()
-	t := s.Machine()
-	m.Printf("%d nodes\n", len(t.NodeMemory))
-	for n, size := range t.NodeMemory {
-		plugged := t.plugged(n) >> 20
-		m.Printf("node %d cpus:", n)
-		for _, c := range t.CPUs {
-			if node, ok := t.Nodes(c.Index()); ok && node == n {
-				m.Printf(" %d", c.Index())
-			}
-		}
-		m.Printf("\nnode %d size: %d MB\nnode %d plugged: %d MB\n", n, size>>20+plugged, n, plugged)
 	}
 	return nil
 }

@@ -151,20 +151,47 @@ func (s *Service) hmpTranslate(m *hmp.Monitor, a *hmp.Args) error {
 	return nil
 }
 
+// hostAddress finds the block of RAM at a physical address and the place in it. Preconditions: the machine lock is held.
+func (t *Target) hostAddress(addr uint64) (r *memory.Range, off uint64, err error) {
+	r = t.Memory.View().Find(addr)
+	switch {
+	case r == nil:
+		return nil, 0, fmt.Errorf("No memory is mapped at address 0x%x", addr)
+	case r.RAM == nil:
+		return nil, 0, fmt.Errorf("Memory at address 0x%x is not RAM", addr)
+	}
+	return r, r.Offset + addr - r.Start, nil
+}
+
 // hmpHostAddress is the command gpa2hva.
 func (s *Service) hmpHostAddress(m *hmp.Monitor, a *hmp.Args) error {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
 	addr := uint64(a.Int("addr"))
-	r := s.Machine().Memory.View().Find(addr)
-	switch {
-	case r == nil:
-		m.Printf("No memory is mapped at address 0x%x\n", addr)
-	case r.RAM == nil:
-		m.Printf("Memory at address 0x%x is not RAM\n", addr)
-	default:
-		m.Printf("Host virtual address for 0x%x (%s) is %p\n", addr, r.Region.Name(), &r.RAM.Bytes()[r.Offset+addr-r.Start])
+	r, off, err := s.Machine().hostAddress(addr)
+	if err != nil {
+		m.Printf("%v\n", err)
+		return nil
 	}
+	m.Printf("Host virtual address for 0x%x (%s) is %p\n", addr, r.Region.Name(), &r.RAM.Bytes()[off])
+	return nil
+}
+
+// hmpHostPhysical is the command gpa2hpa.
+func (s *Service) hmpHostPhysical(m *hmp.Monitor, a *hmp.Args) error {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	addr := uint64(a.Int("addr"))
+	var at uint64
+	r, off, err := s.Machine().hostAddress(addr)
+	if err == nil {
+		at, err = r.RAM.HostPhysical(off)
+	}
+	if err != nil {
+		m.Printf("%v\n", err)
+		return nil
+	}
+	m.Printf("Host physical address for 0x%x (%s) is 0x%x\n", addr, r.Region.Name(), at)
 	return nil
 }
 
@@ -271,13 +298,5 @@ func (s *Service) infoTree(m *hmp.Monitor, a *hmp.Args) error {
 	} else {
 		memory.PrintTrees(m, a.Bool("disabled"))
 	}
-	return nil
-}
-
-// infoRAMBlocks is the command info ramblock.
-func (s *Service) infoRAMBlocks(m *hmp.Monitor, _ *hmp.Args) error {
-	mainloop.Lock.Lock()
-	defer mainloop.Lock.Unlock()
-	s.Machine().Blocks(m)
 	return nil
 }

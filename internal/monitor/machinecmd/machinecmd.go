@@ -49,11 +49,17 @@ type Target struct {
 	RAM    uint64
 	// Blocks shows the blocks of RAM; called under the machine lock.
 	Blocks func(w io.Writer)
+	// ROMs shows the images that firmware is or finds. It is called under the machine lock.
+	ROMs func(w io.Writer)
+	// Translator shows what a translator has made of the guest's code; nil if none executes it.
+	Translator func(w io.Writer)
 	// Modules are the memory modules by their addresses. It is called under the machine lock.
 	Modules func() []MemoryModule
 	// LAPIC shows a CPU's local APIC, Interrupts the other interrupt controllers. They are called under the machine lock.
 	LAPIC      func(w io.Writer, cpu int)
 	Interrupts func(w io.Writer)
+	// InterruptCounts shows how often these controllers' inputs were raised. It is called under the machine lock.
+	InterruptCounts func(w io.Writer)
 	// NodeMemory are the sizes of the NUMA nodes, none without any.
 	NodeMemory []uint64
 	// SetBoot changes what the BIOS starts from.
@@ -70,6 +76,8 @@ type Target struct {
 	Generation func() string
 	// USB lists the devices on USB buses; ok is false without such buses. It is called under the machine lock.
 	USB func() (text string, ok bool)
+	// Stats are an accelerator's statistics of a CPU, or of the machine (-1); nil if it keeps none. They are read while no CPU executes.
+	Stats func(cpu int) ([]accel.Stat, error)
 }
 
 // cpu finds a CPU in the list by its number, -1 if it is not there.

@@ -26,6 +26,7 @@ type Service struct {
 	Consoles *ui.Set
 	Input    *input.Router
 	VNC      []*vnc.Server
+	Display  qapi.DisplayOptions
 
 	buttons uint32 // of mouse_button
 }

@@ -225,6 +225,9 @@ func (e *Engine) Flush() {
 	e.plainMu.Unlock()
 }
 
+// Usage is how much of the code cache is in use, and how much there is, in bytes. It is called under the translator's lock.
+func (e *Engine) Usage() (used, size int) { return e.cache.next, len(e.cache.rx) }
+
 // Close implements tcg.Engine.
 func (e *Engine) Close() error { return e.cache.close() }
 
