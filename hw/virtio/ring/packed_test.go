@@ -52,22 +52,8 @@ func TestPackedModel(t *testing.T) {
 					if d.Free < c.descs {
 						continue
 					}
-					var bufs []virtiotest.Buf
-					writes := rapid.IntRange(0, n).Draw(r, "writes")
-					for i := range n {
-						b := virtiotest.Buf{Addr: addr, Len: uint32(rapid.IntRange(1, 3000).Draw(r, "len")), Write: i >= n-writes}
-						if addr += 4096; addr+8192 > virtiotest.RAMSize {
-							addr = 1 << 20
-						}
-						if b.Write {
-							c.in = append(c.in, b)
-						} else {
-							data := bytes.Repeat([]byte{byte(addr >> 12), byte(i)}, int(b.Len+1)/2)[:b.Len]
-							d.Mem.Write(b.Addr, data)
-							c.out = append(c.out, data...)
-						}
-						bufs = append(bufs, b)
-					}
+					bufs, out := randomBufs(r, d.Mem, n, &addr)
+					c.out, c.in = out, written(bufs)
 					at, wrap := d.Place()
 					if indirect {
 						c.id = d.AddIndirect(0x20000, bufs...)

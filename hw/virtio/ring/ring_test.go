@@ -26,6 +26,34 @@ func setup(t testing.TB, num uint16, eventIdx bool) (*virtiotest.Driver, *ring.Q
 	return d, q
 }
 
+// randomBufs draws the n buffers of a chain from addr on and fills those that the device reads, which is out.
+func randomBufs(r *rapid.T, mem *memory.AddressSpace, n int, addr *uint64) (bufs []virtiotest.Buf, out []byte) {
+	writes := rapid.IntRange(0, n).Draw(r, "writes")
+	for i := range n {
+		b := virtiotest.Buf{Addr: *addr, Len: uint32(rapid.IntRange(1, 3000).Draw(r, "len")), Write: i >= n-writes}
+		if *addr += 4096; *addr+8192 > virtiotest.RAMSize {
+			*addr = 1 << 20
+		}
+		if !b.Write {
+			data := bytes.Repeat([]byte{byte(*addr >> 12), byte(i)}, int(b.Len+1)/2)[:b.Len]
+			mem.Write(b.Addr, data)
+			out = append(out, data...)
+		}
+		bufs = append(bufs, b)
+	}
+	return bufs, out
+}
+
+// written are the buffers that the device writes.
+func written(bufs []virtiotest.Buf) (in []virtiotest.Buf) {
+	for _, b := range bufs {
+		if b.Write {
+			in = append(in, b)
+		}
+	}
+	return in
+}
+
 // TestModel moves random chains through a queue and checks contents, order, lengths and both suppression mechanisms.
 func TestModel(t *testing.T) {
 	for _, eventIdx := range []bool{false, true} {
@@ -50,22 +78,8 @@ func TestModel(t *testing.T) {
 						continue
 					}
 					var c chain
-					var bufs []virtiotest.Buf
-					writes := rapid.IntRange(0, n).Draw(r, "writes")
-					for i := range n {
-						b := virtiotest.Buf{Addr: addr, Len: uint32(rapid.IntRange(1, 3000).Draw(r, "len")), Write: i >= n-writes}
-						if addr += 4096; addr+8192 > virtiotest.RAMSize {
-							addr = 1 << 20
-						}
-						if b.Write {
-							c.in = append(c.in, b)
-						} else {
-							data := bytes.Repeat([]byte{byte(addr >> 12), byte(i)}, int(b.Len+1)/2)[:b.Len]
-							d.Mem.Write(b.Addr, data)
-							c.out = append(c.out, data...)
-						}
-						bufs = append(bufs, b)
-					}
+					bufs, out := randomBufs(r, d.Mem, n, &addr)
+					c.out, c.in = out, written(bufs)
 					old := d.AvailIdx
 					if indirect {
 						c.head = d.AddIndirect(addr, bufs...)
