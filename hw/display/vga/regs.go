@@ -1,5 +1,6 @@
 // Package vga is the standard VGA adapter with the Bochs extensions: text, planar and packed-pixel modes of the IBM VGA, and linear
-// frame buffers of any size through the DISPI registers.
+// frame buffers of any size through the DISPI registers. On the same core it has the Cirrus Logic GD5446, with modes of up to 32 bits, a
+// blitter and a cursor (GD5446 Technical Reference Manual; where QEMU 7.2 does otherwise, as QEMU does).
 package vga
 
 // Ports of the adapter. Those of the CRT controller and the second status lie at 0x3b0 or 0x3d0, as the miscellaneous output says.
