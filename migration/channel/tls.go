@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"goemu/internal/tlscreds"
+
+	"golang.org/x/sys/unix"
 )
 
 // SecureClient makes a channel to a destination secure. host is the name that the certificate of the destination must have.
@@ -64,11 +66,13 @@ func (s *secure) flush() error {
 // Shutdown implements Channel.
 func (s *secure) Shutdown() { s.below.Shutdown() }
 
-// Close implements Channel.
+// Close implements Channel. The other side may have gone before it is told of the end.
 func (s *secure) Close() error {
 	err := s.Conn.Close()
-	if errors.Is(err, net.ErrClosed) {
-		return nil
+	for _, gone := range []error{net.ErrClosed, unix.EPIPE, unix.ECONNRESET} {
+		if errors.Is(err, gone) {
+			return nil
+		}
 	}
 	return err
 }
