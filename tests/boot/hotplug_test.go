@@ -1,6 +1,7 @@
 package boot
 
 import (
+	"fmt"
 	"bytes"
 	"encoding/json"
 	"net"
@@ -144,6 +145,11 @@ var hotplugRig = []struct {
 	{"behind a switch", "down", 1, []string{"-M", "q35", "-device", "ioh3420,id=rp", "-device", "x3130-upstream,id=up,bus=rp", "-device", "xio3130-downstream,id=down,bus=up,chassis=2"}},
 }
 
+// until waits for a disk: its node is there before it can be opened.
+func until(disk, name string) string {
+	return fmt.Sprintf("until_ '[ $(dd if=/dev/%s bs=512 count=1 2>/dev/null | wc -c) = 512 ]' %s", disk, name)
+}
+
 // TestHotplug plugs a disk and a network adapter into a running Linux and takes them out again, and then a SCSI disk.
 func TestHotplug(t *testing.T) {
 	f := prepare(t, "cloud-amd64")
@@ -163,7 +169,7 @@ func TestHotplug(t *testing.T) {
 			for range m.rounds {
 				l.do("blockdev-add", map[string]any{"driver": "file", "node-name": "d", "filename": f.disk, "read-only": false})
 				l.do("device_add", on(map[string]any{"driver": "virtio-blk-pci", "drive": "d", "id": "disk", "serial": "plugged"}))
-				l.sh("until_ '[ -b /dev/vda ]' disk; dd if=/dev/vda bs=64k 2>/dev/null | md5sum", "met-disk")
+				l.sh(until("vda", "disk")+"; dd if=/dev/vda bs=64k 2>/dev/null | md5sum", "met-disk")
 				l.wait(diskSum(t, f.disk))
 				l.do("device_del", map[string]any{"id": "disk"})
 				l.event("DEVICE_DELETED", "disk")
@@ -180,7 +186,7 @@ func TestHotplug(t *testing.T) {
 			l.do("blockdev-add", map[string]any{"driver": "file", "node-name": "s", "filename": f.disk, "read-only": false})
 			l.sh("until_ '[ -e /sys/class/scsi_host/host0 ]' hba", "met-hba")
 			l.do("device_add", map[string]any{"driver": "scsi-hd", "drive": "s", "id": "lun", "bus": "hba.0"})
-			l.sh("until_ '[ -b /dev/sda ]' sda; dd if=/dev/sda bs=64k 2>/dev/null | md5sum", diskSum(t, f.disk))
+			l.sh(until("sda", "sda")+"; dd if=/dev/sda bs=64k 2>/dev/null | md5sum", diskSum(t, f.disk))
 			l.do("device_del", map[string]any{"id": "lun"})
 			l.event("DEVICE_DELETED", "lun")
 			l.sh("until_ '[ ! -b /dev/sda ]' nosda; dmesg | grep -c -e BUG: -e Oops -e 'Call Trace' | sed s/^/bad=/", "bad=0")

@@ -557,9 +557,9 @@ qemu-img compare a.vhdx c.qcow2
 qemu-img create -f raw small.raw 3
 qemu-img info -f vhdx small.raw
 qemu-img info -f vhdx c.qcow2
-qemu-io -f raw -c 'write -P 9 65540 1' b.vhdx
+qemu-io -f raw -c 'write -P 9 65540 4' b.vhdx
 qemu-img info b.vhdx
-qemu-io -f raw -c 'write -P 9 131076 1' b.vhdx
+qemu-io -f raw -c 'write -P 9 131076 4' b.vhdx
 qemu-img info b.vhdx
 qemu-img check c.vhdx
 qemu-img check ff.vhdx`},
