@@ -22,8 +22,8 @@ type form interface {
 	wanted(q *Queue) bool
 	// ask tells the driver whether to notify of what it adds, as Queue.notify says.
 	ask(q *Queue)
-	// restore checks a position that was loaded and completes it.
-	restore(q *Queue) error
+	// restore takes a position that was loaded over if it can be.
+	restore(q *Queue, p Position, inUse int) error
 }
 
 // needEvent tells whether an index that moved from old to cur passed event (virtio 1.2, section 2.7.7.2).

@@ -45,18 +45,19 @@ func (q *Queue) Adopt(t Taken) (*Element, error) {
 	return e, nil
 }
 
-// Restore continues where another device stopped. Of a split queue only Avail counts: the rest follows from the guest's memory.
+// Restore continues where another device stopped. Of a split queue only Avail counts: the rest follows from the guest's memory. A position
+// that cannot be is not taken.
 func (q *Queue) Restore(p Position, inUse int) error {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	q.pos, q.avail, q.inUse = p, p.Avail.Index, inUse
+	q.pos, q.avail, q.inUse = start, 0, 0
 	if q.cfg.Num == 0 {
 		return nil
 	}
 	if err := q.remap(); err != nil {
 		return err
 	}
-	return q.form.restore(q)
+	return q.form.restore(q, p, inUse)
 }
 
 // Resync continues after another device that was lost and had a split queue: what it has not given back is taken again.

@@ -123,9 +123,10 @@ func (packed) ask(q *Queue) {
 	q.m.usedBlock.MarkDirty(q.m.usedOff, eventSize)
 }
 
-func (packed) restore(q *Queue) error {
-	if p := &q.pos; p.Avail.Index >= q.cfg.Num || p.Used.Index >= q.cfg.Num || q.inUse > int(q.cfg.Num) || q.inUse < 0 {
-		return Error(fmt.Sprintf("size 0x%x inconsistent with last_avail_idx 0x%x, used_idx 0x%x, %d in use", q.cfg.Num, p.Avail.Index, p.Used.Index, q.inUse))
+func (packed) restore(q *Queue, p Position, inUse int) error {
+	if p.Avail.Index >= q.cfg.Num || p.Used.Index >= q.cfg.Num || inUse > int(q.cfg.Num) || inUse < 0 {
+		return Error(fmt.Sprintf("size 0x%x inconsistent with last_avail_idx 0x%x, used_idx 0x%x, %d in use", q.cfg.Num, p.Avail.Index, p.Used.Index, inUse))
 	}
+	q.pos, q.inUse = p, inUse
 	return nil
 }

@@ -222,6 +222,18 @@ func TestSuppression(t *testing.T) {
 	})
 }
 
+// wantError sets a queue up and takes a chain, which must fail with a text.
+func wantError(t *testing.T, q *ring.Queue, cfg ring.Config, want string) {
+	t.Helper()
+	if err := q.Setup(cfg); err != nil {
+		t.Fatal(err)
+	}
+	e, err := q.Pop()
+	if err == nil || err.Error() != want || e != nil {
+		t.Errorf("%v %v, want %s", e, err, want)
+	}
+}
+
 func TestHostile(t *testing.T) {
 	const ok = 1 << 20
 	for _, c := range []struct {
@@ -261,13 +273,7 @@ func TestHostile(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			d, q := setup(t, 8, false)
 			c.prep(d)
-			if err := q.Setup(d.Cfg); err != nil {
-				t.Fatal(err)
-			}
-			e, err := q.Pop()
-			if err == nil || err.Error() != c.want || e != nil {
-				t.Errorf("%v %v, want %s", e, err, c.want)
-			}
+			wantError(t, q, d.Cfg, c.want)
 		})
 	}
 }

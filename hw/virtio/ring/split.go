@@ -116,10 +116,9 @@ func (s split) ask(q *Queue) {
 	}
 }
 
-func (split) restore(q *Queue) error {
-	last := q.pos.Avail.Index
-	q.pos = start
-	q.pos.Avail.Index, q.inUse = last, 0
+func (split) restore(q *Queue, p Position, _ int) error {
+	last := p.Avail.Index
+	q.pos.Avail.Index, q.avail = last, last
 	avail, used := uint16(loadPair(q.m.avail)>>16), loadPair(q.m.used)
 	if n := avail - last; n > q.cfg.Num {
 		return Error(fmt.Sprintf("size 0x%x Guest index 0x%x inconsistent with Host index 0x%x: delta 0x%x", q.cfg.Num, avail, last, n))
