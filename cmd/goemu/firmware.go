@@ -47,7 +47,7 @@ func (s *session) chooseFirmware() (err error) {
 	}
 	bios, rom, err := kernelFirmware(s.vm, s.typ)
 	if s.config.BIOS = bios; rom != nil {
-		s.config.BootROM = "genroms/" + kernelROM
+		s.config.BootROM = pc.ROMDir + kernelROM
 		s.config.FWCfg = append(s.config.FWCfg, pc.FWCfgItem{Name: s.config.BootROM, Data: rom})
 	}
 	return err

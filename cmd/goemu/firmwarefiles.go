@@ -36,7 +36,7 @@ func firmwareFiles(vm *config.VM) (items []pc.FWCfgItem, err error) {
 		if err != nil {
 			return nil, at(rom.Origin, fmt.Errorf("Could not open option rom '%s': %s", rom.Value, reason(err)))
 		}
-		items = append(items, pc.FWCfgItem{Name: "genroms/" + filepath.Base(path), Data: data})
+		items = append(items, pc.FWCfgItem{Name: pc.ROMDir + filepath.Base(path), Data: data})
 	}
 	return items, nil
 }

@@ -29,8 +29,8 @@ func (m *Machine) PrintInterruptCounts(w io.Writer) {
 	}
 }
 
-// romDir is where firmware finds ROMs for it to execute, acpiDir where it finds tables.
-const romDir, acpiDir = "genroms/", "etc/acpi/"
+// ROMDir is where firmware finds ROMs for it to execute, acpiDir where it finds tables.
+const ROMDir, acpiDir = "genroms/", "etc/acpi/"
 
 // PrintROMs shows the images that firmware is or finds, for people.
 func (m *Machine) PrintROMs(w io.Writer) {
@@ -38,7 +38,7 @@ func (m *Machine) PrintROMs(w io.Writer) {
 		return
 	}
 	m.fw.Files(func(name string, data []byte) {
-		if base, ok := strings.CutPrefix(name, romDir); ok {
+		if base, ok := strings.CutPrefix(name, ROMDir); ok {
 			fmt.Fprintf(w, "fw=%s size=0x%06x name=%q\n", name, len(data), base)
 		}
 	})
