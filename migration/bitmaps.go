@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 
 	"goemu/block"
 	"goemu/block/bitmap"
@@ -39,6 +40,19 @@ type sentBitmap struct {
 	node, name string
 	b          *bitmap.Bitmap
 	flags      uint8 // bitmapEnabled, bitmapPersistent
+	next       int64 // what was sent is before it
+}
+
+// left is the number of bytes of the disk about which nothing was sent.
+func (s *sentBitmap) left() int64 { return s.b.Size() - s.next }
+
+// bitmapBits is the number of bits that have not been sent.
+func (o *outgoing) bitmapBits() (n int64) {
+	for i := range o.bitmaps {
+		s := &o.bitmaps[i]
+		n += (s.left() + s.b.Granularity() - 1) / s.b.Granularity()
+	}
+	return n
 }
 
 // takeBitmaps lists the bitmaps of all disks and keeps others away from them; they are not stored in the images any more.
@@ -135,7 +149,7 @@ func (o *outgoing) takeOf(n *block.Node, name string, mapping []NodeAlias) error
 
 // giveBitmaps lets others use the bitmaps again, and stores them unless the destination does.
 func (o *outgoing) giveBitmaps() {
-	arrived := o.get() == Completed
+	arrived := o.get() == Completed || o.postcopy.begun
 	_ = o.e.withGraph(func(context.Context) error {
 		for _, s := range o.bitmaps {
 			s.b.Change(func(st *bitmap.State) { st.Busy, st.SkipStore = false, st.SkipStore && arrived })
@@ -155,8 +169,9 @@ func (o *outgoing) announceBitmaps() {
 	o.sink.Name(bitmapSectionName)
 	o.sink.U32(0)
 	o.sink.U32(bitmapVersion)
-	for _, s := range o.bitmaps {
-		o.bitmapHead(&s, bitmapStart)
+	for i := range o.bitmaps {
+		s := &o.bitmaps[i]
+		o.bitmapHead(s, bitmapStart)
 		o.sink.U32(uint32(s.b.Granularity()))
 		o.sink.U8(s.flags)
 	}
@@ -164,13 +179,25 @@ func (o *outgoing) announceBitmaps() {
 	footer(o.sink, bitmapSection)
 }
 
+// bitmapHead writes the head of a chunk, with the names that have changed since the last one: QEMU cannot look for a node after the machine runs.
 func (o *outgoing) bitmapHead(s *sentBitmap, flags uint8) {
-	o.sink.U8(flags | bitmapHasNode | bitmapHasName)
-	o.sink.Name(s.node)
-	o.sink.Name(s.name)
+	if o.headed == nil || o.headed.node != s.node {
+		flags |= bitmapHasNode
+	}
+	if o.headed != s {
+		flags |= bitmapHasName
+	}
+	o.headed = s
+	o.sink.U8(flags)
+	if flags&bitmapHasNode != 0 {
+		o.sink.Name(s.node)
+	}
+	if flags&bitmapHasName != 0 {
+		o.sink.Name(s.name)
+	}
 }
 
-// sendBitmaps writes the section's end, when the bitmaps do not change any more.
+// sendBitmaps writes what is left of the section, when the bitmaps do not change any more.
 func (o *outgoing) sendBitmaps() {
 	if !o.e.Capability(CapDirtyBitmaps) {
 		return
@@ -178,17 +205,24 @@ func (o *outgoing) sendBitmaps() {
 	o.sink.U8(wire.SectionEnd)
 	o.sink.U32(bitmapSection)
 	for i := range o.bitmaps {
-		s := &o.bitmaps[i]
-		s.b.Do(func(m *bitmap.Map) {
-			step := 8 * bitmapChunk * m.Granularity()
-			for off := int64(0); off < m.Size(); off += step {
-				o.sendBits(s, m, off, min(step, m.Size()-off))
-			}
-		})
-		o.bitmapHead(s, bitmapComplete)
+		o.sendChunks(&o.bitmaps[i], -1)
+	}
+	for i := range o.bitmaps {
+		o.bitmapHead(&o.bitmaps[i], bitmapComplete)
 	}
 	o.sink.U8(bitmapEOS)
 	footer(o.sink, bitmapSection)
+}
+
+// sendChunks writes the next chunks of a bitmap's content, all if n is negative.
+func (o *outgoing) sendChunks(s *sentBitmap, n int) {
+	s.b.Do(func(m *bitmap.Map) {
+		for step := 8 * bitmapChunk * m.Granularity(); s.next < m.Size() && n != 0; n-- {
+			size := min(step, m.Size()-s.next)
+			o.sendBits(s, m, s.next, size)
+			s.next += size
+		}
+	})
 }
 
 // sendBits writes a part of a bitmap's content.
@@ -212,10 +246,11 @@ func (o *outgoing) sendBits(s *sentBitmap, m *bitmap.Map, off, n int64) {
 
 // gotBitmap is a bitmap that comes in.
 type gotBitmap struct {
-	node    *block.Node
-	b       *bitmap.Bitmap
-	enabled bool
-	whole   bool
+	node       *block.Node
+	b          *bitmap.Bitmap
+	enabled    bool
+	persistent bool // once it is whole
+	whole      bool
 }
 
 // bitmapLoader reads the section. What it cannot make sense of keeps the bitmaps, and not the machine, from coming in.
@@ -230,57 +265,92 @@ type bitmapLoader struct {
 	dropped bool
 }
 
+// chunk is a piece of the section.
+type chunk struct {
+	flags       uint32
+	node, name  string // with bitmapHasNode, bitmapHasName
+	granularity uint32 // with bitmapStart
+	state       uint8  // with bitmapStart: bitmapEnabled, bitmapPersistent
+	first       uint64 // sector, with bitmapBits
+	sectors     uint32
+	content     []byte // valid until more is read
+}
+
 // load reads a part of the section.
 func (l *bitmapLoader) load(r *vmstate.Reader) error {
 	for {
-		flags := uint32(r.U8())
-		if flags&bitmapMore != 0 {
-			if flags = flags<<8 | uint32(r.U8()); flags&bitmapMore != 0 {
-				flags = flags<<16 | uint32(r.U16())
-			}
-		}
-		err := l.e.withGraph(func(ctx context.Context) error { return l.chunk(ctx, r, flags) })
-		switch {
-		case r.Err() != nil:
-			return r.Err()
-		case err != nil:
+		c, err := readChunk(r)
+		if err != nil {
 			return err
-		case flags&bitmapEOS != 0:
-			return nil
+		}
+		if err := l.e.withGraph(func(ctx context.Context) error { return l.take(ctx, &c) }); err != nil || c.flags&bitmapEOS != 0 {
+			return err
 		}
 	}
 }
 
-// chunk reads a chunk. Preconditions: the graph lock is held.
-func (l *bitmapLoader) chunk(ctx context.Context, r *vmstate.Reader, flags uint32) error {
-	if flags&bitmapHasNode != 0 {
-		alias := string(r.Raw(int(r.U8())))
-		if r.Err() == nil && !l.dropped {
-			l.findNode(alias, l.e.Parameters().BlockBitmapMapping)
+// readChunk reads a chunk, for which it may wait.
+func readChunk(r *vmstate.Reader) (c chunk, err error) {
+	if c.flags = uint32(r.U8()); c.flags&bitmapMore != 0 {
+		if c.flags = c.flags<<8 | uint32(r.U8()); c.flags&bitmapMore != 0 {
+			c.flags = c.flags<<16 | uint32(r.U16())
 		}
 	}
-	if flags&bitmapHasName != 0 {
-		l.name, l.now = string(r.Raw(int(r.U8()))), nil
-		if r.Err() == nil && !l.dropped && l.node != nil {
-			l.findBitmap(flags&bitmapStart != 0)
-		}
+	if c.flags&bitmapHasNode != 0 {
+		c.node = string(r.Raw(int(r.U8())))
 	}
-	if r.Err() != nil {
-		return nil
+	if c.flags&bitmapHasName != 0 {
+		c.name = string(r.Raw(int(r.U8())))
 	}
 	switch {
-	case flags&bitmapStart != 0:
-		return l.start(ctx, r)
-	case flags&bitmapComplete != 0:
-		if l.known() {
-			l.now.b.Do((*bitmap.Map).Finish)
-			l.now.b.Change(func(s *bitmap.State) { s.Busy = false })
-			l.now.whole = true
+	case c.flags&bitmapStart != 0:
+		c.granularity, c.state = r.U32(), r.U8()
+	case c.flags&bitmapComplete != 0:
+	case c.flags&bitmapBits != 0:
+		c.first, c.sectors = r.U64(), r.U32()
+		if c.flags&bitmapZeroes == 0 {
+			size := r.U64()
+			if r.Err() == nil && size > bitmapMaxChunk {
+				return c, errors.New("Bitmap migration stream buffer allocation request is too large")
+			}
+			c.content = r.Raw(int(size))
 		}
-	case flags&bitmapBits != 0:
-		return l.bits(r, flags&bitmapZeroes != 0)
+	}
+	return c, r.Err()
+}
+
+// take acts on a chunk. Preconditions: the graph lock is held.
+func (l *bitmapLoader) take(ctx context.Context, c *chunk) error {
+	if l.dropped {
+		return nil
+	}
+	if c.flags&bitmapHasNode != 0 {
+		l.findNode(c.node, l.e.Parameters().BlockBitmapMapping)
+	}
+	if c.flags&bitmapHasName != 0 {
+		if l.name, l.now = c.name, nil; l.node != nil {
+			l.findBitmap(c.flags&bitmapStart != 0)
+		}
+	}
+	switch {
+	case c.flags&bitmapStart != 0:
+		return l.start(ctx, c)
+	case c.flags&bitmapComplete != 0:
+		if l.known() {
+			l.now.complete()
+		}
+	case c.flags&bitmapBits != 0:
+		l.bits(c)
 	}
 	return nil
+}
+
+// complete ends the coming in of a bitmap.
+func (g *gotBitmap) complete() {
+	g.b.Do((*bitmap.Map).Finish)
+	g.b.Reclaim()
+	g.b.Change(func(s *bitmap.State) { s.Busy, s.Persistent = false, g.persistent })
+	g.whole = true
 }
 
 // findNode looks for the node that the stream calls alias.
@@ -329,11 +399,9 @@ func (l *bitmapLoader) findBitmap(starts bool) {
 func (l *bitmapLoader) drop(why string) {
 	if !l.dropped {
 		l.e.report(why)
-		for _, g := range l.list {
-			g.node.RemoveBitmap(g.b)
-		}
+		l.removeBroken()
 	}
-	l.dropped, l.list, l.now = true, nil, nil
+	l.dropped, l.now = true, nil
 }
 
 // known tells whether the chunk is about a bitmap that has been announced.
@@ -345,82 +413,95 @@ func (l *bitmapLoader) known() bool {
 }
 
 // start makes a bitmap.
-func (l *bitmapLoader) start(ctx context.Context, r *vmstate.Reader) error {
-	granularity, flags := r.U32(), r.U8()
-	if l.dropped || r.Err() != nil {
-		return nil
-	}
+func (l *bitmapLoader) start(ctx context.Context, c *chunk) error {
 	switch {
+	case l.dropped:
+		return nil
 	case l.node == nil:
 		l.drop("Error: block device name is not set")
 		return nil
 	case l.node.FindBitmap(l.name) != nil:
 		return wire.Invalid("Bitmap with the same name ('%s') already exists on destination", printable([]byte(l.name)))
-	case flags&^(bitmapEnabled|bitmapPersistent|bitmapAutoload) != 0:
-		return wire.Invalid("Unknown flags in migrated dirty bitmap header: %x", flags)
-	case granularity < minGranularity || granularity > maxGranularity32 || bits.OnesCount32(granularity) != 1 || l.name == "":
-		return wire.Invalid("Granularity of migrated dirty bitmap is invalid: 0x%x", granularity)
+	case c.state&^(bitmapEnabled|bitmapPersistent|bitmapAutoload) != 0:
+		return wire.Invalid("Unknown flags in migrated dirty bitmap header: %x", c.state)
+	case c.granularity < minGranularity || c.granularity > maxGranularity32 || bits.OnesCount32(c.granularity) != 1 || l.name == "":
+		return wire.Invalid("Granularity of migrated dirty bitmap is invalid: 0x%x", c.granularity)
 	}
-	b, err := l.node.AddBitmap(ctx, l.name, int64(granularity))
+	b, err := l.node.AddBitmap(ctx, l.name, int64(c.granularity))
 	if err != nil {
 		return wire.Invalid("%s", err)
 	}
-	b.Change(func(s *bitmap.State) {
-		s.Enabled, s.Busy, s.Persistent = false, true, l.as.persistent(flags&bitmapPersistent != 0)
-	})
-	l.now = &gotBitmap{node: l.node, b: b, enabled: flags&bitmapEnabled != 0}
+	l.now = &gotBitmap{node: l.node, b: b, enabled: c.state&bitmapEnabled != 0, persistent: l.as.persistent(c.state&bitmapPersistent != 0)}
+	b.Change(func(s *bitmap.State) { s.Enabled = false })
+	if !l.now.enabled || !b.Split() {
+		b.Change(func(s *bitmap.State) { s.Busy = true })
+	}
 	l.list = append(l.list, l.now)
 	return nil
 }
 
-// bits reads a part of a bitmap's content.
-func (l *bitmapLoader) bits(r *vmstate.Reader, zeroes bool) error {
-	first, n := r.U64(), r.U32()
-	var content []byte
-	if !zeroes {
-		size := r.U64()
-		if r.Err() == nil && size > bitmapMaxChunk {
-			return errors.New("Bitmap migration stream buffer allocation request is too large")
-		}
-		content = r.Raw(int(size))
+// bits takes a part of a bitmap's content.
+func (l *bitmapLoader) bits(c *chunk) {
+	if !l.known() {
+		return
 	}
-	if r.Err() != nil || !l.known() {
-		return nil
-	}
-	off, length := int64(first<<sectorBits), int64(n)<<sectorBits
+	off, length := int64(c.first<<sectorBits), int64(c.sectors)<<sectorBits
 	why := ""
 	l.now.b.Do(func(m *bitmap.Map) {
-		if first > uint64(m.Size())>>sectorBits || off%m.SerialAlign() != 0 || off+length < m.Size() && length%m.SerialAlign() != 0 {
+		if l.now.whole || c.first > uint64(m.Size())>>sectorBits || off%m.SerialAlign() != 0 || off+length < m.Size() && length%m.SerialAlign() != 0 {
 			why = fmt.Sprintf("Part of migrated bitmap '%s' does not fit into the destination's", l.now.b.Name())
 			return
 		}
-		if zeroes {
+		if c.flags&bitmapZeroes != 0 {
 			m.Fill(off, length, false)
 			return
 		}
-		need, have := m.SerialSize(off, length), int64(len(content))
+		need, have := m.SerialSize(off, length), int64(len(c.content))
 		if need > have || have > (need+bitmapContentAlign-1)&^(bitmapContentAlign-1) {
 			why = fmt.Sprintf("Migrated bitmap granularity doesn't match the destination bitmap '%s' granularity", l.now.b.Name())
 			return
 		}
-		m.Deserialize(content, off, length)
+		m.Deserialize(c.content, off, length)
 	})
 	if why != "" {
 		l.drop(why)
 	}
-	return nil
+}
+
+// beforeRun lets the bitmaps record again, before the machine runs; those that are not whole do so beside what is still to come.
+func (l *bitmapLoader) beforeRun() {
+	_ = l.e.withGraph(func(context.Context) error {
+		for _, g := range l.list {
+			switch {
+			case g.whole:
+				g.b.Change(func(s *bitmap.State) { s.Enabled = g.enabled })
+			case g.enabled:
+				g.b.EnableSuccessor()
+			}
+		}
+		return nil
+	})
+}
+
+// giveUp removes the bitmaps that are not whole.
+func (l *bitmapLoader) giveUp() {
+	_ = l.e.withGraph(func(context.Context) error {
+		l.removeBroken()
+		return nil
+	})
+}
+
+func (l *bitmapLoader) removeBroken() {
+	l.list = slices.DeleteFunc(l.list, func(g *gotBitmap) bool {
+		if !g.whole {
+			g.node.RemoveBitmap(g.b)
+		}
+		return !g.whole
+	})
 }
 
 // finish lets the bitmaps record again, before the machine runs. Those that are not whole are given up.
 func (l *bitmapLoader) finish() {
-	_ = l.e.withGraph(func(context.Context) error {
-		for _, g := range l.list {
-			if !g.whole {
-				g.node.RemoveBitmap(g.b)
-				continue
-			}
-			g.b.Change(func(s *bitmap.State) { s.Enabled = g.enabled })
-		}
-		return nil
-	})
+	l.giveUp()
+	l.beforeRun()
 }

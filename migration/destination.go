@@ -90,6 +90,11 @@ func (e *Engine) receive(w *channel.Waiting) {
 	}
 	e.setIncoming(Active)
 	err = l.load(l.ch)
+	if l.phase == running {
+		_ = l.closeBeside()
+		l.followed(err)
+		return
+	}
 	if e := l.closeBeside(); e != nil && err != nil {
 		err = e
 	}
@@ -179,8 +184,14 @@ func (e *Engine) reportLoad(err error) {
 // loadLines are the lines of an error.
 func loadLines(err error) []string { return strings.Split(err.Error(), "\n") }
 
-// arrived makes the machine run, or what the source's did, once everything is here.
+// arrived ends a migration once everything is here.
 func (e *Engine) arrived() {
+	e.goOn()
+	e.setIncoming(Completed)
+}
+
+// goOn makes the machine run, or do what the source's did.
+func (e *Engine) goOn() {
 	vm := e.M.VM
 	running := e.global == "" || e.global == string(mainloop.StateRunning)
 	run := false
@@ -211,7 +222,6 @@ func (e *Engine) arrived() {
 			vm.SetState(mainloop.StatePaused)
 		}
 	})
-	e.setIncoming(Completed)
 }
 
 // deny lets the disks of a machine that is about to run deny others what they must; what keeps them from it is only told.
@@ -245,6 +255,9 @@ type loader struct {
 	sections []qdev.Section
 	global   globalState
 	loaded   map[string]bool
+
+	phase      phase
+	packageEnd int64 // place in the stream where the devices end; 0: they are no package
 }
 
 // Read implements io.Reader. A device's state may be on its way for long: nothing else waits for it.
@@ -275,9 +288,15 @@ func (l *loader) load(src io.Reader) error {
 	l.loaded = map[string]bool{}
 	withMachine(func() { l.sections = e.sections(&l.global, true) })
 	for {
+		if l.packageEnd != 0 && l.phase != running && r.Consumed() >= l.packageEnd {
+			return wire.Invalid("The package ends before CMD_POSTCOPY_RUN")
+		}
 		kind := r.U8()
 		if r.Err() != nil {
 			return r.Err()
+		}
+		if l.phase == running && kind != wire.SectionPart && kind != wire.SectionEnd && kind != wire.EOF {
+			return wire.Invalid("Section type %d is not expected while the machine runs", kind)
 		}
 		switch kind {
 		case wire.SectionStart, wire.SectionFull:
@@ -395,7 +414,11 @@ func (l *loader) part(r *vmstate.Reader) error {
 	if !l.ramIDs[id] {
 		return wire.Invalid("Unknown savevm section %d", id)
 	}
-	if err := l.ram.Load(r, ram.Version); err != nil {
+	if l.phase == running { // QEMU ends the section once more
+		if !ram.Ends(r) {
+			return wire.Invalid("Pages are not expected while the machine runs")
+		}
+	} else if err := l.ram.Load(r, ram.Version); err != nil {
 		return fmt.Errorf("%w\nerror while loading state section id %d(%s)", err, id, ram.Name)
 	}
 	return l.footer(r, ram.Name, id)
@@ -437,10 +460,13 @@ func (l *loader) command(r *vmstate.Reader) error {
 		_, err = l.ch.Write(wire.Message(wire.RPPong, value))
 		return err
 	case wire.CmdPostcopyAdvise:
-		if n == 0 { // of bitmaps, which come before the end all the same
-			break
-		}
-		return wire.Invalid("Postcopy is not supported")
+		return l.advise(n)
+	case wire.CmdPackaged:
+		return l.unpack(r)
+	case wire.CmdPostcopyListen:
+		return l.listen()
+	case wire.CmdPostcopyRun:
+		return l.run(r)
 	default:
 		return wire.Invalid("The command %s is not supported", name)
 	}
@@ -452,12 +478,12 @@ const maxDescription = 64 << 20
 
 // end acts on the end of the stream: the CPUs get their state, and what stands behind the end is read so that the source can send it.
 func (l *loader) end(r *vmstate.Reader) error {
-	withMachine(l.e.M.LoadDone)
-	l.bitmaps.finish()
-	l.e.global = ""
-	if l.loaded["globalstate\x000"] {
-		l.e.global = l.global.state()
+	if l.phase == running {
+		l.bitmaps.giveUp() // those that are not whole
+		return nil
 	}
+	l.loadDone()
+	l.bitmaps.finish()
 	if kind := r.U8(); r.Err() == nil && kind == wire.VMDescription {
 		var part [4096]byte
 		for n := min(r.U32(), maxDescription); n > 0 && r.Err() == nil; {
@@ -467,6 +493,15 @@ func (l *loader) end(r *vmstate.Reader) error {
 		}
 	}
 	return nil
+}
+
+// loadDone gives the CPUs their state.
+func (l *loader) loadDone() {
+	withMachine(l.e.M.LoadDone)
+	l.e.global = ""
+	if l.loaded["globalstate\x000"] {
+		l.e.global = l.global.state()
+	}
 }
 
 // answer tells the source how it ended, if it listens. A source that cannot be told goes on by itself.

@@ -68,13 +68,15 @@ const (
 	Active        Status = "active"
 	PreSwitchover Status = "pre-switchover"
 	Device        Status = "device"
-	Completed     Status = "completed"
-	Failed        Status = "failed"
+	// PostcopyActive: the destination has the machine, the dirty bitmaps are still on their way.
+	PostcopyActive Status = "postcopy-active"
+	Completed      Status = "completed"
+	Failed         Status = "failed"
 )
 
 // underWay tells whether a migration in this state can be cancelled.
 func (s Status) underWay() bool {
-	return s == Setup || s == WaitUnplug || s == Active || s == PreSwitchover || s == Device || s == Cancelling
+	return s == Setup || s == WaitUnplug || s == Active || s == PreSwitchover || s == Device || s == PostcopyActive || s == Cancelling
 }
 
 // Engine is the migration of one machine, out and in.

@@ -11,6 +11,7 @@ import (
 	"goemu/hw/qdev"
 	"goemu/internal/mainloop"
 	"goemu/internal/memory"
+	"goemu/migration/channel"
 	"goemu/migration/ram"
 	"goemu/migration/vmstate"
 	"goemu/migration/wire"
@@ -122,6 +123,55 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// deaf is a channel that only says which way it goes.
+type deaf struct{ channel.Channel }
+
+func (deaf) TwoWay() bool { return false }
+
+// postcopyStream is what a source sends whose bitmaps follow behind the machine.
+func postcopyStream(t testing.TB) []byte {
+	t.Helper()
+	e, c, b := newEngine(t, true)
+	*c = chip{a: 1, sub: 6}
+	b.MarkDirty(0, b.Size())
+	e.caps[CapDirtyBitmaps] = true
+	var out bytes.Buffer
+	g := new(globalState)
+	g.set(mainloop.StateRunning)
+	withMachine(func() { e.M.VM.SetState(mainloop.StateFinishMigrate) })
+	o := newOutgoing(e)
+	o.sink, o.saver = wire.NewSink(&out), ram.NewSaver(e.M.RAM(), nil)
+	defer o.saver.Close()
+	for _, f := range []func() error{o.begin, func() error { return o.handOver(g) }, o.sendBitmapsAfter} {
+		if err := f(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return out.Bytes()
+}
+
+// TestPostcopyStream loads a machine before its bitmaps, which are given up where the stream breaks off after that.
+func TestPostcopyStream(t *testing.T) {
+	whole := postcopyStream(t)
+	for cut := range 60 {
+		e, c, _ := newEngine(t, false)
+		l := &loader{e: e, ch: deaf{}}
+		err := l.load(bytes.NewReader(whole[:len(whole)-cut]))
+		if (err == nil) != (cut == 0) || l.phase != running || *c != (chip{a: 1, sub: 6}) || e.global != "running" || e.incomingStatus() != PostcopyActive {
+			t.Fatalf("cut %d: %v, phase %d, %+v %q", cut, err, l.phase, *c, e.global)
+		}
+		l.bitmaps.giveUp()
+		e.M.Graph.Lock()
+		for _, name := range []string{"one", "two"} {
+			m := e.M.Graph.Find("disk").FindBitmap(name)
+			if m == nil && cut == 0 || m != nil && (m.Count() != 1<<18 || !m.State().Enabled || m.State().Busy || m.HasSuccessor()) {
+				t.Errorf("cut %d: bitmap %s: %+v", cut, name, m)
+			}
+		}
+		e.M.Graph.Unlock()
+	}
+}
+
 // FuzzStream loads anything: there is a state or an error, and no more memory is taken than the machine has.
 func FuzzStream(f *testing.F) {
 	good := stream(f)
@@ -129,9 +179,10 @@ func FuzzStream(f *testing.F) {
 	for _, n := range []int{0, 8, 20, len(good) / 2, len(good) - 1} {
 		f.Add(good[:n])
 	}
+	f.Add(postcopyStream(f))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		e, _, _ := newEngine(t, false)
-		if err := (&loader{e: e}).load(bytes.NewReader(data)); err != nil && err.Error() == "" {
+		if err := (&loader{e: e, ch: deaf{}}).load(bytes.NewReader(data)); err != nil && err.Error() == "" {
 			t.Error("an error without words")
 		}
 	})

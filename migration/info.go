@@ -53,7 +53,7 @@ func (e *Engine) Query() Info {
 	switch o.status {
 	case Failed:
 		i.Err = o.err
-	case WaitUnplug, Active, Cancelling, PreSwitchover, Device, Completed:
+	case WaitUnplug, Active, Cancelling, PreSwitchover, Device, PostcopyActive, Completed:
 		if r := o.ram.Load(); r != nil {
 			i.Source = o.figuresNow()
 		}

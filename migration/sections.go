@@ -60,6 +60,14 @@ func beginPart(out *wire.Sink, kind uint8) {
 	}
 }
 
+// putCommand writes a command.
+func putCommand(out *wire.Sink, cmd uint16, data []byte) {
+	out.U8(wire.Command)
+	out.U16(cmd)
+	out.U16(uint16(len(data)))
+	out.Bytes(data)
+}
+
 func footer(out *wire.Sink, id uint32) {
 	out.U8(wire.Footer)
 	out.U32(id)

@@ -53,6 +53,8 @@ type outgoing struct {
 	rp         *returnPath
 	throttle   throttle
 	bitmaps    []sentBitmap
+	headed     *sentBitmap // the last one whose names were sent
+	postcopy   postcopy
 	held       bool // requests to the machine wait, see mainloop.VM.Hold
 	wasRunning bool
 	inactive   bool // the disks were handed over
@@ -150,7 +152,8 @@ func (e *Engine) prepare() (*outgoing, error) {
 }
 
 func newOutgoing(e *Engine) *outgoing {
-	o := &outgoing{e: e, done: make(chan struct{}), resume: make(chan struct{}, 1), status: Setup, started: time.Now()}
+	o := &outgoing{e: e, done: make(chan struct{}), resume: make(chan struct{}, 1), status: Setup, started: time.Now(),
+		postcopy: postcopy{asked: make(chan struct{}, 1)}}
 	o.ctx, o.cancel = context.WithCancel(context.Background())
 	return o
 }
@@ -261,11 +264,20 @@ func (o *outgoing) send() {
 		if !o.waitForSlot() {
 			return
 		}
-		if o.lowPending() {
+		if !o.lowPending() {
+			o.iterate()
+			continue
+		}
+		switch {
+		case o.bitmapBits() > 0 && o.postcopy.wanted.Load():
+			o.completePostcopy()
+			return
+		case o.bitmapsFit():
 			o.complete()
 			return
 		}
 		o.iterate()
+		o.awaitPostcopy()
 	}
 }
 
@@ -283,15 +295,11 @@ func (o *outgoing) begin() error {
 	o.sink.Bytes(w.Bytes())
 	if e.Capability(CapReturnPath) {
 		o.rp = newReturnPath(o.ch)
-		for _, c := range []struct {
-			cmd  uint16
-			data []byte
-		}{{wire.CmdOpenReturnPath, nil}, {wire.CmdPing, []byte{0, 0, 0, 1}}} {
-			o.sink.U8(wire.Command)
-			o.sink.U16(c.cmd)
-			o.sink.U16(uint16(len(c.data)))
-			o.sink.Bytes(c.data)
-		}
+		putCommand(o.sink, wire.CmdOpenReturnPath, nil)
+		putCommand(o.sink, wire.CmdPing, []byte{0, 0, 0, 1})
+	}
+	if e.Capability(CapDirtyBitmaps) {
+		putCommand(o.sink, wire.CmdPostcopyAdvise, nil)
 	}
 	if err := o.takeBitmaps(); err != nil {
 		return err
@@ -396,7 +404,12 @@ func (o *outgoing) beginSlot() {
 
 // waitForSlot waits until the bandwidth lets more be sent; false if the migration was cancelled meanwhile.
 func (o *outgoing) waitForSlot() bool {
-	o.share = int64(min(o.e.Parameters().MaxBandwidth/uint64(time.Second/slot), unlimited))
+	p := o.e.Parameters()
+	most := p.MaxBandwidth
+	if o.postcopy.begun {
+		most = p.MaxPostcopyBandwidth
+	}
+	o.share = int64(min(most/uint64(time.Second/slot), unlimited))
 	if o.share == 0 {
 		o.share = unlimited
 	}
@@ -434,8 +447,8 @@ func (o *outgoing) figures(d time.Duration) {
 	}
 }
 
-// complete stops the machine and sends the rest.
-func (o *outgoing) complete() {
+// stopMachine ends what the guest does here, and returns what it was doing.
+func (o *outgoing) stopMachine() *globalState {
 	e := o.e
 	g := new(globalState)
 	o.throttle.stop()
@@ -451,7 +464,13 @@ func (o *outgoing) complete() {
 		g.set(before)
 	})
 	e.settle()
-	state, ok := o.maybePause()
+	return g
+}
+
+// complete stops the machine and sends the rest.
+func (o *outgoing) complete() {
+	g := o.stopMachine()
+	state, ok := o.maybePause(Device)
 	if !ok {
 		return
 	}
@@ -473,8 +492,9 @@ func (o *outgoing) complete() {
 	o.move(state, Completed)
 }
 
-// maybePause lets the user do something between the end of the guest and the hand-over.
-func (o *outgoing) maybePause() (Status, bool) {
+// maybePause lets the user do something between the end of the guest and the hand-over; it returns the state after that, which is next if there
+// was a pause, and false if the migration was cancelled.
+func (o *outgoing) maybePause(next Status) (Status, bool) {
 	if !o.e.Capability(CapPauseBeforeSwitchover) {
 		return Active, o.get() == Active
 	}
@@ -490,14 +510,12 @@ func (o *outgoing) maybePause() (Status, bool) {
 	case <-o.ctx.Done():
 		return PreSwitchover, false
 	}
-	return Device, o.move(PreSwitchover, Device)
+	return next, o.move(PreSwitchover, next)
 }
 
-// sendRest sends what is left of the RAM and the devices, and hands the disks over before the stream ends.
-func (o *outgoing) sendRest(g *globalState) error {
+// sendRAM sends what is left of the RAM, and returns the devices' state and its description, see saveSections.
+func (o *outgoing) sendRAM(g *globalState) (state []byte, desc <-chan []byte, err error) {
 	e := o.e
-	var state []byte
-	var desc <-chan []byte
 	withMachine(func() {
 		if e.M.VM.State() == mainloop.StateFinishMigrate {
 			e.M.VM.Hold()
@@ -506,7 +524,7 @@ func (o *outgoing) sendRest(g *globalState) error {
 		}
 	})
 	if state == nil {
-		return errors.New("the machine does not wait for the end of the migration any more")
+		return nil, nil, errors.New("the machine does not wait for the end of the migration any more")
 	}
 	o.saver.Stop()
 	o.saver.Sync()
@@ -514,24 +532,41 @@ func (o *outgoing) sendRest(g *globalState) error {
 	o.saver.Send(o.sink, unlimited)
 	o.saver.End(o.sink)
 	footer(o.sink, ramSection)
+	return state, desc, nil
+}
+
+// inactivate hands the disks over.
+func (o *outgoing) inactivate() error {
+	o.inactive = true
+	if err := o.e.withGraph(o.e.M.Graph.InactivateAll); err != nil {
+		o.inactive = false
+		return errors.New("qemu_savevm_state_complete_precopy_non_iterable: bdrv_inactivate_all() failed (-1)")
+	}
+	return nil
+}
+
+// sendRest sends what is left of the RAM, the bitmaps and the devices, and hands the disks over before the stream ends.
+func (o *outgoing) sendRest(g *globalState) error {
+	state, desc, err := o.sendRAM(g)
+	if err != nil {
+		return err
+	}
 	o.sendBitmaps()
 	o.sink.Bytes(state)
 	if err := o.sink.Flush(); err != nil {
 		return err
 	}
-	o.inactive = true
-	if err := e.withGraph(e.M.Graph.InactivateAll); err != nil {
-		o.inactive = false
-		return errors.New("qemu_savevm_state_complete_precopy_non_iterable: bdrv_inactivate_all() failed (-1)")
+	if err := o.inactivate(); err != nil {
+		return err
 	}
 	o.sink.U8(wire.EOF)
 	putDescription(o.sink, desc)
 	return o.sink.Flush()
 }
 
-// takeBack makes the disks this process's own again.
+// takeBack makes the disks this process's own again, if the destination cannot have begun to use them.
 func (o *outgoing) takeBack() {
-	if !o.inactive {
+	if !o.inactive || o.postcopy.begun {
 		return
 	}
 	if err := o.e.withGraph(o.e.M.Graph.Resume); err != nil {
@@ -580,7 +615,7 @@ func (o *outgoing) finish() {
 	if err := o.ch.Close(); err != nil && o.get() == Completed {
 		e.report(err.Error())
 	}
-	if o.get() != Completed {
+	if o.get() != Completed && !o.postcopy.begun {
 		e.restore()
 	}
 	o.move(Cancelling, Cancelled)

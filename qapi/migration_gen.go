@@ -324,6 +324,8 @@ type MigrationCommands interface {
 	QueryMigrateParameters(ctx context.Context) (*MigrationParameters, error)
 	// MigrateCancel is the command migrate_cancel. Ends the migration under way.
 	MigrateCancel(ctx context.Context) error
+	// MigrateStartPostcopy is the command migrate-start-postcopy. Lets the dirty bitmaps of a migration with the capability dirty-bitmaps follow when the destination runs already, so that it does not matter how long they take.
+	MigrateStartPostcopy(ctx context.Context) error
 	// MigrateContinue is the command migrate-continue. Lets a migration go on that waits.
 	MigrateContinue(ctx context.Context, arg *MigrateContinueArg) error
 	// Migrate is the command migrate. Sends the machine to another process. The command returns when that begins.
@@ -383,55 +385,61 @@ func BindMigration(r *Registry, c MigrationCommands) {
 		return nil, c.MigrateCancel(ctx)
 	})
 	r.bind(&moduleMigration.Commands[6], func(ctx context.Context, args *Object) (any, error) {
+		if err := noArguments(args); err != nil {
+			return nil, err
+		}
+		return nil, c.MigrateStartPostcopy(ctx)
+	})
+	r.bind(&moduleMigration.Commands[7], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[MigrateContinueArg]("q_obj_migrate-continue-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.MigrateContinue(ctx, arg)
 	})
-	r.bind(&moduleMigration.Commands[7], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMigration.Commands[8], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[MigrateArg]("q_obj_migrate-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.Migrate(ctx, arg)
 	})
-	r.bind(&moduleMigration.Commands[8], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMigration.Commands[9], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[MigrateIncomingArg]("q_obj_migrate-incoming-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.MigrateIncoming(ctx, arg)
 	})
-	r.bind(&moduleMigration.Commands[9], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMigration.Commands[10], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[SnapshotSaveArg]("q_obj_snapshot-save-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.SnapshotSave(ctx, arg)
 	})
-	r.bind(&moduleMigration.Commands[10], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMigration.Commands[11], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[SnapshotLoadArg]("q_obj_snapshot-load-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.SnapshotLoad(ctx, arg)
 	})
-	r.bind(&moduleMigration.Commands[11], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMigration.Commands[12], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[SnapshotDeleteArg]("q_obj_snapshot-delete-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.SnapshotDelete(ctx, arg)
 	})
-	r.bind(&moduleMigration.Commands[12], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMigration.Commands[13], func(ctx context.Context, args *Object) (any, error) {
 		arg, err := arguments[CalcDirtyRateArg]("q_obj_calc-dirty-rate-arg", args)
 		if err != nil {
 			return nil, err
 		}
 		return nil, c.CalcDirtyRate(ctx, arg)
 	})
-	r.bind(&moduleMigration.Commands[13], func(ctx context.Context, args *Object) (any, error) {
+	r.bind(&moduleMigration.Commands[14], func(ctx context.Context, args *Object) (any, error) {
 		if err := noArguments(args); err != nil {
 			return nil, err
 		}
@@ -668,6 +676,7 @@ var moduleMigration = Module{Name: "migration",
 		{Name: "migrate-set-parameters", Arg: "MigrateSetParameters"},
 		{Name: "query-migrate-parameters", Ret: "MigrationParameters"},
 		{Name: "migrate_cancel"},
+		{Name: "migrate-start-postcopy"},
 		{Name: "migrate-continue", Arg: "q_obj_migrate-continue-arg"},
 		{Name: "migrate", Arg: "q_obj_migrate-arg"},
 		{Name: "migrate-incoming", Arg: "q_obj_migrate-incoming-arg"},

@@ -29,6 +29,9 @@ type Loader struct {
 // Close ends the use of what the loader has opened.
 func (l *Loader) Close() { l.blank.Close() }
 
+// Ends reads a part without pages; false if it has some.
+func Ends(r *vmstate.Reader) bool { return r.U64() == flagEOS && r.Err() == nil }
+
 // Load reads one part of the section, up to its end mark.
 func (l *Loader) Load(r *vmstate.Reader, version int) error {
 	if version != Version {

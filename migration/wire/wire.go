@@ -33,6 +33,8 @@ const (
 	CmdOpenReturnPath = 1
 	CmdPing           = 2
 	CmdPostcopyAdvise = 3
+	CmdPostcopyListen = 4
+	CmdPostcopyRun    = 5
 	CmdPackaged       = 7
 	cmdMax            = 11
 )

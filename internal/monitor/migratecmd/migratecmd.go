@@ -146,6 +146,9 @@ func (s *Service) MigrateCancel(context.Context) error {
 	return nil
 }
 
+// MigrateStartPostcopy implements qapi.MigrationCommands.
+func (s *Service) MigrateStartPostcopy(context.Context) error { return s.Engine.StartPostcopy() }
+
 // MigrateContinue implements qapi.MigrationCommands.
 func (s *Service) MigrateContinue(_ context.Context, arg *qapi.MigrateContinueArg) error {
 	return s.Engine.Continue(migration.Status(arg.State))
