@@ -2,9 +2,7 @@ package block
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
@@ -156,21 +154,6 @@ func CopyRange(ctx context.Context, src *Child, srcOff int64, dst *Child, dstOff
 		srcOff, dstOff, length = srcOff+k, dstOff+k, length-k
 	}
 	return nil
-}
-
-// HostCopy remembers whether it makes sense to try CopyRange. Its methods may be called from many goroutines.
-type HostCopy struct{ vain atomic.Bool }
-
-// Try tells whether f, a CopyRange, has copied. Whatever an error was: reading and writing tell which side fails.
-func (h *HostCopy) Try(f func() error) bool {
-	if h.vain.Load() {
-		return false
-	}
-	err := f()
-	if err != nil && !errors.Is(err, ErrUnmapped) {
-		h.vain.Store(true)
-	}
-	return err == nil
 }
 
 // copyRangeTo is the writing side of CopyRange.

@@ -41,26 +41,17 @@ func (c *Commit) run(ctx context.Context) error {
 		limit = newLimiter(c.Rate)
 	}
 	src := &pieces{node: c.Top.Node(), base: c.below, size: size}
-	var hostCopy block.HostCopy
 	var behind block.WriteBehind
-	buffers := block.NewBuffers(bufferSize)
-	byHand := func(p piece) error {
-		buf := buffers.Get(p.n)
-		defer buffers.Put(buf)
-		if err := c.Top.Read(ctx, p.off, buf); err != nil {
-			return err
-		}
-		return c.Base.Write(ctx, p.off, buf, 0)
-	}
+	mover := block.NewMover(bufferSize)
 	pipe := newPipeline(func(p piece) error {
 		if p.zero {
 			return c.Base.WriteZeroes(ctx, p.off, p.n, block.MayUnmap)
 		}
 		limit.wait(ctx, p.n)
-		if !hostCopy.Try(func() error { return c.Top.CopyRange(ctx, p.off, c.Base, p.off, p.n) }) {
-			if err := byHand(p); err != nil {
-				return err
-			}
+		_, err := mover.Move(p.n, func() error { return c.Top.CopyRange(ctx, p.off, c.Base, p.off, p.n) },
+			func(b []byte) error { return c.Top.Read(ctx, p.off, b) }, func(b []byte) error { return c.Base.Write(ctx, p.off, b, 0) })
+		if err != nil {
+			return err
 		}
 		behind.Wrote(c.Base.Node(), p.n)
 		return nil
