@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 
+	"goemu/internal/trace"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -40,6 +42,7 @@ func (n *Node) align() int64 { return max(n.limits.RequestAlign, 1) }
 // readV reads a vector.
 func (n *Node) readV(ctx context.Context, off int64, iov [][]byte, fl Flags) error {
 	total := IovLen(iov)
+	n.traceRequest(trace.BlockRead, off, total, fl)
 	if err := checkRange(off, total); err != nil {
 		return err
 	}
@@ -130,7 +133,7 @@ func (n *Node) driverRead(ctx context.Context, off int64, iov [][]byte, fl Flags
 // tryReadV reads without waiting, if the driver can and nothing stands in the way.
 func (n *Node) tryReadV(off int64, iov [][]byte) bool {
 	t, ok := n.state.(TryReader)
-	if !ok || n.copyOnRead.Load() > 0 || (off|IovLen(iov))&(n.align()-1) != 0 {
+	if !ok || trace.BlockRead.Traced() || n.copyOnRead.Load() > 0 || (off|IovLen(iov))&(n.align()-1) != 0 {
 		return false
 	}
 	r := n.tracker.begin(reqRead, off, IovLen(iov))
@@ -152,6 +155,7 @@ func (n *Node) canWrite() error {
 // writeV writes a vector.
 func (n *Node) writeV(ctx context.Context, off int64, iov [][]byte, fl Flags) error {
 	total := IovLen(iov)
+	n.traceRequest(trace.BlockWrite, off, total, fl)
 	if err := checkRange(off, total); err != nil {
 		return err
 	}

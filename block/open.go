@@ -370,6 +370,7 @@ func (op *opening) openDriver(ctx context.Context, n *Node, d *Driver, file *Nod
 	if n.mode.CopyOnRead {
 		n.EnableCopyOnRead()
 	}
+	n.traceOpen()
 	state, err := d.Open(ctx, n, op.options)
 	if err != nil {
 		var e *Error

@@ -3,6 +3,8 @@ package block
 import (
 	"context"
 
+	"goemu/internal/trace"
+
 	"golang.org/x/sys/unix"
 )
 
@@ -18,6 +20,7 @@ func (n *Node) canZero() bool {
 
 // writeZeroes makes a range read as zeroes.
 func (n *Node) writeZeroes(ctx context.Context, off, length int64, fl Flags) error {
+	n.traceRequest(trace.BlockWriteZeroes, off, length, fl)
 	if err := checkRange(off, length); err != nil {
 		return err
 	}

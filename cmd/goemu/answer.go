@@ -55,11 +55,7 @@ func answerText(req *cli.Request) (string, error) {
 	case cli.QueryObject:
 		return objectHelp(req.Subject)
 	case cli.QueryTraceEvents:
-		var b strings.Builder
-		for _, e := range trace.Events("*") {
-			b.WriteString(e.Name + "\n")
-		}
-		return b.String(), nil
+		return trace.List(), nil
 	case cli.QueryChardevs:
 		return chardev.Help(), nil
 	case cli.QueryGroup:

@@ -33,18 +33,8 @@ func enableTraces(items string, traces []config.Options) (string, error) {
 	unknown := func(name string) { warn("trace event '" + name + "' does not exist") }
 	rest := trace.EnableItems(items, unknown)
 	for _, o := range traces {
-		if pattern, ok := o.Get("enable"); ok && !trace.Enable(pattern) {
-			unknown(pattern)
-		}
-		if path, ok := o.Get("events"); ok {
-			if err := trace.EnableFile(path, unknown); err != nil {
-				return "", err
-			}
-		}
-		if path, ok := o.Get("file"); ok {
-			if err := trace.SetFile(path); err != nil {
-				return "", err
-			}
+		if err := trace.Configure(o.Get, unknown); err != nil {
+			return "", err
 		}
 	}
 	return rest, nil

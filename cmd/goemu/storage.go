@@ -223,6 +223,8 @@ func (d *storageDaemon) late(v int, value, where string) (done bool, status int)
 	switch v {
 	case getopt.Operand:
 		err = fmt.Errorf("Unexpected argument")
+	case 'T':
+		return d.TraceAt(where+": ", value)
 	case storageObject:
 		return d.AddObjectAt(where+": ", value)
 	case storageChardev:

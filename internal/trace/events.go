@@ -22,6 +22,10 @@ const (
 	VMStateNotify
 	RunStateSet
 	SystemWakeup
+	BlockOpen
+	BlockRead
+	BlockWrite
+	BlockWriteZeroes
 	numEvents
 )
 
@@ -37,6 +41,10 @@ var events = [numEvents]struct {
 	VMStateNotify:     {name: "vm_state_notify"},
 	RunStateSet:       {name: "runstate_set"},
 	SystemWakeup:      {name: "system_wakeup_request"},
+	BlockOpen:         {name: "bdrv_open_common"},
+	BlockRead:         {name: "bdrv_co_preadv_part"},
+	BlockWrite:        {name: "bdrv_co_pwritev_part"},
+	BlockWriteZeroes:  {name: "bdrv_co_pwrite_zeroes"},
 }
 
 // Traced tells whether the event is traced.
@@ -87,6 +95,32 @@ func Enable(line string) bool {
 	}
 	pattern, off := strings.CutPrefix(line, "-")
 	return SetEvents(pattern, !off) > 0 || IsPattern(pattern)
+}
+
+// Configure carries out a list of options as -trace has it: "enable" is a pattern, "events" a file of such lines, "file" a new log. get tells
+// the options' values; unknown is told of names of no event.
+func Configure(get func(key string) (string, bool), unknown func(name string)) error {
+	if pattern, ok := get("enable"); ok && !Enable(pattern) {
+		unknown(pattern)
+	}
+	if path, ok := get("events"); ok {
+		if err := EnableFile(path, unknown); err != nil {
+			return err
+		}
+	}
+	if path, ok := get("file"); ok {
+		return SetFile(path)
+	}
+	return nil
+}
+
+// List is the names of all events, a line each.
+func List() string {
+	var b strings.Builder
+	for i := range events {
+		b.WriteString(events[i].name + "\n")
+	}
+	return b.String()
 }
 
 // EnableItems carries out the items "trace:PATTERN" of a list of log items and returns the others; unknown is told of names of no event.

@@ -33,6 +33,21 @@ func TestEvents(t *testing.T) {
 	assert.ErrorContains(t, EnableFile("/nonexistent", nil), "No such file or directory")
 }
 
+func TestConfigure(t *testing.T) {
+	defer SetEvents("*", false)
+	options := map[string]string{"enable": "nosuch", "events": filepath.Join(t.TempDir(), "events")}
+	get := func(key string) (string, bool) { v, ok := options[key]; return v, ok }
+	require.NoError(t, os.WriteFile(options["events"], []byte("bdrv_*\n"), 0o600))
+	var bad []string
+	require.NoError(t, Configure(get, func(s string) { bad = append(bad, s) }))
+	assert.Equal(t, []string{"nosuch"}, bad)
+	assert.True(t, BlockRead.Traced())
+	options["file"] = "/nonexistent/log"
+	assert.ErrorContains(t, Configure(get, func(string) {}), "Error opening logfile /nonexistent/log: No such file or directory")
+	options["events"] = "/nonexistent"
+	assert.ErrorContains(t, Configure(get, func(string) {}), "/nonexistent")
+}
+
 // TestEventNames: every event has a name.
 func TestEventNames(t *testing.T) {
 	for i := range events {

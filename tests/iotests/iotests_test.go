@@ -72,6 +72,7 @@ var varying = []struct {
 	{regexp.MustCompile(`20[0-9]{2}-[0-9]{2}-[0-9]{2} [0-9:]{8}`), "DATE"},
 	{regexp.MustCompile(`"date-n?sec": [0-9]+`), `"date": N`},
 	{regexp.MustCompile(`in [0-9.]+ seconds`), "in N seconds"},
+	{regexp.MustCompile(`bs 0x[0-9a-f]+`), "bs POINTER"},
 	{regexp.MustCompile(`cid("?: )[0-9]+`), "cid${1}N"},
 }
 

@@ -625,6 +625,17 @@ qemu-io -f raw -c 'write -P 0 40 1' -c 'write -P 255 49 6' c.qed
 qemu-img info c.qed
 qemu-io -f raw -c 'write -P 0 49 6' -c 'write -P 255 12 4' c.qed
 qemu-img info c.qed`},
+	{"trace", `
+qemu-img create -f raw a.raw 1M
+qemu-img -T x=y info a.raw
+qemu-img -T
+qemu-nbd -T x=y a.raw
+qemu-io -T x=y a.raw
+qemu-storage-daemon -T x=y
+qemu-img -T nosuch -T -bdrv_* info -f raw a.raw
+qemu-io -t writeback -T bdrv_co_p* -f raw -c 'read 0 512' -c 'write 512 512' -c 'read 511 2' a.raw
+qemu-io -T bdrv_* -T -bdrv_co_p* -f raw -c length a.raw
+qemu-io -T file=nosuch/log -f raw -c length a.raw`},
 	{"salvage", `
 qemu-img create -f raw a.raw 32M
 qemu-io -f raw -c 'write -P 5 0 32M' a.raw

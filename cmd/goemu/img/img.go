@@ -50,7 +50,7 @@ func Main(t *tool.Tool, args []string) int {
 	if len(args) < 2 {
 		return t.Usage("Not enough arguments")
 	}
-	p := getopt.New(args, "+:hV", []getopt.Long{{Name: "help", Val: 'h'}, {Name: "version", Val: 'V'}}, t.Err)
+	p := getopt.New(args, "+:hVT:", []getopt.Long{{Name: "help", Val: 'h'}, {Name: "version", Val: 'V'}, {Name: "trace", Arg: true, Val: 'T'}}, t.Err)
 	for v := p.Next(); v != getopt.End; v = p.Next() {
 		switch v {
 		case getopt.Missing:
@@ -59,6 +59,10 @@ func Main(t *tool.Tool, args []string) int {
 			return t.Usage("unrecognized option '%s'", p.Last())
 		case 'h':
 			return c.help()
+		case 'T':
+			if done, status := t.Trace(p.Value); done {
+				return status
+			}
 		case 'V':
 			t.Printf("qemu-img version %s\n", tool.Version)
 			return 0

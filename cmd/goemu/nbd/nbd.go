@@ -18,7 +18,8 @@ type command struct {
 	*tool.Tool
 	options
 
-	activated int // sockets that the service manager passed
+	traces    []string // arguments of -T
+	activated int      // sockets that the service manager passed
 	creds     *tlscreds.X509
 	authz     tlscreds.Authorizer
 }
@@ -109,6 +110,11 @@ func Main(t *tool.Tool, args []string) int {
 	case (c.device != "" && !c.verbose || c.fork) && !forked():
 		return c.forkServer()
 	}
+	for _, arg := range c.traces {
+		if done, status := c.Trace(arg); done {
+			return status
+		}
+	}
 	return c.serve()
 }
 
@@ -152,7 +158,9 @@ func (c *command) option(v int, arg string) (done bool, status int) {
 		c.setReadOnly()
 	case 'B':
 		c.bitmaps = append([]string{arg}, c.bitmaps...)
-	case 'T': // trace events are not part of this program's interface: any list of them is empty
+	case 'T':
+		c.traces = append(c.traces, arg)
+		return c.CheckTrace(arg)
 	case optObject:
 		return c.AddObject(arg)
 	case optTLSCreds:

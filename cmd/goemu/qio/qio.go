@@ -37,7 +37,7 @@ var longOptions = []getopt.Long{
 	{Name: "read-only", Val: 'r'}, {Name: "snapshot", Val: 's'}, {Name: "nocache", Val: 'n'}, {Name: "copy-on-read", Val: 'C'},
 	{Name: "misalign", Val: 'm'}, {Name: "native-aio", Val: 'k'}, {Name: "aio", Arg: true, Val: 'i'}, {Name: "discard", Arg: true, Val: 'd'},
 	{Name: "cache", Arg: true, Val: 't'}, {Name: "object", Arg: true, Val: valObject}, {Name: "image-opts", Val: valImageOpts},
-	{Name: "force-share", Val: 'U'},
+	{Name: "force-share", Val: 'U'}, {Name: "trace", Arg: true, Val: 'T'},
 }
 
 // start is what the command line says.
@@ -56,7 +56,7 @@ func Main(t *tool.Tool, args []string) int {
 	var st start
 	st.mode = block.Mode{Unmap: true}
 	st.writethrough = true
-	p := getopt.New(args, "hVc:d:f:rsnCmki:t:U", longOptions, t.Err)
+	p := getopt.New(args, "hVc:d:f:rsnCmki:t:T:U", longOptions, t.Err)
 	for v := p.Next(); v != getopt.End; v = p.Next() {
 		if done, status := s.option(&st, v, p.Value); done {
 			return status
@@ -120,6 +120,8 @@ func (s *session) option(st *start, v int, value string) (done bool, status int)
 		}
 	case 'U':
 		st.share = true
+	case 'T':
+		return s.Trace(value)
 	case valObject:
 		return s.AddObject(value)
 	case valImageOpts:
@@ -164,6 +166,8 @@ QEMU Disk exerciser
   -t, --cache=MODE     cache mode of the image
   -d, --discard=MODE   discard mode of the image
   -U, --force-share    let others write the image meanwhile
+  -T, --trace [[enable=]PATTERN][,events=FILE][,file=FILE]
+                       log the events of this name, those a file lists; log to a file
   -h, --help           display this help and exit
   -V, --version        output version information and exit
 
