@@ -30,4 +30,5 @@ var modules = []*Module{
 	&moduleAcpi,
 	&modulePci,
 	&moduleStats,
+	&moduleVirtio,
 }

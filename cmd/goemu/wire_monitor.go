@@ -95,6 +95,7 @@ func (s *session) makeMonitors(ctx context.Context) {
 	qapi.BindPci(r, o.machine)
 	qapi.BindAcpi(r, o.machine)
 	qapi.BindStats(r, o.machine)
+	qapi.BindVirtio(r, o.device)
 	qapi.BindBlockCore(r, m.block)
 	qapi.BindBlock(r, m.block)
 	qapi.BindBlockExport(r, m.block)

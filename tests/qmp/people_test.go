@@ -21,6 +21,7 @@ var peopleLines = []string{
 	"qom-set -j /objects/o merge true", "qom-set -j /objects/o merge 1", "qom-set /objects/o size 1", "info qom-tree /nosuch",
 	"object_add nosuch", "object_add iothread,id=i,poll-max-ns=5", "object_add iothread,id=i,poll-max-ns=x", "object_add iothread,poll-max-ns=5",
 	"object_add iothread,id=1,poll-max-ns=5", "object_add iothread,id=k,nosuch=5", "object_del i", "object_del i", "object_del o",
+	"info virtio", "device_add virtio-keyboard-pci", "device_add virtio-scsi-pci,id=s", "info virtio", "help info virtio",
 	"device_add nosuch", "device_del nosuch", "device_add virtio-rng-pci,id=r", "device_add virtio-rng-pci,id=r", "device_add virtio-rng-pci,bus=nosuch", "device_del r",
 }
 

@@ -23,6 +23,7 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		}},
 	}
 	info = []*hmp.Command{
+		{Name: "virtio", Help: "List all available virtio devices", Run: s.hmpVirtio},
 		{Name: "qtree", Help: "show device tree", Run: s.hmpTree},
 		{Name: "qdm", Help: "show qdev device model list", Run: func(m *hmp.Monitor, _ *hmp.Args) error { m.Printf("%s", s.List()); return nil }},
 	}
