@@ -19,6 +19,7 @@ type cache struct {
 	own       overlapMask // what the tables are themselves
 	size      int64       // bytes of a table
 	capacity  int         // tables
+	flushed   func()      // called when all tables are on the medium
 
 	tables map[int64]*table
 	head   table // of the list by last use: head.next is the oldest
@@ -220,7 +221,13 @@ func (c *cache) flush() error {
 	if err := c.write(); err != nil {
 		return err
 	}
-	return c.im.file.Flush(bg)
+	if err := c.im.file.Flush(bg); err != nil {
+		return err
+	}
+	if c.flushed != nil {
+		c.flushed()
+	}
+	return nil
 }
 
 // empty flushes and forgets everything.

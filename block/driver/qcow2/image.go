@@ -60,6 +60,7 @@ type image struct {
 
 	inflight []*allocation // writes whose clusters are not yet in the L2 tables
 
+	held         clusterSet
 	discards     []region // freed ranges that wait for being passed on
 	holdDiscards bool     // collect them until the end of the operation
 
@@ -393,9 +394,13 @@ func (im *image) FlushToOS(context.Context) error {
 	return im.writeCaches()
 }
 
-// writeCaches writes dirty tables without waiting for the medium.
+// writeCaches writes dirty tables. It waits for the medium only where order asks for it, and to release what is held.
 func (im *image) writeCaches() error {
-	if err := im.l2cache.write(); err != nil {
+	write := im.l2cache.write
+	if im.held.n > 0 {
+		write = im.l2cache.flush
+	}
+	if err := write(); err != nil {
 		return err
 	}
 	if im.accurate() {

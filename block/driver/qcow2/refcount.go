@@ -225,7 +225,7 @@ func (im *image) allocNoRef(n, maxOff int64) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
-		if i++; c != 0 {
+		if i++; !im.isFree(im.freeIndex-1, c) {
 			i = 0
 		}
 	}
@@ -238,6 +238,9 @@ func (im *image) allocNoRef(n, maxOff int64) (int64, error) {
 // allocClusters allocates contiguous clusters for n bytes.
 func (im *image) allocClusters(n int64) (int64, error) {
 	im.event("cluster_alloc")
+	if err := im.limitHeld(); err != nil {
+		return 0, err
+	}
 	for {
 		off, err := im.allocNoRef(n, maxClusterOffset)
 		if err != nil {
@@ -258,12 +261,13 @@ func (im *image) allocClustersAt(off, count int64) (int64, error) {
 		r := im.refReader()
 		var i int64
 		for ; i < count; i++ {
-			n, err := r.get(off>>im.clusterBits + i)
+			cluster := off>>im.clusterBits + i
+			n, err := r.get(cluster)
 			if err != nil {
 				r.done()
 				return 0, err
 			}
-			if n != 0 {
+			if !im.isFree(cluster, n) {
 				break
 			}
 		}
@@ -277,6 +281,9 @@ func (im *image) allocClustersAt(off, count int64) (int64, error) {
 // allocBytes allocates room for n bytes of compressed data, behind the last such if that fits.
 func (im *image) allocBytes(n int64) (int64, error) {
 	im.event("cluster_alloc_bytes")
+	if err := im.limitHeld(); err != nil {
+		return 0, err
+	}
 	off := im.freeByte
 	if off != 0 {
 		c, err := im.refcount(off >> im.clusterBits)
@@ -329,7 +336,7 @@ func (im *image) freeClusters(off, n int64, kind discardKind) {
 	}
 }
 
-// freeAny gives back what an L2 entry refers to.
+// freeAny gives back what an L2 entry referred to; the table is changed but not on the medium.
 func (im *image) freeAny(entry uint64, kind discardKind) {
 	t := im.clusterTypeOf(entry)
 	off := int64(entry & l2OffsetMask)
@@ -340,11 +347,13 @@ func (im *image) freeAny(entry uint64, kind discardKind) {
 		}
 	case t == cCompressed:
 		coff, size := im.compressed(entry)
+		im.hold(coff, size)
 		im.freeClusters(coff, size, kind)
 	case t != cNormal && t != cZeroAlloc:
 	case im.offsetInCluster(off) != 0:
 		im.corrupt(false, "Cannot free unaligned cluster %s", hex(off))
 	default:
+		im.hold(off, im.clusterSize)
 		im.freeClusters(off, im.clusterSize, kind)
 	}
 }
