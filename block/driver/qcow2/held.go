@@ -1,5 +1,7 @@
 package qcow2
 
+import "time"
+
 // clusterSet is a set of clusters.
 type clusterSet struct {
 	words map[int64]uint64 // bit i&63 of word i>>6 says that cluster i is in the set
@@ -21,8 +23,8 @@ func (s *clusterSet) add(cluster int64) {
 
 func (s *clusterSet) has(cluster int64) bool { return s.words[cluster>>6]>>(cluster&63)&1 != 0 }
 
-// maxHeld is how many bytes may be held back from use; then they are waited for.
-const maxHeld = 64 << 20
+// holdTime is how long allocating goes round held clusters before the tables are flushed for them once more.
+const holdTime = time.Second
 
 // hold keeps what an L2 entry referred to from being used again until the medium has the table without the entry: otherwise a power failure
 // could leave an entry that refers to what somebody else wrote.
@@ -43,10 +45,12 @@ func (im *image) release() {
 	}
 }
 
-// limitHeld flushes the L2 tables if much is held.
-func (im *image) limitHeld() error {
-	if im.held.n<<im.clusterBits < maxHeld {
+// flushHeld is called before clusters are allocated: it flushes the L2 tables if something is held and this was not done for it lately.
+func (im *image) flushHeld() error {
+	if im.held.n == 0 || time.Since(im.heldFlushed) < holdTime {
 		return nil
 	}
-	return im.l2cache.flush()
+	err := im.l2cache.flush()
+	im.heldFlushed = time.Now()
+	return err
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -61,6 +62,7 @@ type image struct {
 	inflight []*allocation // writes whose clusters are not yet in the L2 tables
 
 	held         clusterSet
+	heldFlushed  time.Time // when the L2 tables were last flushed for what is held
 	discards     []region // freed ranges that wait for being passed on
 	holdDiscards bool     // collect them until the end of the operation
 

@@ -238,7 +238,7 @@ func (im *image) allocNoRef(n, maxOff int64) (int64, error) {
 // allocClusters allocates contiguous clusters for n bytes.
 func (im *image) allocClusters(n int64) (int64, error) {
 	im.event("cluster_alloc")
-	if err := im.limitHeld(); err != nil {
+	if err := im.flushHeld(); err != nil {
 		return 0, err
 	}
 	for {
@@ -281,7 +281,7 @@ func (im *image) allocClustersAt(off, count int64) (int64, error) {
 // allocBytes allocates room for n bytes of compressed data, behind the last such if that fits.
 func (im *image) allocBytes(n int64) (int64, error) {
 	im.event("cluster_alloc_bytes")
-	if err := im.limitHeld(); err != nil {
+	if err := im.flushHeld(); err != nil {
 		return 0, err
 	}
 	off := im.freeByte
