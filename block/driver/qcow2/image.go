@@ -63,8 +63,8 @@ type image struct {
 
 	held         clusterSet
 	heldFlushed  time.Time // when the L2 tables were last flushed for what is held
-	discards     []region // freed ranges that wait for being passed on
-	holdDiscards bool     // collect them until the end of the operation
+	discards     []region  // freed ranges that wait for being passed on
+	holdDiscards bool      // collect them until the end of the operation
 
 	rt          runtimeOptions
 	lazy        bool // refcounts are written lazily
