@@ -26,7 +26,7 @@ var cpuProps = addHyperV(map[string]func(c *Config, s string) error{
 	"tcg-cpuid":             boolean(func(c *Config, on bool) { c.HideHypervisor = !on }),
 	"kvm":                   boolean(func(c *Config, on bool) { c.HideKVM = !on }),
 	"vmware-cpuid-freq":     boolean(func(c *Config, on bool) { c.HideFrequency = !on }),
-	"migratable":            boolean(migratable),
+	"migratable":            migratable,
 	"host-phys-bits":        boolean(func(*Config, bool) {}),
 	"l3-cache":              boolean(func(*Config, bool) {}),
 	"legacy-cache":          boolean(func(*Config, bool) {}),
@@ -37,9 +37,16 @@ var cpuProps = addHyperV(map[string]func(c *Config, s string) error{
 	"host-cache-info":       boolean(func(c *Config, on bool) { c.HostCaches = on }),
 })
 
-// migratable says whether models that have everything leave out what keeps the guest from moving to another host.
-func migratable(c *Config, on bool) {
-	if c.Model.AllFeatures && c.supported != nil {
+// migratable says whether models that have everything leave out what keeps the guest from moving to another host. Others lack the property.
+func migratable(c *Config, s string) error {
+	if !c.Model.AllFeatures {
+		return errAbsent
+	}
+	return boolean(leaveOut)(c, s)
+}
+
+func leaveOut(c *Config, on bool) {
+	if c.supported != nil {
 		c.Features.Set(FeatInvTSC, !on && c.supported.Has(FeatInvTSC))
 		for w := range c.Features {
 			unnamed := c.supported[w] &^ Words[w].named()
@@ -78,8 +85,8 @@ type propError string
 
 func (e propError) Error() string { return string(e) }
 
-// errType is a value of the wrong type; the text needs the name of the property.
-var errNumber, errBool = errors.New("expects uint64"), errors.New("expects 'on' or 'off'")
+// These are values of the wrong type, and a property that the model lacks; the texts need the name of the property.
+var errNumber, errBool, errAbsent = errors.New("expects uint64"), errors.New("expects 'on' or 'off'"), errors.New("is absent")
 
 func number(set func(*Config, uint64) error) func(*Config, string) error {
 	return func(c *Config, s string) error {
@@ -240,11 +247,13 @@ func (c *Config) apply(model, name, val string) error {
 	} else if set := cpuProps[name]; set != nil {
 		err = set(c, val)
 	} else {
-		err = propertyNotFound(model, name)
+		err = errAbsent
 	}
 	switch {
 	case err == nil:
 		return nil
+	case err == errAbsent:
+		err = propertyNotFound(model, name)
 	case errors.As(err, new(propError)):
 		return err
 	case err == errNumber || err == errBool:

@@ -45,13 +45,14 @@ func TestNamedModels(t *testing.T) {
 
 func TestOptionErrors(t *testing.T) {
 	for opt, want := range map[string]string{
-		"nosuch":              "unable to find CPU model 'nosuch'",
-		"qemu64,+foo":         "Property 'qemu64-x86_64-cpu.foo' not found",
-		"qemu64,foo":          "can't apply global qemu64-x86_64-cpu.foo=on: Property 'qemu64-x86_64-cpu.foo' not found",
-		"qemu64,avx2=foo":     "can't apply global qemu64-x86_64-cpu.avx2=foo: Parameter 'avx2' expects 'on' or 'off'",
-		"qemu64,level=foo":    "can't apply global qemu64-x86_64-cpu.level=foo: Parameter 'level' expects uint64",
-		"qemu64,vendor=x":     "can't apply global qemu64-x86_64-cpu.vendor=x: Property '.vendor' doesn't take value 'x'",
-		"qemu64,phys-bits=99": "phys-bits should be between 32 and 52  (but is 99)",
+		"nosuch":               "unable to find CPU model 'nosuch'",
+		"qemu64,+foo":          "Property 'qemu64-x86_64-cpu.foo' not found",
+		"qemu64,foo":           "can't apply global qemu64-x86_64-cpu.foo=on: Property 'qemu64-x86_64-cpu.foo' not found",
+		"qemu64,migratable=on": "can't apply global qemu64-x86_64-cpu.migratable=on: Property 'qemu64-x86_64-cpu.migratable' not found",
+		"qemu64,avx2=foo":      "can't apply global qemu64-x86_64-cpu.avx2=foo: Parameter 'avx2' expects 'on' or 'off'",
+		"qemu64,level=foo":     "can't apply global qemu64-x86_64-cpu.level=foo: Parameter 'level' expects uint64",
+		"qemu64,vendor=x":      "can't apply global qemu64-x86_64-cpu.vendor=x: Property '.vendor' doesn't take value 'x'",
+		"qemu64,phys-bits=99":  "phys-bits should be between 32 and 52  (but is 99)",
 	} {
 		_, _, err := ParseOption(opt, everything(), "TCG")
 		require.EqualError(t, err, want)
