@@ -10,10 +10,54 @@ type VirtioInfo struct {
 	Name string `json:"name"`
 }
 
+// VirtioDeviceStatus is the struct VirtioDeviceStatus. The bits of a device status.
+type VirtioDeviceStatus struct {
+	Statuses        []string `json:"statuses"`
+	UnknownStatuses *uint8   `json:"unknown-statuses,omitempty"`
+}
+
+// VirtioDeviceFeatures is the struct VirtioDeviceFeatures. Features of a virtio device.
+type VirtioDeviceFeatures struct {
+	Transports         []string `json:"transports"`
+	DevFeatures        []string `json:"dev-features,omitempty"`
+	UnknownDevFeatures *uint64  `json:"unknown-dev-features,omitempty"`
+}
+
+// VirtioStatus is the struct VirtioStatus. The state of a virtio device.
+type VirtioStatus struct {
+	Name                 string                `json:"name"`
+	DeviceId             uint16                `json:"device-id"`
+	VhostStarted         bool                  `json:"vhost-started"`
+	DeviceEndian         string                `json:"device-endian"`
+	GuestFeatures        *VirtioDeviceFeatures `json:"guest-features"`
+	HostFeatures         *VirtioDeviceFeatures `json:"host-features"`
+	BackendFeatures      *VirtioDeviceFeatures `json:"backend-features"`
+	NumVqs               int64                 `json:"num-vqs"`
+	Status               *VirtioDeviceStatus   `json:"status"`
+	Isr                  uint8                 `json:"isr"`
+	QueueSel             uint16                `json:"queue-sel"`
+	VmRunning            bool                  `json:"vm-running"`
+	Broken               bool                  `json:"broken"`
+	Disabled             bool                  `json:"disabled"`
+	UseStarted           bool                  `json:"use-started"`
+	Started              bool                  `json:"started"`
+	StartOnKick          bool                  `json:"start-on-kick"`
+	DisableLegacyCheck   bool                  `json:"disable-legacy-check"`
+	BusName              string                `json:"bus-name"`
+	UseGuestNotifierMask bool                  `json:"use-guest-notifier-mask"`
+}
+
+// XQueryVirtioStatusArg are the arguments of x-query-virtio-status.
+type XQueryVirtioStatusArg struct {
+	Path string `json:"path"`
+}
+
 // VirtioCommands are the commands of the module virtio.
 type VirtioCommands interface {
 	// XQueryVirtio is the command x-query-virtio. The virtio devices, the newest first.
 	XQueryVirtio(ctx context.Context) ([]*VirtioInfo, error)
+	// XQueryVirtioStatus is the command x-query-virtio-status. The state of a virtio device.
+	XQueryVirtioStatus(ctx context.Context, arg *XQueryVirtioStatusArg) (*VirtioStatus, error)
 }
 
 // BindVirtio makes the commands of the module virtio callable.
@@ -24,6 +68,13 @@ func BindVirtio(r *Registry, c VirtioCommands) {
 		}
 		return c.XQueryVirtio(ctx)
 	})
+	r.bind(&moduleVirtio.Commands[1], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[XQueryVirtioStatusArg]("q_obj_x-query-virtio-status-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return c.XQueryVirtioStatus(ctx, arg)
+	})
 }
 
 var moduleVirtio = Module{Name: "virtio",
@@ -32,9 +83,44 @@ var moduleVirtio = Module{Name: "virtio",
 			{Name: "path", Type: "str"},
 			{Name: "name", Type: "str"},
 		}},
+		{Name: "VirtioDeviceStatus", Kind: KindObject, Members: []Member{
+			{Name: "statuses", Type: "[]str"},
+			{Name: "unknown-statuses", Type: "uint8", Optional: true},
+		}},
+		{Name: "VirtioDeviceFeatures", Kind: KindObject, Members: []Member{
+			{Name: "transports", Type: "[]str"},
+			{Name: "dev-features", Type: "[]str", Optional: true},
+			{Name: "unknown-dev-features", Type: "uint64", Optional: true},
+		}},
+		{Name: "VirtioStatus", Kind: KindObject, Members: []Member{
+			{Name: "name", Type: "str"},
+			{Name: "device-id", Type: "uint16"},
+			{Name: "vhost-started", Type: "bool"},
+			{Name: "device-endian", Type: "str"},
+			{Name: "guest-features", Type: "VirtioDeviceFeatures"},
+			{Name: "host-features", Type: "VirtioDeviceFeatures"},
+			{Name: "backend-features", Type: "VirtioDeviceFeatures"},
+			{Name: "num-vqs", Type: "int"},
+			{Name: "status", Type: "VirtioDeviceStatus"},
+			{Name: "isr", Type: "uint8"},
+			{Name: "queue-sel", Type: "uint16"},
+			{Name: "vm-running", Type: "bool"},
+			{Name: "broken", Type: "bool"},
+			{Name: "disabled", Type: "bool"},
+			{Name: "use-started", Type: "bool"},
+			{Name: "started", Type: "bool"},
+			{Name: "start-on-kick", Type: "bool"},
+			{Name: "disable-legacy-check", Type: "bool"},
+			{Name: "bus-name", Type: "str"},
+			{Name: "use-guest-notifier-mask", Type: "bool"},
+		}},
+		{Name: "q_obj_x-query-virtio-status-arg", Kind: KindObject, Members: []Member{
+			{Name: "path", Type: "str"},
+		}},
 	},
 	Commands: []Command{
 		{Name: "x-query-virtio", Ret: "[]VirtioInfo", Features: []string{"unstable"}},
+		{Name: "x-query-virtio-status", Arg: "q_obj_x-query-virtio-status-arg", Ret: "VirtioStatus", Features: []string{"unstable"}},
 	},
 	Events: []EventInfo{},
 }

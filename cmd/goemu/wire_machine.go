@@ -32,7 +32,8 @@ func (s *session) makeObjectServices() {
 	o := &s.mon.objects
 	r := registry(new(misc.Hooks))
 	types := objectTypeTree(r)
-	o.device = &devicecmd.Service{Registry: r, Types: types, Tree: func() *qdev.Tree { return s.machine.Tree }, Describe: describeType}
+	o.device = &devicecmd.Service{Registry: r, Types: types, Tree: func() *qdev.Tree { return s.machine.Tree },
+		Running: func() bool { return s.machine.VM.Running() }, Describe: describeType}
 	o.qom = &qomcmd.Service{Types: types, Root: func() *qom.Node {
 		if s.machine == nil {
 			return nil

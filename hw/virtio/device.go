@@ -22,6 +22,8 @@ type Device struct {
 	transportFeatures uint64
 	started           bool // queues are served
 	running           bool // the machine runs
+	kicked            bool // in use by a driver that has not said that it is ready
+	startOnKick       bool // a driver that does so may come
 
 	// Driver-visible state.
 	status       atomic.Uint32
@@ -88,8 +90,12 @@ func (d *Device) SetFeatures(f uint64) {
 	if d.Status()&StatusFeaturesOK != 0 {
 		return
 	}
-	d.guest.Store(f & d.HostFeatures())
+	host := d.HostFeatures()
+	d.guest.Store(f & host)
 	d.featuresSet()
+	if f&^host == 0 && !d.InUse() && !d.Has(FeatureVersion1) {
+		d.startOnKick = true
+	}
 }
 
 func (d *Device) featuresSet() {
@@ -111,6 +117,9 @@ func (d *Device) SetStatus(v uint8) {
 		return
 	}
 	d.model.SetStatus(v)
+	if ready := v&StatusDriverOK != 0; ready != d.driverOK() {
+		d.kicked, d.startOnKick = false, d.startOnKick && !ready
+	}
 	d.status.Store(uint32(v))
 	d.update()
 }
@@ -178,7 +187,7 @@ func (d *Device) Reset() {
 	d.guest.Store(0)
 	d.featuresSet()
 	d.isr.Store(0)
-	d.QueueSel, d.Disabled = 0, false
+	d.QueueSel, d.Disabled, d.kicked, d.startOnKick = 0, false, false, false
 	d.configVector.Store(NoVector)
 	d.broken.Store(false)
 	for _, q := range d.queues {
@@ -272,6 +281,7 @@ func (d *Device) Notify(n int) {
 	}
 	if !d.started && !q.outside && d.running && !d.Has(FeatureVersion1) && !d.Broken() {
 		d.setStarted(true)
+		d.kicked, d.startOnKick = true, false
 	}
 	q.Wake()
 }

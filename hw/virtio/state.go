@@ -162,6 +162,7 @@ func (d *Device) resume() error {
 		}
 	}
 	d.loading = nil
+	d.startOnKick = !d.InUse() && !d.Has(FeatureVersion1)
 	if m, ok := d.model.(interface{ Loaded() error }); ok {
 		if err := m.Loaded(); err != nil {
 			return err

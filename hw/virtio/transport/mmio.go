@@ -332,6 +332,9 @@ type backend[T any, P pointer[T]] struct {
 // VirtioDevice is the device type itself.
 func (b *backend[T, P]) VirtioDevice() P { return &b.Type }
 
+// VirtioCommon is the common part of the device type.
+func (b *backend[T, P]) VirtioCommon() *virtio.Device { return P(&b.Type).Virtio() }
+
 // Realize implements qdev.Device.
 func (b *backend[T, P]) Realize() error {
 	bus, ok := b.Parent().(*mmioBus)

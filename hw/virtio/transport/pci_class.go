@@ -240,6 +240,9 @@ func showBackend(owner qdev.Device, name string) {
 // CPUs is the number of virtual CPUs, for devices that use a queue for each; it is set by the machine.
 var CPUs int
 
+// VirtioCommon is the common part of the device behind the function, nil until it is realized.
+func (p *PCIBase) VirtioCommon() *virtio.Device { return p.dev }
+
 // Unrealize implements qdev.Device.
 func (p *PCIBase) Unrealize() {
 	p.typ.Teardown()

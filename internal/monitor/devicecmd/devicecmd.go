@@ -16,7 +16,9 @@ import (
 // Service carries the commands out.
 type Service struct {
 	// Tree is the machine's devices, nil before it is made.
-	Tree     func() *qdev.Tree
+	Tree func() *qdev.Tree
+	// Running tells whether that machine runs.
+	Running  func() bool
 	Registry *qdev.Registry
 	Types    *qom.Types
 	// Describe are the properties of a type beside those that its class in the registry has, if it has one.

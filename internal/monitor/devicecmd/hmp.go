@@ -24,6 +24,7 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 	}
 	info = []*hmp.Command{
 		{Name: "virtio", Help: "List all available virtio devices", Run: s.hmpVirtio},
+		{Name: "virtio-status", Args: "path:s", Params: "path", Help: "Display status of a given virtio device", Run: s.hmpVirtioStatus},
 		{Name: "qtree", Help: "show device tree", Run: s.hmpTree},
 		{Name: "qdm", Help: "show qdev device model list", Run: func(m *hmp.Monitor, _ *hmp.Args) error { m.Printf("%s", s.List()); return nil }},
 	}
