@@ -52,12 +52,76 @@ type XQueryVirtioStatusArg struct {
 	Path string `json:"path"`
 }
 
+// VirtQueueStatus is the struct VirtQueueStatus. The state of a virtqueue.
+type VirtQueueStatus struct {
+	Name               string  `json:"name"`
+	QueueIndex         uint16  `json:"queue-index"`
+	Inuse              uint32  `json:"inuse"`
+	VringNum           uint32  `json:"vring-num"`
+	VringNumDefault    uint32  `json:"vring-num-default"`
+	VringAlign         uint32  `json:"vring-align"`
+	VringDesc          uint64  `json:"vring-desc"`
+	VringAvail         uint64  `json:"vring-avail"`
+	VringUsed          uint64  `json:"vring-used"`
+	LastAvailIdx       *uint16 `json:"last-avail-idx,omitempty"`
+	ShadowAvailIdx     *uint16 `json:"shadow-avail-idx,omitempty"`
+	UsedIdx            uint16  `json:"used-idx"`
+	SignalledUsed      uint16  `json:"signalled-used"`
+	SignalledUsedValid bool    `json:"signalled-used-valid"`
+}
+
+// XQueryVirtioQueueStatusArg are the arguments of x-query-virtio-queue-status.
+type XQueryVirtioQueueStatusArg struct {
+	Path  string `json:"path"`
+	Queue uint16 `json:"queue"`
+}
+
+// VirtioRingDesc is the struct VirtioRingDesc. A descriptor.
+type VirtioRingDesc struct {
+	Addr  uint64   `json:"addr"`
+	Len   uint32   `json:"len"`
+	Flags []string `json:"flags"`
+}
+
+// VirtioRingAvail is the struct VirtioRingAvail. An available ring.
+type VirtioRingAvail struct {
+	Flags uint16 `json:"flags"`
+	Idx   uint16 `json:"idx"`
+	Ring  uint16 `json:"ring"`
+}
+
+// VirtioRingUsed is the struct VirtioRingUsed. A used ring.
+type VirtioRingUsed struct {
+	Flags uint16 `json:"flags"`
+	Idx   uint16 `json:"idx"`
+}
+
+// VirtioQueueElement is the struct VirtioQueueElement. A chain of descriptors in a split virtqueue.
+type VirtioQueueElement struct {
+	Name  string            `json:"name"`
+	Index uint32            `json:"index"`
+	Descs []*VirtioRingDesc `json:"descs"`
+	Avail *VirtioRingAvail  `json:"avail"`
+	Used  *VirtioRingUsed   `json:"used"`
+}
+
+// XQueryVirtioQueueElementArg are the arguments of x-query-virtio-queue-element.
+type XQueryVirtioQueueElementArg struct {
+	Path  string  `json:"path"`
+	Queue uint16  `json:"queue"`
+	Index *uint16 `json:"index,omitempty"`
+}
+
 // VirtioCommands are the commands of the module virtio.
 type VirtioCommands interface {
 	// XQueryVirtio is the command x-query-virtio. The virtio devices, the newest first.
 	XQueryVirtio(ctx context.Context) ([]*VirtioInfo, error)
 	// XQueryVirtioStatus is the command x-query-virtio-status. The state of a virtio device.
 	XQueryVirtioStatus(ctx context.Context, arg *XQueryVirtioStatusArg) (*VirtioStatus, error)
+	// XQueryVirtioQueueStatus is the command x-query-virtio-queue-status. The state of a virtqueue.
+	XQueryVirtioQueueStatus(ctx context.Context, arg *XQueryVirtioQueueStatusArg) (*VirtQueueStatus, error)
+	// XQueryVirtioQueueElement is the command x-query-virtio-queue-element. A chain of descriptors in a split virtqueue.
+	XQueryVirtioQueueElement(ctx context.Context, arg *XQueryVirtioQueueElementArg) (*VirtioQueueElement, error)
 }
 
 // BindVirtio makes the commands of the module virtio callable.
@@ -74,6 +138,20 @@ func BindVirtio(r *Registry, c VirtioCommands) {
 			return nil, err
 		}
 		return c.XQueryVirtioStatus(ctx, arg)
+	})
+	r.bind(&moduleVirtio.Commands[2], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[XQueryVirtioQueueStatusArg]("q_obj_x-query-virtio-queue-status-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return c.XQueryVirtioQueueStatus(ctx, arg)
+	})
+	r.bind(&moduleVirtio.Commands[3], func(ctx context.Context, args *Object) (any, error) {
+		arg, err := arguments[XQueryVirtioQueueElementArg]("q_obj_x-query-virtio-queue-element-arg", args)
+		if err != nil {
+			return nil, err
+		}
+		return c.XQueryVirtioQueueElement(ctx, arg)
 	})
 }
 
@@ -117,10 +195,58 @@ var moduleVirtio = Module{Name: "virtio",
 		{Name: "q_obj_x-query-virtio-status-arg", Kind: KindObject, Members: []Member{
 			{Name: "path", Type: "str"},
 		}},
+		{Name: "VirtQueueStatus", Kind: KindObject, Members: []Member{
+			{Name: "name", Type: "str"},
+			{Name: "queue-index", Type: "uint16"},
+			{Name: "inuse", Type: "uint32"},
+			{Name: "vring-num", Type: "uint32"},
+			{Name: "vring-num-default", Type: "uint32"},
+			{Name: "vring-align", Type: "uint32"},
+			{Name: "vring-desc", Type: "uint64"},
+			{Name: "vring-avail", Type: "uint64"},
+			{Name: "vring-used", Type: "uint64"},
+			{Name: "last-avail-idx", Type: "uint16", Optional: true},
+			{Name: "shadow-avail-idx", Type: "uint16", Optional: true},
+			{Name: "used-idx", Type: "uint16"},
+			{Name: "signalled-used", Type: "uint16"},
+			{Name: "signalled-used-valid", Type: "bool"},
+		}},
+		{Name: "q_obj_x-query-virtio-queue-status-arg", Kind: KindObject, Members: []Member{
+			{Name: "path", Type: "str"},
+			{Name: "queue", Type: "uint16"},
+		}},
+		{Name: "VirtioRingDesc", Kind: KindObject, Members: []Member{
+			{Name: "addr", Type: "uint64"},
+			{Name: "len", Type: "uint32"},
+			{Name: "flags", Type: "[]str"},
+		}},
+		{Name: "VirtioRingAvail", Kind: KindObject, Members: []Member{
+			{Name: "flags", Type: "uint16"},
+			{Name: "idx", Type: "uint16"},
+			{Name: "ring", Type: "uint16"},
+		}},
+		{Name: "VirtioRingUsed", Kind: KindObject, Members: []Member{
+			{Name: "flags", Type: "uint16"},
+			{Name: "idx", Type: "uint16"},
+		}},
+		{Name: "VirtioQueueElement", Kind: KindObject, Members: []Member{
+			{Name: "name", Type: "str"},
+			{Name: "index", Type: "uint32"},
+			{Name: "descs", Type: "[]VirtioRingDesc"},
+			{Name: "avail", Type: "VirtioRingAvail"},
+			{Name: "used", Type: "VirtioRingUsed"},
+		}},
+		{Name: "q_obj_x-query-virtio-queue-element-arg", Kind: KindObject, Members: []Member{
+			{Name: "path", Type: "str"},
+			{Name: "queue", Type: "uint16"},
+			{Name: "index", Type: "uint16", Optional: true},
+		}},
 	},
 	Commands: []Command{
 		{Name: "x-query-virtio", Ret: "[]VirtioInfo", Features: []string{"unstable"}},
 		{Name: "x-query-virtio-status", Arg: "q_obj_x-query-virtio-status-arg", Ret: "VirtioStatus", Features: []string{"unstable"}},
+		{Name: "x-query-virtio-queue-status", Arg: "q_obj_x-query-virtio-queue-status-arg", Ret: "VirtQueueStatus", Features: []string{"unstable"}},
+		{Name: "x-query-virtio-queue-element", Arg: "q_obj_x-query-virtio-queue-element-arg", Ret: "VirtioQueueElement", Features: []string{"unstable"}},
 	},
 	Events: []EventInfo{},
 }

@@ -21,7 +21,10 @@ func TestVirtio(t *testing.T) {
 		args = append(args, "-device", d+",id="+id)
 		lines = append(lines, virtioStatus(id)...)
 	}
-	lines = append(lines, `{"execute": "x-query-virtio-status"}`, people("info virtio-status"), people("info virtio-status /machine"), people("help info virtio-status"))
+	lines = append(lines, `{"execute": "x-query-virtio-status"}`, people("info virtio-status"), people("info virtio-status /machine"), people("help info virtio-status"),
+		people("info virtio-queue-status /machine 0"), people("info virtio-queue-status /machine"), people("info virtio-queue-element /machine 0"),
+		people("info virtio-queue-status /machine/peripheral/d0/virtio-backend 3"), people("info virtio-queue-element /machine/peripheral/d0/virtio-backend 65535"),
+		people("help info virtio-queue-status"), people("help info virtio-queue-element"))
 	compareLines(t, args, lines)
 }
 
@@ -32,17 +35,22 @@ func TestVirtioLegacy(t *testing.T) {
 	for _, port := range []string{
 		"o/w 0xcf8 0x80001010", "o/w 0xcfc 0xc001", "o/w 0xcf8 0x80001004", "o/h 0xcfc 7", // the ports are at 0xc000
 		"o/b 0xc012 1", "o/b 0xc012 3", "o/w 0xc004 0x30000000", "o/w 0xc008 2", // queue
-		"o/b 0xc012 0x23", "o/b 0xc012 7", "o/b 0xc012 0x83", "o/h 0xc00e 0", "o/b 0xc012 0",
+		"o/b 0xc012 0x23", "o/b 0xc012 7", "info virtio-queue-element /machine/peripheral/r/virtio-backend 0 65535",
+		"info virtio-queue-element /machine/peripheral/r/virtio-backend 0 -1", "o/b 0xc012 0x83", "o/h 0xc00e 0", "o/b 0xc012 0",
 	} {
 		lines = append(append(lines, people(port)), virtioStatus("r")...)
 	}
 	compareLines(t, []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-S", "-device", "virtio-rng-pci,id=r,disable-modern=on,addr=2"}, lines)
 }
 
-// virtioStatus asks for the state of the device behind a function in both ways.
-func virtioStatus(id string) []string {
+// virtioStatus asks for the state of the device behind a function, and for its first queue's, in both ways.
+func virtioStatus(id string) (lines []string) {
 	path := "/machine/peripheral/" + id + "/virtio-backend"
-	return []string{fmt.Sprintf(`{"execute": "x-query-virtio-status", "arguments": {"path": %q}}`, path), people("info virtio-status " + path)}
+	for _, c := range [][3]string{{"status"}, {"queue-status", `, "queue": 0`, " 0"}, {"queue-element", `, "queue": 0`, " 0"}} {
+		lines = append(lines, fmt.Sprintf(`{"execute": "x-query-virtio-%s", "arguments": {"path": %q%s}}`, c[0], path, c[1]),
+			people("info virtio-"+c[0]+" "+path+c[2]))
+	}
+	return lines
 }
 
 func people(line string) string {

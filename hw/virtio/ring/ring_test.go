@@ -328,6 +328,11 @@ func FuzzPop(f *testing.F) {
 		}
 		d.Mem.Store(d.Cfg.Avail+2, 2, uint64(idx))
 		for range 20 {
+			for _, at := range []*uint16{nil, &idx} {
+				if c, err := q.Look(at); err == nil && len(c.Descs) > ring.MaxSize {
+					t.Fatalf("a chain of %d", len(c.Descs))
+				}
+			}
 			e, err := q.Pop()
 			if err != nil || e == nil {
 				return

@@ -25,6 +25,9 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 	info = []*hmp.Command{
 		{Name: "virtio", Help: "List all available virtio devices", Run: s.hmpVirtio},
 		{Name: "virtio-status", Args: "path:s", Params: "path", Help: "Display status of a given virtio device", Run: s.hmpVirtioStatus},
+		{Name: "virtio-queue-status", Args: "path:s,queue:i", Params: "path queue", Help: "Display status of a given virtio queue", Run: s.hmpVirtioQueueStatus},
+		{Name: "virtio-queue-element", Args: "path:s,queue:i,index:i?", Params: "path queue [index]", Help: "Display element of a given virtio queue",
+			Run: s.hmpVirtioQueueElement},
 		{Name: "qtree", Help: "show device tree", Run: s.hmpTree},
 		{Name: "qdm", Help: "show qdev device model list", Run: func(m *hmp.Monitor, _ *hmp.Args) error { m.Printf("%s", s.List()); return nil }},
 	}
