@@ -41,6 +41,7 @@ func TestVirtioLegacy(t *testing.T) {
 		lines = append(append(lines, people(port)), virtioStatus("r")...)
 	}
 	compareLines(t, []string{"-accel", "tcg", "-M", "pc", "-m", "64", "-S", "-device", "virtio-rng-pci,id=r,disable-modern=on,addr=2"}, lines)
+	compareLines(t, []string{"-accel", "tcg", "-M", "pc-i440fx-5.0", "-m", "64", "-S", "-device", "virtio-rng-pci,id=r"}, virtioStatus("r"))
 }
 
 // virtioStatus asks for the state of the device behind a function, and for its first queue's, in both ways.
