@@ -4,9 +4,9 @@ import (
 	"bytes"
 	"context"
 
-	"goemu/internal/trace"
-
 	"golang.org/x/sys/unix"
+
+	"goemu/internal/trace"
 )
 
 const (

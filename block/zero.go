@@ -3,9 +3,9 @@ package block
 import (
 	"context"
 
-	"goemu/internal/trace"
-
 	"golang.org/x/sys/unix"
+
+	"goemu/internal/trace"
 )
 
 // canZero tells whether the driver can make zeroes faster than by writing them.

@@ -67,21 +67,7 @@ func (o *outgoing) completePostcopy() {
 	if err == nil {
 		err = o.sendBitmapsAfter()
 	}
-	if err == nil {
-		err = o.rp.wait(o.ctx)
-	}
-	if err != nil {
-		if o.sink.Err() != nil {
-			err = o.withReason(err)
-		}
-		o.takeBack()
-		o.failed(PostcopyActive, err)
-		return
-	}
-	o.mu.Lock()
-	o.total = time.Since(o.started)
-	o.mu.Unlock()
-	o.move(PostcopyActive, Completed)
+	o.conclude(PostcopyActive, err)
 }
 
 // handOver sends the rest of the RAM and, as a package, the devices. The destination runs at its end.

@@ -474,7 +474,11 @@ func (o *outgoing) complete() {
 	if !ok {
 		return
 	}
-	err := o.sendRest(g)
+	o.conclude(state, o.sendRest(g))
+}
+
+// conclude ends a migration in this state, of which everything was sent if err is nil.
+func (o *outgoing) conclude(state Status, err error) {
 	if err == nil {
 		err = o.rp.wait(o.ctx)
 	}
@@ -487,7 +491,10 @@ func (o *outgoing) complete() {
 		return
 	}
 	o.mu.Lock()
-	o.downtime, o.total = time.Since(o.downAt), time.Since(o.started)
+	if !o.postcopy.begun { // else it has ended before
+		o.downtime = time.Since(o.downAt)
+	}
+	o.total = time.Since(o.started)
 	o.mu.Unlock()
 	o.move(state, Completed)
 }

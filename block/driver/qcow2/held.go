@@ -26,19 +26,22 @@ func (s *clusterSet) has(cluster int64) bool { return s.words[cluster>>6]>>(clus
 // holdTime is how long allocating goes round held clusters before the tables are flushed for them once more.
 const holdTime = time.Second
 
-// hold keeps what an L2 entry referred to from being used again until the medium has the table without the entry: otherwise a power failure
-// could leave an entry that refers to what somebody else wrote.
-func (im *image) hold(off, n int64) {
+// release gives back what an L2 entry referred to. What becomes free is not used again until the medium has the table without the entry:
+// otherwise a power failure could leave an entry that refers to what somebody else wrote.
+func (im *image) release(off, n int64, kind discardKind) {
+	im.freeClusters(off, n, kind)
 	for c := off >> im.clusterBits; c<<im.clusterBits < off+n; c++ {
-		im.held.add(c)
+		if count, err := im.refcount(c); err == nil && count == 0 {
+			im.held.add(c)
+		}
 	}
 }
 
 // isFree tells whether a cluster with this reference count can be allocated.
 func (im *image) isFree(cluster int64, count uint64) bool { return count == 0 && !im.held.has(cluster) }
 
-// release lets held clusters be used: the L2 tables have been flushed.
-func (im *image) release() {
+// letGo lets held clusters be used: the L2 tables have been flushed.
+func (im *image) letGo() {
 	if im.held.n > 0 {
 		im.freeIndex = min(im.freeIndex, im.held.least)
 		im.held = clusterSet{}

@@ -61,10 +61,10 @@ type image struct {
 
 	inflight []*allocation // writes whose clusters are not yet in the L2 tables
 
-	held         clusterSet
-	heldFlushed  time.Time // when the L2 tables were last flushed for what is held
-	discards     []region  // freed ranges that wait for being passed on
-	holdDiscards bool      // collect them until the end of the operation
+	held         clusterSet // free, but not to be used yet, see release
+	heldFlushed  time.Time  // when the L2 tables were last flushed for what is held
+	discards     []region   // freed ranges that wait for being passed on
+	holdDiscards bool       // collect them until the end of the operation
 
 	rt          runtimeOptions
 	lazy        bool // refcounts are written lazily

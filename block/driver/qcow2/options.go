@@ -237,7 +237,7 @@ func (im *image) commitSettings(s settings) {
 	im.rt = s.rt
 	im.l2cache = newCache(im, "L2 table", "l2_load", "l2_update", olActiveL2, s.entry, int(s.l2))
 	im.refCache = newCache(im, "refcount block", "", "refblock_update_part", olRefcountBlock, im.clusterSize, int(s.ref))
-	im.l2cache.flushed = im.release
+	im.l2cache.flushed = im.letGo
 	im.sliceSize = s.entry / im.l2EntrySize
 	im.overlap, im.lazy, im.passDiscard = s.overlap, s.lazy, s.pass
 	im.stop()

@@ -226,6 +226,41 @@ func (g *rig) verify(at int, size int64) {
 	}
 }
 
+// TestPowerLossReuse frees the space of compressed clusters of which most is kept, and fills what is free. The rest of the clusters was
+// flushed, so it is there whenever power fails.
+func TestPowerLossReuse(t *testing.T) {
+	const size, cluster = 1 << 20, 64 << 10
+	g := newRig(t, size, "cluster_size=64k", 1)
+	d := g.open(g.disks, "", &g.log)
+	do := func(off int64, data []byte, f func() error) {
+		e := guestEvent{from: g.at(), off: off, data: data}
+		require.NoError(t, f())
+		e.to = g.at()
+		g.events = append(g.events, e)
+	}
+	write := func(off int64, n int) {
+		b := pattern(n, byte(off>>16))
+		do(off, b, func() error { return d.b.Write(ctx, off, b, 0) })
+	}
+	for i := range int64(4) {
+		b := bytes.Repeat([]byte{byte(i), 1, 2, 3}, cluster/4)
+		do(i*cluster, b, func() error { return d.b.WriteCompressed(ctx, i*cluster, [][]byte{b}) })
+		write((i+4)*cluster, 512) // the next compressed cluster does not stand in the same one
+	}
+	do(0, nil, func() error { return d.b.Flush(ctx) })
+	flushed := g.at()
+	for i := range int64(4) {
+		write(i*cluster, 512)
+		write((i+8)*cluster, cluster)
+	}
+	for at := flushed; at <= g.at(); at++ {
+		for range 4 {
+			g.verify(at, size)
+		}
+	}
+	d.close()
+}
+
 // closed tells whether the image was not open at a point of the log.
 func (g *rig) closed(at int) bool {
 	return slices.ContainsFunc(g.idle, func(i [2]int) bool { return at >= i[0] && at <= i[1] })

@@ -347,14 +347,12 @@ func (im *image) freeAny(entry uint64, kind discardKind) {
 		}
 	case t == cCompressed:
 		coff, size := im.compressed(entry)
-		im.hold(coff, size)
-		im.freeClusters(coff, size, kind)
+		im.release(coff, size, kind)
 	case t != cNormal && t != cZeroAlloc:
 	case im.offsetInCluster(off) != 0:
 		im.corrupt(false, "Cannot free unaligned cluster %s", hex(off))
 	default:
-		im.hold(off, im.clusterSize)
-		im.freeClusters(off, im.clusterSize, kind)
+		im.release(off, im.clusterSize, kind)
 	}
 }
 

@@ -13,24 +13,24 @@ import (
 	"goemu/qapi"
 )
 
-// queue finds a queue of a device that was looked for.
-func (d *virtioDevice) queue(n uint16) (*virtio.Queue, error) {
+// findQueue finds a device as findVirtio does, and one of its queues.
+func (s *Service) findQueue(path, what string, n uint16) (*virtioDevice, *virtio.Queue, error) {
+	d, err := s.findVirtio(path, what)
+	if err != nil {
+		return nil, nil, err
+	}
 	q := d.Queue(int(n))
 	if q == nil {
-		return nil, fmt.Errorf("Invalid virtqueue number %d", n)
+		return nil, nil, fmt.Errorf("Invalid virtqueue number %d", n)
 	}
-	return q, nil
+	return d, q, nil
 }
 
 // XQueryVirtioQueueStatus implements qapi.VirtioCommands.
 func (s *Service) XQueryVirtioQueueStatus(_ context.Context, arg *qapi.XQueryVirtioQueueStatusArg) (*qapi.VirtQueueStatus, error) {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	d := s.findVirtio(arg.Path)
-	if d == nil {
-		return nil, fmt.Errorf("Path %s is not a VirtIODevice", arg.Path)
-	}
-	q, err := d.queue(arg.Queue)
+	d, q, err := s.findQueue(arg.Path, "VirtIODevice", arg.Queue)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +50,7 @@ func (s *Service) XQueryVirtioQueueStatus(_ context.Context, arg *qapi.XQueryVir
 func (s *Service) XQueryVirtioQueueElement(_ context.Context, arg *qapi.XQueryVirtioQueueElementArg) (*qapi.VirtioQueueElement, error) {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	d := s.findVirtio(arg.Path)
-	if d == nil {
-		return nil, fmt.Errorf("Path %s is not a VirtIO device", arg.Path)
-	}
-	q, err := d.queue(arg.Queue)
+	d, q, err := s.findQueue(arg.Path, "VirtIO device", arg.Queue)
 	if err != nil {
 		return nil, err
 	}

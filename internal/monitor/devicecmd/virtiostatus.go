@@ -21,31 +21,29 @@ type virtioDevice struct {
 	pci   bool // the device is behind a function of PCI
 }
 
-// findVirtio finds a virtio device; nil if there is none. Preconditions: the machine lock is held.
-func (s *Service) findVirtio(path string) *virtioDevice {
-	t := s.Tree()
-	if t == nil {
-		return nil
-	}
-	for _, d := range t.Devices() {
-		n, name := virtioNode(d)
-		if n == nil || n.Path() != path {
-			continue
-		}
-		if v, ok := d.(interface{ VirtioCommon() *virtio.Device }); ok && v.VirtioCommon() != nil {
-			return &virtioDevice{v.VirtioCommon(), name, d, n != d.Dev().QOM()}
+// findVirtio finds a virtio device; the error says that it is no such thing as what. Preconditions: the machine lock is held.
+func (s *Service) findVirtio(path, what string) (*virtioDevice, error) {
+	if t := s.Tree(); t != nil {
+		for _, d := range t.Devices() {
+			n, name := virtioNode(d)
+			if n == nil || n.Path() != path {
+				continue
+			}
+			if v, ok := d.(interface{ VirtioCommon() *virtio.Device }); ok && v.VirtioCommon() != nil {
+				return &virtioDevice{v.VirtioCommon(), name, d, n != d.Dev().QOM()}, nil
+			}
 		}
 	}
-	return nil
+	return nil, fmt.Errorf("Path %s is not a %s", path, what)
 }
 
 // XQueryVirtioStatus implements qapi.VirtioCommands.
 func (s *Service) XQueryVirtioStatus(_ context.Context, arg *qapi.XQueryVirtioStatusArg) (*qapi.VirtioStatus, error) {
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	d := s.findVirtio(arg.Path)
-	if d == nil {
-		return nil, fmt.Errorf("Path %s is not a VirtIODevice", arg.Path)
+	d, err := s.findVirtio(arg.Path, "VirtIODevice")
+	if err != nil {
+		return nil, err
 	}
 	r := &qapi.VirtioStatus{
 		Name: d.name, DeviceId: d.ID, VhostStarted: d.Served(), DeviceEndian: "little",

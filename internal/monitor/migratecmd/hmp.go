@@ -25,8 +25,8 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 			Run: func(m *hmp.Monitor, a *hmp.Args) error {
 				return s.MigrateIncoming(m.Context(), &qapi.MigrateIncomingArg{Uri: a.Text("uri")})
 			}},
-		&hmp.Command{Name: "migrate_start_postcopy", Help: "Followup to a migration command to switch the migration to postcopy mode. The postcopy-ram capability must " +
-			"be set on both source and destination before the original migration command .",
+		&hmp.Command{Name: "migrate_start_postcopy", Help: "Let the dirty bitmaps of a migration follow when the destination runs already; for migrations with the " +
+			"capability dirty-bitmaps",
 			Run: func(m *hmp.Monitor, _ *hmp.Args) error { return s.MigrateStartPostcopy(m.Context()) }},
 		&hmp.Command{Name: "migrate_set_capability", Args: "capability:s,state:b", Params: "capability state", Help: "Enable/Disable the usage of a capability for migration",
 			Run: s.hmpSetCapability, Complete: names(valuesOf("MigrationCapability"), []string{"on", "off"})},
