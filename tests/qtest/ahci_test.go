@@ -119,7 +119,7 @@ func (p *ahciPair) issue(port uint64, opts uint32, fis, packet []byte, n uint32)
 	}
 	p.store(at+0x38, 1)
 	done := func(load func(addr uint64) uint32) bool {
-		return load(at+0x38) == 0 && load(at+0x34) == 0 || load(at+0x20)&0x81 == 1 || load(at+0x10)&(1<<24|1<<30) != 0
+		return load(at+0x38) == 0 && load(at+0x34) == 0 || load(at+0x10)&(1<<24|1<<30) != 0
 	}
 	for range 3000 {
 		if done(func(addr uint64) uint32 { return uint32(p.q.Load(addr, 4)) }) && done(func(addr uint64) uint32 {
