@@ -60,8 +60,12 @@ func open(ctx context.Context, n *block.Node, o *block.Options) (block.Instance,
 	case given && mode != modeFalloc:
 		return nil, block.Errorf(unix.EINVAL, "Invalid parameter '%s'", mode)
 	}
-	if im.h.extension != 0 {
-		n.Graph().Warning("Format Extension ignored")
+	switch {
+	case im.h.extension == 0:
+	case n.Mode().ReadOnly:
+		return im, im.loadExtension(ctx)
+	default:
+		n.Graph().Warning("Format Extension ignored in RW mode")
 	}
 	return im, im.markOpen(ctx)
 }

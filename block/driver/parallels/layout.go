@@ -1,5 +1,5 @@
 // Package parallels is the format of Parallels' expandable disks (version 2): a header, a table that says where each cluster is, and the
-// clusters in the order in which they were first written. The Format Extension, which has bitmaps, is not read.
+// clusters in the order in which they were first written. The dirty bitmaps of the Format Extension are read, and kept by read-only nodes alone.
 package parallels
 
 import (
