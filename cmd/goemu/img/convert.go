@@ -127,6 +127,9 @@ func (c *command) checkConvert(a *convertArgs) bool {
 // errReported says that a message was printed already.
 var errReported = errors.New("reported")
 
+// errNotZero ends the conversion, but not with a status that tells of a failure.
+var errNotZero = errors.New("Cannot use --target-is-zero when the destination image has a backing file")
+
 func (c *command) runConvert(a *convertArgs) int {
 	mode := block.Mode{ReadOnly: true}
 	var ok bool
@@ -159,7 +162,9 @@ func (c *command) runConvert(a *convertArgs) int {
 		if err != errReported {
 			c.Report("", err)
 		}
-		return 1
+		if err != errNotZero {
+			return 1
+		}
 	}
 	return 0
 }
@@ -226,7 +231,7 @@ func (c *command) makeTarget(conv *img.Conversion, a *convertArgs, total int64) 
 	a.targetHasBacking = explicit || a.base != nil
 	switch {
 	case conv.ZeroInit && a.targetHasBacking:
-		return errors.New("Cannot use --target-is-zero when the destination image has a backing file")
+		return errNotZero
 	case len(a.sources) > 1 && a.targetHasBacking:
 		return errors.New("Having a backing file for the target makes no sense when concatenating multiple input images")
 	case explicit && a.backFormat == "":

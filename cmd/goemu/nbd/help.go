@@ -44,6 +44,7 @@ var helpSections = []helpSection{
 		{"-T, --trace [[enable=]<pattern>][,events=<file>][,file=<file>]", "specify tracing options"},
 		{"--fork", "fork off the server process and exit the parent\nonce the server is running"},
 		{"--pid-file=PATH", "store the server's process ID in the given file"},
+		{"--selinux-label=LABEL", "set SELinux process label on listening socket"},
 	}},
 	{"Kernel NBD client support", [][2]string{
 		{"-c, --connect=DEV", "connect FILE to the local NBD device DEV"},

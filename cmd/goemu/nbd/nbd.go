@@ -289,8 +289,8 @@ func (c *command) check(operands []string) int {
 			return 1
 		}
 	}
-	if c.selinux != "" {
-		c.Errorf("SELinux support not enabled in this binary")
+	if c.selinux != "" && c.socket == "" && c.device == "" {
+		c.Errorf("--selinux-label is not permitted without --socket")
 		return 1
 	}
 	return -1

@@ -79,8 +79,14 @@ func (c *command) listen() (net.Listener, error) {
 		}
 		return l, nil
 	}
-	l, err := c.address().Listen(c.Ctx)
-	return l, proto.AddrError(err)
+	listen := func() (net.Listener, error) {
+		l, err := c.address().Listen(c.Ctx)
+		return l, proto.AddrError(err)
+	}
+	if c.selinux != "" {
+		return listenAs(c.selinux, listen)
+	}
+	return listen()
 }
 
 // open opens the image and offers it. The status is not 0 after a message.
