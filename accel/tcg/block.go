@@ -29,17 +29,18 @@ const blockOnce = 1
 // block is a translated block in the table.
 type block struct {
 	key    key
-	id     uint64
-	code   eng.Code
-	target uint64 // Engine.JumpTarget
-	bytes  int
-	page   *codePage
+	target uint64    // Engine.JumpTarget
 	page2  *codePage // of the last bytes, if the block crosses a page boundary
-	out    []outLink // the exits
-	in     []link    // exits of other blocks that are linked to this one
 	next   *block    // in blockTable
 	dead   atomic.Bool
-	heat   int // samples that were taken here, under Accel.mu
+	heat   int32 // samples that were taken here, under Accel.mu
+
+	id    uint64
+	code  eng.Code
+	bytes int
+	page  *codePage
+	out   []outLink // the exits
+	in    []link    // exits of other blocks that are linked to this one
 }
 
 type link struct {

@@ -84,7 +84,7 @@ type CPU struct {
 }
 
 // recentBlocks is the size of a CPU's table of blocks that it found lately.
-const recentBlocks = 1 << 15
+const recentBlocks = 1 << 17
 
 // lastExit is the direct exit through which the last run ended; id 0: another way.
 type lastExit struct {
