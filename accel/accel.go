@@ -60,9 +60,18 @@ type InterruptController interface {
 
 // Bus is what a CPU reaches outside itself.
 type Bus interface {
-	// ReadIO and WriteIO access the I/O port space; size is 1, 2 or 4. They take the machine lock themselves.
-	ReadIO(port uint16, size int) uint32
-	WriteIO(port uint16, size int, value uint32)
+	// ReadIO and WriteIO access the I/O port space for a CPU; size is 1, 2 or 4. They take the machine lock themselves.
+	ReadIO(by Registers, port uint16, size int) uint32
+	WriteIO(by Registers, port uint16, size int, value uint32)
+}
+
+// Registers is a CPU in a port access, for devices that take and give more than the value.
+type Registers interface {
+	// Registers calls f with the general registers by their numbers; what f changes takes effect. A value that is read goes to RAX
+	// after that. Only on the CPU's goroutine, before the access returns.
+	Registers(f func(*[16]uint64))
+	// Rates are those of the time stamp counter and of the local APIC's timer, in Hz, 0 if not known.
+	Rates() (tsc, bus uint64)
 }
 
 // Shutdown tells the machine why a CPU asks it to stop or restart.

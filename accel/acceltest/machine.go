@@ -58,7 +58,7 @@ func (m *Machine) Free(t testing.TB) {
 }
 
 // ReadIO implements accel.Bus.
-func (m *Machine) ReadIO(port uint16, size int) uint32 {
+func (m *Machine) ReadIO(_ accel.Registers, port uint16, size int) uint32 {
 	if port == 0xe9 {
 		return 0xe9
 	}
@@ -66,7 +66,7 @@ func (m *Machine) ReadIO(port uint16, size int) uint32 {
 }
 
 // WriteIO implements accel.Bus.
-func (m *Machine) WriteIO(port uint16, _ int, v uint32) {
+func (m *Machine) WriteIO(_ accel.Registers, port uint16, _ int, v uint32) {
 	switch port {
 	case 0xe9:
 		m.mu.Lock()

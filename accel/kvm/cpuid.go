@@ -118,6 +118,9 @@ func (h *Host) guestCPUID(cfg *x86.Config) *cpuidList {
 	return l
 }
 
+// busKHz is the rate of the local APICs' timers.
+const busKHz = 1_000_000
+
 // addFrequency adds the leaf with the rates of the time stamp counter and of the local interrupt controller's timer in kHz, if the first is
 // known and stays.
 func (c *CPU) addFrequency(l *cpuidList) {
@@ -125,7 +128,6 @@ func (c *CPU) addFrequency(l *cpuidList) {
 	if cfg.HideKVM || cfg.HideFrequency || cfg.HyperV.On() || !cfg.Features.Has(x86.FeatInvTSC) && cfg.TSCFrequency == 0 {
 		return
 	}
-	const busKHz = 1_000_000
 	if khz, err := c.k.ioctl(c.fd, reqGetTSCKHz, 0); err == nil && khz != 0 {
 		l.Entries[0].Regs[0] = leafFrequency
 		l.add(leafFrequency, 0, 0, [4]uint32{uint32(khz), busKHz})

@@ -186,14 +186,36 @@ func (c *CPU) accessPort(e *exit) {
 	for i := range e.count {
 		p := c.run[e.offset+i*e.size:][:e.size]
 		if !e.write {
-			putN(p, uint64(m.ReadIO(e.port, e.size)))
+			putN(p, uint64(m.ReadIO(c, e.port, e.size)))
 			continue
 		}
-		m.WriteIO(e.port, e.size, uint32(getN(p)))
+		m.WriteIO(c, e.port, e.size, uint32(getN(p)))
 	}
 	if e.write && m.Stopping() {
 		c.gate.Request(gate.Pause) // which Resume ends
 	}
+}
+
+// Registers implements accel.Registers.
+func (c *CPU) Registers(f func(*[16]uint64)) {
+	err := c.pullRegs()
+	if err == nil {
+		f(&c.rest.Regs)
+		err = c.pushRegs()
+	}
+	c.synced = false
+	if err != nil {
+		c.internalError(err.Error())
+	}
+}
+
+// Rates implements accel.Registers.
+func (c *CPU) Rates() (tsc, bus uint64) {
+	khz, err := c.k.ioctl(c.fd, reqGetTSCKHz, 0)
+	if err != nil {
+		return 0, 0
+	}
+	return uint64(khz) * 1000, busKHz * 1000
 }
 
 // accessMemory makes an access outside RAM, or to RAM that the guest cannot reach at the moment.

@@ -99,15 +99,21 @@ func (c *CPU) checkPort(port uint16, size int) {
 	}
 }
 
+// Registers implements accel.Registers: helpers find the registers in the environment, and leave them there.
+func (c *CPU) Registers(f func(*[16]uint64)) { f(&c.env.Regs) }
+
+// Rates implements accel.Registers.
+func (c *CPU) Rates() (tsc, bus uint64) { return 0, 0 }
+
 func (c *CPU) readIO(port uint16, size int) uint32 {
-	v := c.accel.machine.ReadIO(port, size)
+	v := c.accel.machine.ReadIO(c, port, size)
 	c.afterDevice()
 	c.ioBreak(port, size)
 	return v
 }
 
 func (c *CPU) writeIO(port uint16, size int, v uint32) {
-	c.accel.machine.WriteIO(port, size, v)
+	c.accel.machine.WriteIO(c, port, size, v)
 	if c.accel.machine.Stopping() {
 		c.gate.Request(gate.Pause) // which Resume ends
 	}

@@ -38,6 +38,12 @@ func (m *Mouse) Reset() {
 	m.dx, m.dy, m.dz, m.dw, m.buttons = 0, 0, 0, 0, 0
 }
 
+// Nudge moves the mouse a little, which makes drivers of VMware's mouse look for its events.
+func (m *Mouse) Nudge() {
+	m.dx++
+	m.Sync()
+}
+
 // write takes a byte from the controller.
 func (m *Mouse) write(v uint8) {
 	switch {

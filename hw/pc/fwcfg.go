@@ -9,6 +9,8 @@ import (
 	"goemu/hw/firmware/fwcfg"
 	"goemu/hw/input"
 	"goemu/hw/qdev"
+	"goemu/hw/vmport"
+	"goemu/target/x86"
 )
 
 // keyboard makes the i8042 with keyboard and mouse.
@@ -16,8 +18,26 @@ func (m *Machine) keyboard() error {
 	if !m.cfg.Props.I8042 {
 		return nil
 	}
-	_, err := input.NewI8042(m.Tree, m.isa, m.a20Line(), m.VM)
+	c, err := input.NewI8042(m.Tree, m.isa, m.a20Line(), m.VM)
+	if err != nil || !m.cfg.Type.HasProp("vmport") || m.cfg.Props.VMPort == qdev.Off {
+		return err
+	}
+	m.vmport, err = vmport.New(m.Tree, m.isa, vmport.Config{RAM: m.cfg.RAM, UUID: m.uuid(), X2APIC: m.HasFeature(x86.FeatX2APIC)})
+	if err != nil {
+		return err
+	}
+	link := &vmport.I8042{Path: c.QOM().Path(), Nudge: c.Mouse.Nudge}
+	qdev.Link(&m.Tree.Links, func(path string) (*vmport.I8042, bool) { return link, path == link.Path })
+	_, err = vmport.NewMouse(m.Tree, m.isa, link)
 	return err
+}
+
+// uuid is the machine's, zero if it has none.
+func (m *Machine) uuid() (id [16]byte) {
+	if b, err := hex.DecodeString(strings.ReplaceAll(m.cfg.UUID, "-", "")); err == nil {
+		copy(id[:], b)
+	}
+	return id
 }
 
 // a20Line drives the gate of address line 20 of all CPUs.
@@ -39,11 +59,8 @@ func (m *Machine) fwcfg() error {
 		return err
 	}
 	m.fw = f
-	uuid := make([]byte, 16)
-	if b, err := hex.DecodeString(strings.ReplaceAll(m.cfg.UUID, "-", "")); err == nil {
-		copy(uuid, b)
-	}
-	f.Set(fwcfg.KeyUUID, uuid)
+	uuid := m.uuid()
+	f.Set(fwcfg.KeyUUID, uuid[:])
 	f.SetU64(fwcfg.KeyRAMSize, m.map_.below+m.map_.above)
 	f.SetU16(fwcfg.KeyCPUs, uint16(m.cfg.CPUs))
 	f.SetU16(fwcfg.KeyMaxCPUs, uint16(m.cfg.CPU.Topology.CPUs()))

@@ -22,7 +22,7 @@ type keptLayout struct {
 const keptVAPIC = "kvm-tpr-opt"
 
 // keptLayouts are the states, each of which there is once.
-var keptLayouts = []keptLayout{{keptVAPIC, 1, 144}, {"vmmouse", 0, 4105}, {"i2c_bus", 1, 1}, {"acpi_build", 1, 1}}
+var keptLayouts = []keptLayout{{keptVAPIC, 1, 144}, {"i2c_bus", 1, 1}, {"acpi_build", 1, 1}}
 
 // kept is the state of such a chip, empty unless it came in.
 type kept struct {

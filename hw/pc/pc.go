@@ -28,6 +28,7 @@ import (
 	"goemu/hw/timer/mc146818"
 	"goemu/hw/virtio"
 	"goemu/hw/virtio/transport"
+	"goemu/hw/vmport"
 	"goemu/internal/chardev"
 	"goemu/internal/clock"
 	"goemu/internal/mainloop"
@@ -166,6 +167,7 @@ type Machine struct {
 	gsi        []*qdev.IRQ // inputs of interrupt controllers by global number
 	offloaded  bool        // the interrupt controllers work in the kernel
 	isa        *isa.Bus
+	vmport     *vmport.Port // nil without
 	pci        *pci.Bus
 	ide        []*ide.Bus
 	setupIDE   func() // makes the channels answer, as firmware does
@@ -415,14 +417,30 @@ func (m *Machine) Close() error {
 }
 
 // ReadIO implements accel.Bus.
-func (m *Machine) ReadIO(port uint16, size int) uint32 {
+func (m *Machine) ReadIO(by accel.Registers, port uint16, size int) uint32 {
+	if m.vmport != nil && vmport.In(port, size) {
+		var v uint64
+		m.callVMware(by, func() { v, _ = m.ports.Load(uint64(port), size) })
+		return uint32(v)
+	}
 	v, _ := m.ports.BusLoad(uint64(port), size)
 	return uint32(v)
 }
 
 // WriteIO implements accel.Bus.
-func (m *Machine) WriteIO(port uint16, size int, value uint32) {
+func (m *Machine) WriteIO(by accel.Registers, port uint16, size int, value uint32) {
+	if m.vmport != nil && vmport.In(port, size) {
+		m.callVMware(by, func() { m.ports.Store(uint64(port), size, uint64(value)) })
+		return
+	}
 	m.ports.BusStore(uint64(port), size, uint64(value))
+}
+
+// callVMware makes an access to the port whose device sees the CPU's registers.
+func (m *Machine) callVMware(by accel.Registers, access func()) {
+	mainloop.Lock.Lock()
+	defer mainloop.Lock.Unlock()
+	m.vmport.By(by, access)
 }
 
 // Stopping implements accel.Machine.

@@ -1,10 +1,8 @@
 package pc
 
 import (
-	"encoding/hex"
 	"fmt"
 	"slices"
-	"strings"
 
 	"goemu/hw/char"
 	"goemu/hw/fdc"
@@ -169,9 +167,7 @@ func (m *Machine) smbios() *smbios.System {
 	if m.map_.above > 0 {
 		s.Memory = append(s.Memory, smbios.Range{Addr: fourGiB, Size: m.map_.above})
 	}
-	if b, err := hex.DecodeString(strings.ReplaceAll(m.cfg.UUID, "-", "")); err == nil {
-		copy(s.UUID[:], b)
-	}
+	s.UUID = m.uuid()
 	return s
 }
 

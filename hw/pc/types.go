@@ -97,19 +97,19 @@ func Help() string {
 
 // Props are the machine's properties (-machine type,prop=value).
 type Props struct {
-	ACPI, PIC, PIT, RTC, SMM, IOAPIC2 qdev.OnOffAuto
-	HPET, ISASerial, AutoCmdline      bool
-	I8042, SATA, SMBus, USB           bool
-	Graphics, MemMerge, DumpGuestCore bool
-	HMAT                              bool
-	RelaxedResume                     bool // see block.Graph.Relaxed
-	UserOffloads                      bool // see netdev.Set.ShowVnetHdr
-	MaxRAMBelow4G                     uint64
-	MemoryBackend                     string // identifier of the object that stands for the main memory
-	OEMID, OEMTableID                 string
-	SMBIOS64                          bool      // the entry point of SMBIOS is that of version 3.0
-	SpeakerAudiodev                   string    // identifier of where the speaker's sound goes
-	Flash                             [2]string // disks with the firmware, "" for none
+	ACPI, PIC, PIT, RTC, SMM, IOAPIC2, VMPort qdev.OnOffAuto
+	HPET, ISASerial, AutoCmdline              bool
+	I8042, SATA, SMBus, USB                   bool
+	Graphics, MemMerge, DumpGuestCore         bool
+	HMAT                                      bool
+	RelaxedResume                             bool // see block.Graph.Relaxed
+	UserOffloads                              bool // see netdev.Set.ShowVnetHdr
+	MaxRAMBelow4G                             uint64
+	MemoryBackend                             string // identifier of the object that stands for the main memory
+	OEMID, OEMTableID                         string
+	SMBIOS64                                  bool      // the entry point of SMBIOS is that of version 3.0
+	SpeakerAudiodev                           string    // identifier of where the speaker's sound goes
+	Flash                                     [2]string // disks with the firmware, "" for none
 }
 
 // property is a row of the table of machine properties.
@@ -188,7 +188,7 @@ func properties() []property {
 		{"smbus", "bool", "Enable/disable system management bus", boolean("smbus", func(p *Props) *bool { return &p.SMBus })},
 		{"smm", "OnOffAuto", "Enable SMM", onOffAuto("smm", func(p *Props) *qdev.OnOffAuto { return &p.SMM })},
 		{"usb", "bool", "Set on/off to enable/disable usb", boolean("usb", func(p *Props) *bool { return &p.USB })},
-		{"vmport", "OnOffAuto", "Enable vmport (pc & q35)", noVMPort},
+		{"vmport", "OnOffAuto", "Enable vmport (pc & q35)", onOffAuto("vmport", func(p *Props) *qdev.OnOffAuto { return &p.VMPort })},
 		{"x-oem-id", "string", "Override the default value of field OEMID in ACPI table header.The string may be up to 6 bytes in size", text(func(p *Props) *string { return &p.OEMID }, "oem-id", 6)},
 		{"x-oem-table-id", "string", "Override the default value of field OEM Table ID in ACPI table header.The string may be up to 8 bytes in size", text(func(p *Props) *string { return &p.OEMTableID }, "oem-table-id", 8)},
 		{"x-relaxed-resume", "bool", "Let a machine that has come in run although others still write to its disks, as QEMU 7.2 does", boolean("x-relaxed-resume", func(p *Props) *bool { return &p.RelaxedResume })},
@@ -217,14 +217,6 @@ func maxRAM(p *Props, v string) error {
 func entryPoint(p *Props, v string) error {
 	if p.SMBIOS64 = v == "64"; v != "32" && v != "64" {
 		return fmt.Errorf("Parameter 'smbios-entry-point-type' does not accept value '%s'", v)
-	}
-	return nil
-}
-
-// noVMPort accepts what does not insist on the VMware port.
-func noVMPort(_ *Props, v string) error {
-	if v != "off" && v != "auto" {
-		return fmt.Errorf("Property 'vmport' can only be 'off' or 'auto': there is no VMware port")
 	}
 	return nil
 }

@@ -73,7 +73,7 @@ func (p *property) typed() any {
 		}
 	}
 	text := p.codec.format(p)
-	if text != "" && strings.HasPrefix(p.codec.typeName, "link<") {
+	if text != "" && text[0] != '/' && strings.HasPrefix(p.codec.typeName, "link<") {
 		return "/objects/" + text
 	}
 	return text
