@@ -18,6 +18,7 @@ var modules = []*Module{
 	&moduleMigration,
 	&moduleTransaction,
 	&moduleTrace,
+	&moduleCompat,
 	&moduleControl,
 	&moduleIntrospect,
 	&moduleQom,

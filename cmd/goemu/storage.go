@@ -7,7 +7,6 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
-	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -162,7 +161,7 @@ func (d *storageDaemon) makeMonitors(ctx context.Context) {
 	d.block = blockcmd.New(blockcmd.Config{
 		Drives: d.drives, Loop: d.server.InBand(), Emit: d.server.Emit, Out: os.Stdout,
 		IOThread: func(id string) bool { _, ok := d.Graph.Object(id).(*iothread.Thread); return ok },
-		Settle:   func() { d.server.Settle(time.Now().Add(flushTime)) },
+		Settle:   func() { d.server.Settle(flushTime) },
 		Report:   func(text string) { d.Errorf("%s", text) },
 	})
 	run := runcmd.NewService()

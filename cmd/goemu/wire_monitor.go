@@ -66,6 +66,10 @@ func (s *session) makeMonitors(ctx context.Context) {
 	m.net = &netcmd.Service{Set: s.host.net}
 	m.chars = &chardevcmd.Service{Chardevs: s.host.chars}
 	m.server = &qmp.Server{Registry: r, Version: version, Ready: m.run.Ready, Context: ctx}
+	if s.vm.Compat != "" {
+		m.server.Policy, _ = qapi.ParseCompatPolicy(s.vm.Compat) // checked by cli
+		m.run.Policy = m.server.Policy
+	}
 	m.run.Name, m.run.UUID, m.run.Registry, m.run.Version, m.run.End = s.vm.Name, s.vm.UUID, r, version, s.requestQuit
 	m.run.Graph = s.host.disks.Graph
 	m.run.AwaitEnd = m.awaitEnd
@@ -266,9 +270,8 @@ const flushTime = 200 * time.Millisecond
 
 // settle waits a little until clients have taken what they were told so far.
 func (m *monitors) settle() {
-	limit := time.Now().Add(flushTime)
-	m.server.Settle(limit)
-	m.shell.Settle(limit)
+	m.server.Settle(flushTime)
+	m.shell.Settle(flushTime)
 }
 
 // settleCommands waits a little until commands that were given before have been carried out; some may still be on their way here.
@@ -301,7 +304,7 @@ func (s *session) closeMonitors() {
 	close(s.mon.ended)
 	if s.mon.server != nil {
 		s.mon.server.Flush(flushTime)
-		s.mon.shell.Settle(time.Now().Add(flushTime))
+		s.mon.shell.Settle(flushTime)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"goemu/internal/config"
+	"goemu/qapi"
 )
 
 func (p *parser) addMonitor(v string, control, pretty bool) error {
@@ -96,6 +97,15 @@ func (p *parser) action(v string) error {
 			p.VM.OnWatchdog = s
 		}
 	}
+	return nil
+}
+
+// compat reads -compat; the last one counts.
+func (p *parser) compat(v string) error {
+	if _, err := qapi.ParseCompatPolicy(v); err != nil {
+		return p.errorf("%s", err)
+	}
+	p.VM.Compat = v
 	return nil
 }
 

@@ -123,6 +123,7 @@ func sections() []section {
 			{name: "nodefaults", help: "     don't create default devices", apply: (*parser).nodefaults},
 			{name: "no-user-config", help: " don't load default user-provided config files at startup", apply: ignore},
 			{name: "msg", arg: true, help: " [timestamp[=on|off]][,guest-name=[on|off]]\n                control error message format\n                timestamp=on enables timestamps (default: off)\n                guest-name=on enables guest name prefix but only if\n                              -name guest option is set (default: off)", apply: (*parser).msg},
+			{name: "compat", arg: true, help: helpCompat, apply: (*parser).compat},
 			{name: "sandbox", arg: true, help: helpSandbox, apply: (*parser).sandbox},
 			{name: "enable-kvm", help: "     the same as -accel kvm", apply: func(p *parser, _ string) error { return p.accel("kvm") }},
 			{name: "gdb", arg: true, help: " dev         accept gdb connection on 'dev'. (gdb defaults to starting\n                the guest without waiting for gdb to connect; use -S too\n                if you want it to not start execution.)", apply: (*parser).gdb},
@@ -168,6 +169,11 @@ const helpAccel = ` [accel=]accelerator[,prop[=value][,...]]
                 notify-vmexit=run|internal-error|disable,notify-window=n (enable notify VM exit and set notify window, x86 only)
                 tb-size=n (TCG translation block cache size in MiB)
                 thread=single|multi (enable multi-threaded TCG)`
+
+const helpCompat = ` [deprecated-input=accept|reject|crash][,deprecated-output=accept|hide]
+                Policy for handling deprecated management interfaces
+-compat [unstable-input=accept|reject|crash][,unstable-output=accept|hide]
+                Policy for handling unstable management interfaces`
 
 const helpSandbox = ` on[,obsolete=allow|deny][,elevateprivileges=allow|deny|children]
           [,spawn=allow|deny][,resourcecontrol=allow|deny]

@@ -69,6 +69,7 @@ type VM struct {
 	Audiodevs  []string // identifiers
 	Messages   Messages
 	Sandbox    Options // -sandbox, without pairs when not given
+	Compat     string  // -compat, empty if not given
 	Escape     byte    // -echr; 0 if not given
 	OptionROMs []Source
 	RunAs      Source // -runas

@@ -126,10 +126,11 @@ func (c *Conn) Queued() int {
 // Idle tells whether the client has been sent everything.
 func (c *Conn) Idle() bool { return c.Queued() == 0 && c.port.Flushed() }
 
-// Settle waits until written says that clients have been told everything, but no longer than to the end given.
-func Settle(end time.Time, written func() bool) {
+// Settle waits until written says that clients have been told everything, or for the time given. That is counted in short sleeps, so that a
+// host too busy to run the process is not taken for a client that does not listen.
+func Settle(limit time.Duration, written func() bool) {
 	const step = 100 * time.Microsecond
-	for time.Now().Before(end) && !written() {
+	for left := limit; left > 0 && !written(); left -= step {
 		time.Sleep(step)
 	}
 }

@@ -77,9 +77,9 @@ func (t *terminal) begin() {
 	t.conn.Accept()
 }
 
-// Settle waits until users have been told everything so far, but no longer than to the end given.
-func (s *Shell) Settle(end time.Time) {
-	monitor.Settle(end, func() bool {
+// Settle waits until users have been told everything so far, but no longer than the time given.
+func (s *Shell) Settle(limit time.Duration) {
+	monitor.Settle(limit, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return !slices.ContainsFunc(s.terminals, func(t *terminal) bool {

@@ -124,12 +124,24 @@ func (s *Session) execute(o *qapi.Object) (any, error) {
 		return nil, notFound("Capabilities negotiation is already complete, command ignored")
 	case cmd == nil:
 		return nil, notFound("The command " + name + " has not been found")
+	}
+	if err := s.server.Policy.CheckCommand(cmd.Command); err != nil {
+		return nil, err
+	}
+	switch {
 	case oob && !cmd.OOB:
 		return nil, qapi.Errorf("The command %s does not support OOB", name)
 	case !cmd.Preconfig && s.server.Ready != nil && !s.server.Ready():
 		return nil, qapi.Errorf("The command '%s' is permitted only after machine initialization has completed", name)
 	}
-	return cmd.Call(context.WithValue(s.server.Context, sessionKey{}, s), arguments)
+	if err := s.server.Policy.CheckArguments(cmd.Command, arguments); err != nil {
+		return nil, err
+	}
+	ret, err := cmd.Call(context.WithValue(s.server.Context, sessionKey{}, s), arguments)
+	if err != nil {
+		return nil, err
+	}
+	return s.server.Policy.Output(cmd.Ret, ret), nil
 }
 
 // negotiate carries out a command of a client that has not negotiated.

@@ -22,6 +22,8 @@ type Server struct {
 	Version  *qapi.VersionInfo
 	// Ready tells whether the machine has been made; before, only some commands are allowed. Nil means always.
 	Ready func() bool
+	// Policy is about the interface that clients should not use; nil accepts everything.
+	Policy *qapi.CompatPolicy
 	// Context ends when the emulator does.
 	Context context.Context
 
@@ -96,9 +98,9 @@ func (s *Server) Flush(limit time.Duration) {
 	}
 }
 
-// Settle waits until clients have been told everything so far, but no longer than to the end given.
-func (s *Server) Settle(end time.Time) {
-	monitor.Settle(end, func() bool {
+// Settle waits until clients have been told everything so far, but no longer than the time given.
+func (s *Server) Settle(limit time.Duration) {
+	monitor.Settle(limit, func() bool {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		return !slices.ContainsFunc(s.sessions, func(n *Session) bool { c := n.conn.Load(); return c != nil && !c.Idle() })
@@ -133,7 +135,11 @@ func (s *Server) Emit(ev qapi.Event) {
 func (s *Server) broadcast(ev qapi.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	text := eventText(ev, time.Now())
+	data := s.Policy.Event(ev)
+	if data == nil {
+		return
+	}
+	text := eventText(ev, data, time.Now())
 	for _, n := range s.sessions {
 		if c := n.conn.Load(); c != nil && n.commands.Load() == operation && c.Queued() < maxQueued {
 			n.send(text)
@@ -141,11 +147,12 @@ func (s *Server) broadcast(ev qapi.Event) {
 	}
 }
 
-func eventText(ev qapi.Event, now time.Time) []byte {
+// eventText is an event as clients see it, with the data that they are told.
+func eventText(ev qapi.Event, data any, now time.Time) []byte {
 	const micro = 1000
 	o := qapi.NewObject("timestamp", qapi.NewObject("seconds", now.Unix(), "microseconds", int64(now.Nanosecond()/micro)), "event", ev.EventName())
 	if ev.HasData() {
-		o.Set("data", ev)
+		o.Set("data", data)
 	}
 	return qapi.AppendJSON(nil, o)
 }

@@ -16,6 +16,7 @@ type Service struct {
 	Name, UUID string
 	Graph      *block.Graph
 	Registry   *qapi.Registry
+	Policy     *qapi.CompatPolicy // nil if everything may be used
 	Version    *qapi.VersionInfo
 	// Options are the command line options with parameters.
 	Options []*qapi.CommandLineOptionInfo
@@ -113,7 +114,7 @@ func (s *Service) Quit(ctx context.Context) error {
 }
 
 // QueryQmpSchema implements qapi.IntrospectCommands.
-func (s *Service) QueryQmpSchema(context.Context) (any, error) { return qapi.Introspection(), nil }
+func (s *Service) QueryQmpSchema(context.Context) (any, error) { return s.Policy.Introspect(), nil }
 
 // QueryStatus implements qapi.RunStateCommands.
 func (s *Service) QueryStatus(context.Context) (*qapi.StatusInfo, error) {
