@@ -194,6 +194,7 @@ qemu-img snapshot -l a.qcow2
 qemu-img convert -l one -O raw a.qcow2 one.raw
 qemu-img convert -l nosuch -O raw a.qcow2 x.raw
 qemu-img snapshot -a one a.qcow2
+qemu-img snapshot -d 1 a.qcow2
 qemu-img snapshot -d one a.qcow2
 qemu-img snapshot -d one a.qcow2
 qemu-img resize a.qcow2 128M

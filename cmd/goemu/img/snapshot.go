@@ -89,7 +89,7 @@ func (c *command) snapshotDelete(n *block.Node, name string) int {
 	if s, err := img.Snapshotter(n); err == nil {
 		list, _ := s.Snapshots() // a list that can't be read has no such snapshot
 		for _, e := range list {
-			if e.ID != name && e.Name != name {
+			if e.Name != name { // an ID does not do, so that the wrong one is not lost
 				continue
 			}
 			if err := s.SnapshotDelete(c.Ctx, e.ID, e.Name); err != nil {
