@@ -169,6 +169,7 @@ func (h *backends) share(b *chardev.Backend, value string) {
 func (h *backends) openDisks(s *session) error {
 	defer func() { h.disks.Graph.Warn = warn }()
 	for _, d := range s.vm.Blockdevs {
+		h.disks.Graph.Warn = func(text string) { warnAt(d.Origin, text) }
 		if err := h.disks.AddBlockdev(d.Value); err != nil {
 			return at(d.Origin, withHint(err))
 		}

@@ -218,6 +218,9 @@ func (d *storageDaemon) close() {
 
 // late handles the options that make something.
 func (d *storageDaemon) late(v int, value, where string) (done bool, status int) {
+	warn := d.Graph.Warn
+	d.Graph.Warn = func(text string) { d.Errorf("%s: warning: %s", where, text) }
+	defer func() { d.Graph.Warn = warn }()
 	var err error
 	switch v {
 	case getopt.Operand:

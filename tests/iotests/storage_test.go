@@ -112,3 +112,28 @@ func TestStorageMonitor(t *testing.T) {
 		require.Equal(t, said[0], said[1], c.name)
 	}
 }
+
+// TestStorageOptions compares what the storage daemon says about its options; the last one is always wrong.
+func TestStorageOptions(t *testing.T) {
+	oracle := testprog.Need(t, "qemu-storage-daemon")
+	theirs, ours := side{filepath.Dir(oracle), t.TempDir()}, side{build(t), t.TempDir()}
+	for _, s := range []side{theirs, ours} {
+		out, status := s.run(t, "qemu-img create -q -f qcow2 top.qcow2 1M")
+		require.Zero(t, status, out)
+	}
+	for _, options := range []string{
+		"--blockdev qcow2,node-name=alone,file.driver=file,file.filename=top.qcow2,backing= --blockdev nosuch",
+		"--blockdev null-co,node-name=n --blockdev null-co,node-name=n",
+		"--blockdev null-co,node-name=n --export nbd,id=e,node-name=n",
+		"--nbd-server addr.type=nosuch",
+		"--monitor chardev=nosuch",
+		"--object secret,id=s",
+		"--nosuch",
+		"operand",
+	} {
+		want, wantStatus := theirs.run(t, "qemu-storage-daemon "+options)
+		got, status := ours.run(t, "qemu-storage-daemon "+options)
+		require.Equal(t, want, got, options)
+		require.Equal(t, wantStatus, status, options)
+	}
+}
