@@ -13,6 +13,7 @@ const (
 	IRQSIPI  // start-up; the vector comes from InterruptController.SIPIVector
 	IRQReset // full reset of this CPU
 	IRQHalt  // stop executing until resumed
+	IRQMCE   // machine check exception; what happened is in the CPU's registers already
 )
 
 // CPU is a virtual CPU as devices and the machine see it. All methods may be called from any goroutine.

@@ -282,6 +282,45 @@ type GuestPanicInformationS390 struct {
 	Reason  S390CrashReason `json:"reason"`
 }
 
+// MemoryFailureRecipient is the enum MemoryFailureRecipient. Whose memory failed.
+type MemoryFailureRecipient string
+
+// The values of MemoryFailureRecipient.
+const (
+	MemoryFailureRecipientHypervisor MemoryFailureRecipient = "hypervisor"
+	MemoryFailureRecipientGuest      MemoryFailureRecipient = "guest"
+)
+
+// MemoryFailureAction is the enum MemoryFailureAction. What was done about a failure of memory.
+type MemoryFailureAction string
+
+// The values of MemoryFailureAction.
+const (
+	MemoryFailureActionIgnore MemoryFailureAction = "ignore"
+	MemoryFailureActionInject MemoryFailureAction = "inject"
+	MemoryFailureActionFatal  MemoryFailureAction = "fatal"
+	MemoryFailureActionReset  MemoryFailureAction = "reset"
+)
+
+// MemoryFailureFlags is the struct MemoryFailureFlags. More about a failure of memory.
+type MemoryFailureFlags struct {
+	ActionRequired bool `json:"action-required"`
+	Recursive      bool `json:"recursive"`
+}
+
+// MemoryFailureEvent is the event MEMORY_FAILURE. Memory has failed, or was said to with the monitor's command mce.
+type MemoryFailureEvent struct {
+	Recipient MemoryFailureRecipient `json:"recipient"`
+	Action    MemoryFailureAction    `json:"action"`
+	Flags     *MemoryFailureFlags    `json:"flags"`
+}
+
+// EventName implements Event.
+func (*MemoryFailureEvent) EventName() string { return "MEMORY_FAILURE" }
+
+// HasData implements Event.
+func (*MemoryFailureEvent) HasData() bool { return true }
+
 // RunStateCommands are the commands of the module run-state.
 type RunStateCommands interface {
 	// QueryStatus is the command query-status. What the machine as a whole is doing.
@@ -440,6 +479,25 @@ var moduleRunState = Module{Name: "run-state",
 			{Name: "psw-addr", Type: "uint64"},
 			{Name: "reason", Type: "S390CrashReason"},
 		}},
+		{Name: "MemoryFailureRecipient", Kind: KindEnum, Values: []Value{
+			{Name: "hypervisor"},
+			{Name: "guest"},
+		}},
+		{Name: "MemoryFailureAction", Kind: KindEnum, Values: []Value{
+			{Name: "ignore"},
+			{Name: "inject"},
+			{Name: "fatal"},
+			{Name: "reset"},
+		}},
+		{Name: "MemoryFailureFlags", Kind: KindObject, Members: []Member{
+			{Name: "action-required", Type: "bool"},
+			{Name: "recursive", Type: "bool"},
+		}},
+		{Name: "q_obj_MEMORY_FAILURE-arg", Kind: KindObject, Members: []Member{
+			{Name: "recipient", Type: "MemoryFailureRecipient"},
+			{Name: "action", Type: "MemoryFailureAction"},
+			{Name: "flags", Type: "MemoryFailureFlags"},
+		}},
 	},
 	Commands: []Command{
 		{Name: "query-status", Ret: "StatusInfo", Preconfig: true},
@@ -458,5 +516,6 @@ var moduleRunState = Module{Name: "run-state",
 		{Name: "WATCHDOG", Arg: "q_obj_WATCHDOG-arg"},
 		{Name: "GUEST_PANICKED", Arg: "q_obj_GUEST_PANICKED-arg"},
 		{Name: "GUEST_CRASHLOADED", Arg: "q_obj_GUEST_CRASHLOADED-arg"},
+		{Name: "MEMORY_FAILURE", Arg: "q_obj_MEMORY_FAILURE-arg"},
 	},
 }

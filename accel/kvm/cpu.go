@@ -165,9 +165,9 @@ func (c *CPU) Halted() bool { return c.halted.Load() }
 func (c *CPU) Raise(l accel.IRQ) {
 	switch c.accel.opt.Chips { // INIT and start-up are the kernel's business, and interrupts, unless they come from an 8259 pair that is not there
 	case accel.ChipsLocal:
-		l &= accel.IRQHard | accel.IRQNMI | accel.IRQSMI | accel.IRQReset | accel.IRQHalt
+		l &= accel.IRQHard | accel.IRQNMI | accel.IRQMCE | accel.IRQSMI | accel.IRQReset | accel.IRQHalt
 	case accel.ChipsAll:
-		l &= accel.IRQNMI | accel.IRQSMI | accel.IRQReset | accel.IRQHalt
+		l &= accel.IRQNMI | accel.IRQMCE | accel.IRQSMI | accel.IRQReset | accel.IRQHalt
 	}
 	if old := c.lines.Or(uint32(l)); old&uint32(l) != uint32(l) {
 		c.gate.Kick()

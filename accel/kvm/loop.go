@@ -8,6 +8,7 @@ import (
 
 	"goemu/accel"
 	"goemu/accel/gate"
+	"goemu/target/x86"
 )
 
 // main is the goroutine of a CPU; up is called when it has its thread.
@@ -100,12 +101,31 @@ func (c *CPU) serviceLines() bool {
 	case l&accel.IRQNMI != 0:
 		c.Lower(accel.IRQNMI)
 		c.interruptBy(reqNMI)
+	case l&accel.IRQMCE != 0:
+		c.Lower(accel.IRQMCE)
+		c.machineCheck()
 	case l&accel.IRQHard != 0 && c.halted.Load() && c.ifFlag: // it will be injected when the guest is entered
 		c.halted.Store(false)
 	default:
 		return false
 	}
 	return true
+}
+
+// machineCheck makes the guest enter the handler of #MC. What it was about to enter is lost; a double fault becomes a triple fault.
+func (c *CPU) machineCheck() {
+	c.halted.Store(false)
+	c.mustPull()
+	s := &c.rest
+	if s.ExceptionNr == x86.ExcDF {
+		c.accel.machine.Request(accel.ShutdownTripleFault, "")
+		return
+	}
+	s.ExceptionNr, s.HasErrorCode = x86.ExcMC, 0
+	if s.MPState == mpHalted {
+		s.MPState = mpRunnable
+	}
+	c.dirty = true
 }
 
 // interruptBy makes a request that interrupts the guest without a vector.

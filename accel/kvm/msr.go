@@ -116,8 +116,8 @@ func (c *CPU) hasMSR(index uint32) bool {
 		return c.accel.localInKernel() && c.accel.opt.Config.Features.Has(x86.FeatDeadline)
 	case index == mcStatus, index == mcCtl:
 		return c.rest.MCGCap != 0
-	case index >= mcBank0 && index < mcBank0+mcBankRegs*mcBanks:
-		return c.rest.MCGCap&0xff > uint64(index-mcBank0)/mcBankRegs
+	case index >= mcBank0 && index < mcBank0+x86.MCBankRegs*x86.MCBanks:
+		return c.rest.MCGCap&0xff > uint64(index-mcBank0)/x86.MCBankRegs
 	case unlisted(index):
 		return c.accel.opt.Config.Features.Has(x86.FeatMTRR)
 	}
@@ -184,29 +184,20 @@ func (c *CPU) eachMSR(r request, list *msrList, got func(i int, v uint64)) error
 	return nil
 }
 
-// Machine check: as many banks as QEMU offers, with what its CPUs can.
-const (
-	mcBanks    = 10
-	mcgCtlP    = 1 << 8
-	mcgSerP    = 1 << 24
-	mcgWanted  = mcgCtlP | mcgSerP | mcBanks
-	mcgBankNum = 0xff
-)
-
 // setUpMCE gives the CPU machine check banks if its model and the host have them.
 func (c *CPU) setUpMCE() error {
 	c.rest.MCGCap = 0
-	f := &c.accel.opt.Config.Features
-	if !c.accel.h.has(capMCE) || !f.Has(x86.FeatMCE) || !f.Has(x86.FeatMCA) {
+	wanted := c.accel.opt.Config.MCGCap()
+	if wanted == 0 || !c.accel.h.has(capMCE) {
 		return nil
 	}
 	var can uint64
 	if _, err := c.k.ioctlData(c.accel.h.fd, reqMCECapSupported, bytesOf(&can)); err != nil {
 		return requestError(reqMCECapSupported, err)
 	}
-	v := uint64(mcgWanted) & (can | mcgBankNum)
-	if banks := uint64(c.accel.h.caps[capMCE]); banks < mcBanks {
-		v = v&^mcgBankNum | banks
+	v := wanted & (can | x86.MCGBanks)
+	if banks := uint64(c.accel.h.caps[capMCE]); banks < x86.MCBanks {
+		v = v&^x86.MCGBanks | banks
 	}
 	if _, err := c.k.ioctlData(c.fd, reqSetupMCE, bytesOf(&v)); err != nil {
 		return requestError(reqSetupMCE, err)

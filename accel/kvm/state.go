@@ -13,7 +13,7 @@ var requestBits = [...]struct {
 	line accel.IRQ
 	bit  uint32
 }{
-	{accel.IRQHard, x86.RequestHard}, {accel.IRQSMI, x86.RequestSMI}, {accel.IRQNMI, x86.RequestNMI}, {accel.IRQInit, x86.RequestInit},
+	{accel.IRQHard, x86.RequestHard}, {accel.IRQSMI, x86.RequestSMI}, {accel.IRQNMI, x86.RequestNMI}, {accel.IRQMCE, x86.RequestMCE}, {accel.IRQInit, x86.RequestInit},
 	{accel.IRQSIPI, x86.RequestSIPI},
 }
 
@@ -159,10 +159,8 @@ func (c *CPU) Reset() {
 	c.env.HFlags = 0
 	c.env.Reset(c.accel.opt.Config, false)
 	c.rest = x86.State{A20Mask: -1, PAT: patReset, MiscEnable: miscReset, PollControl: pollReset, InterruptInjected: -1, ExceptionNr: -1,
-		Mode2: x86.Mode2GIF | x86.Mode2VGIF, MCGCap: c.rest.MCGCap, MCGCtl: ^uint64(0)}
-	for i := 0; i < len(c.rest.MCBanks); i += 4 {
-		c.rest.MCBanks[i] = ^uint64(0)
-	}
+		Mode2: x86.Mode2GIF | x86.Mode2VGIF, MCGCap: c.rest.MCGCap}
+	c.rest.EnableMC(c.rest.MCGCap)
 	if c.accel.opt.Config.Features.Has(x86.FeatMONITOR) {
 		c.rest.MiscEnable |= miscMWAIT
 	}
@@ -227,5 +225,18 @@ func (c *CPU) SetMSR(index uint32, v uint64) {
 			c.dirty = true
 			return
 		}
+	}
+}
+
+// ChangeMC lets f change the machine check registers, and raises the exception if it says so. The CPU is paused or not started.
+func (c *CPU) ChangeMC(f func(s *x86.State) (raise bool)) {
+	c.mustPull()
+	s := c.rest
+	c.env.SaveTo(&s)
+	raise := f(&s)
+	c.rest.MCGStatus, c.rest.MCBanks = s.MCGStatus, s.MCBanks
+	c.dirty = true
+	if raise {
+		c.Raise(accel.IRQMCE)
 	}
 }

@@ -24,6 +24,7 @@ type CPU struct {
 // NewCPU returns a CPU in its power-up state.
 func NewCPU(index int, apicID uint32, cfg *x86.Config) *CPU {
 	c := &CPU{index: index, apicID: apicID, cfg: cfg, env: new(x86.Env)}
+	c.rest.EnableMC(cfg.MCGCap())
 	c.env.A20Mask = ^uint64(0)
 	c.Reset()
 	return c
@@ -40,7 +41,7 @@ const (
 func (c *CPU) Reset() {
 	c.env.HFlags = 0
 	c.env.Reset(c.cfg, false)
-	c.rest = x86.State{PAT: patReset, MiscEnable: miscEnable, WaitSIPI: c.index != 0}
+	c.rest = x86.State{PAT: patReset, MiscEnable: miscEnable, WaitSIPI: c.index != 0, MCGCap: c.rest.MCGCap, MCGCtl: c.rest.MCGCtl, MCBanks: c.rest.MCBanks}
 	if c.cfg.Features.Has(x86.FeatMONITOR) {
 		c.rest.MiscEnable |= miscMWAIT
 	}
@@ -103,6 +104,16 @@ func (c *CPU) SetState(s *x86.State) {
 	c.rest = *s
 	if c.ic != nil && s.TSCDeadline != 0 {
 		c.ic.SetDeadline(s.TSCDeadline)
+	}
+}
+
+// ChangeMC lets f change the machine check registers.
+func (c *CPU) ChangeMC(f func(s *x86.State) (raise bool)) {
+	s := c.State()
+	raise := f(s)
+	c.rest.MCGStatus, c.rest.MCBanks = s.MCGStatus, s.MCBanks
+	if raise {
+		c.Raise(accel.IRQMCE)
 	}
 }
 

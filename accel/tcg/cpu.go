@@ -121,6 +121,9 @@ func (a *Accel) NewCPU(index int, apicID uint32, ic accel.InterruptController) (
 	c.env.Owner = selfAddr(c)
 	c.env.Stack = uint64(addrOf(mem)) + envRoom
 	c.a20.Store(true)
+	var s x86.State
+	s.EnableMC(c.cfg.MCGCap())
+	c.msr.mcgCtl, c.msr.mc = s.MCGCtl, s.MCBanks
 	c.Reset()
 	a.gate.Add(c)
 	return c, nil
@@ -139,7 +142,7 @@ func (c *CPU) SetInterruptController(ic accel.InterruptController) { c.ic = ic }
 func (c *CPU) Reset() {
 	c.stateMu.Lock()
 	defer c.stateMu.Unlock()
-	c.Lower(accel.IRQNMI | accel.IRQSMI | accel.IRQInit | accel.IRQSIPI | irqVirtual)
+	c.Lower(accel.IRQNMI | accel.IRQMCE | accel.IRQSMI | accel.IRQInit | accel.IRQSIPI | irqVirtual)
 	c.nmis.Store(0)
 	c.env.HFlags = 0
 	c.env.Reset(c.cfg, false)

@@ -143,7 +143,7 @@ func (c *CPU) wakingLines() uint32 {
 func (c *CPU) serviceLines() bool {
 	l := accel.IRQ(c.lines.Load())
 	if c.stepping.Load() {
-		l &^= accel.IRQHard | accel.IRQNMI | accel.IRQSMI | irqVirtual
+		l &^= accel.IRQHard | accel.IRQNMI | accel.IRQMCE | accel.IRQSMI | irqVirtual
 	}
 	l = c.open(l)
 	if l == 0 {
@@ -183,6 +183,10 @@ func (c *CPU) serviceLines() bool {
 		c.halted.Store(false)
 		c.nmiBlocked = true
 		c.deliver(event{kind: evHardware, vector: x86.ExcNMI})
+	case l&accel.IRQMCE != 0:
+		c.Lower(accel.IRQMCE)
+		c.halted.Store(false)
+		c.deliver(event{kind: evFault, vector: x86.ExcMC})
 	case l&accel.IRQHard != 0 && (!shadow || c.svm.mode2&x86.Mode2VIntr != 0):
 		return c.endNow(x86.SVMExitINTR) || c.interrupt()
 	case l&irqVirtual != 0 && !shadow:

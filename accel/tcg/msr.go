@@ -46,14 +46,12 @@ const (
 	msrTSCAux       = 0xc0000103
 	msrVMHSave      = 0xc0010117
 
-	mcBanks     = 10
-	mcgCapValue = 1<<24 | 1<<8 | mcBanks // SER_P, MCG_CTL_P and the number of banks
-	mtrrCap     = 8 | 1<<8 | 1<<10       // 8 variable ranges, fixed ranges, write combining
-	patReset    = 0x0007040600070406
-	miscMWAIT   = 1 << 18 // IA32_MISC_ENABLE: MONITOR and MWAIT are on
-	perfStatus  = 1000 | 4<<40
-	ucodeAMD    = 0x01000065
-	ucodeIntel  = 0x1_0000_0000
+	mtrrCap    = 8 | 1<<8 | 1<<10 // 8 variable ranges, fixed ranges, write combining
+	patReset   = 0x0007040600070406
+	miscMWAIT  = 1 << 18 // IA32_MISC_ENABLE: MONITOR and MWAIT are on
+	perfStatus = 1000 | 4<<40
+	ucodeAMD   = 0x01000065
+	ucodeIntel = 0x1_0000_0000
 )
 
 // msrs are the model-specific registers that only store a value.
@@ -64,15 +62,11 @@ type msrs struct {
 	mtrrFix4K                           [8]uint64
 	mtrrPhys                            [16]uint64
 	mcgStatus, mcgCtl                   uint64
-	mc                                  [4 * mcBanks]uint64
+	mc                                  [x86.MCBankRegs * x86.MCBanks]uint64
 }
 
-func (m *msrs) reset() {
-	*m = msrs{pat: patReset, miscEnable: 1, mcgCtl: ^uint64(0)}
-	for i := 0; i < len(m.mc); i += 4 {
-		m.mc[i] = ^uint64(0)
-	}
-}
+// reset keeps what the machine check banks tell: firmware reads it.
+func (m *msrs) reset() { *m = msrs{pat: patReset, miscEnable: 1, mcgCtl: m.mcgCtl, mc: m.mc} }
 
 // place is the storage of a register that only stores a value, nil for others.
 func (m *msrs) place(i uint32) *uint64 {
@@ -141,7 +135,7 @@ func (c *CPU) envMSR(i uint32) *uint64 {
 // speculation, which come with CPUID bits that no model here has.
 func (c *CPU) checkMSR(i uint32) {
 	switch {
-	case i >= msrMC0+4*mcBanks && i < msrMCEnd, i == msrSpecCtl, i == msrPredCmd, i == msrFlushCmd:
+	case i >= msrMC0+x86.MCBankRegs*x86.MCBanks && i < msrMCEnd, i == msrSpecCtl, i == msrPredCmd, i == msrFlushCmd:
 		c.gp(0)
 	}
 }
@@ -152,7 +146,7 @@ const mcQuirks = 1<<10 | 1
 // checkMC raises #GP for what cannot be written to a register of a machine check bank: a control is all ones or zero, a status only
 // clears.
 func (c *CPU) checkMC(n uint32, v uint64) {
-	if n >= 4*mcBanks {
+	if n >= x86.MCBankRegs*x86.MCBanks {
 		return
 	}
 	if n&3 == 0 && v != 0 && v|mcQuirks != ^uint64(0) || n&3 == 1 && v != 0 {
@@ -206,7 +200,7 @@ func (c *CPU) readMSR(i uint32) uint64 {
 			return mtrrCap
 		}
 	case msrMCGCap:
-		return mcgCapValue
+		return c.cfg.MCGCap()
 	case msrPerfStatus:
 		return perfStatus
 	case msrXSS:

@@ -10,7 +10,7 @@ var requestBits = [...]struct {
 	line accel.IRQ
 	bit  uint32
 }{
-	{accel.IRQHard, x86.RequestHard}, {accel.IRQSMI, x86.RequestSMI}, {accel.IRQNMI, x86.RequestNMI}, {accel.IRQInit, x86.RequestInit},
+	{accel.IRQHard, x86.RequestHard}, {accel.IRQSMI, x86.RequestSMI}, {accel.IRQNMI, x86.RequestNMI}, {accel.IRQMCE, x86.RequestMCE}, {accel.IRQInit, x86.RequestInit},
 	{accel.IRQSIPI, x86.RequestSIPI}, {irqVirtual, x86.RequestVirtual},
 }
 
@@ -19,7 +19,7 @@ func (c *CPU) State() *x86.State {
 	s := c.env.Save()
 	m := &c.msr
 	s.PAT, s.MiscEnable, s.FeatureControl, s.TSCAdjust = m.pat, m.miscEnable, m.featCtl, m.tscAdjust
-	s.MTRRDefType, s.MCGCap, s.MCGStatus, s.MCGCtl, s.MCBanks = m.mtrrDef, mcgCapValue, m.mcgStatus, m.mcgCtl, m.mc
+	s.MTRRDefType, s.MCGCap, s.MCGStatus, s.MCGCtl, s.MCBanks = m.mtrrDef, c.cfg.MCGCap(), m.mcgStatus, m.mcgCtl, m.mc
 	s.MTRRFixed[0] = m.mtrrFix64K
 	copy(s.MTRRFixed[1:], m.mtrrFix16K[:])
 	copy(s.MTRRFixed[1+len(m.mtrrFix16K):], m.mtrrFix4K[:])
@@ -92,4 +92,16 @@ func (c *CPU) setState(s *x86.State) {
 	c.waitSIPI = s.WaitSIPI
 	c.flushTLB(true)
 	c.updateWatch()
+}
+
+// ChangeMC lets f change the machine check registers, and raises the exception if it says so. The CPU is paused or not started.
+func (c *CPU) ChangeMC(f func(s *x86.State) (raise bool)) {
+	m := &c.msr
+	s := &x86.State{MCGCap: c.cfg.MCGCap(), MCGStatus: m.mcgStatus, MCGCtl: m.mcgCtl, MCBanks: m.mc}
+	s.CR4 = c.env.CR[4]
+	raise := f(s)
+	m.mcgStatus, m.mc = s.MCGStatus, s.MCBanks
+	if raise {
+		c.Raise(accel.IRQMCE)
+	}
 }

@@ -429,7 +429,7 @@ func (c *CPU) virtualInterrupt() {
 func (c *CPU) open(l accel.IRQ) accel.IRQ {
 	mode2, enabled := c.svm.mode2, c.env.EFlags&x86.FlagIF != 0
 	if mode2&x86.Mode2GIF == 0 {
-		l &^= accel.IRQHard | accel.IRQNMI | accel.IRQSMI | accel.IRQInit | irqVirtual
+		l &^= accel.IRQHard | accel.IRQNMI | accel.IRQMCE | accel.IRQSMI | accel.IRQInit | irqVirtual
 	}
 	if !enabled || mode2&x86.Mode2VGIF == 0 {
 		l &^= irqVirtual

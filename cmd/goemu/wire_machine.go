@@ -42,7 +42,7 @@ func (s *session) makeObjectServices() {
 	}, Properties: func(typ string) ([]*qapi.ObjectPropertyInfo, error) {
 		return append([]*qapi.ObjectPropertyInfo{{Name: "type", Type: "string"}}, o.device.Properties(typ)...), nil
 	}, Objects: func() *userobj.Set { return s.host.objects }}
-	o.machine = &machinecmd.Service{Host: s.processor, Machine: func() *machinecmd.Target { return o.target }, Objects: func() *userobj.Set { return s.host.objects },
+	o.machine = &machinecmd.Service{Host: s.processor, Emit: s.mon.server.Emit, Machine: func() *machinecmd.Target { return o.target }, Objects: func() *userobj.Set { return s.host.objects },
 		SetNUMA: func(o *qapi.NumaOptions) error { return s.numa.set(o) }}
 	for _, t := range pc.Types() {
 		o.machine.Types = append(o.machine.Types, machinecmd.MachineType{Name: t.Name, Alias: t.Alias, DefaultCPU: t.DefaultCPU, DefaultRAMID: t.RAMID,

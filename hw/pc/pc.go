@@ -52,6 +52,8 @@ type CPU interface {
 	// State and SetState get and replace the whole state; only while paused or not started.
 	State() *x86.State
 	SetState(*x86.State)
+	// ChangeMC lets f change the machine check registers of a state, and raises the exception if it says so; only while paused or not started.
+	ChangeMC(f func(s *x86.State) (raise bool))
 }
 
 // Accelerator runs the machine's CPUs.

@@ -61,6 +61,7 @@ func (c *idleCPU) SetA20(bool)                                      {}
 func (c *idleCPU) SetMSR(uint32, uint64)                            {}
 func (c *idleCPU) State() *x86.State                                { return c.env.Save() }
 func (c *idleCPU) SetState(s *x86.State)                            { c.env.Load(s) }
+func (c *idleCPU) ChangeMC(func(s *x86.State) bool)                 {}
 
 // build makes a machine that executes nothing.
 func build(t testing.TB, typ string, cpus int, change func(*Config)) (*Machine, error) {

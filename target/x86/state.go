@@ -41,7 +41,7 @@ type State struct {
 	MCGCap      uint64
 	MCGStatus   uint64
 	MCGCtl      uint64
-	MCBanks     [4 * 10]uint64
+	MCBanks     [MCBankRegs * MCBanks]uint64
 
 	TSCOffset, TSC, TSCAdjust, TSCDeadline uint64
 	TSCKHz                                 int64
@@ -134,6 +134,7 @@ const (
 	RequestNMI     = 1 << 9
 	RequestInit    = 1 << 10
 	RequestSIPI    = 1 << 11
+	RequestMCE     = 1 << 12
 )
 
 // Values that say "none".

@@ -20,6 +20,8 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 		{Name: "gpa2hva", Args: "addr:l", Params: "addr", Help: "print the host virtual address corresponding to a guest physical address", Run: s.hmpHostAddress},
 		{Name: "gva2gpa", Args: "addr:l", Params: "addr", Help: "print the guest physical address corresponding to a guest virtual address", Run: s.hmpTranslate},
 		{Name: "i", Args: "fmt:/,addr:i,index:i.", Params: "/fmt addr", Help: "I/O port read", Run: s.hmpIn},
+		{Name: "mce", Args: "broadcast:-b,cpu_index:i,bank:i,status:l,mcg_status:l,addr:l,misc:l", Params: "[-b] cpu bank status mcgstatus addr misc",
+			Help: "inject a MCE on the given CPU [and broadcast to other CPUs with -b option]", Run: s.hmpMCE},
 		{Name: "memsave", Args: "val:l,size:i,filename:s", Params: "addr size file", Help: "save to disk virtual memory dump starting at 'addr' of size 'size'",
 			Run: func(m *hmp.Monitor, a *hmp.Args) error {
 				cpu := int64(m.CPU)

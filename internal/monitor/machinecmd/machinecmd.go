@@ -26,6 +26,8 @@ import (
 type CPU interface {
 	accel.CPU
 	State() *x86.State
+	// ChangeMC lets f change the machine check registers of a state, and raises the exception if it says so. The CPU is paused.
+	ChangeMC(f func(s *x86.State) (raise bool))
 	// Thread is the host's number of the thread that it executes on.
 	Thread() int
 }
@@ -108,6 +110,8 @@ type Service struct {
 	Machine func() *Target
 	// SetNUMA takes what set-numa-node says, as long as there is no machine.
 	SetNUMA func(*qapi.NumaOptions) error
+	// Emit tells clients of an event.
+	Emit func(qapi.Event)
 	// Objects are the user's objects.
 	Objects func() *userobj.Set
 }
