@@ -53,4 +53,4 @@ func (outputOnly) Read([]byte)         {}
 func (outputOnly) Event(chardev.Event) {}
 
 // Classes are the device types of this package.
-var Classes = []*qdev.Class{&SerialClass, &ParallelClass, &DebugconClass}
+var Classes = []*qdev.Class{&SerialClass, &PCISerialClass, &PCISerial2Class, &PCISerial4Class, &ParallelClass, &DebugconClass}

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"goemu/hw/isa"
+	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/hw/qdev/qtest"
 	"goemu/internal/chardev"
@@ -28,6 +29,8 @@ type rig struct {
 	level [isa.Lines]bool
 	set   *chardev.Set
 	links qdev.Links
+
+	pciLevel bool // of the PCI bus's interrupt line
 }
 
 func newRig(t testing.TB) *rig {
@@ -266,6 +269,106 @@ func TestState(t *testing.T) {
 	if u.uartRegs != saved || u.trigger != 14 || !u.timeout.Pending() {
 		t.Errorf("loaded %+v\nsaved  %+v", u.uartRegs, saved)
 	}
+}
+
+// FuzzSerialCard accesses the ports of a card and loads states of it.
+func FuzzSerialCard(f *testing.F) {
+	f.Add([]byte{0x14, 0x1f, 0x12, 0xc7, 0x11, 0x0f, 0x3c, 0x10, 0x39, 0x0f, 0x20, 3, 0x40, 80})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r := newRig(t)
+		d := r.addPCI(t, &PCISerial4Class)
+		u := &d.(*PCISerial4).uarts
+		for i := 0; i+1 < len(b); i += 2 {
+			port := pciPorts + uint64(b[i]&31)
+			switch b[i] >> 5 {
+			case 0, 1, 2:
+				r.ports.Store(port, 1<<(b[i+1]%3), uint64(b[i+1]))
+			case 3, 4:
+				r.ports.Load(port, 1<<(b[i+1]%3))
+			case 5:
+				if l := (line{&u[b[i]&3]}); l.CanRead() > 0 {
+					l.Read(make([]byte, l.CanRead()))
+				}
+			case 6:
+				var w vmstate.Writer
+				d.Dev().State().Save(&w)
+				s := w.Bytes()
+				s[int(b[i+1])*5%len(s)] ^= b[i]
+				_ = d.Dev().State().Load(vmstate.NewReader(s), 1)
+			default:
+				qdev.Reset(d)
+			}
+		}
+	})
+}
+
+// TestSerialCard: the interrupts of a card's ports share a line, and its state is whole.
+func TestSerialCard(t *testing.T) {
+	r := newRig(t)
+	clock.Virtual.SetFake(0)
+	b := r.chardev(t, "ringbuf,id=c")
+	d := r.addPCI(t, &PCISerial2Class, "chardev2=c")
+	out := func(port, reg uint64, v byte) { r.ports.Store(pciPorts+8*port+reg, 1, uint64(v)) }
+	out(0, regIER, ierTHRI)
+	out(1, regIER, ierTHRI)
+	for _, c := range []byte("ok") {
+		out(1, regData, c)
+	}
+	if got := string(b.Ring().Read(10)); got != "ok" {
+		t.Errorf("printed %q", got)
+	}
+	if !r.pciLevel {
+		t.Error("no interrupt")
+	}
+	var w vmstate.Writer
+	d.Dev().State().Save(&w)
+	out(0, regIER, 0)
+	if !r.pciLevel {
+		t.Error("the other port's interrupt is gone, too")
+	}
+	out(1, regIER, 0)
+	if r.pciLevel {
+		t.Error("an interrupt without a cause")
+	}
+	if err := d.Dev().State().Load(vmstate.NewReader(w.Bytes()), 1); err != nil {
+		t.Fatal(err)
+	}
+	var again vmstate.Writer
+	d.Dev().State().Save(&again)
+	if string(w.Bytes()) != string(again.Bytes()) {
+		t.Error("the state is another one after loading")
+	}
+}
+
+// pciPorts is where addPCI puts a card's ports.
+const pciPorts = 0xc000
+
+// addPCI puts a card on a PCI bus.
+func (r *rig) addPCI(t testing.TB, c *qdev.Class, args ...string) qdev.Device {
+	t.Helper()
+	h, err := r.tree.Create(&qdev.Class{Name: "pci-host", New: func() qdev.Device { return new(qdev.Base) }}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	mem := memory.NewContainer("pci", memory.Whole)
+	bus := pci.NewBus(h, "pci.0", mem, mem, r.bus.Ports(), 0)
+	bus.SetIRQs([]*qdev.IRQ{qdev.NewIRQ(func(_ int, level bool) { r.pciLevel = level }, 0)}, func(uint8, int) int { return 0 })
+	var set []qdev.Setting
+	for _, a := range args {
+		k, v, _ := strings.Cut(a, "=")
+		set = append(set, qdev.Setting{Name: k, Value: v})
+	}
+	r.tree.Links = r.links
+	d, err := r.tree.Create(c, bus, set...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.tree.Remove(d) })
+	qdev.Reset(d)
+	f := d.(pci.Function).PCI()
+	f.DefaultWriteConfig(pci.RegBAR0, 4, pciPorts)
+	f.DefaultWriteConfig(pci.RegCommand, 2, pci.CommandIO)
+	return d
 }
 
 func FuzzSerial(f *testing.F) {

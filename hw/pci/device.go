@@ -68,6 +68,7 @@ type Device struct {
 	intx    [4]bool
 	intxOff bool // the guest has disabled the interrupt pins
 	express int  // place of the PCI Express capability, 0 if there is none
+	power   int  // place of the power management capability whose state ResetEndpoint clears
 	master  *memory.Region
 	space   *memory.AddressSpace
 	rom     *memory.Region

@@ -44,3 +44,18 @@ func (d *Device) AddSerialNumber(at int, serial uint64) {
 	d.AddExtended(extSerial, version, at, size)
 	binary.LittleEndian.PutUint64(d.Config[at+4:], serial)
 }
+
+// AddTranslations adds address translation services (Address Translation Services 1.1, section 5.1): the function could ask for addresses
+// in advance. There is nobody who translates, so that it never does.
+func (d *Device) AddTranslations(at int, wholePages bool) {
+	const (
+		extTranslations, version, size = 0xf, 1, 8
+		capability, control            = 4, 6
+		pageAligned, enable            = 0x20, 0x800f
+	)
+	d.AddExtended(extTranslations, version, at, size)
+	if wholePages {
+		d.Set16(at+capability, pageAligned)
+	}
+	d.SetWritable16(at+control, enable)
+}

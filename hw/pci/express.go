@@ -151,6 +151,18 @@ func (d *Device) SetPower(on bool) {
 	}
 }
 
+// ResetEndpoint takes back what the guest has chosen of error reports, link and power, which a reset of most functions leaves alone.
+func (d *Device) ResetEndpoint() {
+	if d.express == 0 {
+		return
+	}
+	d.Set16(d.express+ExpDevCtl, d.Get16(d.express+ExpDevCtl)&^expErrorReports)
+	d.Set16(d.express+expLinkCtl, d.Get16(d.express+expLinkCtl)&^(expCommonClock|expExtendedSynch))
+	if d.power != 0 {
+		d.Set16(d.power+pmState, 0)
+	}
+}
+
 // functionReset does the reset of the function that the guest has asked for.
 func (d *Device) functionReset() {
 	if d.express == 0 {
@@ -187,6 +199,7 @@ func (d *Device) AddPowerCapability() error {
 func (d *Device) AddPowerStates() error {
 	at, err := d.addPower(0)
 	if err == nil {
+		d.power = at
 		d.SetWritable16(at+pmState, pmStateMask)
 	}
 	return err

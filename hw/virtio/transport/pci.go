@@ -21,6 +21,9 @@ type PCIProps struct {
 	PagePerVQ       bool `prop:"page-per-vq,default=off" help:"on/off"`
 	ModernPIONotify bool `prop:"modern-pio-notify,default=off" help:"on/off"`
 	FunctionResets  bool `prop:"x-pcie-flr-init,default=on" help:"on/off"`
+	Errors          bool `prop:"aer,default=off" help:"on/off"`
+	Translations    bool `prop:"ats,default=off" help:"on/off"`
+	WholePages      bool `prop:"x-ats-page-aligned,default=on" help:"on/off"` // requests for translations are for whole pages
 }
 
 // ModeProps choose the interfaces of a device whose type name does not.
@@ -72,8 +75,16 @@ func (p *PCIBase) addExpress() error {
 	if _, err := p.AddExpress(0, pci.ExpressEndpoint, 0); err != nil {
 		return err
 	}
+	at := pci.ConfigSize
+	if p.Errors {
+		p.AddErrorReporting(at, false)
+		at += pci.ErrorsSize
+	}
 	p.AddErrorControl()
 	p.AddLinkControl()
+	if p.Translations {
+		p.AddTranslations(at, p.WholePages)
+	}
 	if p.FunctionResets {
 		p.AddFunctionReset()
 	}
@@ -269,7 +280,10 @@ func postedNumber(queue uint64) memory.Posted {
 func ceilPow2(n uint64) uint64 { return 1 << bits.Len64(n-1) }
 
 // Reset implements qdev.Device.
-func (p *PCIBase) Reset() { p.resetDevice() }
+func (p *PCIBase) Reset() {
+	p.resetDevice()
+	p.ResetEndpoint()
+}
 
 // resetDevice is the reset of the virtio device. The feature selectors and what was written through them stay, as in QEMU.
 func (p *PCIBase) resetDevice() {
