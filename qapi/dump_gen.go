@@ -9,8 +9,10 @@ type DumpGuestMemoryFormat string
 
 // The values of DumpGuestMemoryFormat.
 const (
-	DumpGuestMemoryFormatElf       DumpGuestMemoryFormat = "elf"
-	DumpGuestMemoryFormatKdumpZlib DumpGuestMemoryFormat = "kdump-zlib"
+	DumpGuestMemoryFormatElf         DumpGuestMemoryFormat = "elf"
+	DumpGuestMemoryFormatKdumpZlib   DumpGuestMemoryFormat = "kdump-zlib"
+	DumpGuestMemoryFormatKdumpLzo    DumpGuestMemoryFormat = "kdump-lzo"
+	DumpGuestMemoryFormatKdumpSnappy DumpGuestMemoryFormat = "kdump-snappy"
 )
 
 // DumpGuestMemoryArg are the arguments of dump-guest-memory.
@@ -96,6 +98,8 @@ var moduleDump = Module{Name: "dump",
 		{Name: "DumpGuestMemoryFormat", Kind: KindEnum, Values: []Value{
 			{Name: "elf"},
 			{Name: "kdump-zlib"},
+			{Name: "kdump-lzo"},
+			{Name: "kdump-snappy"},
 		}},
 		{Name: "q_obj_dump-guest-memory-arg", Kind: KindObject, Members: []Member{
 			{Name: "paging", Type: "bool"},

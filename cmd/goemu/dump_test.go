@@ -33,6 +33,8 @@ func TestDump(t *testing.T) {
 			`{"execute":"human-monitor-command","arguments":{"command-line":"info dump"}}`,
 			`{"execute":"dump-guest-memory","arguments":{"paging":true,"protocol":"file:` + file + `3","format":"kdump-zlib"}}`,
 			`{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:/nosuch/x","begin":0,"format":"kdump-zlib"}}`,
+			`{"execute":"dump-guest-memory","arguments":{"paging":true,"protocol":"file:` + file + `3","format":"kdump-lzo"}}`,
+			`{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:/nosuch/x","length":0,"format":"kdump-snappy"}}`,
 			`{"execute":"dump-guest-memory","arguments":{"paging":false,"protocol":"file:` + file + `3","format":"kdump-zlib"}}`, `{"execute":"query-dump"}`}
 	}
 	want, got := talkQMP(t, qemu, args, commands("q")), talkQMP(t, testprog.Goemu(t), args, commands("g"))

@@ -35,7 +35,7 @@ func TestGuestNote(t *testing.T) {
 	require.Equal(t, raw, notes[len(notes)-len(raw):])
 
 	b.Reset()
-	require.NoError(t, e.WriteKdump(&b))
+	require.NoError(t, e.WriteKdump(&b, Zlib))
 	file := unflatten(t, b.Bytes())
 	var sub kdumpSub64
 	require.NoError(t, binary.Read(bytes.NewReader(file[kdumpPage:]), le, &sub))

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math"
 
+	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zlib"
 )
 
@@ -14,7 +15,6 @@ import (
 // size, in big endian.
 const (
 	kdumpPage  = 4096
-	kdumpZlib  = 1 // flag of a page and of the dump
 	kdumpLevel = 1 // pages of zeroes have no data of their own
 
 	flatHeader = 4096 // size
@@ -22,6 +22,41 @@ const (
 
 	flushSize = 4 * kdumpPage // of the descriptions and of the data of pages
 )
+
+// Packing is how pages are compressed: the flag of a page and of the dump.
+type Packing uint32
+
+// The packings.
+const (
+	Zlib   Packing = 1
+	LZO    Packing = 2
+	Snappy Packing = 4
+)
+
+// packer returns a function that compresses a page. What it returns is valid until the next call.
+func (p Packing) packer() func(page []byte) []byte {
+	var room []byte
+	switch p {
+	case LZO:
+		z := new(lzo)
+		return func(page []byte) []byte {
+			room = z.pack(room[:0], page)
+			return room
+		}
+	case Snappy:
+		room = make([]byte, snappy.MaxEncodedLen(kdumpPage))
+		return func(page []byte) []byte { return snappy.Encode(room, page) }
+	}
+	var packed bytes.Buffer
+	z, _ := zlib.NewWriterLevel(&packed, zlib.BestSpeed)
+	return func(page []byte) []byte {
+		packed.Reset()
+		z.Reset(&packed)
+		_, _ = z.Write(page)
+		_ = z.Close() // a buffer takes everything
+		return packed.Bytes()
+	}
+}
 
 // utsname is Linux's struct new_utsname.
 type utsname struct{ Sys, Node, Release, Version, Machine, Domain [65]byte }
@@ -140,7 +175,7 @@ func (e *Core) pages(f func(pfn uint64, page []byte) bool) {
 }
 
 // WriteKdump writes the pages compressed, as makedumpfile does and crash reads it.
-func (e *Core) WriteKdump(w io.Writer) error {
+func (e *Core) WriteKdump(w io.Writer, p Packing) error {
 	f := &flat{w: w}
 	head := make([]byte, flatHeader)
 	copy(head, "makedumpfile")
@@ -149,9 +184,9 @@ func (e *Core) WriteKdump(w io.Writer) error {
 	if _, err := w.Write(head); err != nil {
 		return &Error{What: "dump: failed to write start flat header"}
 	}
-	at := e.kdumpHeaders(f)
+	at := e.kdumpHeaders(f, p)
 	at, count := e.kdumpBitmap(f, at)
-	e.kdumpPages(f, at, count)
+	e.kdumpPages(f, at, count, p)
 	if f.err != nil {
 		return f.err
 	}
@@ -171,7 +206,7 @@ func (e *Core) bitmapSize() uint64 {
 }
 
 // kdumpHeaders writes what comes before the bitmap, and returns where that begins.
-func (e *Core) kdumpHeaders(f *flat) uint64 {
+func (e *Core) kdumpHeaders(f *flat, p Packing) uint64 {
 	notes := e.notes()
 	var sub bytes.Buffer
 	stamp := 22 // bytes, of which some are padding
@@ -201,7 +236,7 @@ func (e *Core) kdumpHeaders(f *flat) uint64 {
 	var b bytes.Buffer
 	_ = binary.Write(&b, le, first)
 	b.Write(make([]byte, stamp))
-	_ = binary.Write(&b, le, kdumpHeadRest{Status: kdumpZlib, BlockSize: kdumpPage, SubBlocks: uint32(subBlocks), BitmapBlocks: uint32(2 * e.bitmapSize() / kdumpPage),
+	_ = binary.Write(&b, le, kdumpHeadRest{Status: uint32(p), BlockSize: kdumpPage, SubBlocks: uint32(subBlocks), BitmapBlocks: uint32(2 * e.bitmapSize() / kdumpPage),
 		MaxPFN: uint32(min(e.maxPFN(), math.MaxUint32)), CPUs: uint32(len(e.CPUs))})
 	f.put(0, b.Bytes(), "write disk dump header")
 	f.put(kdumpPage, sub.Bytes(), "write kdump sub header")
@@ -234,7 +269,7 @@ func (e *Core) kdumpBitmap(f *flat, at uint64) (next, count uint64) {
 }
 
 // kdumpPages writes count descriptions of pages at an offset, and their data behind them.
-func (e *Core) kdumpPages(f *flat, at, count uint64) {
+func (e *Core) kdumpPages(f *flat, at, count uint64, p Packing) {
 	descs := run{f: f, at: at, what: "write page desc"}
 	data := run{f: f, at: at + count*uint64(binary.Size(pageDesc{})), what: "write page data"}
 	offset := data.at
@@ -242,18 +277,13 @@ func (e *Core) kdumpPages(f *flat, at, count uint64) {
 	zero := pageDesc{Offset: offset, Size: kdumpPage}
 	data.add(zeroes)
 	offset += kdumpPage
-	var packed bytes.Buffer
-	z, _ := zlib.NewWriterLevel(&packed, zlib.BestSpeed)
+	pack := p.packer()
 	e.pages(func(_ uint64, page []byte) bool {
 		d := zero
 		if !bytes.Equal(page, zeroes) {
-			packed.Reset()
-			z.Reset(&packed)
-			_, _ = z.Write(page)
-			_ = z.Close() // a buffer takes everything
 			d = pageDesc{Offset: offset, Size: kdumpPage}
-			if packed.Len() < kdumpPage {
-				page, d.Size, d.Flags = packed.Bytes(), uint32(packed.Len()), kdumpZlib
+			if packed := pack(page); len(packed) < kdumpPage {
+				page, d.Size, d.Flags = packed, uint32(len(packed)), uint32(p)
 			}
 			data.add(page)
 			offset += uint64(d.Size)

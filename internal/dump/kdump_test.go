@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/klauspost/compress/snappy"
 	"github.com/klauspost/compress/zlib"
 	"github.com/stretchr/testify/require"
 
@@ -34,7 +35,8 @@ func unflatten(t *testing.T, b []byte) (file []byte) {
 
 // TestKdump: the pages of a dump are those of the memory, whether they compress, are zero or lie in two blocks.
 func TestKdump(t *testing.T) {
-	for _, long := range []bool{false, true} {
+	for i, long := range []bool{false, true, true, false, true} {
+		packing := [...]Packing{Zlib, Zlib, LZO, LZO, Snappy}[i]
 		low := make([]byte, 0x5800)
 		for i := range low[0x1000:0x2000] {
 			low[0x1000+i] = byte(rand.Uint32()) // does not compress
@@ -48,7 +50,7 @@ func TestKdump(t *testing.T) {
 			e.CPUs[0].Mode = x86.ModeLMA
 		}
 		var b bytes.Buffer
-		require.NoError(t, e.WriteKdump(&b))
+		require.NoError(t, e.WriteKdump(&b, packing))
 		f := unflatten(t, b.Bytes())
 		require.Equal(t, "KDUMP   ", string(f[:8]))
 		rest, stamp := 8+4+6*65, 10
@@ -56,7 +58,7 @@ func TestKdump(t *testing.T) {
 			stamp = 22
 		}
 		n := func(i int) int { return int(le.Uint32(f[rest+stamp+4*i:])) }
-		require.Equal(t, []int{1, 4096, 1, 4, 0x8002, 0, 0, 0, 0, 1}, []int{n(0), n(1), n(2), n(3), n(4), n(5), n(6), n(7), n(8), n(9)})
+		require.Equal(t, []int{int(packing), 4096, 1, 4, 0x8002, 0, 0, 0, 0, 1}, []int{n(0), n(1), n(2), n(3), n(4), n(5), n(6), n(7), n(8), n(9)})
 		maps := f[2*kdumpPage:][:4*kdumpPage]
 		require.Equal(t, maps[:2*kdumpPage], maps[2*kdumpPage:])
 		require.Equal(t, []byte{0x3f, 0x02}, []byte{maps[2], maps[0x1000]})
@@ -66,16 +68,32 @@ func TestKdump(t *testing.T) {
 		for i := range 7 {
 			d := f[6*kdumpPage+24*i:]
 			data := f[le.Uint64(d):][:le.Uint32(d[8:])]
-			if le.Uint32(d[12:]) == kdumpZlib {
-				z, err := zlib.NewReader(bytes.NewReader(data))
-				require.NoError(t, err)
-				data, err = io.ReadAll(z)
-				require.NoError(t, err)
+			if flag := le.Uint32(d[12:]); flag != 0 {
+				require.EqualValues(t, packing, flag)
+				data = unpack(t, packing, data)
 			}
 			require.Equal(t, want[i*kdumpPage:][:kdumpPage], append([]byte{}, data...), i)
 		}
 		require.Equal(t, le.Uint64(f[6*kdumpPage:]), le.Uint64(f[6*kdumpPage+2*24:]), "pages of zeroes are one")
 	}
+}
+
+// unpack decompresses a page.
+func unpack(t *testing.T, p Packing, b []byte) (page []byte) {
+	t.Helper()
+	var err error
+	switch p {
+	case Zlib:
+		z, zerr := zlib.NewReader(bytes.NewReader(b))
+		require.NoError(t, zerr)
+		page, err = io.ReadAll(z)
+	case LZO:
+		page, err = unlzo(b, kdumpPage)
+	case Snappy:
+		page, err = snappy.Decode(nil, b)
+	}
+	require.NoError(t, err)
+	return page
 }
 
 // failing takes so many writes.
@@ -93,7 +111,7 @@ func TestKdumpErrors(t *testing.T) {
 	for i, want := range []string{"write start flat header", "write disk dump header", "write kdump sub header", "write notes", "set dump_bitmap", "set dump_bitmap",
 		"write page desc", "write page data", "write end flat header", ""} {
 		f := failing(i)
-		err := e.WriteKdump(&f)
+		err := e.WriteKdump(&f, Zlib)
 		if want == "" {
 			require.NoError(t, err)
 		} else {

@@ -53,10 +53,18 @@ type Service struct {
 // blocker is why there is no migration meanwhile.
 const blocker = "Live migration disabled: dump-guest-memory in progress"
 
+// packings are the formats with compressed pages.
+var packings = map[qapi.DumpGuestMemoryFormat]dump.Packing{qapi.DumpGuestMemoryFormatKdumpZlib: dump.Zlib,
+	qapi.DumpGuestMemoryFormatKdumpLzo: dump.LZO, qapi.DumpGuestMemoryFormatKdumpSnappy: dump.Snappy}
+
 // DumpGuestMemory implements qapi.DumpCommands.
 func (s *Service) DumpGuestMemory(_ context.Context, arg *qapi.DumpGuestMemoryArg) error {
 	t := s.Machine()
-	kdump := arg.Format != nil && *arg.Format == qapi.DumpGuestMemoryFormatKdumpZlib
+	var packing dump.Packing
+	if arg.Format != nil {
+		packing = packings[*arg.Format]
+	}
+	kdump := packing != 0
 	begin, length, err := filter(arg)
 	if kdump && (arg.Paging || arg.Begin != nil || arg.Length != nil) {
 		err = qapi.Errorf("kdump-compressed format doesn't support paging or filter")
@@ -93,7 +101,7 @@ func (s *Service) DumpGuestMemory(_ context.Context, arg *qapi.DumpGuestMemoryAr
 	}
 	write := e.Write
 	if kdump {
-		write = e.WriteKdump
+		write = func(w io.Writer) error { return e.WriteKdump(w, packing) }
 	}
 	if arg.Detach != nil && *arg.Detach {
 		go func() { _ = s.write(t, write, f, running) }() // the event tells of an error
@@ -247,14 +255,16 @@ func (s *Service) QueryDump(context.Context) (*qapi.DumpQueryResult, error) { re
 
 // QueryDumpGuestMemoryCapability implements qapi.DumpCommands.
 func (s *Service) QueryDumpGuestMemoryCapability(context.Context) (*qapi.DumpGuestMemoryCapability, error) {
-	return &qapi.DumpGuestMemoryCapability{Formats: []qapi.DumpGuestMemoryFormat{qapi.DumpGuestMemoryFormatElf, qapi.DumpGuestMemoryFormatKdumpZlib}}, nil
+	return &qapi.DumpGuestMemoryCapability{Formats: []qapi.DumpGuestMemoryFormat{qapi.DumpGuestMemoryFormatElf,
+		qapi.DumpGuestMemoryFormatKdumpZlib, qapi.DumpGuestMemoryFormatKdumpLzo, qapi.DumpGuestMemoryFormatKdumpSnappy}}, nil
 }
 
 // HMP returns the commands for people, and those of info.
 func (s *Service) HMP() (commands, info []*hmp.Command) {
-	commands = []*hmp.Command{{Name: "dump-guest-memory", Args: "paging:-p,detach:-d,zlib:-z,filename:F,begin:l?,length:l?", Params: "[-p] [-d] [-z] filename [begin length]",
+	commands = []*hmp.Command{{Name: "dump-guest-memory", Args: "paging:-p,detach:-d,zlib:-z,lzo:-l,snappy:-s,filename:F,begin:l?,length:l?", Params: "[-p] [-d] [-z|-l|-s] filename [begin length]",
 		Help: "dump guest memory into file 'filename'.\n\t\t\t-p: do paging to get guest's memory mapping.\n\t\t\t-d: return immediately (do not wait for completion).\n" +
 			"\t\t\t-z: dump in kdump-compressed format, with zlib compression.\n" +
+			"\t\t\t-l: dump in kdump-compressed format, with lzo compression.\n\t\t\t-s: dump in kdump-compressed format, with snappy compression.\n" +
 			"\t\t\tbegin: the starting physical address.\n\t\t\tlength: the memory size, in bytes.", Run: s.hmpDump}}
 	info = []*hmp.Command{{Name: "dump", Help: "Display the latest dump status", Run: s.hmpInfo}}
 	return commands, info
@@ -263,9 +273,17 @@ func (s *Service) HMP() (commands, info []*hmp.Command) {
 func (s *Service) hmpDump(m *hmp.Monitor, a *hmp.Args) error {
 	detach := a.Bool("detach")
 	arg := &qapi.DumpGuestMemoryArg{Paging: a.Bool("paging"), Protocol: "file:" + a.Text("filename"), Detach: &detach}
-	if a.Bool("zlib") {
-		format := qapi.DumpGuestMemoryFormatKdumpZlib
-		arg.Format = &format
+	for _, f := range []struct {
+		option string
+		format qapi.DumpGuestMemoryFormat
+	}{{"zlib", qapi.DumpGuestMemoryFormatKdumpZlib}, {"lzo", qapi.DumpGuestMemoryFormatKdumpLzo}, {"snappy", qapi.DumpGuestMemoryFormatKdumpSnappy}} {
+		switch {
+		case !a.Bool(f.option):
+		case arg.Format != nil:
+			return errors.New("only one of '-z|-l|-s' can be set")
+		default:
+			arg.Format = &f.format
+		}
 	}
 	if a.Has("begin") {
 		v := a.Int("begin")
