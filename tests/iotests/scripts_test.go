@@ -188,6 +188,9 @@ qemu-img info --output=json a.qcow2
 qemu-img map --output=json a.qcow2
 qemu-img check a.qcow2
 qemu-img check --output=json a.qcow2
+qemu-img create -q -f qcow2 -o cluster_size=512 tables.qcow2 1M
+qemu-io -c 'write 0 200k' tables.qcow2
+qemu-img check tables.qcow2
 qemu-img snapshot -c one a.qcow2
 qemu-io -c 'write -P 3 0 64k' a.qcow2
 qemu-img snapshot -l a.qcow2

@@ -69,7 +69,7 @@ type checker struct {
 	fileLen int64
 	rebuild bool  // the refcount structures cannot be repaired in place
 	highest int64 // cluster that is in use
-	next    int64 // where the next cluster would be, were the image not fragmented
+	next    int64 // where an L2 table's next cluster would be, were the image not fragmented; 0 for the first
 }
 
 // countArray counts references; it looks like a row of refcount blocks.
@@ -214,7 +214,6 @@ func (c *checker) count(off, n int64) {
 func (c *checker) calculate(fix block.CheckFix) error {
 	im := c.im
 	c.count(0, im.clusterSize)
-	c.next = 0
 	if err := c.l1Table(im.l1Offset, int64(len(im.l1)), fix, true); err != nil {
 		return err
 	}

@@ -49,6 +49,7 @@ func (c *checker) l1Table(off, entries int64, fix block.CheckFix, active bool) e
 // l2Table counts what an L2 table names.
 func (c *checker) l2Table(l2 int64, b []byte, fix block.CheckFix, active bool) error {
 	im := c.im
+	c.next = 0
 	for i := range im.l2Size {
 		entry := im.entry(b, i)
 		bitmap := im.bitmap(b, i)

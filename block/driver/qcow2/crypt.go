@@ -63,7 +63,7 @@ func (im *image) checkCrypt() error {
 	case im.crypt == cryptNone:
 		return nil
 	case !known:
-		return block.Errorf(unix.EINVAL, "Unsupported encryption method %d", im.crypt)
+		return block.Errorf(unix.EINVAL, "Unsupported encryption method %d", int32(im.crypt))
 	case im.crypt == cryptAES && im.n.Graph().Guests:
 		return &block.Error{Errno: unix.ENOSYS, Text: "Use of AES-CBC encrypted qcow2 images is no longer supported in system emulators",
 			Hint: "You can use 'qemu-img convert' to convert your image to an alternative supported format, such as unencrypted qcow2, or raw with the LUKS format instead."}
