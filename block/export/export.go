@@ -80,17 +80,22 @@ func (l *List) find(id string) *Export {
 	return l.all[i]
 }
 
+// CheckID says whether a new export can have the identifier.
+func (l *List) CheckID(id string) error {
+	switch {
+	case !config.WellFormedID(id):
+		return block.Errorf(unix.EINVAL, "Invalid block export id")
+	case l.Find(id) != nil:
+		return block.Errorf(unix.EEXIST, "Block export id '%s' is already in use", id)
+	}
+	return nil
+}
+
 // Add makes an export; create makes the part of its kind.
 // Preconditions: the graph lock is held.
 func (l *List) Add(ctx context.Context, o Options, create func(e *Export) (Impl, error)) (*Export, error) {
-	l.mu.Lock()
-	taken := l.find(o.ID) != nil
-	l.mu.Unlock()
-	switch {
-	case !config.WellFormedID(o.ID):
-		return nil, block.Errorf(unix.EINVAL, "Invalid block export id")
-	case taken:
-		return nil, block.Errorf(unix.EEXIST, "Block export id '%s' is already in use", o.ID)
+	if err := l.CheckID(o.ID); err != nil {
+		return nil, err
 	}
 	// While a migration comes in, an export fills the image before the machine runs: the node must be this process's own.
 	if err := o.Node.Activate(ctx); err != nil {

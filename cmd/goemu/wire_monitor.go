@@ -23,8 +23,10 @@ import (
 	"goemu/internal/monitor/migratecmd"
 	"goemu/internal/monitor/netcmd"
 	"goemu/internal/monitor/qmp"
+	"goemu/internal/monitor/qomcmd"
 	"goemu/internal/monitor/runcmd"
 	"goemu/internal/monitor/uicmd"
+	"goemu/internal/qom"
 	"goemu/qapi"
 )
 
@@ -124,8 +126,9 @@ func (s *session) makeMonitors(ctx context.Context) {
 func (s *session) blockService() *blockcmd.Service {
 	io := qio.NewMonitor(s.host.disks.Graph, s.mon.settle)
 	return blockcmd.New(blockcmd.Config{
-		Settle: s.mon.settle,
-		IO:     io.Run, DefaultBus: "ide",
+		Settle:   s.mon.settle,
+		NoDevice: s.noDevice,
+		IO:       io.Run, DefaultBus: "ide",
 		VNCPassword: func(ctx context.Context, password string) error {
 			return s.mon.ui.ChangeVncPassword(ctx, &qapi.ChangeVncPasswordArg{Password: password})
 		},
@@ -133,6 +136,15 @@ func (s *session) blockService() *blockcmd.Service {
 		Drives:   s.host.disks, Loop: s.mon.server.InBand(), Emit: s.mon.server.Emit, Out: os.Stdout,
 		Report: complain,
 	})
+}
+
+// noDevice is the error for an identifier or a path that is no device. Preconditions: the machine lock is held.
+func (s *session) noDevice(id string) error {
+	if s.machine == nil {
+		return qomcmd.Error(qom.NotFound{Path: id})
+	}
+	_, err := s.machine.Tree.FindDevice(id)
+	return qomcmd.Error(err)
 }
 
 // makeShell makes the monitor for people of the services' commands.

@@ -81,6 +81,9 @@ func (t *Tree) FindDevice(name string) (Device, error) {
 // RequestUnplug asks the guest to let go of a device. name is how the user called it.
 func (t *Tree) RequestUnplug(d Device, name string) error {
 	b := d.Dev()
+	if n, err := t.QOM.Resolve(name); strings.HasPrefix(name, "/") && err == nil && n != b.node {
+		return errors.New("Bus 'virtio-bus' does not support hotplugging") // only virtio devices have a part
+	}
 	if b.leavingUntil > now() {
 		return fmt.Errorf("Device %s is already in the process of unplug", name)
 	}

@@ -142,10 +142,11 @@ func (t *Tree) CreateAt(place *qom.Node, child string, c *Class, on BusNode, set
 func (t *Tree) Add(settings []Setting) (Device, error) {
 	var driver, id, busName string
 	var rest []Setting
+	named := false
 	for _, s := range settings {
 		switch s.Name {
 		case "driver":
-			driver = s.Value
+			driver, named = s.Value, true
 		case "id":
 			id = s.Value
 		case "bus":
@@ -154,7 +155,7 @@ func (t *Tree) Add(settings []Setting) (Device, error) {
 			rest = append(rest, s)
 		}
 	}
-	if driver == "" {
+	if !named {
 		return nil, errors.New("Parameter 'driver' is missing")
 	}
 	c := t.Registry.Lookup(driver)

@@ -110,9 +110,6 @@ func (s *Service) NbdServerRemove(_ context.Context, a *qapi.NbdServerRemoveArg)
 
 // BlockExportAdd implements qapi.BlockExportCommands.
 func (s *Service) BlockExportAdd(ctx context.Context, a *qapi.BlockExportOptions) error {
-	if t := a.Iothread; t != nil && (s.IOThread == nil || !s.IOThread(*t)) {
-		return block.Errorf(unix.ENOENT, "iothread \"%s\" not found", *t)
-	}
 	o := block.OptionsOf("id", a.Id, "node-name", a.NodeName)
 	for name, v := range map[string]*bool{"writable": a.Writable, "writethrough": a.Writethrough, "allocation-depth": a.Nbd.AllocationDepth} {
 		if v != nil {
@@ -134,10 +131,17 @@ func (s *Service) BlockExportAdd(ctx context.Context, a *qapi.BlockExportOptions
 		o.Set(key+".name", b.External.Name)
 	}
 	return s.locked(func() error {
-		if err := s.bindExport(a); err != nil {
+		if err := s.Exports.CheckID(a.Id); err != nil {
 			return err
 		}
-		err := s.NBD.Add(ctx, o)
+		n, err := s.Graph.Lookup("", a.NodeName)
+		if err != nil {
+			return err
+		}
+		if err := s.bindExport(a, n); err != nil {
+			return err
+		}
+		err = s.NBD.Add(ctx, o)
 		if e := s.Exports.Find(a.Id); err == nil && e != nil && deref(a.FixedIothread, false) {
 			e.Backend().FixIOContext()
 		}
@@ -146,11 +150,12 @@ func (s *Service) BlockExportAdd(ctx context.Context, a *qapi.BlockExportOptions
 }
 
 // bindExport binds the node of an export that is to be made to its thread. That need not succeed unless the export says so.
-func (s *Service) bindExport(a *qapi.BlockExportOptions) error {
-	n := s.Graph.Find(a.NodeName)
+func (s *Service) bindExport(a *qapi.BlockExportOptions, n *block.Node) error {
 	switch {
-	case n == nil || a.Iothread == nil || s.Exports.Find(a.Id) != nil || deref(a.Writable, false) && n.ReadOnly(): // which is refused anyhow
+	case a.Iothread == nil || deref(a.Writable, false) && n.ReadOnly(): // which is refused anyhow
 		return nil
+	case s.IOThread == nil || !s.IOThread(*a.Iothread):
+		return block.Errorf(unix.ENOENT, "iothread \"%s\" not found", *a.Iothread)
 	case deref(a.FixedIothread, false):
 		return n.SetIOContext(*a.Iothread)
 	}

@@ -4,6 +4,7 @@ package blockcmd
 
 import (
 	"context"
+	"errors"
 	"io"
 	"strings"
 	"sync"
@@ -37,6 +38,8 @@ type Config struct {
 	IO func(b *block.Backend, command string) error
 	// IOThread tells whether there is an object of type iothread with that identifier; nil: there is none.
 	IOThread func(id string) bool
+	// NoDevice is the error for an identifier or a path that is no device of the guest. It is called under the machine lock; nil: there are none.
+	NoDevice func(id string) error
 	// VNCPassword sets the password of the VNC server, for the command change; nil: there is none.
 	VNCPassword func(ctx context.Context, password string) error
 	// DefaultBus is the bus type of drives that name none.
@@ -101,17 +104,43 @@ func (s *Service) Close() {
 }
 
 // locked runs f with the graph lock.
-func (s *Service) locked(f func() error) error {
+func (s *Service) locked(f func() error) error { return s.explain(s.underGraph(f)) }
+
+func (s *Service) underGraph(f func() error) error {
 	s.Graph.Lock()
 	defer s.Graph.Unlock()
 	return f()
 }
 
-// withMachine is locked with the machine lock held: f looks at devices.
-func (s *Service) withMachine(f func() error) error {
+// diskless is the error for a guest device that has no backend, if it is one.
+type diskless struct{ id string }
+
+func (e diskless) Error() string { return notFound(e.id).Error() }
+
+// Unwrap gives the form for clients.
+func (e diskless) Unwrap() error { return notFound(e.id) }
+
+// explain says what is wrong with a device without a backend. No lock is held.
+func (s *Service) explain(err error) error {
+	var d diskless
+	if s.NoDevice == nil || !errors.As(err, &d) {
+		return err
+	}
 	mainloop.Lock.Lock()
 	defer mainloop.Lock.Unlock()
-	return s.locked(f)
+	if err := s.NoDevice(d.id); err != nil {
+		return err
+	}
+	return block.Errorf(unix.EINVAL, "Device does not have a block device backend")
+}
+
+// withMachine is locked with the machine lock held: f looks at devices.
+func (s *Service) withMachine(f func() error) error {
+	return s.explain(func() error {
+		mainloop.Lock.Lock()
+		defer mainloop.Lock.Unlock()
+		return s.underGraph(f)
+	}())
 }
 
 // deref is what an optional member says, or its default.
@@ -176,7 +205,7 @@ func (s *Service) deviceBackend(id string) (*block.Backend, error) {
 	if above {
 		return nil, block.Errorf(unix.EINVAL, "Device does not have a block device backend")
 	}
-	return nil, notFound(id)
+	return nil, diskless{id}
 }
 
 // notFound is the error for a device that is not there.

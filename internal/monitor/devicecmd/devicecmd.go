@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"goemu/hw/qdev"
+	"goemu/internal/config"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/qomcmd"
 	"goemu/internal/qom"
@@ -64,8 +65,11 @@ func (s *Service) DeviceAdd(_ context.Context, args *qapi.Object) error {
 	var set []qdev.Setting
 	for name, v := range args.All() {
 		text, err := qdev.Text(name, v)
-		if err != nil {
-			return err
+		if err != nil { // not a simple value: QEMU does not see it
+			continue
+		}
+		if name == "id" && !config.WellFormedID(text) {
+			return qapi.Errorf("Parameter 'id' expects an identifier")
 		}
 		set = append(set, qdev.Setting{Name: name, Value: text})
 	}
