@@ -2,6 +2,7 @@ package vhostuser
 
 import (
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -33,13 +34,26 @@ type Line struct {
 	changed chan struct{} // guarded by mu: closed when one of these changes
 }
 
-// Attach takes a character device. Preconditions: the machine lock is held.
+// Attach takes a character device; one whose connection has ended for good is refused. Preconditions: the machine lock is held.
 func Attach(b *chardev.Backend, opened, closed func(l *Line, n int)) (l *Line, err error) {
 	l = &Line{b: b, opened: opened, closed: closed, changed: make(chan struct{})}
+	if err := l.attach(); err != nil {
+		return nil, err
+	}
+	met := make(chan bool, 1)
+	l.calls.Post(func() { met <- l.number > 0 }) // behind what tells of a connection that is there
+	if !<-met && !b.Reconnects() {
+		l.port.Detach()
+		return nil, fmt.Errorf("chardev '%s' is not connected any more", b.ID)
+	}
+	return l, nil
+}
+
+func (l *Line) attach() (err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.port, err = b.AttachOn(&l.calls, l)
-	return l, err
+	l.port, err = l.b.AttachOn(&l.calls, l)
+	return err
 }
 
 // Close gives the character device up. Preconditions: the machine lock is held.

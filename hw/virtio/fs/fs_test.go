@@ -113,6 +113,28 @@ func text(err error) string {
 	return ""
 }
 
+// TestGone: a server that has ended the connection before the device is there is not waited for.
+func TestGone(t *testing.T) {
+	m := virtiotest.NewMachine(t, Classes())
+	set := chardev.NewSet(mainloop.Main, chardev.Hooks{})
+	var c *chardev.Backend
+	var err error
+	virtiotest.Locked(func() { c, err = set.OpenLegacy("c", "c", "unix:"+server(t, nil)) })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer virtiotest.Locked(set.Close)
+	defer m.Close()
+	for c.Connected() {
+		time.Sleep(time.Millisecond)
+	}
+	qdev.Link(&m.Tree.Links, func(id string) (*chardev.Backend, bool) { return c, id == "c" })
+	const want = "chardev 'c' is not connected any more"
+	if _, err := m.Add("vhost-user-fs-pci", "addr", "5", "chardev", "c", "tag", "t"); text(err) != want {
+		t.Errorf("%q, want %q", text(err), want)
+	}
+}
+
 // TestOneServer: a server that has gone is not followed by another one, as with QEMU.
 func TestOneServer(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "s")
