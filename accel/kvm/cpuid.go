@@ -118,9 +118,6 @@ func (h *Host) guestCPUID(cfg *x86.Config) *cpuidList {
 	return l
 }
 
-// busKHz is the rate of the local APICs' timers.
-const busKHz = 1_000_000
-
 // addFrequency adds the leaf with the rates of the time stamp counter and of the local interrupt controller's timer in kHz, if the first is
 // known and stays.
 func (c *CPU) addFrequency(l *cpuidList) {
@@ -128,9 +125,9 @@ func (c *CPU) addFrequency(l *cpuidList) {
 	if cfg.HideKVM || cfg.HideFrequency || cfg.HyperV.On() || !cfg.Features.Has(x86.FeatInvTSC) && cfg.TSCFrequency == 0 {
 		return
 	}
-	if khz, err := c.k.ioctl(c.fd, reqGetTSCKHz, 0); err == nil && khz != 0 {
+	if tsc, bus := c.Rates(); tsc != 0 {
 		l.Entries[0].Regs[0] = leafFrequency
-		l.add(leafFrequency, 0, 0, [4]uint32{uint32(khz), busKHz})
+		l.add(leafFrequency, 0, 0, [4]uint32{uint32(tsc / 1000), uint32(bus / 1000)})
 	}
 }
 

@@ -211,11 +211,12 @@ func (c *CPU) Registers(f func(*[16]uint64)) {
 
 // Rates implements accel.Registers.
 func (c *CPU) Rates() (tsc, bus uint64) {
+	const busHz = 1_000_000_000
 	khz, err := c.k.ioctl(c.fd, reqGetTSCKHz, 0)
 	if err != nil {
 		return 0, 0
 	}
-	return uint64(khz) * 1000, busKHz * 1000
+	return uint64(khz) * 1000, busHz
 }
 
 // accessMemory makes an access outside RAM, or to RAM that the guest cannot reach at the moment.

@@ -59,6 +59,14 @@ func add(t testing.TB, say []byte, options ...string) (*virtiotest.Machine, erro
 // addOver adds a device that uses a character device.
 func addOver(t testing.TB, char string, options ...string) (*virtiotest.Machine, error) {
 	t.Helper()
+	m, _ := withChardev(t, char)
+	_, err := m.Add("vhost-user-fs-pci", append([]string{"addr", "5"}, options...)...)
+	return m, err
+}
+
+// withChardev makes a machine that has a character device c.
+func withChardev(t testing.TB, char string) (*virtiotest.Machine, *chardev.Backend) {
+	t.Helper()
 	m := virtiotest.NewMachine(t, Classes())
 	set := chardev.NewSet(mainloop.Main, chardev.Hooks{})
 	var c *chardev.Backend
@@ -68,12 +76,11 @@ func addOver(t testing.TB, char string, options ...string) (*virtiotest.Machine,
 		t.Fatal(err)
 	}
 	qdev.Link(&m.Tree.Links, func(id string) (*chardev.Backend, bool) { return c, id == "c" })
-	_, err = m.Add("vhost-user-fs-pci", append([]string{"addr", "5"}, options...)...)
 	t.Cleanup(func() {
 		m.Close()
 		virtiotest.Locked(set.Close)
 	})
-	return m, err
+	return m, c
 }
 
 // features is the answer to the first request: version 1 of virtio, and no protocol features.
@@ -115,20 +122,10 @@ func text(err error) string {
 
 // TestGone: a server that has ended the connection before the device is there is not waited for.
 func TestGone(t *testing.T) {
-	m := virtiotest.NewMachine(t, Classes())
-	set := chardev.NewSet(mainloop.Main, chardev.Hooks{})
-	var c *chardev.Backend
-	var err error
-	virtiotest.Locked(func() { c, err = set.OpenLegacy("c", "c", "unix:"+server(t, nil)) })
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer virtiotest.Locked(set.Close)
-	defer m.Close()
+	m, c := withChardev(t, "unix:"+server(t, nil))
 	for c.Connected() {
 		time.Sleep(time.Millisecond)
 	}
-	qdev.Link(&m.Tree.Links, func(id string) (*chardev.Backend, bool) { return c, id == "c" })
 	const want = "chardev 'c' is not connected any more"
 	if _, err := m.Add("vhost-user-fs-pci", "addr", "5", "chardev", "c", "tag", "t"); text(err) != want {
 		t.Errorf("%q, want %q", text(err), want)
