@@ -88,7 +88,7 @@ func (d *Device) TakeFrame(data []byte) bool {
 		r.tag, r.tagged = be.Uint16(data[14:]), true
 		data = append(append(make([]byte, 0, len(data)), data[:12]...), data[16:]...)
 	}
-	r.data, r.headers = data, parse(data)
+	r.data, r.Headers = data, nic.ParseHeaders(data)
 	d.spread(&r)
 	total := len(data)
 	if rctl&rctlSECRC == 0 {
@@ -107,7 +107,7 @@ func (d *Device) TakeFrame(data []byte) bool {
 	if uint32(total) < d.mac[regRSRPD] {
 		causes |= irqSRPD
 	}
-	if d.mac[regRFCTL]&rfctlNoACK == 0 && r.ack(data, d.mac[regRFCTL]&rfctlACKData == 0) {
+	if d.mac[regRFCTL]&rfctlNoACK == 0 && r.Ack(data, d.mac[regRFCTL]&rfctlACKData == 0) {
 		causes |= irqACK
 	}
 	switch {
@@ -178,7 +178,7 @@ func (d *Device) wants(b []byte) bool {
 
 // reception is a frame on its way to the driver.
 type reception struct {
-	headers
+	nic.Headers
 	data    []byte
 	tag     uint16
 	tagged  bool
@@ -202,15 +202,15 @@ func (d *Device) spread(r *reception) {
 	}
 	r.hashed = true
 	switch {
-	case r.ip4 && r.tcp && mrqc&mrqcTCP4 != 0:
+	case r.IP4 && r.TCP && mrqc&mrqcTCP4 != 0:
 		r.hashOf = hashTCP4
-	case r.ip4 && mrqc&mrqcIP4 != 0:
+	case r.IP4 && mrqc&mrqcIP4 != 0:
 		r.hashOf = hashIP4
-	case !r.ip6:
+	case !r.IP6:
 		return
-	case (rfctl&rfctlNoIPv6Ex == 0 || !r.extended) && r.tcp && mrqc&mrqcTCP6 != 0:
+	case (rfctl&rfctlNoIPv6Ex == 0 || !r.Extended) && r.TCP && mrqc&mrqcTCP6 != 0:
 		r.hashOf = hashTCP6
-	case (rfctl&rfctlNoIPv6Ex == 0 || !r.extended) && mrqc&mrqcIP6Ex != 0:
+	case (rfctl&rfctlNoIPv6Ex == 0 || !r.Extended) && mrqc&mrqcIP6Ex != 0:
 		r.hashOf = hashIP6Ex
 	case mrqc&mrqcIP6 != 0:
 		r.hashOf = hashIP6
@@ -220,25 +220,21 @@ func (d *Device) spread(r *reception) {
 	if r.hashOf == 0 {
 		return
 	}
-	in := append([]byte(nil), r.addresses(r.data)...)
-	if r.hashOf == hashTCP4 || r.hashOf == hashTCP6 {
-		in = append(in, r.data[r.l4:r.l4+4]...)
-	}
-	var key [40]byte
+	var key [nic.KeySize]byte
 	for i := range len(key) / 4 {
 		le.PutUint32(key[4*i:], d.mac[regRSSRK+i])
 	}
-	r.hash = toeplitz(key[:], in)
+	r.hash = r.Hash(r.data, &key, r.hashOf == hashTCP4 || r.hashOf == hashTCP6, r.hashOf == hashTCP6 || r.hashOf == hashIP6Ex)
 	entry := r.hash & 0x7f
 	r.queue = int(d.mac[regRETA+int(entry/4)] >> (8 * (entry % 4)) >> 7 & 1)
 }
 
 // headerLength is how much of a frame goes to the first of several buffers, 0 for a frame that is not split (section 7.1.5).
 func (d *Device) headerLength(r *reception) int {
-	if !d.split() || !r.ip4 && !r.ip6 || r.fragment && d.mac[regRFCTL]&rfctlNoFragSplit != 0 {
+	if !d.split() || !r.IP4 && !r.IP6 || r.Fragment && d.mac[regRFCTL]&rfctlNoFragSplit != 0 {
 		return 0
 	}
-	if n := r.l5; n <= int(d.rxSizes[0]) && n <= len(r.data) {
+	if n := r.L5; n <= int(d.rxSizes[0]) && n <= len(r.data) {
 		return n
 	}
 	return 0
@@ -311,8 +307,8 @@ func (d *Device) describe(r *reception, b []byte, last bool, header int) (status
 			tag = r.tag
 		}
 		switch {
-		case d.mac[regRXCSUM]&rxcsumPCSD == 0 && r.ip4:
-			ipID = be.Uint16(r.data[r.l3+4:])
+		case d.mac[regRXCSUM]&rxcsumPCSD == 0 && r.IP4:
+			ipID = be.Uint16(r.data[r.L3+4:])
 		case r.hashed:
 			rss, mrq = r.hash, r.hashOf|uint32(r.queue)<<8
 		}
@@ -352,41 +348,41 @@ func (d *Device) flags(r *reception) uint32 {
 	if r.tagged {
 		v |= rxVLAN
 	}
-	if rxcsum&rxcsumPCSD == 0 && r.ip4 {
+	if rxcsum&rxcsumPCSD == 0 && r.IP4 {
 		v |= rxIPID
 	}
-	if r.ack(r.data, rfctl&rfctlACKData == 0) {
+	if r.Ack(r.data, rfctl&rfctlACKData == 0) {
 		v |= rxACK
 	}
 	const ip4, l4over4, ip6, l4over6 = 1, 2, 5, 6
 	kind := uint32(0)
-	switch l4 := r.tcp || r.udp; {
-	case r.ip6 && rfctl&rfctlNoIPv6 != 0:
-	case r.ip4 && l4:
+	switch l4 := r.TCP || r.UDP; {
+	case r.IP6 && rfctl&rfctlNoIPv6 != 0:
+	case r.IP4 && l4:
 		kind = l4over4
-	case r.ip4:
+	case r.IP4:
 		kind = ip4
-	case r.ip6 && l4:
+	case r.IP6 && l4:
 		kind = l4over6
-	case r.ip6:
+	case r.IP6:
 		kind = ip6
 	}
 	v |= kind << rxPacketType
-	if r.ip6 && rfctl&rfctlNoIPv6Sum != 0 {
+	if r.IP6 && rfctl&rfctlNoIPv6Sum != 0 {
 		return v
 	}
-	if rxcsum&rxcsumIP != 0 && r.ip4 {
+	if rxcsum&rxcsumIP != 0 && r.IP4 {
 		v |= rxIPSum
-		if !r.ipSumGood(r.data) {
+		if !r.IPSumGood(r.data) {
 			v |= rxIPBad
 		}
 	}
-	if rxcsum&rxcsumL4 != 0 && (r.tcp || r.udp) {
+	if rxcsum&rxcsumL4 != 0 && (r.TCP || r.UDP) {
 		v |= rxL4Sum
-		if r.udp {
+		if r.UDP {
 			v |= rxUDPSum
 		}
-		if !r.l4SumGood(r.data) {
+		if !r.L4SumGood(r.data) {
 			v |= rxL4Bad
 		}
 	}

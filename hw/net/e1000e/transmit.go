@@ -93,7 +93,7 @@ func (d *Device) descriptor(q int, desc *[unit]byte) {
 	if lower&txEOP == 0 {
 		return
 	}
-	if !t.skip && len(t.data) >= etherHeader {
+	if !t.skip && len(t.data) >= nic.EtherHeader {
 		if d.mac[regCTRL]&ctrlVLAN != 0 && lower&txVLE != 0 {
 			d.sendPacket(t, d.mac[regVET], uint16(upper>>16), true)
 		} else {
@@ -139,7 +139,7 @@ func (d *Device) sendPacket(t *transmitter, vet uint32, tag uint16, tagged bool)
 		d.send(b)
 	}
 	c := &t.context
-	if !t.segmented || !c.segment || c.mss == 0 || int(c.header) >= len(t.data) || int(c.header) < etherHeader {
+	if !t.segmented || !c.segment || c.mss == 0 || int(c.header) >= len(t.data) || int(c.header) < nic.EtherHeader {
 		t.putSums(t.data)
 		send(t.data)
 		return

@@ -205,14 +205,25 @@ func (m *Model) vlanCommand(cmd uint8, arg []byte) uint8 {
 }
 
 func (m *Model) mqCommand(cmd uint8, arg []byte) uint8 {
-	if cmd != mqPairsSet || !m.Has(featMultiQueue) || len(arg) < 2 {
+	m.setSpread(nil)
+	var n uint16
+	switch {
+	case cmd == mqRSS || cmd == mqHash:
+		s, pairs, ok := m.parseSpread(cmd, arg)
+		if !ok {
+			return ctrlErr
+		}
+		m.setSpread(s)
+		n = pairs
+	case cmd == mqPairsSet && m.Has(featMultiQueue) && len(arg) >= 2:
+		n = le.Uint16(arg)
+	}
+	if n < 1 || int(n) > len(m.pairs) || cmd != mqHash && !m.multi {
 		return ctrlErr
 	}
-	n := le.Uint16(arg)
-	if n < 1 || int(n) > len(m.pairs) || !m.multi {
-		return ctrlErr
+	if cmd != mqHash {
+		m.setPairs(n)
 	}
-	m.setPairs(n)
 	return ctrlOK
 }
 

@@ -57,7 +57,7 @@ func (q *pair) gather(e *ring.Element) (data []byte, off *netdev.Offload, err er
 	if e.OutLen() < uint64(n) {
 		return nil, nil, virtio.Errorf("virtio-net header incorrect")
 	}
-	var hdr [hdrLong]byte
+	var hdr [hdrHashed]byte
 	rest := e.Out
 	for at := 0; at < n; {
 		k := copy(hdr[at:n], rest[0])
@@ -107,7 +107,9 @@ func (q *pair) Close() {}
 // roomAgain is the handler of a receive queue: the driver has added buffers.
 func (q *pair) roomAgain(vq *virtio.Queue) bool {
 	vq.Stall() // the buffers are for frames to come
-	if q.client != nil {
+	if s := q.m.spread.Load(); s != nil && s.redirect {
+		q.m.readyAll()
+	} else if q.client != nil {
 		q.client.Ready()
 	}
 	return true
@@ -115,6 +117,13 @@ func (q *pair) roomAgain(vq *virtio.Queue) bool {
 
 // Receive implements netdev.Port.
 func (q *pair) Receive(data []byte, off *netdev.Offload) bool {
+	var h [hdrHashed]byte
+	if s := q.m.spread.Load(); s != nil {
+		hash, report := s.hash(data)
+		le.PutUint32(h[hdrHash:], hash)
+		le.PutUint16(h[hdrHashOf:], report)
+		q = q.m.pairs[s.pair(hash, report, q.index, int(q.m.curPairs.Load()))]
+	}
 	vq := q.rx.Load()
 	if vq == nil || !vq.Acquire() {
 		return false
@@ -126,11 +135,18 @@ func (q *pair) Receive(data []byte, off *netdev.Offload) bool {
 	if !q.m.wants(data) {
 		return true
 	}
-	return q.deliver(vq, data, off)
+	if off != nil {
+		h[0], h[hdrGSOType] = off.Flags, off.GSOType
+		le.PutUint16(h[hdrHdrLen:], off.HdrLen)
+		le.PutUint16(h[hdrGSOSize:], off.GSOSize)
+		le.PutUint16(h[hdrCsumStart:], off.CsumStart)
+		le.PutUint16(h[hdrCsumOffset:], off.CsumOffset)
+	}
+	return q.deliver(vq, data, &h)
 }
 
-// deliver copies a frame to the driver's buffers.
-func (q *pair) deliver(vq *virtio.Queue, data []byte, off *netdev.Offload) bool {
+// deliver copies a frame to the driver's buffers behind its header, of which the number of buffers is written here.
+func (q *pair) deliver(vq *virtio.Queue, data []byte, h *[hdrHashed]byte) bool {
 	hdr := int(q.m.hdrLen.Load())
 	mergeable := q.m.Has(featMergeable)
 	need, have := uint64(len(data)+hdr), uint64(0)
@@ -158,14 +174,6 @@ func (q *pair) deliver(vq *virtio.Queue, data []byte, off *netdev.Offload) bool 
 	if have < need || q.taken[0].Elem.InLen() < uint64(hdr) {
 		q.putBack(vq) // the driver's buffers are too small: the frame is lost
 		return true
-	}
-	var h [hdrLong]byte
-	if off != nil {
-		h[0], h[hdrGSOType] = off.Flags, off.GSOType
-		le.PutUint16(h[hdrHdrLen:], off.HdrLen)
-		le.PutUint16(h[hdrGSOSize:], off.GSOSize)
-		le.PutUint16(h[hdrCsumStart:], off.CsumStart)
-		le.PutUint16(h[hdrCsumOffset:], off.CsumOffset)
 	}
 	le.PutUint16(h[hdrBuffers:], uint16(len(q.taken)))
 	head := h[:hdr]

@@ -26,31 +26,40 @@ const (
 	featAnnounce      = 21
 	featMultiQueue    = 22
 	featCtrlMAC       = 23
+	featHashReport    = 57
+	featRSS           = 60
 	featStandby       = 62
 	featSpeedDuplex   = 63
 )
 
 // Header before each frame: u8 flags, u8 segmentation type, le16 header length, segment size, checksum start and offset; in the longer
-// form le16 number of buffers.
+// form le16 number of buffers; in the longest le32 hash, le16 what was hashed, and two bytes of nothing.
 const (
 	hdrSize       = 10
 	hdrLong       = 12
+	hdrHashed     = 20
 	hdrGSOType    = 1
 	hdrHdrLen     = 2
 	hdrGSOSize    = 4
 	hdrCsumStart  = 6
 	hdrCsumOffset = 8
 	hdrBuffers    = 10
+	hdrHash       = 12
+	hdrHashOf     = 16
 )
 
-// Configuration space: u8 mac[6], le16 status, le16 queue pairs, le16 MTU, le32 speed, u8 duplex.
+// Configuration space: u8 mac[6], le16 status, le16 queue pairs, le16 MTU, le32 speed, u8 duplex; of spreading by hash u8 longest key, le16
+// longest table, le32 what can be hashed.
 const (
 	cfgStatus = 6
 	cfgPairs  = 8
 	cfgMTU    = 10
 	cfgSpeed  = 12
 	cfgDuplex = 16
-	cfgEnd    = 17
+	cfgKey    = 17
+	cfgTable  = 18
+	cfgHashes = 20
+	cfgEnd    = 24
 
 	statusLinkUp   = 1
 	statusAnnounce = 2
@@ -71,7 +80,7 @@ const (
 	macTableSet, macAddrSet                                        = 0, 1
 	vlanAdd, vlanDel                                               = 0, 1
 	announceAck                                                    = 0
-	mqPairsSet                                                     = 0
+	mqPairsSet, mqRSS, mqHash                                      = 0, 1, 2
 	offloadsSet                                                    = 0
 
 	ctrlOK  = 0

@@ -42,6 +42,8 @@ type Props struct {
 	CtrlMAC       bool `prop:"ctrl_mac_addr,default=on" help:"on/off"`
 	CtrlOffloads  bool `prop:"ctrl_guest_offloads,default=on" help:"on/off"`
 	MQ            bool `prop:"mq,default=off" help:"on/off"`
+	RSS           bool `prop:"rss,default=off" help:"on/off"`
+	Hash          bool `prop:"hash,default=off" help:"on/off"`
 
 	nic.Props
 
@@ -64,7 +66,7 @@ func (p *Props) features() (f uint64) {
 		featHostECN: p.HostECN, featHostUFO: p.HostUFO, featMergeable: p.Mergeable, featStatus: p.Status, featCtrlVQ: p.CtrlVQ,
 		featCtrlRX: p.CtrlRX, featCtrlVLAN: p.CtrlVLAN, featCtrlRXExtra: p.CtrlRXExtra, featCtrlMAC: p.CtrlMAC,
 		featGuestOffloads: p.CtrlOffloads, featMultiQueue: p.MQ, featMTU: p.MTU != 0, featSpeedDuplex: p.Speed >= 0 || p.Duplex != "",
-		featMAC: true, featStandby: p.Failover,
+		featMAC: true, featStandby: p.Failover, featRSS: p.RSS, featHashReport: p.Hash,
 	} {
 		if on {
 			f |= 1 << bit
@@ -81,7 +83,8 @@ const (
 )
 
 // configEnds says how far the configuration space reaches with a feature.
-var configEnds = []struct{ bit, end int }{{featStatus, cfgPairs}, {featMultiQueue, cfgMTU}, {featMTU, cfgSpeed}, {featSpeedDuplex, cfgEnd}}
+var configEnds = []struct{ bit, end int }{{featStatus, cfgPairs}, {featMultiQueue, cfgMTU}, {featMTU, cfgSpeed}, {featSpeedDuplex, cfgKey},
+	{featRSS, cfgEnd}, {featHashReport, cfgEnd}}
 
 // Model is the device type virtio-net-device without its transport.
 type Model struct {
@@ -103,8 +106,9 @@ type Model struct {
 	status   atomic.Uint32
 	hdrLen   atomic.Uint32
 	curPairs atomic.Uint32
-	outside  *virtio.Outside // nil: the queues are served here
-	standby  *standby        // nil: the device has no primary
+	spread   atomic.Pointer[spread] // how frames are hashed; nil: not at all, and each stays at the pair it came to
+	outside  *virtio.Outside        // nil: the queues are served here
+	standby  *standby               // nil: the device has no primary
 
 	mu sync.RWMutex
 	filterState
@@ -237,13 +241,13 @@ func (m *Model) BootPlace() (index int32, suffix string, ok bool) { return m.Pro
 func (m *Model) Features(f uint64) uint64 {
 	f |= m.Props.features()
 	if !m.vnetHdr {
-		f &^= offloadFeatures
+		f &^= offloadFeatures | 1<<featHashReport
 	}
 	if !m.vnetHdr || !m.Props.Netdev.UFO() {
 		f &^= udpOffloads
 	}
 	if m.outside != nil {
-		f = m.outside.Limit(f)
+		f = m.outside.Limit(f) &^ (1<<featRSS | 1<<featHashReport)
 	}
 	return f
 }
@@ -253,9 +257,12 @@ func (m *Model) LegacyFeatures() uint64 { return 1 << featGSO }
 
 // FeaturesSet implements virtio.FeatureModel.
 func (m *Model) FeaturesSet(f uint64) {
-	m.setMulti(f>>featMultiQueue&1 != 0)
+	m.setMulti(f&(1<<featMultiQueue|1<<featRSS) != 0)
 	n := uint32(hdrSize)
-	if f>>featMergeable&1 != 0 || f>>virtio.FeatureVersion1&1 != 0 {
+	switch modern := f>>virtio.FeatureVersion1&1 != 0; {
+	case modern && f>>featHashReport&1 != 0:
+		n = hdrHashed
+	case modern, f>>featMergeable&1 != 0:
 		n = hdrLong
 	}
 	m.hdrLen.Store(n)
@@ -324,6 +331,9 @@ func (m *Model) ReadConfig(b []byte) {
 	le.PutUint16(c[cfgMTU:], m.Props.MTU)
 	le.PutUint32(c[cfgSpeed:], uint32(m.Props.Speed))
 	c[cfgDuplex] = m.duplex
+	c[cfgKey] = nic.KeySize
+	le.PutUint16(c[cfgTable:], uint16(m.maxTable()))
+	le.PutUint32(c[cfgHashes:], hashAll)
 	copy(b, c[:])
 }
 
@@ -359,6 +369,7 @@ func (m *Model) Reset() {
 	m.announce.Del()
 	m.rounds = 0
 	m.status.And(^uint32(statusAnnounce))
+	m.spread.Store(nil)
 	m.mu.Lock()
 	m.resetFilter()
 	m.mac = m.Props.MAC

@@ -44,6 +44,7 @@ type guest struct {
 	at         map[uint16]uint64 // where the buffers of the receive queue are
 	size       uint32            // of each of them
 	free       []uint64
+	ctrl       int // the index of the control queue
 }
 
 // newModel makes a machine with a virtio-net-pci in slot 5.
@@ -71,7 +72,11 @@ func newGuest(t testing.TB, set *netdev.Set, features uint64, size uint32, props
 func (g *guest) start(features uint64) {
 	g.EnableMSIX(4)
 	got := g.Negotiate(features | 1<<virtio.FeatureVersion1)
+	g.ctrl = 2
 	g.hdr = hdrLong
+	if got>>featHashReport&1 != 0 {
+		g.hdr = hdrHashed
+	}
 	ev := got>>ring29&1 != 0
 	g.rx = virtiotest.NewDriver(g.Mem, rxRing, bufs, ev)
 	g.tx = virtiotest.NewDriver(g.Mem, txRing, bufs, ev)
@@ -165,14 +170,30 @@ func (g *guest) sent(n int) {
 // command carries out a command of the control queue.
 func (g *guest) command(class, cmd uint8, arg ...byte) uint8 {
 	g.t.Helper()
-	const at = 0x80000
+	const at, answer = 0x80000, 0x88000
 	g.Mem.Write(at, append([]byte{class, cmd}, arg...))
-	g.Mem.Store(at+0x8000, 1, 0xff)
-	g.cv.Add(virtiotest.Buf{Addr: at, Len: uint32(2 + len(arg))}, virtiotest.Buf{Addr: at + 0x8000, Len: 1, Write: true})
-	g.Kick(2)
+	g.Mem.Store(answer, 1, 0xff)
+	g.cv.Add(virtiotest.Buf{Addr: at, Len: uint32(2 + len(arg))}, virtiotest.Buf{Addr: answer, Len: 1, Write: true})
+	if g.Mirror != nil {
+		return g.commandQEMU(at, 2+len(arg), answer)
+	}
+	g.Kick(g.ctrl)
 	g.wait(g.cv, func(uint16, uint32) bool { return true })
-	v, _ := g.Mem.Load(at+0x8000, 1)
+	v, _ := g.Mem.Load(answer, 1)
 	return uint8(v)
+}
+
+// commandQEMU has QEMU's device carry out the command of n bytes at at, the only one since the queue was set up.
+func (g *guest) commandQEMU(at uint64, n int, answer uint64) uint8 {
+	g.t.Helper()
+	for start, n := range map[uint64]int{at: n, answer: 1, g.cv.Cfg.Desc: 16 * bufs, g.cv.Cfg.Avail: 6 + 2*bufs, g.cv.Cfg.Used: 6 + 8*bufs} {
+		b := make([]byte, n)
+		g.Mem.Read(start, b)
+		g.Mirror.Write(start, b)
+	}
+	g.Kick(g.ctrl)
+	require.Eventually(g.t, func() bool { return g.Mirror.Load(g.cv.Cfg.Used+2, 2) == 1 }, 10*time.Second, time.Millisecond)
+	return uint8(g.Mirror.Load(answer, 1))
 }
 
 // newHub makes a set with back ends a and b at one hub.
@@ -566,9 +587,14 @@ func TestOptionErrors(t *testing.T) {
 func FuzzDevice(f *testing.F) {
 	f.Add([]byte("\x14\x01\x0f\x00\x00\x30\x02\x00\x01\x00\x20\x04\x00\x00\x00\x01"))
 	f.Add([]byte("\x00\x00\x04\x04\x00\x00\x00\x00\x08\x00\x02\x02\x40\x00\x00\x00"))
+	f.Add([]byte("\x00\x00\x03\x05\x04\x01\xff\x01\x00\x00\x00\x04\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x00\x00"))
 	f.Fuzz(func(t *testing.T, script []byte) {
 		s, w := newWire(len(script)%2 == 0)
-		g := newGuest(t, s, ^uint64(0)&^(1<<33|1<<34|1<<40), rxStep, "netdev", "w")
+		hash := "off"
+		if len(script)%3 == 0 {
+			hash = "on"
+		}
+		g := newGuest(t, s, ^uint64(0)&^(1<<33|1<<34|1<<40), rxStep, "netdev", "w", "rss", "on", "hash", hash)
 		defer g.Mem.View().Find(0).RAM.Free()
 		g.refill(bufs / 2)
 		for len(script) >= 8 {

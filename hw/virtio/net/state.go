@@ -46,6 +46,7 @@ func (m *Model) SaveDevice(w *vmstate.Writer) {
 	if m.Has(featGuestOffloads) {
 		w.U64(m.guestOffloads)
 	}
+	lateState.Save(m, w)
 }
 
 // leavesWork tells whether driver and back end leave each other work, which the other side of a migration must be able to do, too.
@@ -106,7 +107,8 @@ func (m *Model) LoadDevice(r *vmstate.Reader) error {
 	} else {
 		m.guestOffloads = m.GuestFeatures() & (guestOffloads | 1<<featGuestUFO)
 	}
-	return r.Err()
+	m.spread.Store(nil)
+	return lateState.Load(m, r, stateVersion)
 }
 
 // Loaded puts what was loaded into force; the guest announces itself at its new place.
