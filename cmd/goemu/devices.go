@@ -3,14 +3,19 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"os"
 
 	"goemu/block/driver"
 	"goemu/hw/qdev"
+	"goemu/hw/usb/storage"
 	"goemu/internal/config"
 )
 
 // addDevices adds the NICs of -nic and -net nic, the drives that name a bus and what -device asks for.
 func (s *session) addDevices() error {
+	storage.Log = func(text string) { fmt.Fprintln(os.Stderr, text) }
+	tree := s.machine.Tree
+	tree.Warn = warn
 	if err := s.addNICs(); err != nil {
 		return err
 	}
@@ -38,10 +43,12 @@ func (s *session) addDevices() error {
 		if err != nil {
 			return at(o.Origin, err)
 		}
+		tree.Warn = func(text string) { warnAt(o.Origin, text) }
 		if _, err := s.machine.AddDevice(set); err != nil {
 			return at(o.Origin, withHint(err))
 		}
 	}
+	tree.Warn = warn
 	for _, d := range disks { // after the devices of the command line, as in QEMU, since it decides upon their addresses
 		if d.IF != "virtio" {
 			continue

@@ -22,7 +22,8 @@ func TestPCIConfig(t *testing.T) {
 	}{
 		{"pci-serial,prog_if=5", false, 0x100, 8}, {"pci-serial-2x", false, 0x100, 16}, {"pci-serial-4x", false, 0x100, 32},
 		{"virtio-rng-pci,aer=on,ats=on", true, 0x180, 0}, {"virtio-rng-pci,ats=on,x-ats-page-aligned=off", true, 0x120, 0}, {"virtio-rng-pci,aer=on", true, 0x180, 0},
-		{"virtio-rng-pci,aer=on,ats=on", false, 0x100, 0},
+		{"virtio-rng-pci,aer=on,ats=on", false, 0x100, 0}, {"virtio-rng-pci,x-disable-pcie=on", true, 0x100, 0},
+		{"virtio-rng-pci,x-pcie-deverr-init=off,x-pcie-lnkctl-init=off,x-pcie-pm-init=off,x-pcie-flr-init=off", true, 0x100, 0},
 	} {
 		at := ecam + devfn<<12
 		commands := []string{"outl 0xcf8 0x80000060", fmt.Sprintf("outl 0xcfc %#x", ecam|1)}

@@ -6,11 +6,10 @@ const (
 
 	eventBadDoorbell = 0
 	eventBadValue    = 1
-	eventTemperature = 1
+
+	eventReliability, eventTemperature, eventSpare = 0, 1, 2
 
 	logErrors, logSmart, logFirmware, logChanged, logEffects = 1, 2, 3, 4, 5
-
-	smartTemperature = 1 << 1
 )
 
 // event is something that the driver is told of.

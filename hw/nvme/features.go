@@ -233,8 +233,8 @@ func (c *Controller) setThreshold(arg uint32) status {
 	default:
 		return invalidField
 	}
-	if c.tooWarm() && c.features.events&smartTemperature != 0 {
-		c.enqueueEvent(event{eventSmart, eventTemperature, logSmart})
+	if c.tooWarm() {
+		c.tellHealth(smartTemperature)
 	}
 	return success
 }

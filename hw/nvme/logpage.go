@@ -73,8 +73,9 @@ func (c *Controller) smartLog(id uint32) ([]byte, status) {
 		writes += s.Kinds[block.AcctWrite].Ops.Load()
 	}
 	b := make([]byte, smartLogBytes)
+	b[0] = uint8(c.Health)
 	if c.tooWarm() {
-		b[0] |= smartTemperature
+		b[0] |= uint8(smartTemperature)
 	}
 	le.PutUint16(b[1:], temperature)
 	const unit = 1000 // of 512 bytes

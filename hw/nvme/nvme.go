@@ -35,6 +35,7 @@ type Controller struct {
 	LegacyCMB  bool             `prop:"legacy-cmb,default=false"`
 	IOEventFD  bool             `prop:"ioeventfd,default=false"`
 	OwnMSIXBar bool             `prop:"msix-exclusive-bar,default=false"`
+	Health     warnings         `prop:"smart_critical_warning"`
 
 	bus                   nsBus
 	own                   *Namespace // of the option drive
@@ -89,7 +90,7 @@ func (c *Controller) PCIInfo() pci.Info {
 // checkOptions checks what the user asked for, in QEMU's words.
 func (c *Controller) checkOptions() error {
 	if c.NumQueues != 0 {
-		warn("warning: num_queues is deprecated; please use max_ioqpairs instead")
+		c.Warn("num_queues is deprecated; please use max_ioqpairs instead")
 		c.MaxPairs = c.NumQueues - 1
 	}
 	switch {
@@ -102,16 +103,7 @@ func (c *Controller) checkOptions() error {
 	case c.MaxVerify == 0:
 		return errors.New("vsl must be non-zero")
 	}
-	return nil
-}
-
-// Warn gets the text of warnings; nil drops them.
-var Warn func(text string)
-
-func warn(text string) {
-	if Warn != nil {
-		Warn(text)
-	}
+	return c.checkHealth(c.Health)
 }
 
 // Realize implements qdev.Device.
@@ -133,6 +125,7 @@ func (c *Controller) Realize() error {
 		return err
 	}
 	c.initRegs()
+	c.showHealth(c.QOM())
 	if c.Drive != nil {
 		c.own = &Namespace{nsOptions: nsOptions{NSID: 1}}
 		c.own.Options, c.own.user = c.Options, c.IDOrPath()

@@ -431,6 +431,36 @@ func TestEvents(t *testing.T) {
 	}
 }
 
+// TestHealth: the driver sees in the log what people warn of, and is told of what is new.
+func TestHealth(t *testing.T) {
+	device := "nvme,id=n,drive=d,serial=ABC,addr=5,smart_critical_warning=5"
+	o := newOurs(t, image(t), device)
+	log := cmd{op: admGetLog, nsid: allNamespaces, dw: [6]uint32{15<<16 | logSmart}, in: 3}
+	a, b := start(t, o), start(t, newQEMU(t, image(t), device))
+	if got, want := a.send(log), b.send(log); got != want || !strings.HasSuffix(got, " 05 43 01") {
+		t.Errorf("%s, want %s", got, want)
+	}
+	a.send(cmd{op: admSetFeatures, dw: [6]uint32{featEvents, 0xff}})
+	a.send(cmd{op: admAsyncEvent, post: true})
+	virtiotest.Locked(func() {
+		n := o.Tree.Find("n").Dev().QOM()
+		for _, v := range []any{int64(0x20), int64(256), "x"} {
+			if n.Set(propHealth, v) == nil {
+				t.Errorf("%v was taken", v)
+			}
+		}
+		if err := n.Set(propHealth, int64(7)); err != nil { // 1 and 4 were there
+			t.Error(err)
+		}
+	})
+	if got, want := a.completion(0), fmt.Sprintf("%02x%02x%02x", eventSmart, eventTemperature, logSmart); !strings.HasPrefix(got, want) {
+		t.Errorf("event %s, want %s…", got, want)
+	}
+	if got := a.send(log); !strings.HasSuffix(got, " 07 43 01") {
+		t.Error(got)
+	}
+}
+
 // TestShadowDoorbells drives queues through memory alone but for the first doorbell of each event index.
 func TestShadowDoorbells(t *testing.T) {
 	c := start(t, newOurs(t, image(t), "nvme,drive=d,serial=ABC,addr=5"))

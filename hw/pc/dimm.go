@@ -26,10 +26,11 @@ type dimm struct {
 
 // dimmProps are the options of a memory module; the address 0 and the slot -1 stand for the first that is free.
 type dimmProps struct {
-	Addr   uint64           `prop:"addr,default=0"`
-	NodeID uint32           `prop:"node,default=0"`
-	Slot   int32            `prop:"slot,default=-1"`
-	Memdev *hostmem.Backend `prop:"memdev"`
+	Addr   uint64                `prop:"addr,default=0"`
+	NodeID uint32                `prop:"node,default=0"`
+	Slot   int32                 `prop:"slot,default=-1"`
+	Memdev *hostmem.Backend      `prop:"memdev"`
+	Bytes  qdev.ReadOnly[uint64] `prop:"size"`
 }
 
 // DIMMClass is the device type of memory modules.

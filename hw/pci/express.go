@@ -195,12 +195,14 @@ func (d *Device) AddPowerCapability() error {
 	return err
 }
 
-// AddPowerStates adds the capability of functions whose power state can be written.
-func (d *Device) AddPowerStates() error {
+// AddPowerStates adds the capability of functions that have a power state, and tells whether it can be written.
+func (d *Device) AddPowerStates(writable bool) error {
 	at, err := d.addPower(0)
 	if err == nil {
 		d.power = at
-		d.SetWritable16(at+pmState, pmStateMask)
+		if writable {
+			d.SetWritable16(at+pmState, pmStateMask)
+		}
 	}
 	return err
 }

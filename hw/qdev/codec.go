@@ -27,6 +27,17 @@ func (v OnOffAuto) Or(auto bool) bool { return v == On || v == Auto && auto }
 
 var onOffAutoNames = []string{"auto", "on", "off"}
 
+// Switch is a bool of which the help shows no default.
+type Switch bool
+
+// HideDefault is described with TypeNamer.
+func (Switch) HideDefault() {}
+
+// ReadOnly is a property of T's kind that can only be looked at: its device has put what is seen into its node in the tree of objects.
+type ReadOnly[T any] struct{}
+
+func (ReadOnly[T]) kind() string { return reflect.TypeFor[T]().String() }
+
 // DevFn is a PCI slot and function, written 06.0; -1 means any.
 type DevFn int32
 
@@ -66,7 +77,7 @@ var special = map[reflect.Type]codec{
 }
 
 // TypeNamer is implemented by property types (with encoding.TextUnmarshaler) that have a type name of their own in help texts. Those
-// with a method HideDefault show no default there.
+// with a method HideDefault show no default there, and neither do plain types with it.
 type TypeNamer interface{ PropertyType() string }
 
 func codecFor(t reflect.Type) codec {
@@ -76,14 +87,20 @@ func codecFor(t reflect.Type) codec {
 	if reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]()) {
 		return textCodec(t)
 	}
+	if r, ok := reflect.Zero(t).Interface().(interface{ kind() string }); ok {
+		return codec{typeName: r.kind(), parse: func(p *property, _ *Links, _ string) error {
+			return fmt.Errorf("Property '%s.%s' is not writable", p.owner, p.name)
+		}, format: func(*property) string { return "" }}
+	}
+	shown := !hidesDefault(t)
 	switch t.Kind() {
 	case reflect.Bool:
-		return codec{typeName: "bool", showDefault: true, parse: parseBool, format: func(p *property) string { return strconv.FormatBool(p.value.Bool()) }}
+		return codec{typeName: "bool", showDefault: shown, parse: parseBool, format: func(p *property) string { return strconv.FormatBool(p.value.Bool()) }}
 	case reflect.String:
 		return codec{typeName: "str", parse: func(p *property, _ *Links, s string) error { p.value.SetString(s); return nil },
 			format: func(p *property) string { return p.value.String() }}
 	case reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
-		return codec{typeName: t.Kind().String(), showDefault: true, parse: parseUint, format: formatUint}
+		return codec{typeName: t.Kind().String(), showDefault: shown, parse: parseUint, format: formatUint}
 	case reflect.Int32, reflect.Int64:
 		return codec{typeName: t.Kind().String(), showDefault: true, parse: parseInt, format: formatInt}
 	case reflect.Pointer, reflect.Interface:
@@ -96,6 +113,11 @@ func codecFor(t reflect.Type) codec {
 	panic(fmt.Sprintf("BUG: property of type %v", t))
 }
 
+func hidesDefault(t reflect.Type) bool {
+	_, ok := reflect.Zero(t).Interface().(interface{ HideDefault() })
+	return ok
+}
+
 func textCodec(t reflect.Type) codec {
 	c := codec{typeName: "str", parse: func(p *property, _ *Links, s string) error {
 		if err := p.value.Addr().Interface().(encoding.TextUnmarshaler).UnmarshalText([]byte(s)); err != nil {
@@ -105,7 +127,7 @@ func textCodec(t reflect.Type) codec {
 	}, format: func(p *property) string { return fmt.Sprint(p.value.Interface()) }}
 	if n, ok := reflect.Zero(t).Interface().(TypeNamer); ok {
 		c.typeName, c.showDefault, c.quoted = n.PropertyType(), true, true
-		if _, hidden := n.(interface{ HideDefault() }); hidden {
+		if hidesDefault(t) {
 			c.showDefault, c.quoted = false, false
 		}
 	}

@@ -149,3 +149,10 @@ func (b *Base) AddPart(name string, n *qom.Node) *qom.Node {
 
 // Tree is the tree that the device is in, nil for devices of their own.
 func (b *Base) Tree() *Tree { return b.tree }
+
+// Warn tells people of something about a device that is being made.
+func (b *Base) Warn(text string) {
+	if b.tree != nil && b.tree.Warn != nil {
+		b.tree.Warn(text)
+	}
+}

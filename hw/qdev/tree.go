@@ -70,6 +70,9 @@ type Tree struct {
 	// OnRemoved, if set, hears of devices that have gone at the guest's leave: their identifier, "" for none, and their path.
 	OnRemoved func(id, path string)
 
+	// Warn, if set, gets warnings about the device that is being made.
+	Warn func(text string)
+
 	// Migrating, if set, tells whether the machine is being sent somewhere else, so that no device can come or go.
 	Migrating func() bool
 

@@ -156,13 +156,19 @@ func (b *Bus) RealizeChild(dev qdev.Device) error {
 		b.release(d)
 		return err
 	}
+	if d.Capture != "" {
+		if d.capture, err = startCapture(d.Capture); err != nil {
+			m.Unrealize()
+			b.release(d)
+			return err
+		}
+	}
 	d.showAttached()
 	if d.manual && d.Hotplugged() {
 		return nil
 	}
 	if err := d.Attach(); err != nil {
-		m.Unrealize()
-		b.release(d)
+		b.UnrealizeChild(dev)
 		return err
 	}
 	return nil
@@ -174,6 +180,8 @@ func (b *Bus) UnrealizeChild(dev qdev.Device) {
 	d := m.USB()
 	d.Unplug()
 	m.Unrealize()
+	d.capture.end()
+	d.capture = nil
 	b.release(d)
 }
 

@@ -25,6 +25,7 @@ func (d *Device) setupToken(p *Packet) {
 	d.index, d.length = 0, int32(le.Uint16(d.setup[6:]))
 	switch {
 	case d.toHost():
+		d.capture.control(p, true)
 		n, ok := d.request(d.data[:d.length])
 		if !ok {
 			p.Status = Stall
@@ -51,16 +52,18 @@ func lengthOf(p *Packet) uint16 {
 func (d *Device) inToken(p *Packet) {
 	switch {
 	case d.stage == stageAck && !d.toHost():
+		d.capture.control(p, true)
 		if _, ok := d.request(d.data[:d.length]); !ok {
 			p.Status = Stall
-			return
+		} else {
+			d.stage, p.Actual = stageIdle, 0
 		}
-		d.stage, p.Actual = stageIdle, 0
+		d.capture.control(p, false)
 	case d.stage == stageAck:
 	case d.stage == stageData && d.toHost():
 		d.moveData(p)
 	default:
-		d.stage, p.Status = stageIdle, Stall
+		d.breakOff(p)
 	}
 }
 
@@ -69,17 +72,26 @@ func (d *Device) outToken(p *Packet) {
 	switch {
 	case d.stage == stageAck && d.toHost():
 		d.stage = stageIdle
+		d.capture.control(p, false)
 	case d.stage == stageAck: // more than was announced
 	case d.stage == stageData && !d.toHost():
 		d.moveData(p)
 	default:
-		d.stage, p.Status = stageIdle, Stall
+		d.breakOff(p)
 	}
+}
+
+// breakOff ends a control transfer in which the packet has no place.
+func (d *Device) breakOff(p *Packet) {
+	if d.stage != stageIdle {
+		d.capture.control(p, false)
+	}
+	d.stage, p.Status = stageIdle, Stall
 }
 
 func (d *Device) moveData(p *Packet) {
 	if d.index < 0 || d.length > controlBytes || d.index > d.length { // only a hostile migration stream does so
-		d.stage, p.Status = stageIdle, Stall
+		d.breakOff(p)
 		return
 	}
 	d.index += int32(p.Move(d.data[d.index:d.length]))
@@ -101,9 +113,11 @@ func (d *Device) wholeRequest(p *Packet) {
 		clear(d.data[:n])
 		p.Move(d.data[:n])
 	}
+	d.capture.control(p, true)
 	n, ok := d.request(d.data[:n])
 	if !ok {
 		p.Status = Stall
+		d.capture.control(p, false)
 		return
 	}
 	d.length = min(d.length, int32(n))
@@ -111,6 +125,7 @@ func (d *Device) wholeRequest(p *Packet) {
 		p.Actual = 0
 		p.Move(d.data[:d.length])
 	}
+	d.capture.control(p, false)
 }
 
 // request does the request in setup.

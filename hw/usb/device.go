@@ -16,9 +16,11 @@ const (
 
 // Props are the options of every device on the bus.
 type Props struct {
-	Port   string `prop:"port"`
-	Serial string `prop:"serial"`
-	MSOS   bool   `prop:"msos-desc,default=true" help:"on/off"`
+	Port     string              `prop:"port"`
+	Serial   string              `prop:"serial"`
+	MSOS     bool                `prop:"msos-desc,default=true" help:"on/off"`
+	Capture  string              `prop:"pcap"` // file
+	Attached qdev.ReadOnly[bool] `prop:"attached"`
 }
 
 const (
@@ -78,6 +80,7 @@ type Device struct {
 	configuration uint8
 	alternate     [maxInterfaces]uint8
 	interfaces    [maxInterfaces]*DescInterface
+	capture       *capture // nil: packets are not recorded
 }
 
 // regs is the state that migrates.
@@ -122,8 +125,8 @@ func (d *Device) RootPort() int {
 	return n - 1
 }
 
-// Attached tells whether the device can be seen by the host.
-func (d *Device) Attached() bool { return d.attached }
+// IsAttached tells whether the device can be seen by the host.
+func (d *Device) IsAttached() bool { return d.attached }
 
 // Ready tells whether the device takes packets: it is attached and has been reset.
 func (d *Device) Ready() bool { return d.attached && d.state == stateDefault }

@@ -116,6 +116,7 @@ func (d *Device) Handle(p *Packet) {
 		e.queue = append(e.queue, p)
 	case NAK:
 	default:
+		d.capture.data(p, false)
 		p.state = packetDone
 	}
 }
@@ -124,6 +125,7 @@ func (d *Device) process(p *Packet) {
 	p.Status = OK
 	switch {
 	case p.EP.Number != 0:
+		d.capture.data(p, true)
 		d.model.Data(p)
 	case p.Whole != nil:
 		d.wholeRequest(p)
@@ -171,6 +173,7 @@ func (d *Device) completeOne(p *Packet) {
 	if p.Status != OK || p.ShortNotOK && p.Actual < p.Size {
 		e.halted = true
 	}
+	d.capture.data(p, false)
 	p.state = packetDone
 	e.queue = slices.DeleteFunc(e.queue, func(x *Packet) bool { return x == p })
 	p.Done(p)

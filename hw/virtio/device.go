@@ -35,8 +35,7 @@ type Device struct {
 	broken       atomic.Bool
 	generation   uint32
 
-	// Disabled says that the transport cannot reach memory since the driver has switched bus mastering off.
-	Disabled bool
+	disabled bool
 
 	queues  []*Queue
 	outside *Outside // who may serve some of them; nil: nobody
@@ -52,6 +51,21 @@ func (d *Device) Init(name string, id uint16, model Model, props *Props, configS
 	d.config = make([]byte, configSize)
 	d.configVector.Store(NoVector)
 	d.running = true
+}
+
+// Options are the device's.
+func (d *Device) Options() *Props { return d.props }
+
+// Disabled tells whether the transport cannot reach memory since the driver has switched bus mastering off.
+func (d *Device) Disabled() bool { return d.disabled }
+
+// SetDisabled hears of the driver's switch of bus mastering, without which no queue is served.
+func (d *Device) SetDisabled(on bool) {
+	d.disabled = on && d.props.UseDisabled
+	if s := d.Status(); on && s&StatusDriverOK != 0 {
+		d.SetStatus(s &^ StatusDriverOK)
+	}
+	d.update()
 }
 
 // Model is the device type.
@@ -135,13 +149,16 @@ func (d *Device) Active() bool { return d.started }
 
 // SetRunning hears that the machine starts or stops running: requests are only taken while it runs.
 func (d *Device) SetRunning(on bool) {
+	if t, ok := d.transport.(RunningTransport); ok && on {
+		t.Running()
+	}
 	d.running = on
 	d.update()
 }
 
 // update starts or stops the queues as status, run state and health ask.
 func (d *Device) update() {
-	on := d.running && d.Status()&StatusDriverOK != 0 && !d.Broken()
+	on := d.running && d.Status()&StatusDriverOK != 0 && !d.Broken() && !d.disabled
 	if on != d.started {
 		d.setStarted(on)
 	}
@@ -187,7 +204,7 @@ func (d *Device) Reset() {
 	d.guest.Store(0)
 	d.featuresSet()
 	d.isr.Store(0)
-	d.QueueSel, d.Disabled, d.kicked, d.startOnKick = 0, false, false, false
+	d.QueueSel, d.disabled, d.kicked, d.startOnKick = 0, false, false, false
 	d.configVector.Store(NoVector)
 	d.broken.Store(false)
 	for _, q := range d.queues {

@@ -130,7 +130,7 @@ func (r *served) enable(o *Outside) error {
 // start gives the rings to the server. Preconditions: mu is held.
 func (o *Outside) start(s *vhostuser.Session) error {
 	r := &served{s: s, mem: o.dev.mem}
-	accepted := o.dev.GuestFeatures() & (o.Offers | 1<<FeatureVersion1)
+	accepted := o.dev.GuestFeatures() & (o.Offers&o.features | 1<<FeatureVersion1)
 	o.Server.Accepted(accepted & s.Features)
 	if o.Greet != nil {
 		o.Greet(s)

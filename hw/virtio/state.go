@@ -282,7 +282,7 @@ var commonState = vmstate.Description[Device]{
 		},
 		{
 			Name: "virtio/started", Version: 1, MinVersion: 1,
-			Needed: (*Device).driverOK,
+			Needed: func(d *Device) bool { return d.props.UseStarted && d.driverOK() },
 			Fields: []vmstate.Field[Device]{vmstate.Computed("started", (*Device).driverOK, func(*Device, bool) {})},
 		},
 		{
@@ -292,8 +292,8 @@ var commonState = vmstate.Description[Device]{
 		},
 		{
 			Name: "virtio/disabled", Version: 1, MinVersion: 1,
-			Needed: func(d *Device) bool { return d.Disabled },
-			Fields: []vmstate.Field[Device]{vmstate.Of("disabled", func(d *Device) *bool { return &d.Disabled })},
+			Needed: (*Device).Disabled,
+			Fields: []vmstate.Field[Device]{vmstate.Of("disabled", func(d *Device) *bool { return &d.disabled })},
 		},
 	},
 }

@@ -75,6 +75,9 @@ type Props struct {
 	IOMMUPlatform bool `prop:"iommu_platform,default=off" help:"on/off"`
 	Packed        bool `prop:"packed,default=off" help:"on/off"`
 	QueueReset    bool `prop:"queue_reset,default=on" help:"on/off"`
+	UseStarted    bool `prop:"use-started,default=true"`             // the state says whether the device was started
+	UseDisabled   bool `prop:"use-disabled-flag,default=true"`       // the state says whether bus mastering was switched off under a driver
+	NoLegacyCheck bool `prop:"x-disable-legacy-check,default=false"` // of old machines, for people to see: no type here depends on it
 }
 
 // features are the bits that the options stand for.
@@ -120,8 +123,14 @@ type DirectTransport interface {
 	DirectInterrupts(q *Queue, event int) (stop func())
 }
 
+// RunningTransport is a Transport that wants to know when the machine begins to run.
+type RunningTransport interface{ Running() }
+
 // Starter is a Model that wants to know when its queues begin to be served.
 type Starter interface{ Started() }
+
+// ModernChecker is a Model that may have options which do not go with the modern interface.
+type ModernChecker interface{ CheckModern() error }
 
 // Backed is a Model whose requests go to the host's disks.
 type Backed interface{ Backends() []*block.Backend }

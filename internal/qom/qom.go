@@ -124,8 +124,14 @@ func (n *Node) Child(name string) *Node {
 	return nil
 }
 
-// AddProperty gives n a property.
-func (n *Node) AddProperty(p Property) { n.props = append(n.props, p) }
+// AddProperty gives n a property, in place of one of the same name.
+func (n *Node) AddProperty(p Property) {
+	if old := n.property(p.Name); old != nil {
+		*old = p
+		return
+	}
+	n.props = append(n.props, p)
+}
 
 // RemoveProperty takes a property away.
 func (n *Node) RemoveProperty(name string) {

@@ -25,6 +25,7 @@ type Bochs struct {
 	Memory qdev.Size `prop:"vgamem,default=16777216"`
 	EDID   bool      `prop:"edid,default=true"`
 	edid.Info
+	Order
 
 	regs      [vbeRegs]uint16
 	bigEndian bool
@@ -83,6 +84,7 @@ func (b *Bochs) Realize() (err error) {
 	if b.EDID {
 		add("edid", 0, bochsEDID, Blob(edid.Generate(b.Info, bochsEDID)), any, memory.Access{Min: 1, Max: 1})
 	}
+	b.Order.show(b.QOM(), &b.bigEndian)
 	b.SetBAR(0, pci.BARPrefetch, b.vram)
 	b.SetBAR(2, pci.BARMem32, bar)
 	b.con = ui.Main.Add(b, 0, b)

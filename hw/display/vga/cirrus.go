@@ -14,7 +14,7 @@ type Cirrus struct {
 	Core
 	cirrusRegs
 	MemoryMiB     uint32 `prop:"vgamem_mb,default=4"`
-	Blitter       bool   `prop:"blitter,default=true" help:"on/off"`
+	Blitter       bool   `prop:"blitter,default=true"`
 	GlobalVMState bool   `prop:"global-vmstate,default=false"`
 
 	windows windows

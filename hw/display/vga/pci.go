@@ -1,10 +1,13 @@
 package vga
 
 import (
+	"errors"
+
 	"goemu/hw/display/edid"
 	"goemu/hw/pci"
 	"goemu/hw/qdev"
 	"goemu/internal/memory"
+	"goemu/internal/qom"
 	"goemu/migration/vmstate"
 )
 
@@ -32,6 +35,28 @@ type Device struct {
 	ExtendedRegs bool   `prop:"qemu-extended-regs,default=true" help:"on/off"`
 	EDID         bool   `prop:"edid,default=true" help:"on/off"`
 	edid.Info
+	Order
+}
+
+// Order is the option for the byte order of the frame buffer, which drivers and people can change at any time.
+type Order struct {
+	BigEndian qdev.Switch `prop:"big-endian-framebuffer"`
+}
+
+// show makes the option and the property in the tree of objects speak of big.
+func (o *Order) show(n *qom.Node, big *bool) {
+	*big = bool(o.BigEndian)
+	if n == nil {
+		return
+	}
+	n.AddProperty(qom.Property{Name: "big-endian-framebuffer", Type: "bool", Get: func() any { return *big }, Set: func(v any) error {
+		on, ok := v.(bool)
+		if !ok {
+			return errors.New("Invalid parameter type for 'big-endian-framebuffer', expected: boolean")
+		}
+		*big = on
+		return nil
+	}})
 }
 
 // Primary is the device type VGA.
@@ -80,6 +105,7 @@ func (d *Device) Realize() error {
 		return err
 	}
 	d.SetBAR(0, pci.BARPrefetch, d.vram)
+	d.ShowOrder(d.QOM(), &d.Order)
 	d.mapRegisters()
 	d.Connect(d)
 	return nil
@@ -96,6 +122,7 @@ func (p *Primary) Realize() error {
 	}
 	p.SetBAR(0, pci.BARPrefetch, p.vram)
 	p.MapLow(p.Bus().Memory(), p.Bus().Ports())
+	p.ShowOrder(p.QOM(), &p.Order)
 	if p.MMIO {
 		p.mapRegisters()
 	}
@@ -122,6 +149,9 @@ func (d *Device) mapRegisters() {
 	d.AddRegisters(bar, d.ExtendedRegs, id)
 	d.SetBAR(2, pci.BARMem32, bar)
 }
+
+// ShowOrder makes the option for the byte order speak of the core's.
+func (c *Core) ShowOrder(n *qom.Node, o *Order) { o.show(n, &c.bigEndian) }
 
 // AddRegisters adds the registers in memory to a region, with those for the byte order if extended is set, and a monitor's description if
 // there is one.

@@ -44,6 +44,14 @@ type common struct {
 	PortIndex uint16 `prop:"port_index,default=0"`
 	MaxIO     uint64 `prop:"max_io_size,default=2147483647"`
 	SCSILevel int32  `prop:"scsi_version,default=5"`
+	AppleDisk bool   `prop:"quirk_mode_page_vendor_specific_apple,default=off" help:"on/off"` // has the mode page 0 of Apple's disks
+}
+
+// cdQuirks are options for MacOS, which expects of a CD-ROM drive what Apple's have.
+type cdQuirks struct {
+	AppleCD   bool `prop:"quirk_mode_page_apple_vendor,default=off" help:"on/off"` // has a mode page with Apple's name
+	UseDBD    bool `prop:"quirk_mode_sense_rom_use_dbd,default=off" help:"on/off"` // has a block descriptor among its mode parameters
+	Truncated bool `prop:"quirk_mode_page_truncated,default=off" help:"on/off"`    // takes mode pages of which the end is missing
 }
 
 // Drive is a logical unit with a medium.
@@ -59,6 +67,7 @@ type Drive struct {
 	policy    disk.Policy
 	geo       disk.Geometry
 	blockSize uint64
+	quirks    *cdQuirks
 
 	// TrayMoved, if set, hears when the guest opens or closes the tray.
 	TrayMoved func(open bool)
@@ -80,7 +89,10 @@ type HD struct {
 }
 
 // CD is the device type scsi-cd.
-type CD struct{ Drive }
+type CD struct {
+	Drive
+	Quirks cdQuirks
+}
 
 // Classes are the device types of this package.
 func Classes() []*qdev.Class {
@@ -97,7 +109,7 @@ func (h *HD) Realize() error {
 	if h.common.Drive == nil {
 		return errors.New("drive property not set")
 	}
-	h.kind, h.removable, h.fua, h.rotation, h.maxUnmap = typeDisk, h.Removable, h.FUA, h.Rotation, h.MaxUnmap
+	h.kind, h.removable, h.fua, h.rotation, h.maxUnmap, h.quirks = typeDisk, h.Removable, h.FUA, h.Rotation, h.MaxUnmap, new(cdQuirks)
 	if err := h.realize(); err != nil {
 		return err
 	}
@@ -113,7 +125,7 @@ func (h *HD) Realize() error {
 
 // Realize implements qdev.Device.
 func (c *CD) Realize() error {
-	c.kind, c.removable, c.maxUnmap = typeCDROM, true, defaultMaxUnmap
+	c.kind, c.removable, c.maxUnmap, c.quirks = typeCDROM, true, defaultMaxUnmap, &c.Quirks
 	return c.realize()
 }
 

@@ -8,12 +8,14 @@ import (
 
 // Mode pages (SBC-3, §6.4; MMC-5, §7).
 const (
+	modeAppleDisk    = 0x00
 	modeErrors       = 0x01
 	modeGeometry     = 0x04
 	modeFlexible     = 0x05
 	modeCaching      = 0x08
 	modeAudio        = 0x0e
 	modeCapabilities = 0x2a
+	modeAppleCD      = 0x30
 	modeAll          = 0x3f
 
 	writeCacheBit = 4
@@ -61,6 +63,14 @@ func (d *Drive) modePage(n, control uint8) []byte {
 				p[4] |= 2
 			}
 		}
+	case n == modeAppleDisk && disk && d.AppleDisk:
+		if p = make([]byte, 2); change {
+			p[0], p[1] = 0xff, 0xff
+		}
+	case n == modeAppleCD && d.quirks.AppleCD:
+		if p = make([]byte, 0x1e); !change {
+			copy(p[8:], "APPLE COMPUTER, INC   ")
+		}
 	default:
 		return nil
 	}
@@ -80,7 +90,8 @@ func (d *Drive) modeSense(c *scsi.Command, limit int) {
 		}
 	}
 	var desc []byte
-	if n := d.blocks(); d.kind == typeDisk && c.CDB[1]&8 == 0 && n > 0 {
+	describes := d.kind == typeDisk || d.quirks.UseDBD && !(d.quirks.AppleCD && page == modeAppleCD)
+	if n := d.blocks(); describes && c.CDB[1]&8 == 0 && n > 0 {
 		if n > 0xffffff {
 			n = 0
 		}
@@ -118,7 +129,7 @@ func (d *Drive) modeSense(c *scsi.Command, limit int) {
 // modeSelect changes what can be changed: the write cache.
 func (d *Drive) modeSelect(c *scsi.Command, n int) {
 	long := c.CDB[0] >= 0x40
-	if c.CDB[1]&0x11 != 0x10 {
+	if c.CDB[1]&0x11 != 0x10 && !d.AppleDisk {
 		c.Fail(scsi.SenseInvalidField)
 		return
 	}
@@ -163,8 +174,14 @@ func (d *Drive) modeSelect(c *scsi.Command, n int) {
 // selectPages checks pages against what can be changed, or takes them over.
 func (d *Drive) selectPages(p []byte, apply bool) scsi.Sense {
 	for len(p) > 0 {
-		if len(p) < 2 || p[0]&0x40 != 0 || len(p) < 2+int(p[1]) {
+		if len(p) < 2 || p[0]&0x40 != 0 {
 			return scsi.SenseParamLength
+		}
+		if n := 2 + int(p[1]) - len(p); n > 0 {
+			if !d.quirks.Truncated {
+				return scsi.SenseParamLength
+			}
+			p = append(p[:len(p):len(p)], make([]byte, n)...)
 		}
 		page, body := p[0]&modeAll, p[2:2+int(p[1])]
 		current, mask := d.modePage(page, 0), d.modePage(page, changeable)

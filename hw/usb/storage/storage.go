@@ -75,13 +75,15 @@ type transport struct {
 	buffer  []byte        // data that came, or that goes
 	at      int           // what of it has gone
 	jobs    disk.Queue
+	log     bool // people want to see the commands
 }
 
 // Storage is the device type usb-storage.
 type Storage struct {
 	transport
 	disk.Props
-	Removable bool `prop:"removable,default=false"`
+	Removable   bool `prop:"removable,default=false"`
+	LogCommands bool `prop:"commandlog,default=false"`
 
 	unit qdev.Device
 }
@@ -129,6 +131,7 @@ func (s *Storage) Realize() error {
 		return err
 	}
 	s.initBus(s, 0)
+	s.log = s.LogCommands
 	t := s.Tree()
 	name := "scsi-hd"
 	if s.Drive.CD {
@@ -291,12 +294,33 @@ func (t *transport) begin(p *usb.Packet) bool {
 
 // execute does a command; all its data for the device is there.
 func (t *transport) execute(c *scsi.Command) {
+	if t.log && Log != nil {
+		Log(t.describe(c))
+	}
 	t.command = c
 	found := false
 	t.jobs.Go(func() error {
 		found = t.bus.Execute(0, t.lun, c)
 		return nil
 	}, func(error) { t.executed(c, found) })
+}
+
+// Log gets a line for each command of devices that are to tell; nil drops them.
+var Log func(text string)
+
+// describe is a command for people to read.
+func (t *transport) describe(c *scsi.Command) string {
+	s := fmt.Sprintf("[%s id=0] %s", t.bus.Name(), scsi.CommandName(c.CDB[0]))
+	for _, b := range c.CDB[1:scsi.CDBLength(c.CDB[0])] {
+		s += fmt.Sprintf(" 0x%02x", b)
+	}
+	switch {
+	case len(c.Out) > 0:
+		return fmt.Sprintf("%s - to-dev len=%d", s, len(t.buffer))
+	case len(c.In) > 0:
+		return fmt.Sprintf("%s - from-dev len=%d", s, len(t.buffer))
+	}
+	return s + " - none"
 }
 
 func (t *transport) executed(c *scsi.Command, found bool) {

@@ -4,6 +4,7 @@ package usbtest
 import (
 	"encoding/binary"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -382,8 +383,13 @@ func TestDevices(t *testing.T) {
 			}
 			t.Run(controller+"/"+d, func(t *testing.T) {
 				class, _, _ := strings.Cut(d, ",")
-				o := makeHost(newOurs(t, image(t), controller+",addr=5", d))
-				q := makeHost(newQEMU(t, image(t), controller+",addr=5", d))
+				dir, err := os.MkdirTemp("", "usb") // a name without the commas that are in the test's
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer os.RemoveAll(dir)
+				o := makeHost(newOurs(t, image(t), controller+",addr=5", d+",pcap="+dir+"/ours"))
+				q := makeHost(newQEMU(t, image(t), controller+",addr=5", d+",pcap="+dir+"/qemu"))
 				o.start()
 				q.start()
 				equal := func(what string, f func(host) string) {
@@ -414,7 +420,46 @@ func TestDevices(t *testing.T) {
 						equal(fmt.Sprintf("command %x", c.cdb), func(h host) string { return bulk(h, 3, c.in, c.n, c.cdb...) })
 					}
 				}
+				compareCaptures(t, dir+"/ours", dir+"/qemu")
 			})
+		}
+	}
+}
+
+// compareCaptures compares the records of two files with packets but for their times.
+func compareCaptures(t *testing.T, ours, qemu string) {
+	t.Helper()
+	const header, record, mon = 24, 16, 64
+	const unanswered = " 53 01 81 " // a question for input, of which nobody knows how often it was asked
+	read := func(name string) (list []string) {
+		b, err := os.ReadFile(name)
+		if err != nil || len(b) < header {
+			t.Fatalf("%s: %v, %d bytes", name, err, len(b))
+		}
+		list, b = append(list, fmt.Sprintf("% x", b[:header])), b[header:]
+		for len(b) >= record+mon {
+			n := record + int(le.Uint32(b[8:]))
+			r := b[:min(n, len(b))]
+			clear(r[:8])
+			clear(r[record+16 : record+28])
+			list, b = append(list, fmt.Sprintf("% x", r)), b[len(r):]
+		}
+		return slices.DeleteFunc(list, func(s string) bool { return strings.Contains(s, unanswered) })
+	}
+	got, want := read(ours), read(qemu)
+	if len(want) < 10 {
+		t.Errorf("QEMU has recorded %d packets", len(want)-1)
+	}
+	for i := range max(len(got), len(want)) {
+		var g, w string
+		if i < len(got) {
+			g = got[i]
+		}
+		if i < len(want) {
+			w = want[i]
+		}
+		if g != w {
+			t.Fatalf("record %d:\ngot  %s\nwant %s", i, g, w)
 		}
 	}
 }

@@ -96,8 +96,6 @@ func (m *Model) showStats(n *qom.Node) {
 	if n == nil {
 		return
 	}
-	n.RemoveProperty(propStats)
-	n.RemoveProperty(propInterval)
 	n.AddProperty(qom.Property{Name: propStats, Type: stats{}.PropertyType(), Get: func() any { return m.Props.Stats.object() }})
 	n.AddProperty(qom.Property{Name: propInterval, Type: interval(0).PropertyType(), Get: func() any { return int64(m.Props.Interval) },
 		Set: m.setInterval})

@@ -27,6 +27,8 @@ type Props struct {
 	Serial           string           `prop:"serial"`
 	IOThread         *iothread.Thread `prop:"iothread"` // requests run on goroutines, whatever it is
 	ConfigWCE        bool             `prop:"config-wce,default=on" help:"on/off"`
+	SCSI             bool             `prop:"scsi,default=off" help:"on/off"`
+	Merging          bool             `prop:"request-merging,default=on" help:"on/off"` // each request is served by itself, whatever it is
 	NumQueues        uint16           `prop:"num-queues,default=65535"`
 	QueueSize        uint16           `prop:"queue-size,default=256"`
 	SegMaxAdjust     bool             `prop:"seg-max-adjust,default=true"`

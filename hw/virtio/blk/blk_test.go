@@ -268,7 +268,11 @@ func TestRequests(t *testing.T) {
 		{"read far beyond", typeIn, ^uint64(0), nil, []virtiotest.Buf{in(512)}, statusIOErr, nil},
 		{"write at the end", typeOut, 2047, nil, []virtiotest.Buf{out(512)}, statusOK, nil},
 		{"odd size", typeIn, 0, nil, []virtiotest.Buf{in(100)}, statusIOErr, nil},
-		{"scsi", typeSCSI, 0, nil, []virtiotest.Buf{in(96)}, statusUnsupp, nil},
+		{"scsi", typeSCSI, 0, nil, []virtiotest.Buf{out(6), in(96), in(16)}, statusUnsupp, func(_ *ramDisk, c *client) bool {
+			v, _ := c.Mem.Load(dataAt, 4)
+			return v == scsiRefused
+		}},
+		{"scsi without an answer", typeSCSI, 0, nil, []virtiotest.Buf{in(96)}, statusIOErr, nil},
 		{"unknown", 77, 0, nil, nil, statusUnsupp, nil},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -249,6 +249,10 @@ func (m *Model) serve(q *virtio.Queue, e *ring.Element, r *request) {
 			m.Fail(err)
 			return
 		}
+	case typeSCSI:
+		r.status[0] = m.scsi(r)
+		m.finish(q, e, r)
+		return
 	default:
 		err = errUnsupported
 	}

@@ -17,6 +17,7 @@ const vgaMemory = 8
 type VGA struct {
 	transport.Function[Model, *Model, transport.ThreeVectors]
 	vga.Core
+	vga.Order
 }
 
 func vgaClass() *qdev.Class {
@@ -56,6 +57,7 @@ func (v *VGA) Realize() error {
 		return err
 	}
 	v.SetBAR(0, pci.BARPrefetch, v.VRAM())
+	v.ShowOrder(v.QOM(), &v.Order)
 	v.MapLow(v.Bus().Memory(), v.Bus().Ports())
 	v.ShareWithVGA()
 	if err := v.RealizeFor(v); err != nil {

@@ -55,6 +55,7 @@ type Props struct {
 	MTU         uint16 `prop:"host_mtu,default=0"`
 	Speed       int32  `prop:"speed,default=-1"`
 	Duplex      string `prop:"duplex"`
+	MTUOurs     bool   `prop:"x-mtu-bypass-backend,default=true"` // the guest is told of host_mtu though the back end cannot be
 	Failover    bool   `prop:"failover,default=false"`
 }
 
@@ -247,7 +248,11 @@ func (m *Model) Features(f uint64) uint64 {
 		f &^= udpOffloads
 	}
 	if m.outside != nil {
-		f = m.outside.Limit(f) &^ (1<<featRSS | 1<<featHashReport)
+		own := uint64(0)
+		if m.Props.MTUOurs {
+			own = f & (1 << featMTU)
+		}
+		f = m.outside.Limit(f)&^(1<<featRSS|1<<featHashReport) | own
 	}
 	return f
 }

@@ -30,7 +30,7 @@ func images(t testing.TB) (hd, cd string) {
 }
 
 // newAdapter makes our adapter with a disk at 0:0 and a CD-ROM drive at 1:3.
-func newAdapter(t testing.TB, hd, cd string) *virtiotest.Machine {
+func newAdapter(t testing.TB, hd, cd string, q quirks) *virtiotest.Machine {
 	t.Helper()
 	m := virtiotest.NewMachine(t, Classes(), scsidisk.Classes())
 	drives := driver.NewDrives()
@@ -40,8 +40,9 @@ func newAdapter(t testing.TB, hd, cd string) *virtiotest.Machine {
 			t.Fatal(err)
 		}
 	}
-	for _, d := range [][]string{{"virtio-scsi-pci", "id", "s", "addr", "5", "num_queues", "1"}, {"scsi-hd", "drive", "hd", "scsi-id", "0", "lun", "0", "serial", "S1", "wwn", "0x5000c50015ea71aa"},
-		{"scsi-cd", "drive", "cd", "scsi-id", "1", "lun", "3"}} {
+	for _, d := range [][]string{{"virtio-scsi-pci", "id", "s", "addr", "5", "num_queues", "1"},
+		append([]string{"scsi-hd", "drive", "hd", "scsi-id", "0", "lun", "0", "serial", "S1", "wwn", "0x5000c50015ea71aa"}, q.pairs(q.hd)...),
+		append([]string{"scsi-cd", "drive", "cd", "scsi-id", "1", "lun", "3"}, q.pairs(q.cd)...)} {
 		if _, err := m.Add(d[0], d[1:]...); err != nil {
 			t.Fatal(d, err)
 		}
@@ -51,6 +52,27 @@ func newAdapter(t testing.TB, hd, cd string) *virtiotest.Machine {
 		drives.Close()
 	})
 	return m
+}
+
+// quirks are switches of the disk and of the CD-ROM drive.
+type quirks struct{ hd, cd []string }
+
+// apple is what MacOS wants.
+var apple = quirks{[]string{"quirk_mode_page_vendor_specific_apple"}, []string{"quirk_mode_page_apple_vendor", "quirk_mode_page_vendor_specific_apple"}}
+
+func (quirks) pairs(list []string) (out []string) {
+	for _, s := range list {
+		out = append(out, s, "on")
+	}
+	return out
+}
+
+// option is the switches as part of -device.
+func (q quirks) option(list []string) (s string) {
+	for i, x := range q.pairs(list) {
+		s += [...]string{",", "="}[i&1] + x
+	}
+	return s
 }
 
 // mirror is QEMU's memory.
@@ -198,10 +220,16 @@ func conversation() (list []request) {
 
 // TestCommandsAgainstQEMU holds one conversation with both.
 func TestCommandsAgainstQEMU(t *testing.T) {
+	for name, q := range map[string]quirks{"plain": {}, "apple": apple, "descriptors": {cd: []string{"quirk_mode_sense_rom_use_dbd", "quirk_mode_page_apple_vendor"}}} {
+		t.Run(name, func(t *testing.T) { compareCommands(t, q) })
+	}
+}
+
+func compareCommands(t *testing.T, quirks quirks) {
 	hd, cd := images(t)
 	q := qtest.Start(t, "-M", "pc", "-nodefaults", "-m", "64", "-device", "virtio-scsi-pci,id=s,addr=5,num_queues=1",
-		"-drive", "if=none,id=hd,format=raw,file="+hd, "-device", "scsi-hd,drive=hd,scsi-id=0,lun=0,serial=S1,wwn=0x5000c50015ea71aa",
-		"-drive", "if=none,id=cd,format=raw,media=cdrom,file="+cd, "-device", "scsi-cd,drive=cd,scsi-id=1,lun=3")
+		"-drive", "if=none,id=hd,format=raw,file="+hd, "-device", "scsi-hd,drive=hd,scsi-id=0,lun=0,serial=S1,wwn=0x5000c50015ea71aa"+quirks.option(quirks.hd),
+		"-drive", "if=none,id=cd,format=raw,media=cdrom,file="+cd, "-device", "scsi-cd,drive=cd,scsi-id=1,lun=3"+quirks.option(quirks.cd))
 	list := conversation()
 	var want []string
 	virtiotest.DriveQEMU(t, q, devfn, func(f *virtiotest.Function, _ func(uint64, int, uint64)) {
@@ -209,7 +237,7 @@ func TestCommandsAgainstQEMU(t *testing.T) {
 		want = converse(t, f, list)
 	})
 	hd, cd = images(t)
-	got := converse(t, newAdapter(t, hd, cd).Map(devfn), list)
+	got := converse(t, newAdapter(t, hd, cd, quirks).Map(devfn), list)
 	for i, r := range list {
 		if got[i] != want[i] {
 			t.Errorf("%d:%d % x\n got %s\nQEMU %s", r.target, r.lun, r.cdb, got[i], want[i])
@@ -227,6 +255,6 @@ func FuzzRequest(f *testing.F) {
 			return
 		}
 		hd, cd := images(t)
-		converse(t, newAdapter(t, hd, cd).Map(devfn), []request{{target, lun, nil, nil, 0}, {target, lun, cdb, out, int(in)}})
+		converse(t, newAdapter(t, hd, cd, apple).Map(devfn), []request{{target, lun, nil, nil, 0}, {target, lun, cdb, out, int(in)}})
 	})
 }

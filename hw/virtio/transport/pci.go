@@ -18,12 +18,19 @@ const autoVectors = 0xffffffff
 
 // PCIProps are the options of every virtio-…-pci device.
 type PCIProps struct {
-	PagePerVQ       bool `prop:"page-per-vq,default=off" help:"on/off"`
+	MasterLate      bool `prop:"virtio-pci-bus-master-bug-migration,default=off" help:"on/off"` // a loaded state may lack the switch of bus mastering
+	MigrateExtra    bool `prop:"migrate-extra,default=on" help:"on/off"`
 	ModernPIONotify bool `prop:"modern-pio-notify,default=off" help:"on/off"`
-	FunctionResets  bool `prop:"x-pcie-flr-init,default=on" help:"on/off"`
-	Errors          bool `prop:"aer,default=off" help:"on/off"`
+	DisableExpress  bool `prop:"x-disable-pcie,default=off" help:"on/off"`
+	PagePerVQ       bool `prop:"page-per-vq,default=off" help:"on/off"`
+	IgnoreBackend   bool `prop:"x-ignore-backend-features,default=false"` // be modern though the back end is not
 	Translations    bool `prop:"ats,default=off" help:"on/off"`
 	WholePages      bool `prop:"x-ats-page-aligned,default=on" help:"on/off"` // requests for translations are for whole pages
+	ErrorControl    bool `prop:"x-pcie-deverr-init,default=on" help:"on/off"`
+	LinkControl     bool `prop:"x-pcie-lnkctl-init,default=on" help:"on/off"`
+	PowerStates     bool `prop:"x-pcie-pm-init,default=on" help:"on/off"`
+	FunctionResets  bool `prop:"x-pcie-flr-init,default=on" help:"on/off"`
+	Errors          bool `prop:"aer,default=off" help:"on/off"`
 }
 
 // ModeProps choose the interfaces of a device whose type name does not.
@@ -54,18 +61,21 @@ type PCIBase struct {
 
 // setMode decides which interfaces there are.
 func (p *PCIBase) setMode(mode ModeProps) error {
-	p.legacy, p.modern = mode.DisableLegacy == qdev.Off || mode.DisableLegacy == qdev.Auto && !p.express(), !mode.DisableModern
+	p.legacy, p.modern = mode.DisableLegacy == qdev.Off || mode.DisableLegacy == qdev.Auto && !p.behindPort(), !mode.DisableModern
 	if !p.legacy && !p.modern {
 		return errors.New("device cannot work as neither modern nor legacy mode is enabled\nSet either disable-modern or disable-legacy to off")
 	}
 	return nil
 }
 
-// express tells whether the device is behind a port of PCI Express.
-func (p *PCIBase) express() bool {
+// behindPort tells whether the device is behind a port of PCI Express.
+func (p *PCIBase) behindPort() bool {
 	b, ok := p.Parent().(*pci.Bus)
 	return ok && b.Express() && !b.Root()
 }
+
+// express tells whether the device is an endpoint of PCI Express.
+func (p *PCIBase) express() bool { return p.behindPort() && p.modern && !p.DisableExpress }
 
 // addExpress adds the capabilities of a device behind a port.
 func (p *PCIBase) addExpress() error {
@@ -80,15 +90,19 @@ func (p *PCIBase) addExpress() error {
 		p.AddErrorReporting(at, false)
 		at += pci.ErrorsSize
 	}
-	p.AddErrorControl()
-	p.AddLinkControl()
+	if p.ErrorControl {
+		p.AddErrorControl()
+	}
+	if p.LinkControl {
+		p.AddLinkControl()
+	}
 	if p.Translations {
 		p.AddTranslations(at, p.WholePages)
 	}
 	if p.FunctionResets {
 		p.AddFunctionReset()
 	}
-	return p.AddPowerStates()
+	return p.AddPowerStates(p.PowerStates)
 }
 
 // info is the configuration header of a device of the given type.
@@ -113,8 +127,13 @@ func (p *PCIBase) realize(typ virtio.Type) error {
 	if err := p.addExpress(); err != nil {
 		return err
 	}
-	if p.modern = p.modern && p.dev.WouldOffer(virtio.FeatureVersion1); !p.modern && !p.legacy {
+	if p.modern = p.modern && (p.IgnoreBackend || p.dev.WouldOffer(virtio.FeatureVersion1)); !p.modern && !p.legacy {
 		return errors.New("Device doesn't support modern mode, and legacy mode is disabled\nSet disable-legacy to off")
+	}
+	if c, ok := typ.(virtio.ModernChecker); ok && p.modern {
+		if err := c.CheckModern(); err != nil {
+			return err
+		}
 	}
 	p.addMSIX() // before the BARs: QEMU's order of capabilities is the reverse
 	if p.modern {
@@ -147,15 +166,12 @@ func (p *PCIBase) linkMSIX() {
 		return
 	}
 	if err := p.AddMSIXBar(p.nvectors, p.msixBAR, p.Dev().Class().Name+"-msix"); err != nil {
-		if p.vectors != autoVectors && Warn != nil {
-			Warn(fmt.Sprintf("warning: unable to init msix vectors to %d", p.vectors))
+		if p.vectors != autoVectors {
+			p.Warn(fmt.Sprintf("unable to init msix vectors to %d", p.vectors))
 		}
 		p.nvectors = 0
 	}
 }
-
-// Warn gets the text of warnings; nil drops them.
-var Warn func(text string)
 
 // addModern builds the modern BAR with its structures and the capabilities that describe them.
 func (p *PCIBase) addModern() {
@@ -377,16 +393,18 @@ func (p *PCIBase) readISR() uint64 {
 	return uint64(v)
 }
 
+// Running implements virtio.RunningTransport: a state that an old program has saved may lack the switch of bus mastering that its driver has set.
+func (p *PCIBase) Running() {
+	if p.MasterLate && p.dev.Status()&virtio.StatusDriver != 0 && !p.Mastering() {
+		p.DefaultWriteConfig(pci.RegCommand, 1, uint32(p.Config[pci.RegCommand]|pci.CommandMaster))
+	}
+}
+
 // WriteConfig implements pci.ConfigWriter.
 func (p *PCIBase) WriteConfig(addr, size int, v uint32) {
 	p.DefaultWriteConfig(addr, size, v)
 	if addr <= pci.RegCommand && addr+size > pci.RegCommand && p.dev != nil {
-		p.dev.Disabled = !p.Mastering()
-	}
-	if p.dev != nil && p.dev.Disabled {
-		if s := p.dev.Status(); s&virtio.StatusDriverOK != 0 {
-			p.dev.SetStatus(s &^ virtio.StatusDriverOK)
-		}
+		p.dev.SetDisabled(!p.Mastering())
 	}
 	if at, n, ok := p.window(addr, size); ok {
 		if ops, off := p.structure(at); ops != nil {

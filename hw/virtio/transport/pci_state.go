@@ -49,7 +49,12 @@ func (p *PCIBase) LoadQueue(q *virtio.Queue, r *vmstate.Reader) error {
 func (p *PCIBase) VariableAlign() bool { return false }
 
 // Extra implements virtio.TransportState.
-func (p *PCIBase) Extra() vmstate.State { return pciState.Bind(p) }
+func (p *PCIBase) Extra() vmstate.State {
+	if !p.MigrateExtra {
+		return nil
+	}
+	return pciState.Bind(p)
+}
 
 // pciState is the state of the modern interface.
 var pciState = vmstate.Description[PCIBase]{

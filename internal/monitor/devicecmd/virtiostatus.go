@@ -48,8 +48,8 @@ func (s *Service) XQueryVirtioStatus(_ context.Context, arg *qapi.XQueryVirtioSt
 	r := &qapi.VirtioStatus{
 		Name: d.name, DeviceId: d.ID, VhostStarted: d.Served(), DeviceEndian: "little",
 		GuestFeatures: d.features(d.GuestFeatures()), HostFeatures: d.features(d.HostFeatures()), BackendFeatures: d.features(0),
-		NumVqs: int64(d.Queues()), Isr: d.ISR(), QueueSel: d.QueueSel, VmRunning: s.Running(), Broken: d.Broken(), Disabled: d.Disabled,
-		UseStarted: true, Started: d.InUse(), StartOnKick: d.StartsOnKick(), DisableLegacyCheck: s.legacyUnchecked(),
+		NumVqs: int64(d.Queues()), Isr: d.ISR(), QueueSel: d.QueueSel, VmRunning: s.Running(), Broken: d.Broken(), Disabled: d.Disabled(),
+		UseStarted: d.Options().UseStarted, Started: d.InUse(), StartOnKick: d.StartsOnKick(), DisableLegacyCheck: d.Options().NoLegacyCheck,
 		BusName: d.busName(), UseGuestNotifierMask: true,
 	}
 	if d.ID == virtio.IDNet {
@@ -62,14 +62,6 @@ func (s *Service) XQueryVirtioStatus(_ context.Context, arg *qapi.XQueryVirtioSt
 		r.Status.UnknownStatuses = &rest
 	}
 	return r, nil
-}
-
-// legacyUnchecked tells whether the machine's version is one that did not check which types may have a legacy interface. None of ours
-// depends on it. Preconditions: the machine lock is held.
-func (s *Service) legacyUnchecked() bool {
-	return slices.ContainsFunc(s.Tree().Globals, func(g qdev.Global) bool {
-		return g.Driver == "virtio-device" && g.Property == "x-disable-legacy-check" && g.Value == "true"
-	})
 }
 
 // busName is the name of the bus behind the device if it follows from the name of the device.
