@@ -52,7 +52,18 @@ type Hooks struct {
 	Exit   func(status int)  // the process must end: an incoming migration failed
 	// Announce tells the network where the machine is now, by the parameters announce-…; called under the machine lock.
 	Announce func(p Parameters)
-	Settle   func() // lets the monitors' commands that are there already be carried out; nil: there are no monitors
+	// FreePages is who tells of the guest's free pages, nil for nobody; called under the machine lock.
+	FreePages func() FreePages
+	Settle    func() // lets the monitors' commands that are there already be carried out; nil: there are no monitors
+}
+
+// FreePages is a device through which the guest tells of pages that it does not use.
+type FreePages interface {
+	// StartHints asks for pages, of which free hears on any goroutine; StopHints returns when it hears of no more. Any goroutine may call them.
+	StartHints(free func(b *memory.RAMBlock, at, n uint64))
+	StopHints()
+	// FinishHints gives the guest its pages back. Preconditions: the machine lock is held.
+	FinishHints()
 }
 
 // Status is the state of a migration under QMP's names.

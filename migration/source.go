@@ -48,6 +48,7 @@ type outgoing struct {
 
 	ram        atomic.Pointer[ram.Saver]
 	saver      *ram.Saver // the same, for the migration's goroutine
+	freePages  FreePages  // nil: nobody tells of them
 	sink       *wire.Sink
 	beside     *multifd.Sender // nil without multifd
 	rp         *returnPath
@@ -239,6 +240,7 @@ func (o *outgoing) send() {
 			e.Hooks.Pass(int64(o.saver.DirtySync.Load()))
 		}
 	}
+	defer o.hearOfFreePages()()
 	o.sizeCache()
 	o.ram.Store(o.saver)
 	o.throttle.cpus = e.M.CPUs
@@ -279,6 +281,29 @@ func (o *outgoing) send() {
 		o.iterate()
 		o.awaitPostcopy()
 	}
+}
+
+// hearOfFreePages lets the guest tell of pages that need not be sent, as long as it runs. The caller calls the result at the end.
+func (o *outgoing) hearOfFreePages() (end func()) {
+	var f FreePages
+	if o.e.Hooks.FreePages != nil {
+		withMachine(func() { f = o.e.Hooks.FreePages() })
+	}
+	if f == nil {
+		return func() {}
+	}
+	s, after := o.saver, o.saver.OnSync
+	s.FreedLater, s.BeforeSync = true, f.StopHints
+	s.OnSync = func() {
+		after()
+		if o.e.M.VM.Running() {
+			f.StartHints(s.Free)
+		} else {
+			withMachine(f.FinishHints)
+		}
+	}
+	o.freePages = f
+	return func() { withMachine(f.FinishHints) }
 }
 
 // failed ends the migration with an error.
@@ -527,6 +552,9 @@ func (o *outgoing) sendRAM(g *globalState) (state []byte, desc <-chan []byte, er
 		if e.M.VM.State() == mainloop.StateFinishMigrate {
 			e.M.VM.Hold()
 			o.held = true
+			if o.freePages != nil {
+				o.freePages.FinishHints()
+			}
 			state, desc = e.saveSections(g)
 		}
 	})

@@ -9,6 +9,7 @@ import (
 	"goemu/hw/misc"
 	"goemu/hw/pc"
 	"goemu/hw/qdev"
+	"goemu/hw/virtio/balloon"
 	"goemu/internal/fdset"
 	"goemu/internal/mainloop"
 	"goemu/internal/monitor/dumpcmd"
@@ -33,6 +34,12 @@ func (s *session) makeMigration(r *qapi.Registry) {
 		Report: report,
 		Exit:   s.requestExit,
 		Settle: s.mon.settleCommands,
+		FreePages: func() migration.FreePages {
+			if b := balloon.Active(); b != nil && b.HintsFree() {
+				return b
+			}
+			return nil
+		},
 		Announce: func(p migration.Parameters) {
 			a := announcements(p)
 			s.host.net.Announce(&a)

@@ -254,6 +254,9 @@ func (d *Device) ConfigChanged() {
 	}
 	d.generation++
 	d.notifyConfig()
+	if t, ok := d.transport.(LineTransport); ok {
+		t.UpdateLine()
+	}
 }
 
 func (d *Device) notifyConfig() {

@@ -123,6 +123,10 @@ type DirectTransport interface {
 	DirectInterrupts(q *Queue, event int) (stop func())
 }
 
+// LineTransport is a Transport with an interrupt line, which other goroutines have changed soon: UpdateLine, which needs the machine lock, does so
+// now, before a state is saved, say.
+type LineTransport interface{ UpdateLine() }
+
 // RunningTransport is a Transport that wants to know when the machine begins to run.
 type RunningTransport interface{ Running() }
 

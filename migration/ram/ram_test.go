@@ -98,6 +98,63 @@ func rounds(t *testing.T, cache uint64, fresh bool) {
 	}
 }
 
+// TestFree: pages that are said to be free are not sent unless they are written to afterwards.
+func TestFree(t *testing.T) {
+	src, dst := ramtest.NewBlock(t, "pc.ram", 200), ramtest.NewBlock(t, "pc.ram", 200)
+	fill := func(b *memory.RAMBlock, v byte) {
+		for i := range b.Bytes() {
+			b.Bytes()[i] = v
+		}
+	}
+	fill(src, 1)
+	fill(dst, 2)
+	var out bytes.Buffer
+	sink := wire.NewSink(&out)
+	s := NewSaver([]*memory.RAMBlock{src}, func() {})
+	defer s.Close()
+	calls := ""
+	s.FreedLater, s.BeforeSync, s.OnSync = true, func() { calls += "b" }, func() { calls += "a" }
+	s.Setup(sink)
+	s.Free(src, 100, 10*memory.PageSize)                          // of which nine are whole
+	s.Free(src, 50*memory.PageSize, 150*memory.PageSize+1<<40)    // to the end
+	s.Free(ramtest.NewBlock(t, "other", 1), 0, 1*memory.PageSize) // of nobody
+	const left = 200 - 9 - 150
+	if n := s.Pending(); n != left*memory.PageSize {
+		t.Errorf("%d pages pending", n/memory.PageSize)
+	}
+	s.Send(sink, 1<<40)
+	s.End(sink)
+	src.Bytes()[60*memory.PageSize] = 3
+	src.MarkDirty(60*memory.PageSize, 1)
+	s.Sync()
+	s.Send(sink, 1<<40)
+	s.End(sink)
+	if err := sink.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	l, rd := Loader{Blocks: []*memory.RAMBlock{dst}}, vmstate.NewStream(&out)
+	for range 3 {
+		if err := l.Load(rd, Version); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for p := range 200 {
+		want := byte(1)
+		switch {
+		case p == 60:
+			want = 3
+		case p >= 1 && p < 10 || p >= 50:
+			want = 2
+		}
+		if got := dst.Bytes()[p*memory.PageSize]; got != want {
+			t.Errorf("page %d has %d, want %d", p, got, want)
+		}
+	}
+	if calls != "baba" {
+		t.Error(calls)
+	}
+}
+
 func TestRefused(t *testing.T) {
 	name := func(w *vmstate.Writer, s string) { w.U8(uint8(len(s))); w.Raw([]byte(s)) }
 	for want, fill := range map[string]func(w *vmstate.Writer){

@@ -5,6 +5,7 @@ package ram
 import (
 	"bytes"
 	"math/bits"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -57,9 +58,12 @@ type Saver struct {
 	Log func()
 	Counters
 	XBZRLE XBZRLECounters
-	// OnSync, if set, is called after each reading of the dirty log.
-	OnSync func()
+	// BeforeSync and OnSync, if set, are called before and after each reading of the dirty log.
+	BeforeSync, OnSync func()
+	// FreedLater says that Free will be called while Send runs.
+	FreedLater bool
 
+	mu      sync.Mutex // guards the blocks' todo and armed, and Remaining, if FreedLater
 	blocks  []*block
 	current int    // of blocks
 	page    uint64 // of the current block
@@ -174,6 +178,9 @@ func (s *Saver) Sync() {
 	if s.Log == nil {
 		return
 	}
+	if s.BeforeSync != nil {
+		s.BeforeSync()
+	}
 	if s.period.began.IsZero() {
 		s.period.began = time.Now()
 	}
@@ -229,7 +236,7 @@ func (s *Saver) Send(out *wire.Sink, limit int64) (done bool) {
 			return false
 		}
 		b := s.blocks[s.current]
-		page, ok := b.next(s.page)
+		page, ok := s.take(b)
 		if !ok {
 			s.current, s.page = (s.current+1)%len(s.blocks), 0
 			s.again = s.again || s.current == 0
@@ -237,13 +244,44 @@ func (s *Saver) Send(out *wire.Sink, limit int64) (done bool) {
 			continue
 		}
 		tried = 0
-		b.todo[page>>6] &^= 1 << (page & 63)
 		s.page = page + 1
-		b.arm(page)
-		s.Remaining.Add(^uint64(0))
 		s.put(out, b, page)
 	}
 	return true
+}
+
+// take returns the next page of a block that is to be sent, which is not to be sent any more.
+func (s *Saver) take(b *block) (page uint64, ok bool) {
+	if s.FreedLater {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	}
+	if page, ok = b.next(s.page); ok {
+		b.todo[page>>6] &^= 1 << (page & 63)
+		b.arm(page)
+		s.Remaining.Add(^uint64(0))
+	}
+	return page, ok
+}
+
+// Free says that nobody needs the contents of n bytes from at on: pages that are not written to again are not sent. Any goroutine may call it
+// between OnSync and the next BeforeSync.
+func (s *Saver) Free(r *memory.RAMBlock, at, n uint64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, b := range s.blocks {
+		if b.RAMBlock != r {
+			continue
+		}
+		page, end := (at+memory.PageSize-1)>>memory.PageBits, min(at+n, r.Size())>>memory.PageBits
+		for ; page < end; page++ {
+			if bit := uint64(1) << (page & 63); b.todo[page>>6]&bit != 0 {
+				b.todo[page>>6] &^= bit
+				b.arm(page)
+				s.Remaining.Add(^uint64(0))
+			}
+		}
+	}
 }
 
 // armBits is the number of pages, as a power of two, whose logging is armed at once: as many as QEMU's x-clear-bitmap-shift says.

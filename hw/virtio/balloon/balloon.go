@@ -11,6 +11,7 @@ import (
 	"goemu/hw/virtio/ring"
 	"goemu/hw/virtio/transport"
 	"goemu/internal/clock"
+	"goemu/internal/iothread"
 	"goemu/internal/mainloop"
 )
 
@@ -31,6 +32,7 @@ const (
 const (
 	featureStats     = 1
 	featureDeflate   = 2
+	featureHint      = 3
 	featurePoison    = 4
 	featureReporting = 5
 )
@@ -42,17 +44,20 @@ const (
 	cfgHint      = 8
 	cfgPoison    = 12
 	cfgSize      = 16
-	cfgSizeBasic = 8 // without page poisoning
+	cfgSizeHint  = 12 // without page poisoning
+	cfgSizeBasic = 8  // and without hints
 )
 
 // Props are the options of -device virtio-balloon-…
 type Props struct {
-	DeflateOnOOM bool     `prop:"deflate-on-oom,default=off" help:"on/off"`
-	PagePoison   bool     `prop:"page-poison,default=on" help:"on/off"`
-	Reporting    bool     `prop:"free-page-reporting,default=off" help:"on/off"`
-	WholeConfig  bool     `prop:"qemu-4-0-config-size,default=off"`
-	Interval     interval `prop:"guest-stats-polling-interval"`
-	Stats        stats    `prop:"guest-stats"`
+	DeflateOnOOM bool             `prop:"deflate-on-oom,default=off" help:"on/off"`
+	Hints        bool             `prop:"free-page-hint,default=off" help:"on/off"`
+	PagePoison   bool             `prop:"page-poison,default=on" help:"on/off"`
+	Reporting    bool             `prop:"free-page-reporting,default=off" help:"on/off"`
+	WholeConfig  bool             `prop:"qemu-4-0-config-size,default=off"`
+	IOThread     *iothread.Thread `prop:"iothread"` // hints are taken on a goroutine, whatever it is
+	Interval     interval         `prop:"guest-stats-polling-interval"`
+	Stats        stats            `prop:"guest-stats"`
 }
 
 // Model is the device type virtio-balloon-device without its transport.
@@ -64,6 +69,8 @@ type Model struct {
 	pages  uint32        // that the driver is asked to give back
 	actual uint32        // that it has given back
 	poison atomic.Uint32 // what the driver fills free pages with
+
+	hints hints
 
 	statsQueue *virtio.Queue
 	held       *ring.Element // with which the driver will be asked for statistics
@@ -101,15 +108,25 @@ func (m *Model) Setup(owner qdev.Device, _ int) error {
 	if active != nil {
 		return errors.New("Only one balloon device is supported")
 	}
+	if err := m.Props.checkHints(); err != nil {
+		return err
+	}
 	active = m
 	size := cfgSizeBasic
-	if m.Props.PagePoison || m.Props.WholeConfig {
+	switch {
+	case m.Props.PagePoison || m.Props.WholeConfig:
 		size = cfgSize
+	case m.Props.Hints:
+		size = cfgSizeHint
 	}
+	m.hints.id = cmdFirst
 	m.Init("virtio-balloon", virtio.IDBalloon, m, &m.Common, size)
 	m.AddQueue(queueSize, false, m.inflate)
 	m.AddQueue(queueSize, false, m.deflate)
 	m.statsQueue = m.AddQueue(queueSize, true, m.receiveStats)
+	if m.Props.Hints {
+		m.AddQueue(hintQueueSize, false, m.hint)
+	}
 	if m.Props.Reporting {
 		m.AddQueue(reportQueueSize, false, m.report)
 	}
@@ -132,7 +149,7 @@ func (m *Model) Teardown() {
 // Features implements virtio.Model.
 func (m *Model) Features(f uint64) uint64 {
 	f |= 1 << featureStats
-	for bit, on := range map[int]bool{featureDeflate: m.Props.DeflateOnOOM, featurePoison: m.Props.PagePoison, featureReporting: m.Props.Reporting} {
+	for bit, on := range map[int]bool{featureDeflate: m.Props.DeflateOnOOM, featurePoison: m.Props.PagePoison, featureReporting: m.Props.Reporting, featureHint: m.Props.Hints} {
 		if on {
 			f |= 1 << bit
 		}
@@ -144,8 +161,10 @@ func (m *Model) Features(f uint64) uint64 {
 func (m *Model) ReadConfig(b []byte) {
 	le.PutUint32(b[cfgPages:], m.pages)
 	le.PutUint32(b[cfgActual:], m.actual)
+	if len(b) >= cfgSizeHint {
+		le.PutUint32(b[cfgHint:], m.hints.command())
+	}
 	if len(b) == cfgSize {
-		le.PutUint32(b[cfgHint:], 0)
 		le.PutUint32(b[cfgPoison:], m.poison.Load())
 	}
 }
@@ -158,7 +177,7 @@ func (m *Model) WriteConfig(b []byte) {
 		Changed(m.Actual())
 	}
 	m.poison.Store(0)
-	if m.Has(featurePoison) {
+	if m.Has(featurePoison) && len(b) == cfgSize {
 		m.poison.Store(le.Uint32(b[cfgPoison:]))
 	}
 }
@@ -181,6 +200,7 @@ func (m *Model) SetStatus(uint8) {}
 func (m *Model) Reset() {
 	m.held = nil
 	m.poison.Store(0)
+	m.StopHints()
 }
 
 // Classes are the device types of this package.

@@ -5,12 +5,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/stretchr/testify/require"
+
 	"goemu/hw/qdev"
 	"goemu/hw/qdev/qtest"
 	"goemu/hw/virtio/transport"
 	"goemu/hw/virtio/virtiotest"
 	"goemu/internal/clock"
+	"goemu/internal/iothread"
 	"goemu/internal/mainloop"
+	"goemu/internal/memory"
 	"goemu/migration/vmstate"
 	"goemu/migration/vmstate/vmstatetest"
 	"goemu/qapi"
@@ -29,9 +33,19 @@ type rig struct {
 	dev qdev.Device
 }
 
+// newMachine makes a machine that knows an I/O thread.
+func newMachine(t testing.TB) *virtiotest.Machine {
+	m := virtiotest.NewMachine(t, Classes())
+	qdev.Link(&m.Tree.Links, func(id string) (*iothread.Thread, bool) { return new(iothread.Thread), id == "io" })
+	return m
+}
+
+// withHints are the options for hints.
+var withHints = []string{"free-page-hint", "on", "iothread", "io"}
+
 func newRig(t testing.TB, props ...string) *rig {
 	t.Helper()
-	m := virtiotest.NewMachine(t, Classes())
+	m := newMachine(t)
 	r := &rig{}
 	virtiotest.Locked(func() {
 		RAM = 16 << 20
@@ -49,7 +63,7 @@ func newRig(t testing.TB, props ...string) *rig {
 func (r *rig) start(features uint64) {
 	r.Negotiate(features)
 	r.q = nil
-	for i := range 4 {
+	for i := range 4 + int(features>>featureHint&1) {
 		d := virtiotest.NewDriver(r.Mem, uint64(ringsAt+0x4000*i), 32, true)
 		r.SetupQueue(i, d, 0xffff)
 		r.q = append(r.q, d)
@@ -109,6 +123,64 @@ func TestPoison(t *testing.T) {
 	if v, _ := r.Mem.Load(0x300000, 1); v != 1 {
 		t.Error("the page was taken")
 	}
+}
+
+// TestHints asks for free pages as a migration does.
+func TestHints(t *testing.T) {
+	r := newRig(t, withHints...)
+	virtiotest.Locked(func() { r.start(accepted | 1<<featureHint) })
+	command := func() uint32 {
+		mainloop.Main.RunPending()
+		return uint32(r.Com(virtiotest.DeviceCfg+cfgHint, 4))
+	}
+	send := func(b virtiotest.Buf) {
+		t.Helper()
+		r.q[3].Add(b)
+		r.Kick(3)
+		r.done(t, 3)
+	}
+	number := func(id uint32) {
+		t.Helper()
+		r.Mem.Store(bufAt, 4, uint64(id))
+		send(virtiotest.Buf{Addr: bufAt, Len: 4})
+	}
+	var freed []uint64
+	free := func(_ *memory.RAMBlock, at, n uint64) { freed = append(freed, at, n) }
+	page := func(n uint64) virtiotest.Buf {
+		return virtiotest.Buf{Addr: 0x300000 + n<<pageBits, Len: 2 * pageSize, Write: true}
+	}
+	require.EqualValues(t, cmdStop, command())
+	send(page(0)) // nobody has asked
+
+	m := Active()
+	m.StartHints(free)
+	require.EqualValues(t, cmdFirst+1, command())
+	send(page(1)) // for another question
+	number(cmdFirst)
+	send(page(2))
+	number(cmdFirst + 1)
+	send(page(3))
+	send(page(5))
+	require.Equal(t, []uint64{0x303000, 2 * pageSize, 0x305000, 2 * pageSize}, freed)
+	number(cmdStop)
+	send(page(7))
+	require.Len(t, freed, 4)
+
+	m.StartHints(free)
+	require.EqualValues(t, cmdFirst+2, command())
+	number(cmdFirst + 2)
+	m.StopHints()
+	require.EqualValues(t, cmdStop, command())
+	send(page(9))
+	require.Len(t, freed, 4)
+	virtiotest.Locked(m.FinishHints)
+	require.EqualValues(t, cmdDone, command())
+	m.StopHints()
+	require.EqualValues(t, cmdDone, command())
+
+	r.q[3].Add(virtiotest.Buf{Addr: bufAt, Len: 3})
+	r.Kick(3)
+	require.Eventually(t, m.Broken, 10*time.Second, time.Millisecond)
 }
 
 func TestTarget(t *testing.T) {
@@ -195,17 +267,17 @@ func TestStats(t *testing.T) {
 }
 
 func TestStream(t *testing.T) {
-	for _, props := range [][]string{nil, {"free-page-reporting", "on"}, {"page-poison", "off", "deflate-on-oom", "on"}} {
+	for _, props := range [][]string{nil, {"free-page-reporting", "on"}, {"page-poison", "off", "deflate-on-oom", "on"}, withHints, append([]string{"page-poison", "off"}, withHints...)} {
 		options := "virtio-balloon-pci,addr=5"
 		for i := 0; i < len(props); i += 2 {
 			options += "," + props[i] + "=" + props[i+1]
 		}
-		c := virtiotest.StreamTest{DevFn: devfn, Section: "virtio-balloon", QEMU: []string{"-device", options}}
+		c := virtiotest.StreamTest{DevFn: devfn, Section: "virtio-balloon", QEMU: []string{"-object", "iothread,id=io", "-device", options}}
 		c.New = func() (*virtiotest.Machine, virtiotest.Stopper, vmstate.State) {
 			if Active() != nil {
 				active = nil // the machine that comes in is another one
 			}
-			m := virtiotest.NewMachine(t, Classes())
+			m := newMachine(t)
 			d, err := m.Add("virtio-balloon-pci", append([]string{"addr", "5"}, props...)...)
 			if err != nil {
 				t.Fatal(err)
@@ -214,10 +286,20 @@ func TestStream(t *testing.T) {
 			return m, d.(interface{ VirtioDevice() *Model }).VirtioDevice(), d.Dev().State()
 		}
 		c.Drive = func(f *virtiotest.Function, _ func(uint64, int, uint64)) {
-			f.Negotiate(accepted | 1<<featureDeflate)
+			f.Negotiate(accepted | 1<<featureDeflate | 1<<featureHint)
 			f.SetupQueue(0, virtiotest.NewDriver(f.Mem, ringsAt, 32, true), 0xffff)
 			f.Mem.Store(f.Modern+virtiotest.DeviceCfg+cfgActual, 4, 3)
 			f.SetCom(virtiotest.ComStatus, 1, virtiotest.StatusReady)
+			if m := Active(); m.HintsFree() { // as QEMU's migration, which is how its state is had
+				m.StartHints(func(*memory.RAMBlock, uint64, uint64) {})
+				virtiotest.Locked(m.FinishHints)
+			}
+		}
+		c.Mask = func(saved []byte) { // how often the driver was asked
+			const name = "virtio-balloon-device/free-page-report"
+			if i := bytes.Index(saved, []byte(name)); i >= 0 {
+				clear(saved[i+len(name)+4:][:4])
+			}
 		}
 		c.Run(t)
 	}
@@ -234,20 +316,21 @@ func TestHelp(t *testing.T) { qtest.CompareHelp(t, Classes()) }
 func FuzzDevice(f *testing.F) {
 	f.Add([]byte("\x00\x00\x00\x00\x02\x00\x00\x00\x00\x00"), uint8(1))
 	f.Fuzz(func(t *testing.T, data []byte, how uint8) {
-		m := virtiotest.NewMachine(t, Classes())
+		m := newMachine(t)
 		defer m.Mem.View().Find(0).RAM.Free()
 		virtiotest.Locked(func() {
 			RAM = 16 << 20
-			if _, err := m.Add("virtio-balloon-pci", "addr", "5", "free-page-reporting", "on", propInterval, "1"); err != nil {
+			if _, err := m.Add("virtio-balloon-pci", "addr", "5", "free-page-reporting", "on", propInterval, "1", withHints[0], withHints[1], withHints[2], withHints[3]); err != nil {
 				t.Fatal(err)
 			}
 		})
 		r := &rig{Function: m.Map(devfn)}
-		virtiotest.Locked(func() { r.start(accepted) })
+		virtiotest.Locked(func() { r.start(accepted | 1<<featureHint) })
+		Active().StartHints(func(*memory.RAMBlock, uint64, uint64) {})
 		data = data[:min(len(data), 4096)]
 		r.Mem.Write(bufAt, data)
 		for i, b := range data[:min(len(data), 16)] {
-			q := int(b>>4) % 4
+			q := int(b>>4) % len(r.q)
 			if len(data) == 0 || r.q[q].Free() < 2 {
 				break
 			}

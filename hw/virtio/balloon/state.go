@@ -11,7 +11,7 @@ var state = vmstate.Description[Model]{
 		vmstate.Of("num_pages", func(m *Model) *uint32 { return &m.pages }),
 		vmstate.Of("actual", func(m *Model) *uint32 { return &m.actual }),
 	},
-	Subsections: []*vmstate.Description[Model]{{
+	Subsections: []*vmstate.Description[Model]{&hintState, {
 		Name: "virtio-balloon-device/page-poison", Version: 1, MinVersion: 1,
 		Needed: func(m *Model) bool { return m.Has(featurePoison) },
 		Fields: []vmstate.Field[Model]{vmstate.Computed("poison_val", func(m *Model) uint32 { return m.poison.Load() },

@@ -134,6 +134,9 @@ func (t *MMIO) QueueInterrupt(*virtio.Queue) { underLock(t.updateIRQ) }
 // ConfigInterrupt implements virtio.Transport.
 func (t *MMIO) ConfigInterrupt() { underLock(t.updateIRQ) }
 
+// UpdateLine implements virtio.LineTransport.
+func (t *MMIO) UpdateLine() { t.updateIRQ() }
+
 func (t *MMIO) updateIRQ() { t.irq.Set(t.dev != nil && t.dev.ISR() != 0) }
 
 func (t *MMIO) queue() *virtio.Queue { return t.dev.Queue(int(t.dev.QueueSel)) }

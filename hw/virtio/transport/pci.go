@@ -381,6 +381,9 @@ func underLock(f func()) {
 	mainloop.Post(f)
 }
 
+// UpdateLine implements virtio.LineTransport.
+func (p *PCIBase) UpdateLine() { p.updateINTx() }
+
 // updateINTx drives the interrupt pin as the interrupt status asks.
 func (p *PCIBase) updateINTx() {
 	p.SetINTx(p.dev.ISR()&virtio.ISRQueue != 0 && !p.MSIXEnabled())
