@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"goemu/block/driver"
+	"goemu/hw/nvme"
 	"goemu/hw/qdev"
 	"goemu/hw/usb/storage"
 	"goemu/internal/config"
@@ -16,6 +17,10 @@ func (s *session) addDevices() error {
 	storage.Log = func(text string) { fmt.Fprintln(os.Stderr, text) }
 	tree := s.machine.Tree
 	tree.Warn = warn
+	qdev.Link(&tree.Links, func(id string) (*nvme.Subsystem, bool) {
+		s, ok := tree.Find(id).(*nvme.Subsystem)
+		return s, ok
+	})
 	if err := s.addNICs(); err != nil {
 		return err
 	}

@@ -55,11 +55,8 @@ func (c *Controller) admin(r *request) status {
 		return c.getFeature(r)
 	case admAsyncEvent:
 		return c.awaitEvent(r)
-	case admAttach: // there is no subsystem whose namespaces could come and go
-		if id := r.nsid(); !validNSID(id) {
-			return invalidNSID
-		}
-		return invalidField
+	case admAttach:
+		return c.attachment(r)
 	case admDoorbells:
 		return c.setDoorbells(r)
 	}

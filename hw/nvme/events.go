@@ -7,6 +7,8 @@ const (
 	eventBadDoorbell = 0
 	eventBadValue    = 1
 
+	eventNamespaces = 0
+
 	eventReliability, eventTemperature, eventSpare = 0, 1, 2
 
 	logErrors, logSmart, logFirmware, logChanged, logEffects = 1, 2, 3, 4, 5

@@ -15,6 +15,8 @@ const (
 	cnsPresent        = 0x11
 	cnsControllersOf  = 0x12
 	cnsControllers    = 0x13
+	cnsPrimary        = 0x14
+	cnsSecondary      = 0x15
 	cnsSetPresentList = 0x1a
 	cnsSetPresent     = 0x1b
 	cnsCommandSets    = 0x1c
@@ -38,21 +40,33 @@ func (c *Controller) identify(r *request) status {
 	b := make([]byte, identifyBytes)
 	var s status
 	switch uint8(r.dw(10)) {
-	case cnsNamespace, cnsPresent:
-		s = c.identifyNamespace(b, id, (*Namespace).identify)
+	case cnsNamespace:
+		s = c.identifyNamespace(b, id, c.ns, (*Namespace).identify)
+	case cnsPresent:
+		s = c.identifyNamespace(b, id, c.present, (*Namespace).identify)
 	case cnsController:
 		c.identifyController(b)
-	case cnsActiveList, cnsPresentList:
-		s = c.listNamespaces(b, id)
+	case cnsActiveList:
+		s = listNamespaces(b, id, c.ns)
+	case cnsPresentList:
+		s = listNamespaces(b, id, c.present)
 	case cnsSetActiveList, cnsSetPresentList:
-		if s = c.listNamespaces(b, id); s == success && csi != csiNVM {
+		find := c.ns
+		if uint8(r.dw(10)) == cnsSetPresentList {
+			find = c.present
+		}
+		if s = listNamespaces(b, id, find); s == success && csi != csiNVM {
 			s = invalidField
 		}
 	case cnsDescriptors:
 		s = c.describe(b, id)
 	case cnsSetNamespace, cnsSetPresent: // of the NVM command set: no formats with protection
-		s = c.identifyNamespace(b, id, func(*Namespace, []byte) {})
-		if s == success && csi != csiNVM && c.ns(id) != nil {
+		find := c.ns
+		if uint8(r.dw(10)) == cnsSetPresent {
+			find = c.present
+		}
+		s = c.identifyNamespace(b, id, find, func(*Namespace, []byte) {})
+		if s == success && csi != csiNVM && find(id) != nil {
 			s = invalidField
 		}
 	case cnsSetController:
@@ -63,8 +77,19 @@ func (c *Controller) identify(r *request) status {
 		le.PutUint32(b[4:], c.maxDiscard)
 	case cnsCommandSets:
 		b[0] = 1 << csiNVM
-	case cnsControllersOf, cnsControllers: // of a subsystem
-		return invalidField
+	case cnsControllersOf:
+		if c.Subsys.ns(id) == nil {
+			return invalidField
+		}
+		c.Subsys.listControllers(b, uint16(r.dw(10)>>16), id)
+	case cnsControllers:
+		if c.Subsys == nil {
+			return invalidField
+		}
+		c.Subsys.listControllers(b, uint16(r.dw(10)>>16), 0)
+	case cnsPrimary:
+		c.identifyPrimary(b)
+	case cnsSecondary: // controllers of virtual functions, of which there are none
 	default:
 		return invalidField
 	}
@@ -75,29 +100,48 @@ func (c *Controller) identify(r *request) status {
 }
 
 // identifyNamespace fills b in for a namespace; one that is not there is all zeros.
-func (c *Controller) identifyNamespace(b []byte, id uint32, f func(*Namespace, []byte)) status {
+func (c *Controller) identifyNamespace(b []byte, id uint32, find func(id uint32) *Namespace, f func(*Namespace, []byte)) status {
 	if !validNSID(id) || id == allNamespaces {
 		return invalidNSID
 	}
-	if n := c.ns(id); n != nil {
+	if n := find(id); n != nil {
 		f(n, b)
 	}
 	return success
 }
 
+// present finds a namespace of the subsystem, whether the controller has it or not.
+func (c *Controller) present(id uint32) *Namespace {
+	if n := c.ns(id); n != nil {
+		return n
+	}
+	return c.Subsys.ns(id)
+}
+
 // listNamespaces lists those beyond id.
-func (c *Controller) listNamespaces(b []byte, id uint32) status {
+func listNamespaces(b []byte, id uint32, find func(id uint32) *Namespace) status {
 	if id >= allNamespaces-1 {
 		return invalidNSID
 	}
 	at := 0
-	for _, n := range c.namespaces {
-		if n != nil && n.NSID > id {
-			le.PutUint32(b[at:], n.NSID)
+	for i := id + 1; i <= maxNamespaces; i++ {
+		if find(i) != nil {
+			le.PutUint32(b[at:], i)
 			at += 4
 		}
 	}
 	return success
+}
+
+// identifyPrimary says which queues and interrupts virtual functions could have (section 5.15.2.8): none.
+func (c *Controller) identifyPrimary(b []byte) {
+	const queues, interrupts, granularity = 1, 2, 1
+	le.PutUint16(b, c.number)
+	b[4] = queues | interrupts
+	le.PutUint16(b[42:], uint16(c.MaxPairs+1))
+	le.PutUint16(b[46:], granularity)
+	le.PutUint16(b[74:], c.MSIXSize)
+	le.PutUint16(b[78:], granularity)
 }
 
 // describe lists the names of a namespace.
@@ -127,14 +171,16 @@ func (c *Controller) describe(b []byte, id uint32) status {
 // Identify controller (section 5.15.2.2).
 const (
 	idVendor, idSubVendor, idSerial, idModel, idFirmware = 0, 2, 4, 24, 64
-	idBurst, idIEEE, idMDTS, idVersion                   = 72, 73, 77, 80
+	idBurst, idIEEE, idMulti, idMDTS, idNumber           = 72, 73, 76, 77, 78
+	idVersion                                            = 80
 	idEvents, idAttributes, idType                       = 92, 96, 111
 	idOptional, idAborts, idAERL, idFWSlots, idLogs      = 256, 258, 259, 260, 261
 	idWarnTemp, idCritTemp, idSQES, idCQES               = 266, 268, 512, 513
 	idNamespaces, idIOOptional, idCache, idCopyFormats   = 516, 520, 525, 534
 	idSGL, idNQN, idPower                                = 536, 768, 2048
 
-	nqnBytes = 256
+	nqnBytes        = 256
+	multiController = 1 << 1
 
 	eventsNamespace    = 1 << 8
 	attrManyFormats    = 1 << 15
@@ -184,7 +230,11 @@ func (c *Controller) identifyController(b []byte) {
 		ieee = []byte{0xb3, 0x02, 0x00}
 	}
 	copy(b[idIEEE:], ieee)
+	if c.Subsys != nil {
+		b[idMulti] = multiController
+	}
 	b[idMDTS] = c.MaxData
+	le.PutUint16(b[idNumber:], c.number)
 	le.PutUint32(b[idVersion:], version14)
 	le.PutUint32(b[idEvents:], eventsNamespace)
 	le.PutUint32(b[idAttributes:], attrManyFormats)
@@ -200,7 +250,7 @@ func (c *Controller) identifyController(b []byte) {
 	b[idCache] = cachePresent | cacheAll
 	le.PutUint16(b[idCopyFormats:], copyFormats)
 	le.PutUint32(b[idSGL:], sglNoAlignment)
-	copy(b[idNQN:idNQN+nqnBytes-1], "nqn.2019-08.org.qemu:"+c.Serial)
+	copy(b[idNQN:idNQN+nqnBytes-1], c.name())
 	le.PutUint16(b[idPower:], powerMilliwatts)
 	le.PutUint32(b[idPower+4:], enterMicros)
 	le.PutUint32(b[idPower+8:], exitMicros)

@@ -39,8 +39,11 @@ func (c *Controller) getLog(r *request) status {
 		b = make([]byte, firmwareLogBytes)
 		b[0] = 1
 		copy(b[8:16], "1.0     ")
-	case logChanged: // namespaces do not come and go
-		b, clears = make([]byte, changedLogBytes), eventNotice
+	case logChanged:
+		if off >= changedLogBytes {
+			return invalidField
+		}
+		b, clears = c.changedLog(), eventNotice
 	case logEffects:
 		b = c.effectsLog(uint8(r.dw(14) >> 24))
 	default:

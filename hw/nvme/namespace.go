@@ -16,6 +16,7 @@ var be = binary.BigEndian
 
 // nsOptions are the options of a namespace of its own device. One of a controller's own drive has no ranges for copying.
 type nsOptions struct {
+	Detached     bool          `prop:"detached,default=false"`
 	Shared       bool          `prop:"shared,default=true"`
 	NSID         uint32        `prop:"nsid,default=0"`
 	UUID         namespaceUUID `prop:"uuid,default=auto" help:"UUID (aka GUID) or \"auto\" for random value (default)"`
@@ -47,6 +48,8 @@ type Namespace struct {
 	nformats   int
 	recovery   uint32
 	formatting bool
+	owner      *Controller // on whose bus it was put
+	attached   int         // controllers that have it
 }
 
 // eui64Base and eui64Count make identifiers for namespaces that are to have one; the count is guarded by the machine lock.
@@ -57,8 +60,17 @@ var eui64Count uint64
 // Realize implements qdev.Device.
 func (n *Namespace) Realize() error {
 	c := n.Parent().(*nsBus).ctrl
-	n.Shared = false // there is one controller
-	n.user = n.IDOrPath()
+	switch {
+	case c == nil:
+		return errors.New("a namespace has to be on the bus of a controller")
+	case c.Subsys != nil:
+		qdev.Move(n, &c.Subsys.bus)
+	case n.Detached:
+		return errors.New("detached requires that the nvme device is linked to an nvme-subsys device")
+	default:
+		n.Shared = false
+	}
+	n.owner, n.user = c, n.IDOrPath()
 	if err := n.setup(); err != nil {
 		return err
 	}
@@ -66,20 +78,25 @@ func (n *Namespace) Realize() error {
 		n.release()
 		return err
 	}
-	c.attach(n)
+	if c.Subsys != nil {
+		c.Subsys.add(n, c)
+	} else {
+		c.attach(n)
+	}
 	return nil
 }
 
 // number gives the namespace its number.
 func (n *Namespace) number(c *Controller) error {
+	taken := func(id uint32) bool { return c.ns(id) != nil || c.Subsys.ns(id) != nil }
 	if n.NSID != 0 {
-		if c.ns(n.NSID) != nil {
+		if taken(n.NSID) {
 			return fmt.Errorf("namespace id '%d' already allocated", n.NSID)
 		}
 		return nil
 	}
 	for i := uint32(1); i <= maxNamespaces; i++ {
-		if c.ns(i) == nil {
+		if !taken(i) {
 			n.NSID = i
 			return nil
 		}
@@ -89,13 +106,11 @@ func (n *Namespace) number(c *Controller) error {
 
 // Unrealize implements qdev.Device.
 func (n *Namespace) Unrealize() {
-	c := n.Parent().(*nsBus).ctrl
-	for _, q := range c.sqs {
-		if q != nil {
-			q.jobs.Drain()
-		}
+	if s := n.owner.Subsys; s != nil {
+		s.remove(n)
+	} else {
+		n.owner.detach(n)
 	}
-	c.namespaces[n.NSID] = nil
 	n.release()
 }
 

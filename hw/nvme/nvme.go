@@ -36,10 +36,13 @@ type Controller struct {
 	IOEventFD  bool             `prop:"ioeventfd,default=false"`
 	OwnMSIXBar bool             `prop:"msix-exclusive-bar,default=false"`
 	Health     warnings         `prop:"smart_critical_warning"`
+	Subsys     *Subsystem       `prop:"subsys"`
 
 	bus                   nsBus
 	own                   *Namespace // of the option drive
+	number                uint16     // in the subsystem
 	namespaces            [maxNamespaces + 1]*Namespace
+	changed               [maxNamespaces + 1]bool // namespaces that have come or gone
 	regs                  [barBytes]byte
 	page                  uint64 // size of a page as the driver has chosen it
 	sqs                   []*subQueue
@@ -73,6 +76,7 @@ func Classes() []*qdev.Class {
 	return []*qdev.Class{
 		{Name: "nvme", Bus: pci.BusType, Desc: "Non-Volatile Memory Express", Category: qdev.Storage, Unmigratable: true, Parents: []string{"pci-device", "device"},
 			New: func() qdev.Device { return new(Controller) }},
+		{Name: "nvme-subsys", Desc: "Virtual NVMe subsystem", Category: qdev.Storage, NoHotplug: true, New: func() qdev.Device { return new(Subsystem) }},
 		{Name: "nvme-ns", Bus: busType, Desc: "Virtual NVMe namespace", Category: qdev.Other,
 			New: func() qdev.Device { return new(Namespace) }},
 	}
@@ -94,6 +98,8 @@ func (c *Controller) checkOptions() error {
 		c.MaxPairs = c.NumQueues - 1
 	}
 	switch {
+	case c.Drive != nil && c.Subsys != nil:
+		return errors.New("subsystem support is unavailable with legacy namespace ('drive' property)")
 	case c.MaxPairs < 1 || c.MaxPairs > maxIOQueuePairs:
 		return fmt.Errorf("max_ioqpairs must be between 1 and %d", maxIOQueuePairs)
 	case c.MSIXSize < 1 || c.MSIXSize > 2048:
@@ -121,7 +127,11 @@ func (c *Controller) Realize() error {
 	c.sqs, c.cqs = make([]*subQueue, c.MaxPairs+1), make([]*compQueue, c.MaxPairs+1)
 	c.features.hot = warningTemperature
 	c.started = clock.Virtual.Now() / nsPerMilli
+	if err := c.Subsys.enter(c); err != nil {
+		return err
+	}
 	if err := c.realizePCI(); err != nil {
+		c.Subsys.leave(c)
 		return err
 	}
 	c.initRegs()
@@ -141,6 +151,7 @@ func (c *Controller) Realize() error {
 // Unrealize implements qdev.Device.
 func (c *Controller) Unrealize() {
 	c.reset()
+	c.Subsys.leave(c)
 	if c.own != nil {
 		c.own.release()
 	}
@@ -216,10 +227,26 @@ func (c *Controller) ns(id uint32) *Namespace {
 // attach takes a namespace in.
 func (c *Controller) attach(n *Namespace) {
 	c.namespaces[n.NSID] = n
+	n.attached++
+	c.limitDiscard(n)
+}
+
+func (c *Controller) limitDiscard(n *Namespace) {
 	limit := uint32(maxRequest >> n.shift)
 	if c.maxDiscard == 0 || limit < c.maxDiscard {
 		c.maxDiscard = limit
 	}
+}
+
+// detach takes a namespace out once its commands are over.
+func (c *Controller) detach(n *Namespace) {
+	for _, q := range c.sqs {
+		if q != nil {
+			q.jobs.Drain()
+		}
+	}
+	c.namespaces[n.NSID] = nil
+	n.attached--
 }
 
 // maxRequest is how much QEMU's block layer takes at once.

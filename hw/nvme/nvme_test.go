@@ -38,6 +38,10 @@ func newOurs(t testing.TB, path string, devices ...string) virtiotest.Ours {
 	lent := newMemory(t) // goes after the machine
 	m := virtiotest.NewOurs(t, path, Classes())
 	qdev.Link(&m.Tree.Links, func(string) (*hostmem.Backend, bool) { return lent, true })
+	qdev.Link(&m.Tree.Links, func(id string) (*Subsystem, bool) {
+		s, ok := m.Tree.Find(id).(*Subsystem)
+		return s, ok
+	})
 	m.Plug(devices...)
 	return m
 }
@@ -556,6 +560,7 @@ func TestOptionErrors(t *testing.T) {
 	}
 	for _, c := range []struct{ option, value, want string }{
 		{"serial", "", "serial property not set"},
+		{"subsys", "nosuch", "Device 'nosuch' not found"},
 		{"max_ioqpairs", "0", "max_ioqpairs must be between 1 and 65535"},
 		{"msix_qsize", "0", "msix_qsize must be between 1 and 2048"},
 		{"vsl", "0", "vsl must be non-zero"},
@@ -572,6 +577,9 @@ func TestOptionErrors(t *testing.T) {
 			t.Error(err)
 		}
 		if _, err := m.Add("nvme-ns", "drive", "d", "nsid", "257"); err == nil || err.Error() != "invalid namespace id (must be between 0 and 256)" {
+			t.Error(err)
+		}
+		if _, err := m.Add("nvme-ns", "drive", "d", "detached", "on"); err == nil || err.Error() != "detached requires that the nvme device is linked to an nvme-subsys device" {
 			t.Error(err)
 		}
 		if n := m.Tree.Unmigratable(); n != "0000:00:01.0/nvme" && n != "0000:00:00.0/nvme" {

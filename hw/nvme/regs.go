@@ -142,11 +142,17 @@ const (
 	notSaveable     status = 0x10d | dnr
 	notChangeable   status = 0x10e | dnr
 	notPerNamespace status = 0x10f | dnr
-	sizeLimit       status = 0x183 | dnr
-	writeFault      status = 0x280
-	readFault       status = 0x281
-	compareFailed   status = 0x285
-	deallocated     status = 0x287
+
+	alreadyAttached  status = 0x118 | dnr
+	privateNamespace status = 0x119 | dnr
+	notAttached      status = 0x11a | dnr
+	badControllers   status = 0x11c | dnr
+
+	sizeLimit     status = 0x183 | dnr
+	writeFault    status = 0x280
+	readFault     status = 0x281
+	compareFailed status = 0x285
+	deallocated   status = 0x287
 )
 
 // Identification and limits.

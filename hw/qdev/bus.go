@@ -99,6 +99,9 @@ func (b *Bus) attach(d Device) {
 	b.links++
 }
 
+// Move puts a device on another bus than the one it was made for. Only its Realize may call it.
+func Move(d Device, to BusNode) { d.Dev().bus = to }
+
 func childName(n int) string { return fmt.Sprintf("child[%d]", n) }
 
 func (b *Bus) detach(d Device) {

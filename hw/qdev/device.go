@@ -178,7 +178,7 @@ func Realize(d Device, on BusNode) error {
 	}
 	switch {
 	case on != nil:
-		on.QBus().attach(d)
+		b.bus.QBus().attach(d)
 	case b.tree != nil:
 		b.tree.loose = append(b.tree.loose, d)
 	}
