@@ -20,7 +20,7 @@ func (c *Controller) command(r *request) status {
 		return invalidField
 	}
 	switch {
-	case ioEffects[r.opcode()] == 0 || c.get32(regCC)>>ccSetsAt&7 == setNone:
+	case c.effects(r.ns.csi())[r.opcode()] == 0:
 		return invalidOpcode
 	case r.ns.formatting:
 		return formatRunning
@@ -40,8 +40,25 @@ func (c *Controller) command(r *request) status {
 		return c.manage(r)
 	case cmdVerify:
 		return c.verify(r)
+	case cmdZoneSend:
+		return c.sendToZone(r)
+	case cmdZoneReceive:
+		return c.reportZones(r)
+	case cmdZoneAppend:
+		return c.append(r)
 	}
 	return c.copy(r)
+}
+
+// effects are the commands there are for namespaces of a command set.
+func (c *Controller) effects(csi uint8) map[uint8]uint32 {
+	switch sets := c.get32(regCC) >> ccSetsAt & 7; {
+	case sets == setMany && csi == csiZoned:
+		return zonedEffects
+	case sets == setNVM, sets == setMany && csi == csiNVM:
+		return ioEffects
+	}
+	return nil
 }
 
 // extent is a run of blocks in bytes.
@@ -102,8 +119,11 @@ func (c *Controller) ended(r *request, st *block.Stats, k block.Cookie, err erro
 
 func (c *Controller) read(r *request) status {
 	x, s := c.span(r)
+	if first, count := r.blocks(); s == success && r.ns.zones != nil {
+		s = r.ns.zones.checkRead(first, count)
+	}
 	if s != success {
-		return s
+		return s | dnr
 	}
 	b := r.ns.backend
 	k := b.Stats.Start(block.AcctRead, x.n)
@@ -152,31 +172,40 @@ func (c *Controller) unlessDeallocated(r *request, list []extent, bad status, f 
 	return pending
 }
 
-func (c *Controller) writeData(r *request) status {
-	x, s := c.span(r)
-	if s != success {
+func (c *Controller) writeData(r *request) status { return c.writeBlocks(r, false) }
+
+// append writes blocks where the last write to a zone has ended.
+func (c *Controller) append(r *request) status { return c.writeBlocks(r, true) }
+
+func (c *Controller) writeBlocks(r *request, append bool) status {
+	_, count := r.blocks()
+	n := uint64(count) << r.ns.shift
+	if s := c.checkLimit(n); s != success {
 		return s
 	}
-	b := r.ns.backend
-	k := b.Stats.Start(block.AcctWrite, x.n)
-	r.sg.Write(&r.sq.jobs, b, x.off, 0, func(err error) { c.ended(r, &b.Stats, k, err, writeFault) })
-	return pending
+	return c.writeZone(r, append, func(x extent) status {
+		if s := c.mapData(r, n); s != success {
+			return s
+		}
+		b := r.ns.backend
+		k := b.Stats.Start(block.AcctWrite, x.n)
+		r.sg.Write(&r.sq.jobs, b, x.off, 0, func(err error) { c.ended(r, &b.Stats, k, err, writeFault) })
+		return pending
+	})
 }
 
 // zeroesUnmap says that blocks may be deallocated.
 const zeroesUnmap = 1 << 25
 
 func (c *Controller) zeroes(r *request) status {
-	x, s := r.ns.check(r.blocks())
-	if s != success {
-		return s
-	}
 	var fl block.Flags
 	if r.dw(12)&zeroesUnmap != 0 {
 		fl = block.MayUnmap
 	}
 	b := r.ns.backend
-	return c.run(r, block.AcctWrite, 0, func(ctx context.Context) error { return b.WriteZeroes(ctx, x.off, x.n, fl) }, writeFault)
+	return c.writeZone(r, false, func(x extent) status {
+		return c.run(r, block.AcctWrite, 0, func(ctx context.Context) error { return b.WriteZeroes(ctx, x.off, x.n, fl) }, writeFault)
+	})
 }
 
 func (c *Controller) compare(r *request) status {
@@ -271,6 +300,17 @@ func (c *Controller) copy(r *request) status {
 	}
 	var from, to []extent
 	at := r.dw64(10)
+	z := r.ns.zones
+	var into *zone
+	if z != nil {
+		if at >= z.blocks() {
+			return lbaRange
+		}
+		into = z.of(at)
+		if s = z.enter(into, true, false, c.AutoTransition); s != success {
+			return s
+		}
+	}
 	for ; len(list) > 0; list = list[copyRange:] {
 		blocks := uint32(le.Uint16(list[16:])) + 1
 		if blocks > uint32(r.ns.MaxRange) {
@@ -281,13 +321,36 @@ func (c *Controller) copy(r *request) status {
 		if x, s = r.ns.check(le.Uint64(list[8:]), blocks); s != success {
 			break
 		}
+		if z != nil {
+			if s = z.checkRead(le.Uint64(list[8:]), blocks); s != success {
+				break
+			}
+		}
 		if y, s = r.ns.check(at, blocks); s != success {
 			break
+		}
+		if z != nil {
+			if s = z.checkWrite(into, at, blocks); s != success {
+				break
+			}
+			z.begin(into, blocks)
 		}
 		from, to = append(from, x), append(to, y)
 		at += uint64(blocks)
 	}
 	bad := s // comes after the ranges before it are copied
+	copied := 0
+	if z != nil {
+		shift := r.ns.shift
+		r.written = func() {
+			for _, y := range to[:copied] {
+				z.done(into, uint64(y.off)>>shift, uint32(y.n>>shift))
+			}
+			if copied < len(to) {
+				into.next = into.written
+			}
+		}
+	}
 	return c.unlessDeallocated(r, from, deallocated, func() status {
 		b := r.ns.backend
 		return c.run(r, block.AcctWrite, 0, func(ctx context.Context) error {
@@ -299,6 +362,7 @@ func (c *Controller) copy(r *request) status {
 				if err := b.Write(ctx, to[i].off, buf, 0); err != nil {
 					return err
 				}
+				copied++
 			}
 			if bad != success {
 				return outcome(bad)
@@ -361,7 +425,7 @@ func (c *Controller) format(r *request) status {
 	}
 	lbaf, protection := uint8(dw&15), dw>>5&7
 	for _, n := range list {
-		if int(lbaf) >= n.nformats || n.formats[lbaf] == 0 || protection != 0 {
+		if n.zones != nil || int(lbaf) >= n.nformats || n.formats[lbaf] == 0 || protection != 0 {
 			return invalidFormat
 		}
 		n.formatting = true

@@ -65,7 +65,7 @@ func (c *Controller) tellEvents() {
 		last := len(ev.waiting) - 1
 		r := ev.waiting[last]
 		ev.waiting = ev.waiting[:last]
-		r.result = uint32(e.typ) | uint32(e.info)<<8 | uint32(e.log)<<16
+		r.result = uint64(e.typ) | uint64(e.info)<<8 | uint64(e.log)<<16
 		done = append(done, r)
 	}
 	ev.queue = kept

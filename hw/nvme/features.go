@@ -98,19 +98,19 @@ func (c *Controller) getFeature(r *request) status {
 		}
 	}
 	if sel == selectCaps {
-		r.result = caps
+		r.result = uint64(caps)
 		return success
 	}
 	if sel == selectCurrent {
 		switch fid {
 		case featRecovery:
-			r.result = n.recovery
+			r.result = uint64(n.recovery)
 			return success
 		case featCache:
-			r.result = c.cacheEnabled()
+			r.result = uint64(c.cacheEnabled())
 			return success
 		case featEvents:
-			r.result = c.features.events
+			r.result = uint64(c.features.events)
 			return success
 		case featTimestamp:
 			return c.reply(r, le.AppendUint64(nil, c.features.now()))
@@ -133,20 +133,20 @@ func (c *Controller) defaultFeature(r *request, fid uint8, arg uint32, current b
 		case under > temperatureUnder && current:
 			return invalidField
 		case current && under == temperatureUnder:
-			r.result = c.features.cold
+			r.result = uint64(c.features.cold)
 		case current:
-			r.result = c.features.hot
+			r.result = uint64(c.features.hot)
 		case under == 0:
 			r.result = warningTemperature
 		}
 	case featQueues:
-		r.result = (c.MaxPairs - 1) | (c.MaxPairs-1)<<16
+		r.result = uint64((c.MaxPairs - 1) | (c.MaxPairs-1)<<16)
 	case featVector:
 		v := arg & 0xffff
 		if v > c.MaxPairs {
 			return invalidField
 		}
-		if r.result = v; c.cqs[0] != nil && v == uint32(c.cqs[0].vector) {
+		if r.result = uint64(v); c.cqs[0] != nil && v == uint32(c.cqs[0].vector) {
 			r.result |= vectorNoCoalescing
 		}
 	}
@@ -197,7 +197,7 @@ func (c *Controller) setFeature(r *request) status {
 		case arg&0xffff == 0xffff || arg>>16 == 0xffff:
 			return invalidField
 		}
-		r.result = (c.MaxPairs - 1) | (c.MaxPairs-1)<<16
+		r.result = uint64((c.MaxPairs - 1) | (c.MaxPairs-1)<<16)
 	case featEvents:
 		c.features.events = arg
 	case featTimestamp:

@@ -22,7 +22,8 @@ const (
 	cnsCommandSets    = 0x1c
 )
 
-const csiNVM = 0
+// Command sets.
+const csiNVM, csiZoned = 0, 2
 
 // Types of descriptors of a namespace.
 const (
@@ -43,6 +44,9 @@ func (c *Controller) identify(r *request) status {
 	case cnsNamespace:
 		s = c.identifyNamespace(b, id, c.ns, (*Namespace).identify)
 	case cnsPresent:
+		if n := c.present(id); n != nil && n.csi() != csiNVM {
+			return badCommandSet
+		}
 		s = c.identifyNamespace(b, id, c.present, (*Namespace).identify)
 	case cnsController:
 		c.identifyController(b)
@@ -55,7 +59,13 @@ func (c *Controller) identify(r *request) status {
 		if uint8(r.dw(10)) == cnsSetPresentList {
 			find = c.present
 		}
-		if s = listNamespaces(b, id, find); s == success && csi != csiNVM {
+		of := func(id uint32) *Namespace {
+			if n := find(id); n != nil && n.csi() == csi {
+				return n
+			}
+			return nil
+		}
+		if s = listNamespaces(b, id, of); s == success && csi != csiNVM && csi != csiZoned {
 			s = invalidField
 		}
 	case cnsDescriptors:
@@ -65,18 +75,26 @@ func (c *Controller) identify(r *request) status {
 		if uint8(r.dw(10)) == cnsSetPresent {
 			find = c.present
 		}
-		s = c.identifyNamespace(b, id, find, func(*Namespace, []byte) {})
-		if s == success && csi != csiNVM && find(id) != nil {
+		s = c.identifyNamespace(b, id, find, func(n *Namespace, b []byte) {
+			if csi == csiZoned && n.zones != nil {
+				n.identifyZones(b)
+			}
+		})
+		if n := find(id); s == success && n != nil && csi != csiNVM && (csi != csiZoned || n.zones == nil) {
 			s = invalidField
 		}
 	case cnsSetController:
-		if csi != csiNVM {
+		switch csi {
+		case csiNVM:
+			b[0] = c.MaxVerify
+			le.PutUint32(b[4:], c.maxDiscard)
+		case csiZoned:
+			b[0] = c.AppendLimit
+		default:
 			return invalidField
 		}
-		b[0] = c.MaxVerify
-		le.PutUint32(b[4:], c.maxDiscard)
 	case cnsCommandSets:
-		b[0] = 1 << csiNVM
+		b[0] = 1<<csiNVM | 1<<csiZoned
 	case cnsControllersOf:
 		if c.Subsys.ns(id) == nil {
 			return invalidField
@@ -164,7 +182,7 @@ func (c *Controller) describe(b []byte, id uint32) status {
 	if n.EUI64 != 0 {
 		add(nidEUI64, be.AppendUint64(nil, n.EUI64))
 	}
-	add(nidCSI, []byte{csiNVM})
+	add(nidCSI, []byte{n.csi()})
 	return success
 }
 

@@ -97,10 +97,8 @@ func (c *Controller) effectsLog(csi uint8) []byte {
 	for op, e := range adminEffects {
 		le.PutUint32(b[4*int(op):], e)
 	}
-	if sets := c.get32(regCC) >> ccSetsAt & 7; sets == setNVM || sets == setMany && csi == csiNVM {
-		for op, e := range ioEffects {
-			le.PutUint32(b[effectsIO+4*int(op):], e)
-		}
+	for op, e := range c.effects(csi) {
+		le.PutUint32(b[effectsIO+4*int(op):], e)
 	}
 	return b
 }

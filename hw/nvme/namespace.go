@@ -16,15 +16,16 @@ var be = binary.BigEndian
 
 // nsOptions are the options of a namespace of its own device. One of a controller's own drive has no ranges for copying.
 type nsOptions struct {
-	Detached     bool          `prop:"detached,default=false"`
-	Shared       bool          `prop:"shared,default=true"`
-	NSID         uint32        `prop:"nsid,default=0"`
-	UUID         namespaceUUID `prop:"uuid,default=auto" help:"UUID (aka GUID) or \"auto\" for random value (default)"`
-	EUI64        uint64        `prop:"eui64,default=0"`
-	MaxRange     uint16        `prop:"mssrl,default=128"`
-	MaxCopy      uint32        `prop:"mcl,default=128"`
-	MaxRanges    uint8         `prop:"msrc,default=127"`
-	DefaultEUI64 bool          `prop:"eui64-default,default=false"`
+	Detached  bool          `prop:"detached,default=false"`
+	Shared    bool          `prop:"shared,default=true"`
+	NSID      uint32        `prop:"nsid,default=0"`
+	UUID      namespaceUUID `prop:"uuid,default=auto" help:"UUID (aka GUID) or \"auto\" for random value (default)"`
+	EUI64     uint64        `prop:"eui64,default=0"`
+	MaxRange  uint16        `prop:"mssrl,default=128"`
+	MaxCopy   uint32        `prop:"mcl,default=128"`
+	MaxRanges uint8         `prop:"msrc,default=127"`
+	zoneOptions
+	DefaultEUI64 bool `prop:"eui64-default,default=false"`
 }
 
 // namespaceUUID is an identifier whose default is not shown.
@@ -50,6 +51,8 @@ type Namespace struct {
 	formatting bool
 	owner      *Controller // on whose bus it was put
 	attached   int         // controllers that have it
+	zones      *zones      // nil: blocks can be written in any order
+	noErrors   bool        // reads of deallocated blocks cannot fail
 }
 
 // eui64Base and eui64Count make identifiers for namespaces that are to have one; the count is guarded by the machine lock.
@@ -130,6 +133,9 @@ func (n *Namespace) setup() error {
 	case n.NSID > maxNamespaces:
 		return fmt.Errorf("invalid namespace id (must be between 0 and %d)", maxNamespaces)
 	}
+	if err := n.checkZones(uint64(max(n.LogicalBlock, 512))); err != nil {
+		return err
+	}
 	if err := n.CheckSizes(); err != nil {
 		return err
 	}
@@ -161,7 +167,25 @@ func (n *Namespace) setup() error {
 			break
 		}
 	}
+	if n.Zoned {
+		if n.zones, err = newZones(n.zoneOptions, n.blocks(), n.shift); err != nil {
+			n.release()
+			return err
+		}
+		if grain := n.grain(); n.zones.size%grain != 0 {
+			n.noErrors = true
+			n.Warn(fmt.Sprintf("the zone size (%d blocks) is not a multiple of the calculated deallocation granularity (%d blocks); DULBE support disabled", n.zones.size, grain))
+		}
+	}
 	return nil
+}
+
+// csi is the number of the namespace's command set.
+func (n *Namespace) csi() uint8 {
+	if n.zones != nil {
+		return csiZoned
+	}
+	return csiNVM
 }
 
 // Formats: those of QEMU have metadata beside blocks of 512 and 4096 bytes, and are not available here.
@@ -171,10 +195,28 @@ const (
 )
 
 // blocks is the size of the namespace.
-func (n *Namespace) blocks() uint64 { return uint64(n.size) >> n.shift }
+func (n *Namespace) blocks() uint64 {
+	if n.zones != nil {
+		return n.zones.blocks()
+	}
+	return uint64(n.size) >> n.shift
+}
 
-// flush writes everything to the disk; nobody is left to hear of a failure.
-func (n *Namespace) flush() { _ = n.backend.Flush(context.Background()) }
+// grain is how many blocks are deallocated together.
+func (n *Namespace) grain() uint64 {
+	if i, ok := n.backend.Node().Info(); ok && i.ClusterSize > int64(n.DiscardGrain) {
+		return uint64(i.ClusterSize) >> n.shift
+	}
+	return uint64(n.DiscardGrain) >> n.shift
+}
+
+// flush writes everything to the disk, of which nobody is left to hear of a failure, and closes zones.
+func (n *Namespace) flush() {
+	_ = n.backend.Flush(context.Background())
+	if n.zones != nil {
+		n.zones.shutdown()
+	}
+}
 
 // Identify namespace (section 5.15.2.1).
 const (
@@ -194,14 +236,14 @@ func (n *Namespace) identify(b []byte) {
 		le.PutUint64(b[at:], size)
 	}
 	b[nsFeatures], b[nsFormats], b[nsFormat] = featDeallocError|featIOHints, uint8(n.nformats-1), n.flbas
+	if n.noErrors {
+		b[nsFeatures] &^= featDeallocError
+	}
 	if n.Shared {
 		b[30] = 1
 	}
 	b[nsDealloc] = deallocZero
-	grain := uint64(n.DiscardGrain) >> n.shift
-	if i, ok := n.backend.Node().Info(); ok && i.ClusterSize > int64(n.DiscardGrain) {
-		grain = uint64(i.ClusterSize) >> n.shift
-	}
+	grain := n.grain()
 	le.PutUint16(b[nsGrain:], uint16(grain-1))
 	le.PutUint16(b[nsGrainAlign:], uint16(grain-1))
 	le.PutUint16(b[nsRange:], n.MaxRange)

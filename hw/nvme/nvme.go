@@ -38,6 +38,9 @@ type Controller struct {
 	Health     warnings         `prop:"smart_critical_warning"`
 	Subsys     *Subsystem       `prop:"subsys"`
 
+	AppendLimit    uint8 `prop:"zoned.zasl,default=0"`
+	AutoTransition bool  `prop:"zoned.auto_transition,default=true"`
+
 	bus                   nsBus
 	own                   *Namespace // of the option drive
 	number                uint16     // in the subsystem
@@ -106,6 +109,8 @@ func (c *Controller) checkOptions() error {
 		return fmt.Errorf("msix_qsize must be between 1 and %d", 2048)
 	case c.Serial == "":
 		return errors.New("serial property not set")
+	case c.AppendLimit > c.MaxData:
+		return errors.New("zoned.zasl (Zone Append Size Limit) must be less than or equal to mdts (Maximum Data Transfer Size)")
 	case c.MaxVerify == 0:
 		return errors.New("vsl must be non-zero")
 	}

@@ -103,7 +103,10 @@ type client struct {
 const queueLen = 8
 
 // start brings the controller up with admin queues.
-func start(t testing.TB, g virtiotest.Guest) *client {
+func start(t testing.TB, g virtiotest.Guest) *client { return startSets(t, g, setNVM) }
+
+// startSets is start for a choice of command sets.
+func startSets(t testing.TB, g virtiotest.Guest, sets uint64) *client {
 	c := &client{Guest: g, t: t, phase: [2]uint16{1, 1}}
 	g.SetConfig(pci.RegBAR0, 4, barAt)
 	g.SetConfig(pci.RegBAR0+4, 4, 0)
@@ -113,7 +116,7 @@ func start(t testing.TB, g virtiotest.Guest) *client {
 	g.Store(barAt+regASQ, 8, asqAt)
 	g.Store(barAt+regACQ, 4, acqAt)
 	g.Store(barAt+regACQ+4, 4, 0)
-	g.Store(barAt+regCC, 4, ccEnable|sqEntryBits<<ccSQEntryAt|cqEntryBits<<ccCQEntryAt)
+	g.Store(barAt+regCC, 4, sets<<ccSetsAt|ccEnable|sqEntryBits<<ccSQEntryAt|cqEntryBits<<ccCQEntryAt)
 	return c
 }
 
@@ -593,10 +596,22 @@ func TestHelp(t *testing.T) { qtest.CompareHelp(t, Classes()) }
 // FuzzController writes registers, memory and doorbells as the input says.
 func FuzzController(f *testing.F) {
 	f.Add([]byte("\x00\x10\x02\x01\x01\x00\x00\x00"), []byte("\x06"))
+	write := make([]byte, 3*sqEntry) // to a zone, which is then finished and reset
+	for i, op := range []byte{cmdZoneAppend, cmdZoneSend, cmdZoneSend} {
+		b := write[i*sqEntry:]
+		b[0], b[cmdNSID], b[52] = op, 1, []byte{0, actionFinish, actionReset}[i]
+		le.PutUint64(b[cmdPRP1:], dataAt)
+	}
+	f.Add([]byte("\x08\x00\x02\x01\x03\x00\x00\x00"), write)
 	f.Fuzz(func(t *testing.T, script, queue []byte) {
-		m := newOurs(t, image(t), "nvme,drive=d,serial=ABC,addr=5,cmb_size_mb=1")
+		devices, sets := []string{"nvme,drive=d,serial=ABC,addr=5,cmb_size_mb=1"}, uint64(setNVM)
+		if len(queue)%2 == 0 {
+			devices, sets = []string{"nvme-subsys,id=s", "nvme,id=n,serial=ABC,addr=5,subsys=s", "nvme,serial=ABC,addr=6,subsys=s",
+				"nvme-ns,drive=d,bus=n,zoned=on,zoned.zone_size=64K,zoned.max_open=2,zoned.zrwas=8K,zoned.descr_ext_size=64"}, setMany
+		}
+		m := newOurs(t, image(t), devices...)
 		defer m.Mem.View().Find(0).RAM.Free()
-		c := start(t, m)
+		c := startSets(t, m, sets)
 		c.queues()
 		c.Write(asqAt, queue[:min(len(queue), 0x1000)])
 		c.Write(sqAt, queue[:min(len(queue), 0x1000)])

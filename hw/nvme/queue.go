@@ -35,9 +35,11 @@ type request struct {
 	sq     *subQueue
 	cmd    [sqEntry]byte
 	ns     *Namespace
-	result uint32
-	status status
-	sg     disk.SG
+	result uint64
+	// written, if set, is done when the command, which writes blocks, is over.
+	written func()
+	status  status
+	sg      disk.SG
 }
 
 func (r *request) opcode() uint8     { return r.cmd[cmdOpcode] }
@@ -231,6 +233,9 @@ func (c *Controller) io(r *request) status {
 
 // complete ends a command that was pending.
 func (c *Controller) complete(r *request, s status) {
+	if r.written != nil {
+		r.written()
+	}
 	if c.sqs[r.sq.id] != r.sq {
 		return
 	}
@@ -254,7 +259,7 @@ func (c *Controller) post(q *compQueue) {
 		}
 		r := q.done[0]
 		var b [cqEntry]byte
-		le.PutUint32(b[:], r.result)
+		le.PutUint64(b[:], r.result)
 		le.PutUint16(b[8:], uint16(r.sq.head))
 		le.PutUint16(b[10:], r.sq.id)
 		copy(b[12:14], r.cmd[cmdID:])

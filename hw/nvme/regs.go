@@ -148,7 +148,18 @@ const (
 	notAttached      status = 0x11a | dnr
 	badControllers   status = 0x11c | dnr
 
-	sizeLimit     status = 0x183 | dnr
+	sizeLimit status = 0x183 | dnr
+
+	badCommandSet    status = 0x02c | dnr
+	badZoneOperation status = 0x1b6 | dnr
+	noRandomArea     status = 0x1b7 | dnr
+	zoneBoundary     status = 0x1b8
+	zoneIsFull       status = 0x1b9
+	badZoneWrite     status = 0x1bc
+	tooManyActive    status = 0x1bd
+	tooManyOpen      status = 0x1be
+	badTransition    status = 0x1bf
+
 	writeFault    status = 0x280
 	readFault     status = 0x281
 	compareFailed status = 0x285
