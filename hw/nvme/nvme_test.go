@@ -610,7 +610,11 @@ func FuzzController(f *testing.F) {
 				"nvme-ns,drive=d,bus=n,zoned=on,zoned.zone_size=64K,zoned.max_open=2,zoned.zrwas=8K,zoned.descr_ext_size=64"}, setMany
 		}
 		m := newOurs(t, image(t), devices...)
-		defer m.Mem.View().Find(0).RAM.Free()
+		ram := m.Mem.View().Find(0).RAM
+		defer func() {
+			m.Close() // waits for what is under way
+			_ = ram.Free()
+		}()
 		c := startSets(t, m, sets)
 		c.queues()
 		c.Write(asqAt, queue[:min(len(queue), 0x1000)])

@@ -10,7 +10,7 @@ var layers = map[string]int{
 
 	"internal/bits": 0, "internal/trace": 0, "internal/clock": 0, "migration/vmstate": 0, "qapi": 0, "tcg/ir": 0, "internal/softfloat": 0,
 	"internal/term": 0, "internal/fdset": 0, "internal/sockaddr": 1, "internal/getopt": 0, "internal/tlscreds": 0, "internal/sandbox": 0, "internal/hostcpu": 0,
-	"internal/qom": 1, "internal/mainloop": 1, "tcg": 1,
+	"internal/pcap": 0, "internal/qom": 1, "internal/mainloop": 1, "tcg": 1,
 	"internal/memory": 2, "internal/userobj": 2, "internal/hostmem": 3, "internal/dump": 3, "internal/iothread": 3, "internal/secret": 3, "internal/chardev": 2, "internal/audiodev": 2, "target": 2,
 	"hw/qdev": 3, "accel": 3, "block": 3, "tcg/opt": 3, "tcg/regalloc": 3, "tcg/interp": 3, "tcg/backend": 4, "tcg/frontend": 3,
 	"block/luks": 4, "block/driver/luks": 5, "block/driver/qcow": 5, "block/driver/qcow2": 5, "block/driver/raw": 5, "block/driver/null": 4, "block/driver/nbd": 4, "hw/isa": 4, "hw/disk": 4, "hw/ide": 5, "hw/ide/ahci": 5, "hw/scsi": 4, "hw/scsi/disk": 5, "hw/scsi/generic": 5, "hw/virtio/scsi": 6, "hw/virtio/fs": 6, "hw/ide/piix": 5, "hw/usb": 5, "hw/usb/uhci": 6, "hw/usb/ehci": 6, "hw/usb/xhci": 6, "hw/usb/hid": 6, "hw/usb/storage": 6, "hw/usb/uas": 6, "hw/usb/usbtest": 6, "hw/net/nettest": 7, "hw/pci": 4, "block/driver": 4, "hw/virtio/ring": 3, "hw/virtio": 4, "hw/virtio/transport": 5,
