@@ -22,6 +22,9 @@ const (
 // HideDefault implements what qdev asks for.
 func (warnings) HideDefault() {}
 
+// OfObject implements what qdev asks for.
+func (warnings) OfObject() {}
+
 const propHealth = "smart_critical_warning"
 
 // checkHealth checks warnings that people ask for.

@@ -33,8 +33,14 @@ type Switch bool
 // HideDefault is described with TypeNamer.
 func (Switch) HideDefault() {}
 
+// OfObject is described with Settings.
+func (Switch) OfObject() {}
+
 // ReadOnly is a property of T's kind that can only be looked at: its device has put what is seen into its node in the tree of objects.
 type ReadOnly[T any] struct{}
+
+// OfObject is described with Settings.
+func (ReadOnly[T]) OfObject() {}
 
 func (ReadOnly[T]) kind() string { return reflect.TypeFor[T]().String() }
 

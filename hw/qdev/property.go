@@ -76,6 +76,9 @@ func (p *property) setDefault() {
 // hiddenPrefix begins the names of properties that are not shown.
 const hiddenPrefix = "legacy-"
 
+// Composed is a device with a part, of a type of its own, that is an object below it.
+type Composed interface{ Part() (name, typ string) }
+
 // Properties lists the properties of a class by name.
 func Properties(c *Class) []PropertyInfo {
 	d := New(c)
@@ -97,6 +100,10 @@ func Properties(c *Class) []PropertyInfo {
 			}
 		}
 		out = append(out, info)
+	}
+	if p, ok := d.(Composed); ok {
+		name, typ := p.Part()
+		out = append(out, PropertyInfo{Name: name, Type: "child<" + typ + ">"})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name+"=" < out[j].Name+"=" })
 	return out
@@ -124,11 +131,14 @@ func Help(c *Class) string {
 	return s.String()
 }
 
-// Settings are the device's properties as people read them, without its place in the boot order.
+// Settings are the device's properties as people read them, without its place in the boot order and those of types with a method OfObject,
+// which are part of the object rather than of its configuration.
 func (b *Base) Settings() (list []Setting) {
 	for i := range b.props {
 		p := &b.props[i]
-		if _, boot := p.value.Interface().(BootIndex); !boot && !strings.HasPrefix(p.name, hiddenPrefix) {
+		value := p.value.Interface()
+		_, boot := value.(BootIndex)
+		if _, of := value.(interface{ OfObject() }); !boot && !of && !strings.HasPrefix(p.name, hiddenPrefix) {
 			list = append(list, Setting{Name: p.name, Value: p.human()})
 		}
 	}

@@ -27,6 +27,8 @@ type Outside struct {
 	Server Server
 	// Offers are the features of which the server decides whether they are offered.
 	Offers uint64
+	// Own are those of them that are offered whether the server has them or not.
+	Own uint64
 	// Greet, if not nil, is called with each session before its rings are started.
 	Greet func(*vhostuser.Session)
 	// Warn gets a text for the user.
@@ -78,7 +80,7 @@ func (o *Outside) Limit(f uint64) uint64 {
 		o.features = s.Features
 	}
 	const never = 1<<FeatureIOMMUPlatform | 1<<FeatureRingPacked | 1<<FeatureRingReset
-	return f &^ never & (^o.Offers | o.features)
+	return f &^ never & (^o.Offers | o.features | o.Own)
 }
 
 // Update starts or stops the rings: on says whether driver and machine are ready. Preconditions: the machine lock is held.
@@ -130,7 +132,7 @@ func (r *served) enable(o *Outside) error {
 // start gives the rings to the server. Preconditions: mu is held.
 func (o *Outside) start(s *vhostuser.Session) error {
 	r := &served{s: s, mem: o.dev.mem}
-	accepted := o.dev.GuestFeatures() & (o.Offers&o.features | 1<<FeatureVersion1)
+	accepted := o.dev.GuestFeatures() & (o.Offers | 1<<FeatureVersion1) &^ (o.Own &^ s.Features)
 	o.Server.Accepted(accepted & s.Features)
 	if o.Greet != nil {
 		o.Greet(s)

@@ -45,6 +45,9 @@ func (stats) PropertyType() string { return "guest statistics" }
 // HideDefault keeps the default out of the help.
 func (stats) HideDefault() {}
 
+// OfObject implements what qdev asks for.
+func (stats) OfObject() {}
+
 // clear makes all statistics unknown.
 func (s *stats) clear() {
 	for i := range s.values {
@@ -77,6 +80,9 @@ func (interval) PropertyType() string { return "int" }
 
 // HideDefault keeps the default out of the help.
 func (interval) HideDefault() {}
+
+// OfObject implements what qdev asks for.
+func (interval) OfObject() {}
 
 func parseInterval(text string) (interval, error) {
 	v, err := strconv.ParseInt(text, 0, 64)

@@ -248,11 +248,7 @@ func (m *Model) Features(f uint64) uint64 {
 		f &^= udpOffloads
 	}
 	if m.outside != nil {
-		own := uint64(0)
-		if m.Props.MTUOurs {
-			own = f & (1 << featMTU)
-		}
-		f = m.outside.Limit(f)&^(1<<featRSS|1<<featHashReport) | own
+		f = m.outside.Limit(f) &^ (1<<featRSS | 1<<featHashReport)
 	}
 	return f
 }

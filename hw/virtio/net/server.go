@@ -20,6 +20,9 @@ func (m *Model) findServer() {
 	m.outside = &virtio.Outside{Server: s, Offers: serverFeatures, Warn: func(text string) { netdev.Main.Warn(text) }, Greet: m.greet, Enabled: func(q *virtio.Queue) bool {
 		return q.Index/2 < int(m.curPairs.Load())
 	}}
+	if m.Props.MTUOurs {
+		m.outside.Own = 1 << featMTU
+	}
 	m.SetOutside(m.outside)
 }
 

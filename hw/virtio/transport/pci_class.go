@@ -224,13 +224,26 @@ func realizePCI(p *PCIBase, mode ModeProps, owner qdev.Device, t virtio.Type, ex
 	return nil
 }
 
+// backendPart is the name of the device type behind a function.
+const backendPart = "virtio-backend"
+
+// Part implements qdev.Composed.
+func (f *Function[T, P, X]) Part() (name, typ string) {
+	return backendPart, P(&f.Type).TypeInfo().TypeName() + "-device"
+}
+
+// Part implements qdev.Composed.
+func (f *pciFixed[T, P, X]) Part() (name, typ string) {
+	return backendPart, P(&f.Type).TypeInfo().TypeName() + "-device"
+}
+
 // showBackend shows the device type behind the function as QEMU does: as an object of its own, which has the buses.
 func showBackend(owner qdev.Device, name string) {
 	node := owner.Dev().QOM()
 	if node == nil {
 		return
 	}
-	n := owner.Dev().AddPart("virtio-backend", qom.New(name+"-device", owner))
+	n := owner.Dev().AddPart(backendPart, qom.New(name+"-device", owner))
 	for _, b := range owner.Dev().Buses() {
 		b.QOM().Remove()
 		n.MustAdd(b.Name(), b.QOM())
