@@ -38,6 +38,7 @@ func newRig(t testing.TB) *rig {
 	bus := isa.NewBus(h, "isa.0", mem, io)
 	bus.SetIRQs(qdev.NewIRQs(func(n int, level bool) { r.level[n] = level }, isa.Lines))
 	r.loop = mainloop.NewLoop()
+	t.Cleanup(r.loop.Close)
 	vm := mainloop.NewVM(r.loop)
 	vm.Reset, vm.Pause, vm.Resume = func(mainloop.ShutdownCause) { r.resets++ }, func(stopped func()) { stopped() }, func() {}
 	a20 := qdev.NewIRQ(func(_ int, level bool) { r.a20 = level }, 0)

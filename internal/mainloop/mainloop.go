@@ -34,6 +34,13 @@ func NewLoop() *Loop {
 	return l
 }
 
+// Close takes the loop's timers from the clocks: none expires any more.
+func (l *Loop) Close() {
+	for _, x := range l.lists {
+		x.Close()
+	}
+}
+
 // Post makes f run on the main loop under the machine lock, after all functions posted before. It never blocks.
 func Post(f func()) { Main.Post(f) }
 

@@ -79,13 +79,16 @@ func newMachine(t testing.TB) *machine {
 	t.Helper()
 	clock.Virtual.SetFake(0)
 	m := &machine{tree: qdev.NewTree(qdev.NewRegistry()), loop: mainloop.NewLoop()}
+	t.Cleanup(m.loop.Close)
 	m.vm = mainloop.NewVM(m.loop)
 	mem, io := memory.NewContainer("system", memory.Whole), memory.NewPortSpace("io")
 	m.mem, m.io = memory.NewAddressSpace("memory", mem), memory.NewAddressSpace("io", io)
 	ram := must[*memory.Region](t)(memory.NewRAM("pc.ram", ramSize))
 	t.Cleanup(func() { _ = ram.RAM().Free() })
 	mem.Add(memory.NewAlias("ram-below-4g", ram, 0, ramSize), 0, 0)
-	apics := apic.NewSet(clock.Virtual.NewList(nil))
+	timers := clock.Virtual.NewList(nil)
+	t.Cleanup(timers.Close)
+	apics := apic.NewSet(timers)
 	m.apic = must[*apic.APIC](t)(apics.New(m.tree, &m.cpu, true))
 	mem.Add(apics.Region(), apic.DefaultAddress, 4096)
 	m.host = must[*i440fx.Host](t)(i440fx.New(m.tree, mem, ram, io))
@@ -116,6 +119,7 @@ func newMachine(t testing.TB) *machine {
 	m.pm = must[*piix.PM](t)(piix.NewPM(m.tree, m.host.Bus, 1<<3|3, piix.PMConfig{SCI: gsi[9], VM: m.vm, IO: io, SMM: true, SMBBase: 0xb100}))
 	m.vm.OnEvent(func(e mainloop.Event) { m.events = append(m.events, e) })
 	m.tree.Reset()
+	t.Cleanup(m.tree.Reset) // the clock is the next machine's, too
 	return m
 }
 
