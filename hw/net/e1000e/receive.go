@@ -14,7 +14,7 @@ func (d *Device) writeRCTL(v uint32) {
 		d.rxSize += n
 	}
 	d.rxDesc = unit
-	if d.split() {
+	if d.splitAsked() {
 		d.rxDesc = maxDesc
 	}
 	d.rxShift = v>>rctlRDMTS&3 + 1 + 4
@@ -40,9 +40,11 @@ func bufferSizes(rctl, split uint32) (n [psBuffers]uint32) {
 	return n
 }
 
-// extended tells whether descriptors have the newer form, split whether they have several buffers.
-func (d *Device) extended() bool { return d.mac[regRFCTL]&rfctlExtended != 0 }
-func (d *Device) split() bool    { return d.extended() && d.mac[regRCTL]&rctlPS != 0 }
+// extended tells whether descriptors have the newer form, and split whether they have several buffers: the driver has asked for that, and had
+// done so when it switched the receiver on, which decides upon their size.
+func (d *Device) extended() bool   { return d.mac[regRFCTL]&rfctlExtended != 0 }
+func (d *Device) splitAsked() bool { return d.extended() && d.mac[regRCTL]&rctlPS != 0 }
+func (d *Device) split() bool      { return d.splitAsked() && d.rxDesc == maxDesc }
 
 // free is how many units the driver has put into the ring of a queue.
 func (d *Device) free(q int) uint32 {

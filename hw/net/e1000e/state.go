@@ -95,7 +95,7 @@ func (d *Device) loaded(int) error {
 	if d.rxDesc != maxDesc && d.rxDesc != 0 {
 		d.rxDesc = unit
 	}
-	if d.split() && d.rxDesc != 0 {
+	if d.splitAsked() && d.rxDesc != 0 {
 		d.rxDesc = maxDesc
 	}
 	sum := uint32(0)
