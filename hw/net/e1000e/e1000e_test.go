@@ -322,7 +322,7 @@ func FuzzDevice(f *testing.F) {
 	f.Add([]byte("\x18\x38\x00\x00\x05\x00\x00\x00\x00\x04\x00\x00\x02\x00\x00\x00"))
 	f.Add([]byte("\x08\x00\x00\x01\x00\x10\x00\x2d\x18\x38\x00\x00\x01\x00\x00\x00\x64\x00\x00\x02\x00\x00\x00\x00"))
 	f.Add([]byte("\x08\x50\x00\x00\x00\x80\x00\x00\x00\x01\x00\x00\x02\x84\x00\x04\x64\x00\x00\x02\xff\x00\x00\x00"))
-	f.Add([]byte("\x00\x01002\x8400\bP000\x800000\x800000021000")) // descriptors get several buffers after the receiver was switched on
+	f.Add([]byte("\x00\x01002\x8400\bP000\x800000021000")) // descriptors get several buffers after the receiver was switched on
 	f.Fuzz(func(t *testing.T, script []byte) {
 		r := newRig(t)
 		defer r.Mem.View().Find(0).RAM.Free()
