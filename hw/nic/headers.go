@@ -10,7 +10,7 @@ var be = binary.BigEndian
 
 // Numbers in headers.
 const (
-	EtherHeader, VLANTag              = 14, 4
+	EtherHeader, vlanTag              = 14, 4
 	etherVLAN                         = 0x8100
 	etherIPv4, etherIPv6              = 0x0800, 0x86dd
 	protoHopByHop, protoTCP, protoUDP = 0, 6, 17
@@ -36,8 +36,8 @@ type Headers struct {
 func ParseHeaders(b []byte) (h Headers) {
 	typ := be.Uint16(b[12:])
 	h.L3 = EtherHeader
-	if typ == etherVLAN && len(b) >= EtherHeader+VLANTag {
-		typ, h.L3 = be.Uint16(b[16:]), EtherHeader+VLANTag
+	if typ == etherVLAN && len(b) >= EtherHeader+vlanTag {
+		typ, h.L3 = be.Uint16(b[16:]), EtherHeader+vlanTag
 	}
 	proto := -1
 	switch ip := b[h.L3:]; {

@@ -37,28 +37,25 @@ const (
 )
 
 func (c *Controller) identify(r *request) status {
-	id, csi := r.nsid(), uint8(r.dw(11)>>24)
+	cns, id, csi := uint8(r.dw(10)), r.nsid(), uint8(r.dw(11)>>24)
+	find := c.ns
+	switch cns {
+	case cnsPresent, cnsPresentList, cnsSetPresent, cnsSetPresentList:
+		find = c.present
+	}
 	b := make([]byte, identifyBytes)
 	var s status
-	switch uint8(r.dw(10)) {
-	case cnsNamespace:
-		s = c.identifyNamespace(b, id, c.ns, (*Namespace).identify)
-	case cnsPresent:
-		if n := c.present(id); n != nil && n.csi() != csiNVM {
+	switch cns {
+	case cnsNamespace, cnsPresent:
+		if n := find(id); cns == cnsPresent && n != nil && n.csi() != csiNVM {
 			return badCommandSet
 		}
-		s = c.identifyNamespace(b, id, c.present, (*Namespace).identify)
+		s = identifyNamespace(b, id, find, (*Namespace).identify)
 	case cnsController:
 		c.identifyController(b)
-	case cnsActiveList:
-		s = listNamespaces(b, id, c.ns)
-	case cnsPresentList:
-		s = listNamespaces(b, id, c.present)
+	case cnsActiveList, cnsPresentList:
+		s = listNamespaces(b, id, find)
 	case cnsSetActiveList, cnsSetPresentList:
-		find := c.ns
-		if uint8(r.dw(10)) == cnsSetPresentList {
-			find = c.present
-		}
 		of := func(id uint32) *Namespace {
 			if n := find(id); n != nil && n.csi() == csi {
 				return n
@@ -71,11 +68,7 @@ func (c *Controller) identify(r *request) status {
 	case cnsDescriptors:
 		s = c.describe(b, id)
 	case cnsSetNamespace, cnsSetPresent: // of the NVM command set: no formats with protection
-		find := c.ns
-		if uint8(r.dw(10)) == cnsSetPresent {
-			find = c.present
-		}
-		s = c.identifyNamespace(b, id, find, func(n *Namespace, b []byte) {
+		s = identifyNamespace(b, id, find, func(n *Namespace, b []byte) {
 			if csi == csiZoned && n.zones != nil {
 				n.identifyZones(b)
 			}
@@ -118,7 +111,7 @@ func (c *Controller) identify(r *request) status {
 }
 
 // identifyNamespace fills b in for a namespace; one that is not there is all zeros.
-func (c *Controller) identifyNamespace(b []byte, id uint32, find func(id uint32) *Namespace, f func(*Namespace, []byte)) status {
+func identifyNamespace(b []byte, id uint32, find func(id uint32) *Namespace, f func(*Namespace, []byte)) status {
 	if !validNSID(id) || id == allNamespaces {
 		return invalidNSID
 	}

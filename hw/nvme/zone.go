@@ -65,7 +65,6 @@ type zones struct {
 	changes                 uint64
 	randomSize, randomGrain uint64 // in blocks
 	randomLeft              uint32 // areas that are not in use
-	extensionUnits          uint8
 }
 
 const (
@@ -131,7 +130,7 @@ func newZones(o zoneOptions, blocks uint64, shift uint) (*zones, error) {
 	case capacity < block:
 		return nil, fmt.Errorf("zone capacity %dB too small, must be at least %dB", capacity, block)
 	}
-	z := &zones{zoneOptions: o, size: size >> shift, capacity: capacity >> shift, extensionUnits: uint8(o.ExtensionSize / extensionUnit)}
+	z := &zones{zoneOptions: o, size: size >> shift, capacity: capacity >> shift}
 	n := blocks / z.size
 	if n == 0 {
 		return nil, fmt.Errorf("insufficient drive capacity, must be at least the size of one zone (%dB)", size)

@@ -292,6 +292,6 @@ func (n *Namespace) identifyZones(b []byte) {
 	const formats, format = 2816, 16
 	for i := range n.nformats {
 		le.PutUint64(b[formats+format*i:], z.size)
-		b[formats+format*i+8] = z.extensionUnits
+		b[formats+format*i+8] = uint8(z.ExtensionSize / extensionUnit)
 	}
 }

@@ -125,9 +125,6 @@ func (d *Device) RootPort() int {
 	return n - 1
 }
 
-// IsAttached tells whether the device can be seen by the host.
-func (d *Device) IsAttached() bool { return d.attached }
-
 // Ready tells whether the device takes packets: it is attached and has been reset.
 func (d *Device) Ready() bool { return d.attached && d.state == stateDefault }
 

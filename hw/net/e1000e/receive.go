@@ -219,9 +219,6 @@ func (d *Device) spread(r *reception) {
 	default:
 		return
 	}
-	if r.hashOf == 0 {
-		return
-	}
 	var key [nic.KeySize]byte
 	for i := range len(key) / 4 {
 		le.PutUint32(key[4*i:], d.mac[regRSSRK+i])
