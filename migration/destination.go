@@ -90,13 +90,13 @@ func (e *Engine) receive(w *channel.Waiting) {
 	}
 	e.setIncoming(Active)
 	err = l.load(l.ch)
-	if l.phase == running {
-		_ = l.closeBeside()
-		l.followed(err)
-		return
-	}
-	if e := l.closeBeside(); e != nil && err != nil {
+	if e := l.stopBeside(); e != nil && err != nil {
 		err = e
+	}
+	if l.phase == running {
+		l.followed(err)
+		l.closeBeside(patience)
+		return
 	}
 	if e := l.answer(err); err == nil {
 		err = e
@@ -104,8 +104,10 @@ func (e *Engine) receive(w *channel.Waiting) {
 	_ = l.ch.Close()
 	if err == nil {
 		e.arrived()
+		l.closeBeside(patience)
 		return
 	}
+	l.closeBeside(0)
 	e.incomingFailed.Store(true)
 	if e.Hooks.Settle != nil {
 		e.Hooks.Settle()
@@ -129,7 +131,7 @@ func (e *Engine) open(w *channel.Waiting) (*loader, error) {
 	}
 	w.Done()
 	if err != nil {
-		_ = l.closeBeside()
+		l.closeBeside(0)
 		ch.Shutdown()
 		_ = ch.Close()
 		return nil, err

@@ -3,6 +3,7 @@ package migration
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"goemu/migration/channel"
 	"goemu/migration/multifd"
@@ -101,15 +102,33 @@ func (l *loader) openBeside(w *channel.Waiting) error {
 	return nil
 }
 
-// closeBeside ends the use of the channels beside the first and returns what was wrong with them.
-func (l *loader) closeBeside() error {
-	var err error
-	if l.pages != nil {
-		err = l.pages.Err()
-		l.pages.Stop()
+// stopBeside lets no more pages come, after which nothing but the loader's goroutine changes memory, and returns what was wrong with the channels.
+func (l *loader) stopBeside() error {
+	if l.pages == nil {
+		return nil
 	}
+	err := l.pages.Err()
+	if !l.pages.Stop() {
+		l.shutBeside()
+		l.pages.Close()
+	}
+	return err
+}
+
+func (l *loader) shutBeside() {
 	for _, ch := range l.beside {
 		ch.Shutdown()
+	}
+}
+
+// patience is how long a source may take to end the channels beside the first once everything is here. QEMU's threads can send a packet
+// without pages behind the last mark, and the migration fails if nobody takes it.
+const patience = 10 * time.Second
+
+// closeBeside ends the channels beside the first, of which some may still be read.
+func (l *loader) closeBeside(patience time.Duration) {
+	if patience == 0 || l.pages != nil && !l.pages.Wait(patience) {
+		l.shutBeside()
 	}
 	if l.pages != nil {
 		l.pages.Close()
@@ -117,5 +136,4 @@ func (l *loader) closeBeside() error {
 	for _, ch := range l.beside {
 		_ = ch.Close()
 	}
-	return err
 }

@@ -2,6 +2,7 @@ package multifd
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -149,6 +150,57 @@ func TestBroken(t *testing.T) {
 		s.Close()
 		recv.Close()
 	}
+}
+
+// TestBehind: once nothing more is expected, packets without pages are still read, and pages are not taken.
+func TestBehind(t *testing.T) {
+	pages := channelOf(t, Compression{})
+	empty := make([]byte, headSize)
+	copy(empty, pages[:8])
+	binary.BigEndian.PutUint32(empty[12:], MaxPages)
+	for _, c := range []struct {
+		behind []byte
+		taken  bool
+	}{{bytes.Repeat(empty, 2), true}, {pages, false}} {
+		block := ramtest.NewBlock(t, "pc.ram", 4)
+		recv := NewReceiver("none")
+		recv.Find, recv.OnFail = finder([]*memory.RAMBlock{block}), func() { t.Error(recv.err) }
+		a, b := net.Pipe()
+		recv.Add(b)
+		if !recv.Stop() {
+			t.Fatal("pages are said to be under way")
+		}
+		go func() {
+			_, _ = a.Write(c.behind)
+			_ = a.Close()
+		}()
+		if !recv.Wait(20 * time.Second) {
+			t.Fatal("the channel does not end")
+		}
+		if rest, _ := io.Copy(io.Discard, b); c.taken && rest != 0 || bytes.Contains(block.Bytes(), []byte("some content")) {
+			t.Error("not read, or the pages were taken")
+		}
+		_ = b.Close()
+		recv.Close()
+	}
+
+	recv := NewReceiver("none")
+	recv.Find = finder([]*memory.RAMBlock{ramtest.NewBlock(t, "pc.ram", 4)})
+	a, b := net.Pipe()
+	recv.Add(b)
+	if _, err := a.Write(pages[:headSize+1]); err != nil {
+		t.Fatal(err)
+	}
+	for under := 0; under == 0; time.Sleep(time.Millisecond) {
+		recv.mu.Lock()
+		under = recv.filling
+		recv.mu.Unlock()
+	}
+	if recv.Stop() || recv.Wait(time.Millisecond) {
+		t.Error("a channel in the midst of pages goes unnoticed")
+	}
+	_ = errors.Join(a.Close(), b.Close())
+	recv.Close()
 }
 
 // TestHello: what begins a channel of another migration is refused.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"sync"
+	"time"
 
 	"goemu/internal/memory"
 	"goemu/migration/wire"
@@ -34,6 +35,10 @@ type Receiver struct {
 	err    error // once failed is closed
 	end    sync.Once
 	ended  chan struct{} // closed when a channel has ended behind a packet, as all do in the end
+
+	mu      sync.Mutex
+	over    bool // no more pages are taken; guarded by mu
+	filling int  // channels that take pages now; guarded by mu
 }
 
 // NewReceiver prepares to take pages that are compressed by a method, its level aside.
@@ -154,6 +159,10 @@ func (ch *recvChannel) packet() error {
 	if got, want := h.flags>>compressionBit&compressionMax, ch.method.number(); got != want {
 		return wire.Invalid("multifd: flags received %x flags expected %x", got<<compressionBit, want<<compressionBit)
 	}
+	if !ch.begin() {
+		return errClosed
+	}
+	defer ch.done()
 	b, ok := ch.Find(h.block)
 	if !ok {
 		return wire.Invalid("multifd: unknown ram block %s", printable(h.block))
@@ -199,8 +208,47 @@ func (ch *recvChannel) fill() error {
 	return nil
 }
 
-// Stop says that nothing more is expected, so that it is no failure when channels are shut down.
-func (r *Receiver) Stop() { r.fail(errClosed) }
+// begin tells whether a channel may take pages, which done ends.
+func (r *Receiver) begin() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.over {
+		return false
+	}
+	r.filling++
+	return true
+}
+
+func (r *Receiver) done() {
+	r.mu.Lock()
+	r.filling--
+	r.mu.Unlock()
+}
+
+// Stop lets no more pages come, so that it is no failure when channels are shut down. What is true: none was in the midst of some, and they may
+// as well end by themselves, behind packets without pages.
+func (r *Receiver) Stop() bool {
+	r.fail(errClosed)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.over = true
+	return r.filling == 0
+}
+
+// Wait waits for the end of the channels, at most for a time; true if all have ended.
+func (r *Receiver) Wait(most time.Duration) bool {
+	ended := make(chan struct{})
+	go func() {
+		r.wg.Wait()
+		close(ended)
+	}()
+	select {
+	case <-ended:
+		return true
+	case <-time.After(most):
+		return false
+	}
+}
 
 // Close waits for the end of the channels, which must have been shut down.
 func (r *Receiver) Close() {
