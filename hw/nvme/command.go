@@ -185,7 +185,7 @@ func (c *Controller) writeBlocks(r *request, append bool) status {
 	}
 	return c.writeZone(r, append, func(x extent) status {
 		if s := c.mapData(r, n); s != success {
-			return s
+			return s | dnr
 		}
 		b := r.ns.backend
 		k := b.Stats.Start(block.AcctWrite, x.n)

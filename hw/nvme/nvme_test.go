@@ -290,6 +290,13 @@ func conversation() (all []cmd) {
 	io(cmd{op: cmdRead, nsid: 1, prp1: dataAt + 0x7000, prp2: dataAt, dw: [6]uint32{3, 0, 31}, data: list(6, func(i int) []byte { return le.AppendUint64(nil, dataAt+uint64(i)) })})
 	io(cmd{op: cmdRead, nsid: 1, prp1: dataAt + 0x6000, prp2: dataAt + 0xff8, dw: [6]uint32{3, 0, 31},
 		data: append(make([]byte, 0xff8), list(1, func(int) []byte { return le.AppendUint64(nil, dataAt+1) })...)})
+	for _, op := range []uint8{cmdRead, cmdWrite} { // lists where no memory is
+		io(cmd{op: op, nsid: 1, prp1: dataAt, prp2: 0xf0000000, dw: [6]uint32{3, 0, 31}})
+		io(cmd{op: op, nsid: 1, flags: 0x40, prp1: 0xf0000000, prp2: 3<<60 | 32, dw: [6]uint32{3, 0, 1}})
+		for _, at := range []uint64{barAt, barAt + 0x1ff8, 0xf0000000} { // and data, the controller's registers among it
+			io(cmd{op: op, nsid: 1, prp1: at, prp2: dataAt, dw: [6]uint32{3, 0, 1}})
+		}
+	}
 	// Scatter/gather lists.
 	raw := func(b []byte) (p1, p2 uint64) { return le.Uint64(b), le.Uint64(b[8:]) }
 	lists := [][]byte{sgl(0, dataAt+0x1000, 1024), sgl(0, dataAt+0x1000, 512), sgl(0, dataAt+0x1000, 4096), sgl(1, dataAt, 1024), sgl(2, dataAt, 16), sgl(3, dataAt, 32),

@@ -30,11 +30,22 @@ func (c *Controller) mapData(r *request, n uint64) status {
 	return invalidField
 }
 
+// add adds memory to a command's data; the controller's own registers are none.
+func (c *Controller) add(r *request, addr, n uint64) status {
+	if own, at, ok := c.BAR(0); ok && addr-at < own.Size() {
+		return transferError
+	}
+	r.sg.Add(addr, n)
+	return success
+}
+
 // mapPRP follows the pages that a command names, each one once: pages after the first are whole.
 func (c *Controller) mapPRP(r *request, n uint64) status {
 	prp1, prp2 := le.Uint64(r.cmd[cmdPRP1:]), le.Uint64(r.cmd[cmdPRP2:])
 	first := min(n, c.page-prp1%c.page)
-	r.sg.Add(prp1, first)
+	if s := c.add(r, prp1, first); s != success {
+		return s
+	}
 	if n -= first; n == 0 {
 		return success
 	}
@@ -42,8 +53,7 @@ func (c *Controller) mapPRP(r *request, n uint64) status {
 		if prp2%c.page != 0 {
 			return badPRPOffset
 		}
-		r.sg.Add(prp2, n)
-		return success
+		return c.add(r, prp2, n)
 	}
 	const entry = 8
 	count := (c.page - prp2%c.page) / entry
@@ -67,7 +77,9 @@ func (c *Controller) mapPRP(r *request, n uint64) status {
 			return badPRPOffset
 		}
 		step := min(n, c.page)
-		r.sg.Add(p, step)
+		if s := c.add(r, p, step); s != success {
+			return s
+		}
 		n -= step
 	}
 	return success
@@ -88,7 +100,7 @@ const (
 func (c *Controller) mapSGL(r *request, n uint64) status {
 	d := r.cmd[cmdPRP1 : cmdPRP1+sglEntry]
 	if d[sglType]>>4 == sglData {
-		if s := mapDescriptors(r, d, &n); s != success {
+		if s := c.mapDescriptors(r, d, &n); s != success {
 			return s
 		}
 		return lengthLeft(n)
@@ -114,14 +126,14 @@ func (c *Controller) mapSGL(r *request, n uint64) status {
 			if size -= part; size == 0 {
 				break
 			}
-			if s := mapDescriptors(r, seg, &n); s != success {
+			if s := c.mapDescriptors(r, seg, &n); s != success {
 				return s
 			}
 			addr += part
 		}
 		last := seg[len(seg)-sglEntry:]
 		if last[sglType]>>4 == sglData {
-			if s := mapDescriptors(r, seg, &n); s != success {
+			if s := c.mapDescriptors(r, seg, &n); s != success {
 				return s
 			}
 			return lengthLeft(n)
@@ -129,7 +141,7 @@ func (c *Controller) mapSGL(r *request, n uint64) status {
 		if typ == sglLastSegment {
 			return badSGLSegment
 		}
-		if s := mapDescriptors(r, seg[:len(seg)-sglEntry], &n); s != success {
+		if s := c.mapDescriptors(r, seg[:len(seg)-sglEntry], &n); s != success {
 			return s
 		}
 		d = last
@@ -144,7 +156,7 @@ func lengthLeft(n uint64) status {
 }
 
 // mapDescriptors adds descriptors of data, of which n bytes are left.
-func mapDescriptors(r *request, list []byte, n *uint64) status {
+func (c *Controller) mapDescriptors(r *request, list []byte, n *uint64) status {
 	for ; len(list) > 0; list = list[sglEntry:] {
 		addr, size := le.Uint64(list), uint64(le.Uint32(list[8:]))
 		switch typ := list[sglType] >> 4; {
@@ -158,7 +170,9 @@ func mapDescriptors(r *request, list []byte, n *uint64) status {
 			return badSGLLength
 		}
 		size = min(size, *n)
-		r.sg.Add(addr, size)
+		if s := c.add(r, addr, size); s != success {
+			return s
+		}
 		*n -= size
 	}
 	return success
