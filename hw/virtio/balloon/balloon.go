@@ -200,7 +200,7 @@ func (m *Model) SetStatus(uint8) {}
 func (m *Model) Reset() {
 	m.held = nil
 	m.poison.Store(0)
-	m.StopHints()
+	m.hints.reset()
 }
 
 // Classes are the device types of this package.

@@ -177,6 +177,8 @@ func TestHints(t *testing.T) {
 	require.EqualValues(t, cmdDone, command())
 	m.StopHints()
 	require.EqualValues(t, cmdDone, command())
+	virtiotest.Locked(m.Reset)
+	require.EqualValues(t, cmdStop, command())
 
 	r.q[3].Add(virtiotest.Buf{Addr: bufAt, Len: 3})
 	r.Kick(3)

@@ -102,6 +102,13 @@ func (h *hints) end(to hintStatus) bool {
 	return true
 }
 
+// reset is the state before any command.
+func (h *hints) reset() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.free, h.status = nil, hintsStopped
+}
+
 // hint is the handler of the queue for hints.
 func (m *Model) hint(q *virtio.Queue) bool {
 	for {
