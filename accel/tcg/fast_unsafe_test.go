@@ -8,6 +8,7 @@ import (
 
 	"goemu/target/x86"
 	"goemu/tcg/ir"
+	"goemu/tcg/tcgtest"
 )
 
 // TestFastStrings compares the fast string helpers with a plain loop and checks that they decline what they must.
@@ -79,6 +80,9 @@ func TestFastStrings(t *testing.T) {
 		t.Errorf("only %d of 3000 were done", done)
 	}
 }
+
+// TestFastIsBare: what generated code calls in the system-call state keeps clear of Go's runtime.
+func TestFastIsBare(t *testing.T) { tcgtest.Bare(t, FastHelper, FastHost, FastLookup) }
 
 // TestLongModeAlign: alignment is checked at privilege level 3 only, with both of its enabling bits.
 func TestLongModeAlign(t *testing.T) {

@@ -10,7 +10,7 @@ import (
 )
 
 // What is in the files fast*.go runs while generated code stays in the runtime's system-call state. It must be nosplit, and must not
-// allocate, lock, panic or store Go pointers. It does the plain cases of long mode; everything else goes the normal way.
+// allocate, lock, panic or store Go pointers. It does the plain cases; everything else goes the normal way.
 
 // fastRanges is how many parts of the memory map the fast page walk knows.
 const fastRanges = 4
@@ -105,58 +105,33 @@ func fastHost(e *x86.Env, addr, size uint64, mmu uint8, acc access) uint64 {
 	return 0
 }
 
-// fastFill walks the page tables of long mode and fills the soft TLB; it reports false if anything is out of the ordinary.
+// fastLeaf is the entry that a fast page walk ends at.
+type fastLeaf struct {
+	at    uint64 // its guest physical address
+	host  uint64 // … and where that is
+	pte   uint64
+	all   uint64 // RW and US of all levels
+	nx    uint64
+	shift uint64 // bits of an address within the page
+	phys  uint64 // of the 4 KiB page that holds the address
+}
+
+// fastFill walks the page tables and fills the soft TLB; it reports false if anything is out of the ordinary.
 //
 //go:nosplit
 //go:norace
 func (c *CPU) fastFill(addr uint64, acc access, mmu uint8) bool {
 	e := c.env
-	if e.CR[0]&x86.CR0PG == 0 || e.EFER&x86.EFERLMA == 0 || c.watchPages != nil || c.svm.mode2&x86.Mode2NPT != 0 || e.A20Mask != ^uint64(0) {
+	if e.CR[0]&x86.CR0PG == 0 || c.watchPages != nil || c.svm.mode2&x86.Mode2NPT != 0 || e.A20Mask != ^uint64(0) {
 		return false
 	}
-	shift, unused := uint64(39), uint64(16)
-	if e.CR[4]&x86.CR4LA57 != 0 {
-		shift, unused = 48, 7
-	}
-	if uint64(int64(addr<<unused)>>unused) != addr {
+	var l fastLeaf
+	if e.CR[4]&x86.CR4PAE == 0 {
+		if !c.fastWalk32(addr, &l) {
+			return false
+		}
+	} else if !c.fastWalk64(addr, &l) {
 		return false
-	}
-	rsvd := pteAddr &^ (uint64(1)<<(uint(c.cfg.PhysBits)&63) - 1)
-	if e.EFER&x86.EFERNXE == 0 {
-		rsvd |= pteNX
-	}
-	table, all, nx := e.CR[3]&pteAddr, uint64(pteRW|pteUS), uint64(0)
-	var p *uint64
-	var pte, at uint64
-	var r *ramRange
-	for ; ; shift -= 9 {
-		at = table + addr>>(shift&63)&511<<3
-		r = c.fastRange(at)
-		if r == nil {
-			return false
-		}
-		p = (*uint64)(ptr(uintptr(r.host + at - r.start)))
-		pte = atomic.LoadUint64(p)
-		bad, leaf := rsvd, shift == 12
-		if !leaf && pte&ptePS != 0 {
-			if shift > 30 || shift == 30 && !c.cfg.Features.Has(x86.FeatPDPE1GB) {
-				return false
-			}
-			leaf = true
-			bad |= (uint64(1)<<(shift&63) - 1) &^ 0x1fff
-		}
-		if pte&pteP == 0 || pte&bad != 0 {
-			return false
-		}
-		all &= pte
-		nx |= pte & pteNX
-		if leaf {
-			break
-		}
-		if pte&pteA == 0 && !r.setPTE(at, p, pte, pte|pteA) {
-			return false
-		}
-		table = pte & pteAddr
 	}
 	if mmu == x86.MMUKernel {
 		mmu = x86.MMUKernelSMAP
@@ -164,45 +139,156 @@ func (c *CPU) fastFill(addr uint64, acc access, mmu uint8) bool {
 			mmu = x86.MMUKernelAC
 		}
 	}
-	prot, key, ok := fastPermit(e, pte, all, nx, acc, mmu)
+	prot, key, ok := fastPermit(e, l.pte, l.all, l.nx, acc, mmu)
 	if !ok {
 		return false
 	}
-	set := pte | pteA
+	set := l.pte | pteA
 	if acc == accWrite {
 		set |= pteD
 	}
-	if set != pte && !r.setPTE(at, p, pte, set) {
+	if set != l.pte && !c.setPTE(&l, set, e.CR[4]&x86.CR4PAE != 0) {
 		return false
 	}
 	if set&pteD == 0 {
 		prot &^= protW // the first write must come here
 	}
-	size := uint64(1) << (shift & 63)
-	m := meta{phys: set&pteAddr&^(size-1) | addr&(size-1)&pageMask, pkey: key}
+	m := meta{phys: l.phys, pkey: key}
 	if set&pteG != 0 && e.CR[4]&x86.CR4PGE != 0 {
 		m.flags = metaGlobal
 	}
-	switch shift {
+	switch l.shift {
 	case 21:
 		m.flags |= metaLarge2M
-	case 30:
+	case 22, 30:
 		m.flags |= metaLarge1G
 	}
-	r = c.fastRange(m.phys)
+	r := c.fastRange(m.phys)
 	return r != nil && c.table(mmu).fastEnter(addr, prot, m, r)
 }
 
-// setPTE changes a page table entry, whose guest physical address is at, and marks its page dirty.
+// fastWalk64 walks tables of 64-bit entries, those of long mode or of PAE paging.
 //
 //go:nosplit
 //go:norace
-func (r *ramRange) setPTE(at uint64, p *uint64, old, val uint64) bool {
-	if !atomic.CompareAndSwapUint64(p, old, val) {
+func (c *CPU) fastWalk64(addr uint64, l *fastLeaf) bool {
+	e := c.env
+	rsvd := pteAddr &^ (uint64(1)<<(uint(c.cfg.PhysBits)&63) - 1)
+	if e.EFER&x86.EFERNXE == 0 {
+		rsvd |= pteNX
+	}
+	table, shift := e.CR[3]&pteAddr, uint64(39)
+	if e.EFER&x86.EFERLMA == 0 {
+		rsvd |= pteHigh
+		if addr>>32 != 0 || !c.fastEntry(l, e.CR[3]&0xffffffe0+addr>>30<<3) {
+			return false
+		}
+		pdpte := atomic.LoadUint64(l.entry64())
+		if pdpte&pteP == 0 || pdpte&(rsvd|pteNX|pdpteReserved) != 0 {
+			return false
+		}
+		table, shift = pdpte&pteAddr, 21
+	} else {
+		unused := uint64(16)
+		if e.CR[4]&x86.CR4LA57 != 0 {
+			shift, unused = 48, 7
+		}
+		if uint64(int64(addr<<unused)>>unused) != addr {
+			return false
+		}
+	}
+	l.all = pteRW | pteUS
+	for ; ; shift -= 9 {
+		if !c.fastEntry(l, table+addr>>(shift&63)&511<<3) {
+			return false
+		}
+		l.pte = atomic.LoadUint64(l.entry64())
+		bad, leaf := rsvd, shift == 12
+		if !leaf && l.pte&ptePS != 0 {
+			if shift > 30 || shift == 30 && !c.cfg.Features.Has(x86.FeatPDPE1GB) {
+				return false
+			}
+			leaf = true
+			bad |= (uint64(1)<<(shift&63) - 1) &^ 0x1fff
+		}
+		if l.pte&pteP == 0 || l.pte&bad != 0 {
+			return false
+		}
+		l.all &= l.pte
+		l.nx |= l.pte & pteNX
+		if leaf {
+			within := uint64(1)<<(shift&63) - 1
+			l.shift, l.phys = shift, l.pte&pteAddr&^within|addr&within&pageMask
+			return true
+		}
+		if l.pte&pteA == 0 && !c.setPTE(l, l.pte|pteA, true) {
+			return false
+		}
+		table = l.pte & pteAddr
+	}
+}
+
+// fastWalk32 walks two levels of 32-bit entries.
+//
+//go:nosplit
+//go:norace
+func (c *CPU) fastWalk32(addr uint64, l *fastLeaf) bool {
+	e := c.env
+	if addr>>32 != 0 || !c.fastEntry(l, e.CR[3]&0xfffff000+addr>>22<<2) {
 		return false
 	}
-	if r.ram.Tracked() {
-		r.ram.NotePage((r.off + at - r.start) >> ir.PageBits)
+	l.pte = uint64(atomic.LoadUint32(l.entry32()))
+	l.all, l.shift = l.pte, 22
+	switch {
+	case l.pte&pteP == 0:
+		return false
+	case l.pte&ptePS != 0 && e.CR[4]&x86.CR4PSE != 0:
+		l.phys = large32(l.pte, addr)
+		return l.pte&largeReserved == 0
+	case l.pte&pteA == 0 && !c.setPTE(l, l.pte|pteA, false):
+		return false
+	}
+	if !c.fastEntry(l, l.pte&0xfffff000+addr>>12&1023<<2) {
+		return false
+	}
+	l.pte = uint64(atomic.LoadUint32(l.entry32()))
+	l.all, l.shift, l.phys = l.all&l.pte, 12, l.pte&0xfffff000
+	return l.pte&pteP != 0
+}
+
+// fastEntry finds the entry at a guest physical address in RAM.
+//
+//go:nosplit
+//go:norace
+func (c *CPU) fastEntry(l *fastLeaf, at uint64) bool {
+	r := c.fastRange(at)
+	if r == nil {
+		return false
+	}
+	l.at, l.host = at, r.host+at-r.start
+	return true
+}
+
+//go:nosplit
+func (l *fastLeaf) entry64() *uint64 { return (*uint64)(ptr(uintptr(l.host))) }
+
+//go:nosplit
+func (l *fastLeaf) entry32() *uint32 { return (*uint32)(ptr(uintptr(l.host))) }
+
+// setPTE changes the entry, of 64 bits if wide, and marks its page dirty.
+//
+//go:nosplit
+//go:norace
+func (c *CPU) setPTE(l *fastLeaf, val uint64, wide bool) bool {
+	if wide {
+		if !atomic.CompareAndSwapUint64(l.entry64(), l.pte, val) {
+			return false
+		}
+	} else if !atomic.CompareAndSwapUint32(l.entry32(), uint32(l.pte), uint32(val)) {
+		return false
+	}
+	if r := c.fastRange(l.at); r != nil && r.ram.Tracked() {
+		r.ram.NotePage((r.off + l.at - r.start) >> ir.PageBits)
 	}
 	return true
 }
@@ -239,7 +325,7 @@ func fastPermit(e *x86.Env, pte, all, nx uint64, acc access, mmu uint8) (prot, k
 	if user {
 		enable, keys = x86.CR4PKE, e.PKRU
 	}
-	if e.CR[4]&enable != 0 {
+	if e.CR[4]&enable != 0 && e.EFER&x86.EFERLMA != 0 {
 		key = uint8(pte >> ptePKey & 15)
 		k := keys >> (2 * key) & 3
 		if k&1 != 0 {

@@ -36,6 +36,9 @@ const (
 	ptePKey  = 59
 	pteAddr  = 0x000ffffffffff000
 	maxLevel = 5
+
+	pdpteReserved = 0x1e6   // of a page-directory pointer in PAE paging
+	largeReserved = 1 << 21 // of an entry for a page of 4 MiB
 )
 
 // Bits of a page fault's error code.
@@ -176,7 +179,7 @@ func (w *walker) runPAE(m *mapping) (uint32, walkResult) {
 	if pdpte&pteP == 0 {
 		return 0, walkFault
 	}
-	if pdpte&(w.rsvd|pteNX|0x1e6) != 0 {
+	if pdpte&(w.rsvd|pteNX|pdpteReserved) != 0 {
 		return pfRSVD | pfP, walkFault
 	}
 	return w.levels(pdpte&pteAddr, 2, m)
@@ -237,11 +240,10 @@ func (w *walker) run32(m *mapping) (uint32, walkResult) {
 	}
 	w.rights &= pde
 	if pde&ptePS != 0 && w.cr4&x86.CR4PSE != 0 {
-		if pde&(1<<21) != 0 {
+		if pde&largeReserved != 0 {
 			return pfRSVD | pfP, walkFault
 		}
-		base := pde&0xffc00000 | pde>>13&0xff<<32
-		return w.leaf32(m, at, pde, base|w.addr&0x3ff000, 22)
+		return w.leaf32(m, at, pde, large32(pde, w.addr), 22)
 	}
 	if pde&pteA == 0 && !w.update32(at, pde, pde|pteA) {
 		return 0, walkRetry
@@ -254,6 +256,11 @@ func (w *walker) run32(m *mapping) (uint32, walkResult) {
 	w.rights &= pte
 	return w.leaf32(m, at, pte, pte&0xfffff000, 12)
 }
+
+// large32 is the physical address of the 4 KiB page around addr in a page of 4 MiB, which may lie above 4 GiB (PSE-36).
+//
+//go:nosplit
+func large32(pde, addr uint64) uint64 { return pde&0xffc00000 | pde>>13&0xff<<32 | addr&0x3ff000 }
 
 func (w *walker) leaf32(m *mapping, at, pte, phys uint64, shift uint) (uint32, walkResult) {
 	code, set, ok := w.permit(pte, m)

@@ -8,11 +8,11 @@ func (a *APIC) ReadPage(offset uint32, size int) uint32 {
 		return 0
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	v, ok := a.read(int(offset & pageOffsetMask >> 4))
 	if !ok {
 		a.esr |= esrIllegalAddress
 	}
+	a.mu.Unlock()
 	return v
 }
 

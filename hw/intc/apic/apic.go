@@ -5,6 +5,7 @@ package apic
 import (
 	"math/bits"
 	"sync"
+	"sync/atomic"
 
 	"goemu/accel"
 	"goemu/hw/qdev"
@@ -44,7 +45,7 @@ type APIC struct {
 	cpu accel.CPU
 
 	mu           sync.Mutex
-	base         uint64
+	base         atomic.Uint64 // changes with mu held
 	initialID    uint32
 	id           uint8
 	arbID        uint8
@@ -90,13 +91,14 @@ func (a *APIC) Unrealize() { a.timer.Del() }
 func (a *APIC) Reset() {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	a.base = DefaultAddress | baseEnable
+	base := uint64(DefaultAddress | baseEnable)
 	if a.initialID == a.set.bootID {
-		a.base |= baseBSP
+		base |= baseBSP
 	}
+	a.base.Store(base)
 	a.id = uint8(a.initialID)
 	a.initReset()
-	if a.base&baseBSP != 0 {
+	if base&baseBSP != 0 {
 		a.lvt[lvtLINT0] = uint32(ExtINT) << 8
 	}
 	a.update()
@@ -120,25 +122,22 @@ func (a *APIC) initReset() {
 	a.esr, a.icr, a.divide, a.countShift, a.initialCount = 0, [2]uint32{}, 0, 0, 0
 	a.loadTime, a.nextTime, a.deadline, a.counted = 0, 0, 0, false // sipiVector stays: a start-up message may have come before the CPU acts on INIT
 	a.waitSIPI = 1
-	if a.base&baseBSP != 0 {
+	if a.base.Load()&baseBSP != 0 {
 		a.waitSIPI = 0
 	}
 	a.timer.Del()
 }
 
 // Base implements accel.InterruptController.
-func (a *APIC) Base() uint64 {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	return a.base
-}
+func (a *APIC) Base() uint64 { return a.base.Load() }
 
 // SetBase implements accel.InterruptController. The modes change only in the order off, xAPIC, x2APIC, off.
 func (a *APIC) SetBase(v uint64) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	const modes = baseEnable | baseX2APIC
-	from, to := a.base&modes, v&modes
+	base := a.base.Load()
+	from, to := base&modes, v&modes
 	switch {
 	case v>>addressBits != 0 || v&0xff != 0 || v&(1<<9) != 0,
 		to&baseX2APIC != 0 && (!a.x2APIC || to&baseEnable == 0),
@@ -146,7 +145,7 @@ func (a *APIC) SetBase(v uint64) bool {
 		to == baseEnable && from == modes:
 		return false
 	}
-	a.base = v&^baseBSP | a.base&baseBSP
+	a.base.Store(v&^baseBSP | base&baseBSP)
 	switch {
 	case to == modes && from != modes:
 		a.logicalDest = 0
@@ -158,7 +157,7 @@ func (a *APIC) SetBase(v uint64) bool {
 	return true
 }
 
-func (a *APIC) inX2APIC() bool { return a.base&baseX2APIC != 0 }
+func (a *APIC) inX2APIC() bool { return a.base.Load()&baseX2APIC != 0 }
 
 // TPR implements accel.InterruptController.
 func (a *APIC) TPR() uint8 {
@@ -215,7 +214,7 @@ func (a *APIC) enabled() bool { return a.svr&svrEnable != 0 }
 
 // acceptsPIC tells whether interrupts of the 8259 pair go to this CPU.
 func (a *APIC) acceptsPIC() bool {
-	return a.base&baseEnable == 0 || a.lvt[lvtLINT0]&lvtMasked == 0
+	return a.base.Load()&baseEnable == 0 || a.lvt[lvtLINT0]&lvtMasked == 0
 }
 
 // picPending tells whether the 8259 pair has an interrupt for this CPU.
@@ -223,7 +222,7 @@ func (a *APIC) picPending() bool {
 	if !a.picLevel || !a.acceptsPIC() {
 		return false
 	}
-	return a.base&baseEnable == 0 || DeliveryMode(a.lvt[lvtLINT0]>>8&7) == ExtINT
+	return a.base.Load()&baseEnable == 0 || DeliveryMode(a.lvt[lvtLINT0]>>8&7) == ExtINT
 }
 
 // update tells the CPU whether an interrupt waits. Preconditions: mu is held.
@@ -306,7 +305,7 @@ func (a *APIC) setPIC(level bool) {
 	defer a.mu.Unlock()
 	a.picLevel = level
 	v := a.lvt[lvtLINT0]
-	if a.base&baseEnable != 0 && a.acceptsPIC() && DeliveryMode(v>>8&7) != ExtINT {
+	if a.base.Load()&baseEnable != 0 && a.acceptsPIC() && DeliveryMode(v>>8&7) != ExtINT {
 		if level {
 			a.localInterrupt(lvtLINT0)
 		} else if v&lvtLevel != 0 && DeliveryMode(v>>8&7) == Fixed {

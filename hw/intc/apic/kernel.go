@@ -84,7 +84,7 @@ func (a *APIC) Registers(p *accel.LocalPage) (base uint64) {
 	for i := range lvtEntries {
 		put(regLVT + i)
 	}
-	return a.base
+	return a.base.Load()
 }
 
 // SetRegisters implements accel.LocalKeeper.
@@ -92,7 +92,7 @@ func (a *APIC) SetRegisters(base uint64, p *accel.LocalPage, waitSIPI bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	get := func(reg int) uint32 { return binary.LittleEndian.Uint32(p[reg<<4:]) }
-	a.base = base
+	a.base.Store(base)
 	if !a.inX2APIC() {
 		a.id = uint8(get(regID) >> 24)
 		a.logicalDest = uint8(get(regLDR) >> 24)

@@ -6,7 +6,7 @@ import "goemu/migration/vmstate"
 var state = vmstate.Description[APIC]{
 	Name: "apic", Version: 3, MinVersion: 3,
 	Fields: []vmstate.Field[APIC]{
-		vmstate.Computed("apicbase", func(a *APIC) uint32 { return uint32(a.base) }, func(a *APIC, v uint32) { a.base = uint64(v) }),
+		vmstate.Computed("apicbase", func(a *APIC) uint32 { return uint32(a.base.Load()) }, func(a *APIC, v uint32) { a.base.Store(uint64(v)) }),
 		vmstate.Of("id", func(a *APIC) *uint8 { return &a.id }),
 		vmstate.Of("arb_id", func(a *APIC) *uint8 { return &a.arbID }),
 		vmstate.Of("tpr", func(a *APIC) *uint8 { return &a.tpr }),

@@ -333,3 +333,6 @@ func TestListing(t *testing.T) {
 		}
 	}
 }
+
+// TestFastIsBare: what runs in the system-call state keeps clear of Go's runtime.
+func TestFastIsBare(t *testing.T) { tcgtest.Bare(t, fastCall) }

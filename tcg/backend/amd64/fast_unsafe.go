@@ -29,7 +29,7 @@ func (e *Engine) setFast() {
 //
 //go:nosplit
 //go:norace
-func fastReg(h *ir.Header, r uint8) *uint64 {
+func fastReg(h *ir.Header, r Reg) *uint64 {
 	return (*uint64)(unsafe.Add(unsafe.Pointer(h), fastSaved[r&15]))
 }
 
@@ -41,7 +41,7 @@ func fastReg(h *ir.Header, r uint8) *uint64 {
 //go:norace
 func fastCall(base unsafe.Pointer) bool {
 	h := (*ir.Header)(unsafe.Add(base, -EnvBias))
-	d := (*rawDesc)(unsafe.Add(nil, h.Resume))
+	d := (*desc)(unsafe.Add(nil, h.Resume))
 	switch d.kind {
 	case leaveCall:
 		h.PC = d.pc
@@ -69,19 +69,11 @@ func fastCall(base unsafe.Pointer) bool {
 	return fastAccess(h, d)
 }
 
-// rawDesc is a descriptor as it lies behind the call.
-type rawDesc struct {
-	kind           leaveKind
-	reg, reg2, aux uint8
-	n              int32
-	pc, x          uint64
-}
-
 // fastAccess makes a memory access to plain RAM.
 //
 //go:nosplit
 //go:norace
-func fastAccess(h *ir.Header, d *rawDesc) bool {
+func fastAccess(h *ir.Header, d *desc) bool {
 	size, kind, align, mmu := d.x&0xff, uint8(d.x>>8)&0x7f, d.x>>16&0xff, uint8(d.x>>24)
 	addr := *fastReg(h, d.reg2) + uint64(int64(d.n))
 	if align > 1 && addr&(align-1) != 0 {
@@ -100,7 +92,7 @@ func fastAccess(h *ir.Header, d *rawDesc) bool {
 		fastStore(p, size, h.Args[0])
 	case leaveRMW:
 		*fastReg(h, d.reg) = fastLoad(p, size, d.x>>15&1 != 0)
-		*fastReg(h, d.aux) = at
+		*fastReg(h, Reg(d.aux)) = at
 	case leaveProbe:
 	case leaveAtomic:
 		old, ok := fastAtomic(p, size, ir.AtomicKind(kind), h.Args[0])

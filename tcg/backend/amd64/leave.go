@@ -38,7 +38,7 @@ const (
 
 const descSize = 24
 
-// desc is a decoded descriptor.
+// desc is a descriptor as it lies behind the call.
 type desc struct {
 	kind      leaveKind
 	reg, reg2 Reg

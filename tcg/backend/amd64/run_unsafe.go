@@ -33,8 +33,7 @@ func (e *Engine) Run(cpu tcg.CPU, code tcg.Code) tcg.Leave {
 			j.PC, j.Code = ^uint64(0), uint64(e.emptyStub)
 		}
 		runJIT(base, e.enterStub, r.hdr.Stack)
-		at := int(uintptr(r.hdr.Resume) - e.cache.base)
-		d := decodeDesc(e.cache.rw[at : at+descSize])
+		d := (*desc)(unsafe.Add(nil, r.hdr.Resume))
 		leave, done := leaves[d.kind%numLeaves](r, d)
 		if done {
 			return leave
@@ -56,16 +55,16 @@ func (r runner) vecBuf(n uint8) []byte {
 // leaves handles the reasons of leaving generated code. done ends Run; otherwise Header.Resume says where to go on.
 var leaves = makeLeaves()
 
-func makeLeaves() [numLeaves]func(r runner, d desc) (tcg.Leave, bool) {
-	return [numLeaves]func(r runner, d desc) (tcg.Leave, bool){
-		0:              func(runner, desc) (tcg.Leave, bool) { panic("BUG: leave descriptor without a kind") },
+func makeLeaves() [numLeaves]func(r runner, d *desc) (tcg.Leave, bool) {
+	return [numLeaves]func(r runner, d *desc) (tcg.Leave, bool){
+		0:              func(runner, *desc) (tcg.Leave, bool) { panic("BUG: leave descriptor without a kind") },
 		leaveDirect:    runner.direct,
-		leaveLookup:    func(r runner, d desc) (tcg.Leave, bool) { return r.from(d.pc).at(d.pc, tcg.LeaveLookup) },
-		leaveLookupReg: func(r runner, d desc) (tcg.Leave, bool) { return r.from(d.pc).at(*r.reg(d.reg), tcg.LeaveLookup) },
-		leavePoll:      func(r runner, d desc) (tcg.Leave, bool) { return r.from(d.pc).at(d.pc, tcg.LeavePoll) },
-		leavePollReg:   func(r runner, d desc) (tcg.Leave, bool) { return r.from(d.pc).at(*r.reg(d.reg), tcg.LeavePoll) },
+		leaveLookup:    func(r runner, d *desc) (tcg.Leave, bool) { return r.from(d.pc).at(d.pc, tcg.LeaveLookup) },
+		leaveLookupReg: func(r runner, d *desc) (tcg.Leave, bool) { return r.from(d.pc).at(*r.reg(d.reg), tcg.LeaveLookup) },
+		leavePoll:      func(r runner, d *desc) (tcg.Leave, bool) { return r.from(d.pc).at(d.pc, tcg.LeavePoll) },
+		leavePollReg:   func(r runner, d *desc) (tcg.Leave, bool) { return r.from(d.pc).at(*r.reg(d.reg), tcg.LeavePoll) },
 		leaveReason:    runner.reason,
-		leaveDivide:    func(r runner, d desc) (tcg.Leave, bool) { return r.at(d.pc, tcg.LeaveDivide) },
+		leaveDivide:    func(r runner, d *desc) (tcg.Leave, bool) { return r.at(d.pc, tcg.LeaveDivide) },
 		leaveCall:      runner.call,
 		leaveLoad:      runner.load,
 		leaveStore:     runner.store,
@@ -93,12 +92,12 @@ func (r runner) at(pc uint64, l tcg.Leave) (tcg.Leave, bool) {
 	return l, true
 }
 
-func (r runner) direct(d desc) (tcg.Leave, bool) {
+func (r runner) direct(d *desc) (tcg.Leave, bool) {
 	r.hdr.ExitTB, r.hdr.ExitSlot = d.x, uint32(d.n)
 	return r.at(d.pc, tcg.LeaveDirect)
 }
 
-func (r runner) reason(d desc) (tcg.Leave, bool) {
+func (r runner) reason(d *desc) (tcg.Leave, bool) {
 	r.hdr.ExitInfo = uint32(d.n)
 	return r.at(d.pc, tcg.LeaveReason)
 }
@@ -116,9 +115,9 @@ func (r runner) resume(act tcg.Action, rel int32) (tcg.Leave, bool) {
 }
 
 // guestAddr is the address of a slow access.
-func (r runner) guestAddr(d desc) uint64 { return *r.reg(d.reg2) + uint64(int64(d.n)) }
+func (r runner) guestAddr(d *desc) uint64 { return *r.reg(d.reg2) + uint64(int64(d.n)) }
 
-func (r runner) call(d desc) (tcg.Leave, bool) {
+func (r runner) call(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	a := &r.hdr.Args
 	ret, act := r.cpu.Helper(uint32(d.n), a[0], a[1], a[2])
@@ -128,7 +127,7 @@ func (r runner) call(d desc) (tcg.Leave, bool) {
 	return r.resume(act, descSize)
 }
 
-func (r runner) load(d desc) (tcg.Leave, bool) {
+func (r runner) load(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, _, rel := unpackMem(d.x)
 	v, act := r.cpu.Load(r.guestAddr(d), m)
@@ -138,14 +137,14 @@ func (r runner) load(d desc) (tcg.Leave, bool) {
 	return r.resume(act, rel)
 }
 
-func (r runner) store(d desc) (tcg.Leave, bool) {
+func (r runner) store(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, _, rel := unpackMem(d.x)
 	return r.resume(r.cpu.Store(r.guestAddr(d), m, r.hdr.Args[0]&ir.SizeMask(m.Size)), rel)
 }
 
 // loadRMW is the load of a read-modify-write: on plain RAM the store that follows uses the host address.
-func (r runner) loadRMW(d desc) (tcg.Leave, bool) {
+func (r runner) loadRMW(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, _, rel := unpackMem(d.x)
 	addr := r.guestAddr(d)
@@ -161,14 +160,14 @@ func (r runner) loadRMW(d desc) (tcg.Leave, bool) {
 	return r.resume(act, rel)
 }
 
-func (r runner) probe(d desc) (tcg.Leave, bool) {
+func (r runner) probe(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, write, rel := unpackMem(d.x)
 	_, act := r.cpu.Probe(r.guestAddr(d), m, write != 0)
 	return r.resume(act, rel)
 }
 
-func (r runner) atomic(d desc) (tcg.Leave, bool) {
+func (r runner) atomic(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, k, rel := unpackMem(d.x)
 	v, act := r.cpu.Atomic(r.guestAddr(d), m, ir.AtomicKind(k), r.hdr.Args[0]&ir.SizeMask(m.Size))
@@ -178,7 +177,7 @@ func (r runner) atomic(d desc) (tcg.Leave, bool) {
 	return r.resume(act, rel)
 }
 
-func (r runner) cmpXchg(d desc) (tcg.Leave, bool) {
+func (r runner) cmpXchg(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, _, rel := unpackMem(d.x)
 	v, act := r.cpu.CmpXchg(r.guestAddr(d), m, r.hdr.Args[0]&ir.SizeMask(m.Size), r.hdr.Args[1]&ir.SizeMask(m.Size))
@@ -189,7 +188,7 @@ func (r runner) cmpXchg(d desc) (tcg.Leave, bool) {
 }
 
 // divS is a signed division of 128 by 64 bits.
-func (r runner) divS(d desc) (tcg.Leave, bool) {
+func (r runner) divS(d *desc) (tcg.Leave, bool) {
 	a := &r.hdr.Args
 	q, rem, ok := divS128(a[1], a[0], a[2])
 	if !ok {
@@ -230,7 +229,7 @@ func divS128(hi, lo, d uint64) (q, rem uint64, ok bool) {
 	return q, rem, true
 }
 
-func (r runner) soft(d desc) (tcg.Leave, bool) {
+func (r runner) soft(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	ret, ret2, image := r.e.opt.Soft(r.cpu, &r.e.softs[d.n], &r.hdr.Args)
 	*r.reg(d.reg), *r.reg(d.reg2) = ret, ret2
@@ -238,13 +237,13 @@ func (r runner) soft(d desc) (tcg.Leave, bool) {
 	return r.resume(tcg.Continue, descSize)
 }
 
-func (r runner) loadV(d desc) (tcg.Leave, bool) {
+func (r runner) loadV(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, _, rel := unpackMem(d.x)
 	return r.resume(r.cpu.LoadVec(r.guestAddr(d), m, r.vecBuf(m.Size)), rel)
 }
 
-func (r runner) storeV(d desc) (tcg.Leave, bool) {
+func (r runner) storeV(d *desc) (tcg.Leave, bool) {
 	r.hdr.PC = d.pc
 	m, _, rel := unpackMem(d.x)
 	return r.resume(r.cpu.StoreVec(r.guestAddr(d), m, r.vecBuf(m.Size)), rel)

@@ -128,7 +128,7 @@ var epoch = time.Now()
 func sinceEpoch() time.Duration { return time.Since(epoch) }
 
 // site looks how fast the misses of a site came. If that is too fast, the access is not to guess any more.
-func (r runner) site(d desc) (tcg.Leave, bool) {
+func (r runner) site(d *desc) (tcg.Leave, bool) {
 	s := &r.hdr.Sites[d.aux%ir.NumMMU][d.n%ir.NumSites]
 	now := uint64(r.e.now())
 	quota := min(2*s.Quota, missMost)
