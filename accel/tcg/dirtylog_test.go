@@ -6,20 +6,13 @@ import (
 	"time"
 
 	"goemu/internal/memory"
-	"goemu/target/x86"
-	"goemu/tcg/backend/amd64"
-	front "goemu/tcg/frontend/x86"
 )
 
 // TestDirtyLog copies the memory of a CPU that writes all the while, round by round. After the last round, with the CPU stopped, the copy
 // must be the memory.
 func TestDirtyLog(t *testing.T) {
 	image := assemble(t, "dirty.asm")
-	engines := testEngines(t)
-	if e, err := amd64.New(front.Globals, amd64.Options{Vec: x86.VecLayout, Bulk: &front.Bulk, Fast: FastHelper, FastIDs: FastHelpers, FastHost: FastHost, FastLookup: FastLookup}); err == nil {
-		engines["fast"] = e
-	}
-	for what, e := range engines {
+	for what, e := range testEngines(t) {
 		m, a := newTestMachine(t, "max", image, 1, e)
 		ram := m.AS.View().Find(0).RAM
 		a.Start()

@@ -11,7 +11,7 @@ import (
 var FastHelpers = []uint32{
 	uint32(x86.HelperRDTSC), uint32(x86.HelperRDTSCP), uint32(x86.HelperCmpXchg8B), uint32(x86.HelperMovs), uint32(x86.HelperStos), uint32(x86.HelperSyscall), uint32(x86.HelperSysret),
 	uint32(x86.HelperIret), uint32(x86.HelperWriteCR), uint32(x86.HelperINVLPG), uint32(x86.HelperWriteFSGSBase), uint32(x86.HelperCmpXchg16B), uint32(x86.HelperRDPKRU),
-	uint32(x86.HelperXSAVEC), uint32(x86.HelperXSAVES), uint32(x86.HelperXRSTORS),
+	uint32(x86.HelperXSAVEC), uint32(x86.HelperXSAVES), uint32(x86.HelperXRSTORS), uint32(x86.HelperLoadSeg), uint32(x86.HelperPopF), uint32(x86.HelperSysenter), uint32(x86.HelperSysexit),
 }
 
 // noTSC in Env.TSCDelta: the guest's counter is not the host's plus a constant now.
@@ -63,6 +63,8 @@ func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
 		return 0, fastString(e, e.Args[0], true)
 	case x86.HelperStos:
 		return 0, fastString(e, e.Args[0], false)
+	case x86.HelperLoadSeg:
+		return 0, fastLoadSeg(e, e.Args[0], uint16(e.Args[1]))
 	}
 	c := owner(e)
 	if c == nil {
@@ -74,7 +76,16 @@ func FastHelper(h *ir.Header, id uint32) (ret uint64, ok bool) {
 	case x86.HelperSysret:
 		return c.fastSysret(e.Args[0])
 	case x86.HelperIret:
+		if e.Args[0] == 4 {
+			return c.fastIretFlat()
+		}
 		return c.fastIret(e.Args[0])
+	case x86.HelperSysenter:
+		return c.fastSysenter()
+	case x86.HelperSysexit:
+		return c.fastSysexit()
+	case x86.HelperPopF:
+		return 0, c.fastPopF(e.Args[0], e.Args[1])
 	case x86.HelperINVLPG:
 		return 0, c.fastINVLPG(e.Args[0])
 	case x86.HelperWriteCR:

@@ -90,7 +90,7 @@ func TestGuestCPUID(t *testing.T) {
 
 // TestGuestPrograms runs programs whose output QEMU knows, on every engine.
 func TestGuestPrograms(t *testing.T) {
-	for _, name := range []string{"prot.asm", "long.asm", "amd.asm", "pks.asm"} {
+	for _, name := range []string{"prot.asm", "long.asm", "legacy.asm", "amd.asm", "pks.asm"} {
 		t.Run(name, func(t *testing.T) {
 			image := assemble(t, name)
 			want := qemuOutput(t, "max", image)
@@ -140,10 +140,15 @@ func testEngines(t testing.TB) map[string]eng.Engine {
 		interp.ExecVec(cpu.Header(), in, &io)
 		return io.Dst, io.Dst2, io.FOut
 	}
-	if e, err := amd64.New(front.Globals, amd64.Options{Vec: x86.VecLayout, Soft: soft}); err == nil {
-		list["jit"] = e
-	} else {
-		t.Log("only the interpreter is tested:", err)
+	fast := amd64.Options{Fast: FastHelper, FastIDs: FastHelpers, FastHost: FastHost, FastLookup: FastLookup}
+	for what, o := range map[string]amd64.Options{"jit": {}, "fast": fast} {
+		o.Vec, o.Soft, o.Bulk = x86.VecLayout, soft, &front.Bulk
+		e, err := amd64.New(front.Globals, o)
+		if err != nil {
+			t.Log("only the interpreter is tested:", err)
+			break
+		}
+		list[what] = e
 	}
 	return list
 }

@@ -91,11 +91,6 @@ func helpFarRet(c *CPU, size, release, _ uint64) {
 	c.retFarReal(int(size), release)
 }
 
-func helpLoadSeg(c *CPU, n, sel, _ uint64) (uint64, eng.Action) {
-	c.loadSeg(int(n), uint16(sel))
-	return 0, eng.Continue
-}
-
 // valueZF makes helpers of LAR and LSL.
 func valueZF(f func(c *CPU, sel uint16) (uint64, bool)) helper {
 	return func(c *CPU, sel, _, _ uint64) (uint64, eng.Action) {
@@ -173,7 +168,7 @@ var helpers = [x86.NumHelpers]helper{
 	x86.HelperRSM:      transfer(func(c *CPU, _, _, _ uint64) { c.rsm() }),
 	x86.HelperStepJump: func(c *CPU, pc, reason, _ uint64) (uint64, eng.Action) { return c.leaveAt(pc, uint32(reason)) },
 
-	x86.HelperLoadSeg:       helpLoadSeg,
+	x86.HelperLoadSeg:       restores(func(c *CPU, n, sel uint64) { c.loadSeg(int(n), uint16(sel)) }),
 	x86.HelperLLDT:          do1(func(c *CPU, a uint64) { c.lldt(uint16(a)) }),
 	x86.HelperLTR:           do1(func(c *CPU, a uint64) { c.ltr(uint16(a)) }),
 	x86.HelperLAR:           valueZF((*CPU).lar),

@@ -28,7 +28,7 @@ const (
 	HelperStepJump // (pc, reason): an indirect jump in a single-stepped block: sets PC and stops with this exit reason
 
 	// Segments and descriptor tables.
-	HelperLoadSeg       // (segment number, selector)
+	HelperLoadSeg       // (segment number, selector) → changed mode bits
 	HelperLLDT          // (selector)
 	HelperLTR           // (selector)
 	HelperLAR           // (selector) → value, ZF through the flags

@@ -82,14 +82,7 @@ func (t *Translator) control(h x86.Helper, args ...ir.Val) {
 }
 
 // transfer runs a helper that sets the program counter and leaves, or gives it.
-func (t *Translator) transfer(h x86.Helper, args ...ir.Val) {
-	pc := t.call(h, args...)
-	if t.reason != 0 {
-		t.leave(x86.ExitMode)
-		return
-	}
-	t.b.Jump(pc)
-}
+func (t *Translator) transfer(h x86.Helper, args ...ir.Val) { t.jump(t.call(h, args...)) }
 
 // farSize is the operand size as HelperFarCall has it in its third argument.
 func farSize(next uint64, opsize uint8) uint64 {
@@ -154,12 +147,10 @@ func genInto(t *Translator, d *inst) {
 	t.control(x86.HelperTrap, t.b.Const(x86.ExcOF), t.b.Const(d.next))
 }
 
-func genSyscall(t *Translator, d *inst) { t.transfer(x86.HelperSyscall, t.b.Const(d.next)) }
-func genSysret(t *Translator, d *inst)  { t.transfer(x86.HelperSysret, t.b.Const(uint64(d.opsize))) }
-func genSysenter(t *Translator, _ *inst) {
-	t.control(x86.HelperSysenter)
-}
-func genSysexit(t *Translator, d *inst) { t.control(x86.HelperSysexit, t.b.Const(uint64(d.opsize))) }
+func genSyscall(t *Translator, d *inst)  { t.transfer(x86.HelperSyscall, t.b.Const(d.next)) }
+func genSysret(t *Translator, d *inst)   { t.transfer(x86.HelperSysret, t.b.Const(uint64(d.opsize))) }
+func genSysenter(t *Translator, _ *inst) { t.transfer(x86.HelperSysenter) }
+func genSysexit(t *Translator, d *inst)  { t.transfer(x86.HelperSysexit, t.b.Const(uint64(d.opsize))) }
 
 func genRSM(t *Translator, _ *inst) {
 	if t.hflags&x86.HFSMM == 0 {

@@ -39,9 +39,9 @@ func genPopSeg(t *Translator, d *inst) {
 	seg := operands[d.ops[0]].reg
 	sel := t.top(2)
 	sp := t.gpr(x86.RSP)
-	t.call(x86.HelperLoadSeg, t.b.Const(uint64(seg)), sel)
+	changed := t.call(x86.HelperLoadSeg, t.b.Const(uint64(seg)), sel)
 	t.setSP(sp, int64(d.opsize))
-	t.segLoaded(seg)
+	t.segLoaded(seg, changed)
 }
 
 func genPushA(t *Translator, d *inst) {

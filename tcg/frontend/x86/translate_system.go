@@ -7,16 +7,19 @@ import (
 
 // Segment registers.
 
-// segLoaded ends the instruction that loaded a segment register: other segments, other mode bits; SS also shuts out interrupts for
-// one instruction.
-func (t *Translator) segLoaded(seg uint8) {
+// segLoaded ends the instruction that loaded a segment register, which tells whether the mode bits have changed; SS also shuts out
+// interrupts for one instruction.
+func (t *Translator) segLoaded(seg uint8, changed ir.Val) {
 	b := t.b
 	if seg == x86.SS && t.hflags&x86.HFInhibit == 0 {
 		b.StEnv(4, offShadow, b.Const(x86.ShadowSS))
 		b.StEnv(4, offHF, b.Or(4, b.LdEnv(4, offHF), b.Const(x86.HFInhibit)))
 	}
-	if seg == x86.SS || !t.code64() {
+	switch {
+	case seg == x86.SS || !t.code64() && t.reason != 0:
 		t.leave(x86.ExitMode)
+	case !t.code64():
+		b.ExitNZ(4, changed, b.ReasonExit(t.d.next, x86.ExitMode))
 	}
 }
 
@@ -25,8 +28,8 @@ func genMovToSeg(t *Translator, d *inst) {
 		t.raiseUD()
 		return
 	}
-	t.call(x86.HelperLoadSeg, t.b.Const(uint64(d.reg3)), t.b.Ext(2, t.read(1)))
-	t.segLoaded(d.reg3)
+	changed := t.call(x86.HelperLoadSeg, t.b.Const(uint64(d.reg3)), t.b.Ext(2, t.read(1)))
+	t.segLoaded(d.reg3, changed)
 }
 
 func genMovFromSeg(t *Translator, d *inst) {
@@ -41,9 +44,9 @@ func genMovFromSeg(t *Translator, d *inst) {
 func genLoadFar(seg uint8) genFunc {
 	return func(t *Translator, d *inst) {
 		off, sel := t.farPointer()
-		t.call(x86.HelperLoadSeg, t.b.Const(uint64(seg)), sel)
+		changed := t.call(x86.HelperLoadSeg, t.b.Const(uint64(seg)), sel)
 		t.setReg(d.opsize, d.reg, off)
-		t.segLoaded(seg)
+		t.segLoaded(seg, changed)
 	}
 }
 
