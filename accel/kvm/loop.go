@@ -182,13 +182,13 @@ func (c *CPU) enter() {
 	if c.debugging && (c.stepping || c.retold) {
 		c.tellDebug()
 	}
+	seen := c.lines.Load() // what is raised from here on is looked at again before the guest goes on
 	if c.ack != nil && !c.stepping {
 		c.inject()
 	}
 	if c.ic != nil {
 		le.PutUint64(c.run[runCR8:], uint64(c.ic.TPR()>>4))
 	}
-	seen := c.lines.Load()
 	if !c.mayEnter(seen) {
 		return
 	}
