@@ -125,9 +125,9 @@ func (l *loader) shutBeside() {
 // without pages behind the last mark, and the migration fails if nobody takes it.
 const patience = 10 * time.Second
 
-// closeBeside ends the channels beside the first, of which some may still be read.
-func (l *loader) closeBeside(patience time.Duration) {
-	if patience == 0 || l.pages != nil && !l.pages.Wait(patience) {
+// closeBeside ends the channels beside the first; the source may take so long to end them itself.
+func (l *loader) closeBeside(most time.Duration) {
+	if most == 0 || l.pages != nil && !l.pages.Wait(most) {
 		l.shutBeside()
 	}
 	if l.pages != nil {

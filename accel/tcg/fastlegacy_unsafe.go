@@ -87,45 +87,46 @@ func (c *CPU) enterFlat(flags uint64, cpl uint32) bool {
 	return hf&flatMask == flat32 && c.mayTransfer(hf) && c.enterMode(flags, hf)
 }
 
-// fastSysenter is SYSENTER outside long mode.
+// fastSys goes to a privilege level with the flat segments that selectors from sel on name, outside long mode, without the flags in off.
+//
+//go:nosplit
+//go:norace
+func (c *CPU) fastSys(cpl uint32, sel uint16, off uint64) bool {
+	e := c.env
+	flags := e.EFlags | ir.Image(e.CCOp, e.CCDst, e.CCSrc) | 2
+	if e.HFlags&flatMask != flat32 || e.SysenterCS&^3 == 0 || flags&rare != 0 {
+		return false
+	}
+	cs, ss := e.Seg[x86.CS], e.Seg[x86.SS]
+	setFlat(&e.Seg[x86.CS], sel, flatCode32|cpl<<x86.SegDPLShift)
+	setFlat(&e.Seg[x86.SS], sel+8, flatData|cpl<<x86.SegDPLShift)
+	if !c.enterFlat(flags&^off, cpl) {
+		e.Seg[x86.CS], e.Seg[x86.SS] = cs, ss
+		return false
+	}
+	return true
+}
+
+// fastSysenter is SYSENTER.
 //
 //go:nosplit
 //go:norace
 func (c *CPU) fastSysenter() (pc uint64, ok bool) {
 	e := c.env
-	flags := e.EFlags | ir.Image(e.CCOp, e.CCDst, e.CCSrc) | 2
-	if e.HFlags&flatMask != flat32 || e.SysenterCS&^3 == 0 || flags&rare != 0 {
-		return 0, false
-	}
-	cs, ss := e.Seg[x86.CS], e.Seg[x86.SS]
-	sel := uint16(e.SysenterCS) &^ 3
-	setFlat(&e.Seg[x86.CS], sel, flatCode32)
-	setFlat(&e.Seg[x86.SS], sel+8, flatData)
-	if !c.enterFlat(flags&^x86.FlagIF, 0) {
-		e.Seg[x86.CS], e.Seg[x86.SS] = cs, ss
+	if !c.fastSys(0, uint16(e.SysenterCS)&^3, x86.FlagIF) {
 		return 0, false
 	}
 	e.Regs[x86.RSP] = e.SysenterESP & 0xffffffff
 	return e.SysenterEIP & 0xffffffff, true
 }
 
-// fastSysexit is SYSEXIT outside long mode.
+// fastSysexit is SYSEXIT.
 //
 //go:nosplit
 //go:norace
 func (c *CPU) fastSysexit() (pc uint64, ok bool) {
 	e := c.env
-	flags := e.EFlags | ir.Image(e.CCOp, e.CCDst, e.CCSrc) | 2
-	if e.HFlags&(flatMask|x86.HFCPLMask) != flat32 || e.SysenterCS&^3 == 0 || flags&rare != 0 {
-		return 0, false
-	}
-	const user = 3 << x86.SegDPLShift
-	cs, ss := e.Seg[x86.CS], e.Seg[x86.SS]
-	sel := uint16(e.SysenterCS) | 3
-	setFlat(&e.Seg[x86.CS], sel+16, flatCode32|user)
-	setFlat(&e.Seg[x86.SS], sel+24, flatData|user)
-	if !c.enterFlat(flags, 3) {
-		e.Seg[x86.CS], e.Seg[x86.SS] = cs, ss
+	if e.HFlags&x86.HFCPLMask != 0 || !c.fastSys(3, (uint16(e.SysenterCS)|3)+16, 0) {
 		return 0, false
 	}
 	e.Regs[x86.RSP] = e.Regs[x86.RCX] & 0xffffffff

@@ -147,7 +147,7 @@ func (c *CPU) fastFill(addr uint64, acc access, mmu uint8) bool {
 	if acc == accWrite {
 		set |= pteD
 	}
-	if set != l.pte && !c.setPTE(&l, set, e.CR[4]&x86.CR4PAE != 0) {
+	if set != l.pte && !c.setPTE(&l, set) {
 		return false
 	}
 	if set&pteD == 0 {
@@ -221,7 +221,7 @@ func (c *CPU) fastWalk64(addr uint64, l *fastLeaf) bool {
 			l.shift, l.phys = shift, l.pte&pteAddr&^within|addr&within&pageMask
 			return true
 		}
-		if l.pte&pteA == 0 && !c.setPTE(l, l.pte|pteA, true) {
+		if l.pte&pteA == 0 && !c.setPTE(l, l.pte|pteA) {
 			return false
 		}
 		table = l.pte & pteAddr
@@ -245,7 +245,7 @@ func (c *CPU) fastWalk32(addr uint64, l *fastLeaf) bool {
 	case l.pte&ptePS != 0 && e.CR[4]&x86.CR4PSE != 0:
 		l.phys = large32(l.pte, addr)
 		return l.pte&largeReserved == 0
-	case l.pte&pteA == 0 && !c.setPTE(l, l.pte|pteA, false):
+	case l.pte&pteA == 0 && !c.setPTE(l, l.pte|pteA):
 		return false
 	}
 	if !c.fastEntry(l, l.pte&0xfffff000+addr>>12&1023<<2) {
@@ -275,12 +275,12 @@ func (l *fastLeaf) entry64() *uint64 { return (*uint64)(ptr(uintptr(l.host))) }
 //go:nosplit
 func (l *fastLeaf) entry32() *uint32 { return (*uint32)(ptr(uintptr(l.host))) }
 
-// setPTE changes the entry, of 64 bits if wide, and marks its page dirty.
+// setPTE changes the entry and marks its page dirty.
 //
 //go:nosplit
 //go:norace
-func (c *CPU) setPTE(l *fastLeaf, val uint64, wide bool) bool {
-	if wide {
+func (c *CPU) setPTE(l *fastLeaf, val uint64) bool {
+	if c.env.CR[4]&x86.CR4PAE != 0 {
 		if !atomic.CompareAndSwapUint64(l.entry64(), l.pte, val) {
 			return false
 		}

@@ -37,8 +37,7 @@ type Receiver struct {
 	ended  chan struct{} // closed when a channel has ended behind a packet, as all do in the end
 
 	mu      sync.Mutex
-	over    bool // no more pages are taken; guarded by mu
-	filling int  // channels that take pages now; guarded by mu
+	filling int // channels that take pages now; guarded by mu
 }
 
 // NewReceiver prepares to take pages that are compressed by a method, its level aside.
@@ -212,11 +211,13 @@ func (ch *recvChannel) fill() error {
 func (r *Receiver) begin() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.over {
+	select {
+	case <-r.failed:
 		return false
+	default:
+		r.filling++
+		return true
 	}
-	r.filling++
-	return true
 }
 
 func (r *Receiver) done() {
@@ -231,7 +232,6 @@ func (r *Receiver) Stop() bool {
 	r.fail(errClosed)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.over = true
 	return r.filling == 0
 }
 
